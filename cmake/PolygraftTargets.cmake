@@ -1,0 +1,46 @@
+# One library per folder, linked in the ladder's direction only:
+#   cli -> trainer -> expand -> eval -> tokenizer, model -> core
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
+endif()
+
+add_library(polygraft_options INTERFACE)
+target_include_directories(polygraft_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(polygraft_options INTERFACE
+  -Wall -Wextra -Werror -Wno-missing-field-initializers
+  $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
+if(POLYGRAFT_SANITIZE)
+  target_compile_options(polygraft_options INTERFACE -fsanitize=address,undefined -fno-omit-frame-pointer)
+  target_link_options(polygraft_options INTERFACE -fsanitize=address,undefined)
+endif()
+if(POLYGRAFT_TIDY)
+  set(CMAKE_CXX_CLANG_TIDY clang-tidy)
+endif()
+
+# polygraft_library(NAME [TORCH] DEPENDS targets...): every .cpp below the folder, as target polygraft_NAME.
+function(polygraft_library name)
+  cmake_parse_arguments(arg "TORCH" "" "DEPENDS;EXCLUDE" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  foreach(pattern ${arg_EXCLUDE})
+    list(FILTER sources EXCLUDE REGEX ${pattern})
+  endforeach()
+  add_library(polygraft_${name} STATIC ${sources})
+  target_link_libraries(polygraft_${name} PUBLIC polygraft_options ${arg_DEPENDS})
+  if(arg_TORCH)
+    polygraft_use_torch(polygraft_${name})
+  endif()
+endfunction()
+
+# ATen's headers cost most of a compilation: one precompiled header, made once, serves every target that sees tensors.
+function(polygraft_use_torch target)
+  target_link_libraries(${target} PUBLIC polygraft_torch)
+  if(NOT TARGET polygraft_pch)
+    file(WRITE ${CMAKE_BINARY_DIR}/pch.cpp "// carries the precompiled header\n")
+    add_library(polygraft_pch OBJECT ${CMAKE_BINARY_DIR}/pch.cpp)
+    target_link_libraries(polygraft_pch PUBLIC polygraft_options polygraft_torch)
+    target_precompile_headers(polygraft_pch PRIVATE ${CMAKE_SOURCE_DIR}/cmake/torch_pch.h)
+    set_target_properties(polygraft_pch PROPERTIES CXX_CLANG_TIDY "")
+  endif()
+  target_precompile_headers(${target} REUSE_FROM polygraft_pch)
+endfunction()

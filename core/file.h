@@ -1,0 +1,82 @@
+// core/file.h: reading by memory map, and writing that is all or nothing.
+// A name appears only when its content is complete and on disk: write beside it, fsync, rename.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace polygraft {
+
+namespace fs = std::filesystem;
+
+/// A read-only memory-mapped file. Cheap to copy; the mapping lives as long as the last copy.
+class MappedFile {
+ public:
+  /// @throws IoError when the file is missing, not regular or unreadable.
+  explicit MappedFile(const fs::path& file);
+  const std::byte* data() const;
+  size_t size() const;
+  std::string_view text() const;
+  const fs::path& path() const;
+  /// Keeps the mapping alive; for owners such as tensors made from it.
+  std::shared_ptr<const void> keep_alive() const;
+
+ private:
+  struct Mapping;
+  std::shared_ptr<const Mapping> mapping_;
+};
+
+/// The whole file as a string. @throws IoError.
+std::string read_file(const fs::path& file);
+
+/// Writes `FILE.partial-PID`, and renames it to FILE on commit(). Without commit() nothing remains.
+class AtomicFile {
+ public:
+  /// @throws IoError if the folder cannot be written.
+  explicit AtomicFile(fs::path file);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(const void* data, size_t num_bytes);  ///< @throws IoError, for instance on a full disk
+  void write(std::string_view text) { write(text.data(), text.size()); }
+  uint64_t bytes_written() const { return bytes_written_; }
+  void commit();  ///< flush, fsync, rename, fsync the folder. @throws IoError
+
+ private:
+  [[noreturn]] void fail(const std::string& action);
+  fs::path file_;
+  fs::path partial_;
+  int descriptor_ = -1;
+  uint64_t bytes_written_ = 0;
+};
+
+void write_file_atomically(const fs::path& file, std::string_view content);
+
+/// A folder that appears whole or not at all: fill path(), then commit().
+class AtomicFolder {
+ public:
+  /// @param replace whether an existing target is replaced (moved aside, then removed) on commit.
+  /// @throws ConfigError when the target exists and `replace` is false; IoError when its parent cannot be written.
+  AtomicFolder(fs::path folder, bool replace);
+  ~AtomicFolder();
+  AtomicFolder(const AtomicFolder&) = delete;
+  AtomicFolder& operator=(const AtomicFolder&) = delete;
+
+  const fs::path& path() const { return partial_; }  ///< where to write until commit()
+  void commit();
+
+ private:
+  fs::path folder_;
+  fs::path partial_;
+  bool replace_;
+  bool committed_ = false;
+};
+
+/// @throws ConfigError "already exists; use --force" when `output` exists and `force` is false.
+void refuse_existing_output(const fs::path& output, bool force);
+
+}  // namespace polygraft

@@ -1,0 +1,32 @@
+// core/json.h: JSON in and out, with errors that name file and position.
+#pragma once
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace polygraft {
+
+using Json = nlohmann::json;                 ///< keys sorted: the same content gives the same bytes
+using OrderedJson = nlohmann::ordered_json;  ///< keys in the order they were read or written
+
+/// @throws FormatError with the byte offset, or for nesting deeper than 256. `where` names the source in errors.
+Json parse_json(std::string_view text, const std::filesystem::path& where);
+OrderedJson parse_ordered_json(std::string_view text, const std::filesystem::path& where);
+Json read_json(const std::filesystem::path& file);
+OrderedJson read_ordered_json(const std::filesystem::path& file);
+
+/// Two-space indentation, trailing newline, atomically. NaN and infinity are refused: @throws NumericError.
+void write_json(const std::filesystem::path& file, const Json& json);
+void write_json(const std::filesystem::path& file, const OrderedJson& json);
+
+/// object[key] as T. @throws FormatError naming file and key when it is missing or of another type.
+template <class T, class AnyJson>
+T json_get(const AnyJson& object, const std::string& key, const std::filesystem::path& file);
+/// The same, with a value for a missing (or null) key.
+template <class T, class AnyJson>
+T json_get_or(const AnyJson& object, const std::string& key, T fallback, const std::filesystem::path& file);
+
+}  // namespace polygraft
+
+#include "core/json_get.h"

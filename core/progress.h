@@ -1,0 +1,31 @@
+// core/progress.h: progress with rate and time left: a bar on a terminal, a plain line every few seconds otherwise.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace polygraft {
+
+/// Progress goes to stderr and is silent when the log level is above info.
+class Progress {
+ public:
+  /// @param label what is being done, "evaluating de"; @param unit of `total` and of the rate, "tokens".
+  Progress(std::string label, uint64_t total, std::string unit);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void advance(uint64_t amount) { set(done_ + amount); }
+  void set(uint64_t done);
+  void note(std::string text) { note_ = std::move(text); }  ///< shown after the rate: "loss 2.31"
+  void finish();
+
+ private:
+  void show(bool last);
+  std::string label_, unit_, note_;
+  uint64_t total_, done_ = 0, first_done_ = 0;
+  bool finished_ = false;
+  std::chrono::steady_clock::time_point start_, last_shown_;
+};
+
+}  // namespace polygraft

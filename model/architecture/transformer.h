@@ -1,0 +1,67 @@
+// model/architecture/transformer.h: one decoder-only transformer for all families, on one device, in one process.
+// Pre-norm RMSNorm, rotary positions, grouped-query attention, optional q/k norm, dense or sparse SwiGLU.
+// Tokens of a batch lie flat, document after document: no padding, and attention never crosses a boundary.
+// Reference implementation: transformers 5.23 (modeling_llama.py, modeling_qwen3.py, modeling_qwen3_moe.py).
+// Legend: T tokens of the batch, D model width, V vocabulary rows (base + added).
+#pragma once
+#include <ATen/ATen.h>
+
+#include <functional>
+#include <vector>
+
+#include "model/architecture/moe_layer.h"
+#include "model/architecture/weights.h"
+
+namespace polygraft::model {
+
+/// Token sequences laid end to end. Positions restart at 0 with each sequence.
+struct Batch {
+  at::Tensor ids_T;              ///< int64
+  std::vector<int64_t> lengths;  ///< of the sequences; their sum is T
+};
+
+/// Which additions are switched off. Everything on: the expanded model. `Mask::all()`: the base, bit for bit.
+struct Mask {
+  bool experts = false;  ///< added experts get no router score
+  bool head = false;     ///< added vocabulary rows get no logit
+  bool silence_experts = false;  ///< added experts are routed to but contribute nothing
+  static Mask all() { return {true, true, false}; }
+};
+
+/// What a MoE layer saw and chose, for profiles, probes and router losses.
+struct RouterTap {
+  int64_t layer = 0;
+  at::Tensor input_TD;   ///< router input u (after the norm), part of the graph
+  at::Tensor base_TE;    ///< float32 scores of base experts
+  at::Tensor added_Tn;   ///< float32 scores of added experts; undefined when masked or absent
+  Routing routing;
+};
+using RouterObserver = std::function<void(const RouterTap&)>;
+
+class Transformer {
+ public:
+  Transformer(ModelConfig config, Weights weights);
+  /// @param dtype compute dtype of weights and activations: at::kFloat or at::kBFloat16.
+  static Transformer load(const ModelFolder& folder, at::ScalarType dtype = at::kFloat);
+
+  /// Final normed hidden states h_TD. Runs under the caller's grad mode. @throws ConfigError for an id outside the vocabulary
+  /// or a sequence longer than max_positions.
+  at::Tensor hidden(const Batch& batch, Mask mask = {}, const RouterObserver& observer = nullptr) const;
+
+  /// float32 logits [T, V] (V = base rows alone when mask.head). For tests and generation; losses use head_loss.h.
+  at::Tensor logits(const at::Tensor& hidden_TD, Mask mask = {}) const;
+
+  const ModelConfig& config() const { return config_; }
+  Weights& weights() { return weights_; }
+  const Weights& weights() const { return weights_; }
+  int64_t num_base_experts() const;
+  int64_t num_added_experts() const;
+  int64_t num_base_vocab_rows() const { return weights_.embedding.num_base(); }
+  int64_t num_added_vocab_rows() const { return weights_.embedding.num_added(); }
+
+ private:
+  ModelConfig config_;
+  Weights weights_;
+};
+
+}  // namespace polygraft::model

@@ -1,0 +1,81 @@
+// model/architecture/weights.h: a model's weights as tensors, base rows and added rows kept apart.
+// Apart, because (1) with additions masked the base's products have the base's shapes, hence the base's bits; (2) only the
+// added part carries gradients, so that a frozen row has no gradient, no optimizer state and no weight decay.
+// Legend: D model width, E base experts, n added experts, F expert width, G = 2F (gate rows first, then up), V base
+// vocabulary rows, v added vocabulary rows.
+#pragma once
+#include <ATen/ATen.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "model/checkpoint/model_folder.h"
+
+namespace polygraft::model {
+
+/// Rows of one logical tensor: base rows first, added rows after. `added` is undefined when there are none.
+struct SplitRows {
+  at::Tensor base;
+  at::Tensor added;
+
+  int64_t num_base() const { return base.size(0); }
+  int64_t num_added() const { return added.defined() ? added.size(0) : 0; }
+};
+
+struct AttentionWeights {
+  at::Tensor norm;                                  // [D]
+  at::Tensor query, key, value, output;             // [heads*head_dim, D], [kv*head_dim, D] x2, [D, heads*head_dim]
+  at::Tensor query_bias, key_bias, value_bias, output_bias;  // undefined where the family has none
+  at::Tensor query_norm, key_norm;                  // [head_dim]; undefined where the family has none
+};
+
+struct DenseWeights {
+  at::Tensor gate, up, down;  // [F, D], [F, D], [D, F]
+};
+
+struct MoeWeights {
+  SplitRows router;   // [E, D] + [n, D]
+  SplitRows gate_up;  // [E, G, D] + [n, G, D]
+  SplitRows down;     // [E, D, F] + [n, D, F]
+};
+
+struct LayerWeights {
+  AttentionWeights attention;
+  at::Tensor mlp_norm;  // [D]
+  bool is_moe = false;
+  DenseWeights dense;
+  MoeWeights moe;
+};
+
+struct Weights {
+  SplitRows embedding;  // [V, D] + [v, D]
+  SplitRows head;       // the same tensors as `embedding` when tied
+  at::Tensor final_norm;
+  std::vector<LayerWeights> layers;
+  bool tied = false;
+
+  /// Calls visit(name, tensor) for every defined tensor, in a fixed order; a tied head is not visited twice.
+  /// Names are logical: "layers.3.moe.gate_up.added".
+  void for_each(const std::function<void(const std::string&, at::Tensor&)>& visit);
+  /// The same for the additions alone.
+  void for_each_added(const std::function<void(const std::string&, at::Tensor&)>& visit);
+};
+
+/// Reads all weights of a folder into `dtype` (at::kFloat or at::kBFloat16) in memory, split by the folder's manifest.
+Weights load_weights(const ModelFolder& folder, at::ScalarType dtype);
+
+/// Random weights for training from scratch: normal(0, 0.02), norms 1, residual outputs scaled by 1/sqrt(2 layers).
+/// Deterministic in (config, seed); no additions.
+Weights random_weights(const ModelConfig& config, uint64_t seed, at::ScalarType dtype);
+
+/// Writes a whole model folder's tensors (base and added rows together) from `weights`, converted to config.dtype.
+/// config.vocab_rows and config.num_experts count base + added.
+void write_weights(const Weights& weights, const ModelConfig& config, ExpertLayout layout, const fs::path& folder);
+
+/// A tensor over the mapped bytes, no copy; it keeps the mapping alive and must not be written to.
+at::Tensor mapped_tensor(const TensorView& view);
+at::ScalarType to_scalar_type(Dtype dtype);
+Dtype from_scalar_type(at::ScalarType type);
+
+}  // namespace polygraft::model

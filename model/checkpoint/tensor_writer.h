@@ -1,0 +1,51 @@
+// model/checkpoint/tensor_writer.h: writing safetensors shards as a stream, tensor after tensor, in bounded memory.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/file.h"
+#include "model/checkpoint/tensor_file.h"
+
+namespace polygraft::model {
+
+struct TensorSpec {
+  std::string name;
+  Dtype dtype = Dtype::kF32;
+  std::vector<int64_t> shape;
+  uint64_t num_bytes() const;
+};
+
+/// Writes the tensors of a model folder in the order of `specs`. One file (model.safetensors) when everything fits into
+/// max_shard_bytes, else model-0000i-of-0000N.safetensors and model.safetensors.index.json. Header metadata {"format":"pt"}.
+class TensorWriter {
+ public:
+  static constexpr uint64_t kDefaultShardBytes = 5'000'000'000;
+  TensorWriter(fs::path folder, std::vector<TensorSpec> specs, uint64_t max_shard_bytes = kDefaultShardBytes);
+  ~TensorWriter();
+
+  /// Appends bytes to the current tensor; a tensor may come in several parts (old rows, then new rows).
+  /// @throws FormatError when more bytes come than the spec has; IoError on a full disk.
+  void append(const std::string& name, std::string_view bytes);
+  /// Closes the last file and writes the index. @throws FormatError when a tensor is incomplete.
+  void finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// One whole safetensors file at once, for small things (packs, optimizer state): name -> (spec, bytes), sorted by name.
+struct OwnedTensor {
+  TensorSpec spec;
+  std::string bytes;
+};
+void write_tensor_file(const fs::path& file, const std::map<std::string, OwnedTensor>& tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+/// Reads one safetensors file with the same checks as TensorFolder.
+std::map<std::string, TensorView> read_tensor_file(const fs::path& file);
+
+}  // namespace polygraft::model

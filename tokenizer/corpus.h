@@ -1,0 +1,58 @@
+// tokenizer/corpus.h: texts as the user has them (.txt, .jsonl, plain, .gz, .zst), and the YAML that lists them by language.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+
+namespace polygraft::tokenizer {
+
+namespace fs = std::filesystem;
+
+struct Document {
+  std::string id;    ///< "id" of the .jsonl line, else "FILE:LINE" (file name without folder, line from 1)
+  std::string text;  ///< valid UTF-8, not empty
+};
+
+/// Calls `visit` for each document of one file, in order; empty lines of .txt files are skipped. Streams: bounded memory.
+/// @throws IoError for a missing file, FormatError naming file and line for broken UTF-8, broken JSON, a line without
+/// "text", or a file without any document.
+void for_each_document(const fs::path& file, const std::function<void(Document&&)>& visit);
+std::vector<Document> read_documents(const std::vector<fs::path>& files);
+
+/// One language of a corpus.
+struct LanguageTexts {
+  std::string role;                  ///< "old" (must not get worse) or "new" (to be learned)
+  std::vector<std::string> train;    ///< files
+  std::vector<std::string> heldout;  ///< files; never trained on
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v.required("role", role, "old: must not get worse; new: to be learned");
+    v.field("train", train, "files to learn from");
+    v.field("heldout", heldout, "files to measure on; never trained on");
+  }
+};
+
+/// corpus.yaml: {languages: {en: {role: old, train: [...], heldout: [...]}}}. Paths are absolute after `load_corpus`.
+struct Corpus {
+  std::map<std::string, LanguageTexts> languages;
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v.required("languages", languages, "texts by language code");
+  }
+  void validate(Problems& problems) const;  ///< role is old or new; every listed file exists
+  std::vector<std::string> with_role(const std::string& role) const;  ///< language codes, sorted
+};
+
+/// Relative paths are taken from the YAML's folder. @throws ConfigError listing every problem (missing files included).
+Corpus load_corpus(const fs::path& yaml);
+void resolve_paths(Corpus& corpus, const fs::path& base_folder);
+
+}  // namespace polygraft::tokenizer
