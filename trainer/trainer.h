@@ -1,0 +1,58 @@
+// trainer/trainer.h: the training loop: from scratch, continual over all weights, or over the additions alone.
+// One loop; what differs is which tensors carry gradients and which objective a row gets.
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "model/checkpoint/model_folder.h"
+#include "tokenizer/corpus.h"
+#include "trainer/config.h"
+
+namespace polygraft::trainer {
+
+/// Everything a run needs, resolved. `model` and `scratch` exclude each other.
+struct TrainJob {
+  std::filesystem::path model;  ///< folder to start from (expanded, for `additions`)
+  std::optional<ArchitectureConfig> scratch;
+  std::filesystem::path tokenizer;  ///< for `scratch`
+  tokenizer::Corpus corpus;
+  std::vector<std::string> languages;  ///< languages with cross-entropy; old languages of the corpus are replayed and protected
+  std::filesystem::path run_dir;
+  std::filesystem::path output;
+  uint64_t seed = 17;
+  TrainConfig train;
+  bool replace_output = false;
+};
+
+/// One old language at a probe, against the base (additions masked, same text).
+struct ProbeLine {
+  double bits_per_byte = 0;
+  double delta_relative = 0, ci_low = 0, ci_high = 0;
+  double leak_share = 0;  ///< share of (token, slot) pairs that go to added experts, all layers, BOS included
+  double leak_mass = 0;   ///< mean router weight that added experts take
+  double head_leak = 0;   ///< mean probability of added vocabulary rows
+};
+
+struct TrainResult {
+  int64_t steps = 0, tokens = 0;
+  double seconds = 0;
+  bool within_budget = true;
+  int64_t best_step = 0;  ///< the step whose weights were written
+  std::map<std::string, ProbeLine> last_probe;
+};
+
+/// Sizes before a long job begins.
+struct TrainEstimate {
+  int64_t steps = 0, trainable_parameters = 0, peak_memory_bytes = 0, train_tokens_available = 0;
+};
+TrainEstimate estimate_training(const TrainJob& job);
+
+/// Runs (or resumes from run_dir's newest checkpoint, bit-exactly) and writes `output`. metrics.jsonl grows a line a step.
+/// @throws Interrupted after a signal, with a checkpoint written; NumericError when the loss is not finite (step named).
+TrainResult train(const TrainJob& job);
+
+TrainJob resolve_job(const TrainFile& file, const std::filesystem::path& file_folder);
+
+}  // namespace polygraft::trainer
