@@ -61,7 +61,7 @@ install_debian_packages() {
 unavailable_packages() {
   local name
   for name in "$@"; do
-    LC_ALL=C apt-cache policy "$name" 2>/dev/null | grep -q '^  Candidate: [^(]' || printf '%s\n' "$name"
+    [[ $(LC_ALL=C apt-cache policy "$name" 2>/dev/null) =~ Candidate:\ [^\(] ]] || printf '%s\n' "$name"
   done
 }
 

@@ -26,8 +26,8 @@ fail() {
 run_logged() {
   local log=$1 code=0 start_line
   shift
-  start_line=$(($(wc -l <"$log" 2>/dev/null || echo 0) + 1))
   printf '$ %s\n' "$*" >>"$log"
+  start_line=$(wc -l <"$log")
   "$@" >>"$log" 2>&1 </dev/null || code=$?
   ((code == 0)) && return 0
   printf -- '--- %s exited %d; the last lines of %s:\n' "$1" "$code" "$log" >&2
