@@ -1,14 +1,18 @@
-// core/config.h: plain structs bound to YAML by one visitor: parse, print, and documentation come from one list of fields.
+// core/config.h: plain structs bound to YAML by one visitor: parse, print, and documentation come
+// from one list of fields.
 //
 //   struct GateConfig {
 //     double margin_relative_bpb = 0.002;  // relative
 //     template <class Visitor> void visit(Visitor& v) {
-//       v.field("margin_relative_bpb", margin_relative_bpb, "largest tolerated relative rise in bits per byte");
+//       v.field("margin_relative_bpb", margin_relative_bpb, "largest tolerated relative rise in
+//       bits per byte");
 //     }
-//     void validate(Problems& problems) const { problems.require(margin_relative_bpb > 0, "margin_relative_bpb", ...); }
+//     void validate(Problems& problems) const { problems.require(margin_relative_bpb > 0,
+//     "margin_relative_bpb", ...); }
 //   };
 //
-// Unknown keys are errors with file, line and the nearest known key; every problem is reported at once.
+// Unknown keys are errors with file, line and the nearest known key; every problem is reported at
+// once.
 #pragma once
 #include <filesystem>
 #include <map>
@@ -21,7 +25,8 @@
 
 namespace polygraft {
 
-/// What is wrong with a config: dotted path, value, rule. Collected, then thrown together as one ConfigError.
+/// What is wrong with a config: dotted path, value, rule. Collected, then thrown together as one
+/// ConfigError.
 class Problems {
  public:
   /// Notes a problem at the dotted path (relative to the struct being validated) unless `ok`.
@@ -61,17 +66,22 @@ class ConfigReader {
   ~ConfigReader();
 
   template <class T>
-  void field(const std::string& key, T& value, const std::string& /*doc*/) { read(key, value, false); }
+  void field(const std::string& key, T& value, const std::string& /*doc*/) {
+    read(key, value, false);
+  }
   template <class T>
-  void required(const std::string& key, T& value, const std::string& /*doc*/) { read(key, value, true); }
+  void required(const std::string& key, T& value, const std::string& /*doc*/) {
+    read(key, value, true);
+  }
 
  private:
   struct Node;
   explicit ConfigReader(std::unique_ptr<Node> node, Problems& problems);
-  bool has(const std::string& key, bool required);  // marks the key as known; notes a problem if required and absent
+  bool has(const std::string& key,
+           bool required);  // marks the key as known; notes a problem if required and absent
   ConfigReader child(const std::string& key);
   ConfigReader element(size_t index);  // of the sequence this reader stands on
-  size_t sequence_size();  // notes a problem when this is no sequence
+  size_t sequence_size();              // notes a problem when this is no sequence
   std::vector<std::string> mapping_keys();
   void finish();  // notes unknown keys
 
@@ -97,7 +107,9 @@ class ConfigReader {
     }
   }
   template <class T>
-  void read_present(const std::string& key, std::optional<T>& value) { read_present(key, value.emplace()); }
+  void read_present(const std::string& key, std::optional<T>& value) {
+    read_present(key, value.emplace());
+  }
   template <class T>
   void read_present(const std::string& key, std::map<std::string, T>& value) {
     ConfigReader nested = child(key);
@@ -117,15 +129,20 @@ class ConfigReader {
   Problems& problems_;
 };
 
-/// Prints a struct as YAML, every field with its value: the resolved config. Also used to compare two configs.
+/// Prints a struct as YAML, every field with its value: the resolved config. Also used to compare
+/// two configs.
 class ConfigPrinter {
  public:
   ConfigPrinter();
   ~ConfigPrinter();
   template <class T>
-  void field(const std::string& key, T& value, const std::string& doc) { print(key, value, doc); }
+  void field(const std::string& key, T& value, const std::string& doc) {
+    print(key, value, doc);
+  }
   template <class T>
-  void required(const std::string& key, T& value, const std::string& doc) { print(key, value, doc); }
+  void required(const std::string& key, T& value, const std::string& doc) {
+    print(key, value, doc);
+  }
   /// With `with_docs` every field carries its documentation as a comment.
   std::string yaml(bool with_docs) const;
 
@@ -138,7 +155,8 @@ class ConfigPrinter {
   void scalar(const std::string& key, const std::string& value, const std::string& doc);
   void scalar(const std::string& key, const std::vector<int64_t>& value, const std::string& doc);
   void scalar(const std::string& key, const std::vector<double>& value, const std::string& doc);
-  void scalar(const std::string& key, const std::vector<std::string>& value, const std::string& doc);
+  void scalar(const std::string& key, const std::vector<std::string>& value,
+              const std::string& doc);
 
   template <class T>
   void print(const std::string& key, T& value, const std::string& doc) {
@@ -164,7 +182,8 @@ class ConfigPrinter {
   std::unique_ptr<Lines> lines_;
 };
 
-/// Parses, then validates (when T has `validate(Problems&) const`). @throws ConfigError listing all problems.
+/// Parses, then validates (when T has `validate(Problems&) const`). @throws ConfigError listing all
+/// problems.
 template <class T>
 T bind_config(const ConfigSource& source) {
   Problems problems;
@@ -181,7 +200,8 @@ T bind_config(const ConfigSource& source) {
 template <class T>
 std::string config_to_yaml(const T& value, bool with_docs = false) {
   ConfigPrinter printer;
-  const_cast<T&>(value).visit(printer);  // visit() serves reading too, hence not const; printing only reads
+  const_cast<T&>(value).visit(
+      printer);  // visit() serves reading too, hence not const; printing only reads
   return printer.yaml(with_docs);
 }
 

@@ -11,9 +11,10 @@ namespace polygraft {
 
 /// The documented exit codes of the program (README, "Exit codes").
 enum class ExitCode : int {
-  kDone = 0,           ///< done, or the gate passed
-  kRuntime = 1,        ///< something failed while working: a broken file, a full disk, a non-finite number
-  kUsage = 2,          ///< the command line or a config is wrong, or a feature is not built yet
+  kDone = 0,  ///< done, or the gate passed
+  kRuntime =
+      1,       ///< something failed while working: a broken file, a full disk, a non-finite number
+  kUsage = 2,  ///< the command line or a config is wrong, or a feature is not built yet
   kGateFailed = 3,     ///< interference beyond the margin
   kNotComparable = 4,  ///< two results cannot be compared, or there is too little evidence
 };
@@ -34,7 +35,8 @@ class Error : public std::exception {
   std::string message_;
 };
 
-/// Adds the chained parts to a concrete error, so that `throw FormatError(...).expected(...)` keeps its type.
+/// Adds the chained parts to a concrete error, so that `throw FormatError(...).expected(...)` keeps
+/// its type.
 template <class Derived>
 class ErrorParts : public Error {
  public:
@@ -92,11 +94,14 @@ class NotComparable : public ErrorParts<NotComparable> {
       : ErrorParts("not comparable", ExitCode::kNotComparable, where, problem) {}
 };
 
-/// SIGINT or SIGTERM arrived and the work stopped at a point from which it resumes. Exit 128 + signal.
+/// SIGINT or SIGTERM arrived and the work stopped at a point from which it resumes. Exit 128 +
+/// signal.
 class Interrupted : public std::exception {
  public:
   explicit Interrupted(int signal_number) : signal_number_(signal_number) {}
-  const char* what() const noexcept override { return "interrupted; run the same command again to continue"; }
+  const char* what() const noexcept override {
+    return "interrupted; run the same command again to continue";
+  }
   int signal_number() const noexcept { return signal_number_; }
 
  private:

@@ -8,9 +8,14 @@
 #include <string>
 #include <string_view>
 
+#include "core/error.h"
+
 namespace polygraft {
 
 namespace fs = std::filesystem;
+
+/// "cannot ACTION: No space left on device", with a hint that fits the errno.
+IoError io_error(const fs::path& path, const std::string& action, int error_number);
 
 /// A read-only memory-mapped file. Cheap to copy; the mapping lives as long as the last copy.
 class MappedFile {
@@ -32,7 +37,9 @@ class MappedFile {
 /// The whole file as a string. @throws IoError.
 std::string read_file(const fs::path& file);
 
-/// Writes `FILE.partial-PID`, and renames it to FILE on commit(). Without commit() nothing remains.
+/// Writes `FILE.partial-PID`, and renames it to FILE on commit(). Without commit() nothing remains;
+/// what a killed process left is removed when the same FILE is written again. One writer per FILE
+/// and process at a time.
 class AtomicFile {
  public:
   /// @throws IoError if the folder cannot be written.
@@ -47,33 +54,39 @@ class AtomicFile {
   void commit();  ///< flush, fsync, rename, fsync the folder. @throws IoError
 
  private:
-  [[noreturn]] void fail(const std::string& action);
+  void flush();
+  void write_through(const char* data, size_t num_bytes);
   fs::path file_;
   fs::path partial_;
   int descriptor_ = -1;
   uint64_t bytes_written_ = 0;
+  std::string buffer_;
 };
 
 void write_file_atomically(const fs::path& file, std::string_view content);
 
-/// A folder that appears whole or not at all: fill path(), then commit().
+/// A folder that appears whole or not at all: fill path(), then commit(). Missing parents are
+/// created. What a killed process left is removed when the same folder is written again.
 class AtomicFolder {
  public:
   /// @param replace whether an existing target is replaced (moved aside, then removed) on commit.
-  /// @throws ConfigError when the target exists and `replace` is false; IoError when its parent cannot be written.
+  /// @throws ConfigError when the target exists and `replace` is false; IoError when its parent
+  /// cannot be written.
   AtomicFolder(fs::path folder, bool replace);
   ~AtomicFolder();
   AtomicFolder(const AtomicFolder&) = delete;
   AtomicFolder& operator=(const AtomicFolder&) = delete;
 
   const fs::path& path() const { return partial_; }  ///< where to write until commit()
-  void commit();
+  void commit();  ///< fsync of everything below path(), rename, fsync of the parent. @throws
+                  ///< IoError, ConfigError
 
  private:
   fs::path folder_;
   fs::path partial_;
   bool replace_;
   bool committed_ = false;
+  int lock_ = -1;  // held on partial_ while this process works on it
 };
 
 /// @throws ConfigError "already exists; use --force" when `output` exists and `force` is false.

@@ -10,13 +10,15 @@ namespace polygraft {
 using Json = nlohmann::json;                 ///< keys sorted: the same content gives the same bytes
 using OrderedJson = nlohmann::ordered_json;  ///< keys in the order they were read or written
 
-/// @throws FormatError with the byte offset, or for nesting deeper than 256. `where` names the source in errors.
+/// @throws FormatError with the byte offset, or for nesting deeper than 256. `where` names the
+/// source in errors.
 Json parse_json(std::string_view text, const std::filesystem::path& where);
 OrderedJson parse_ordered_json(std::string_view text, const std::filesystem::path& where);
 Json read_json(const std::filesystem::path& file);
 OrderedJson read_ordered_json(const std::filesystem::path& file);
 
-/// Two-space indentation, trailing newline, atomically. NaN and infinity are refused: @throws NumericError.
+/// Two-space indentation, trailing newline, atomically. NaN and infinity are refused: @throws
+/// NumericError.
 void write_json(const std::filesystem::path& file, const Json& json);
 void write_json(const std::filesystem::path& file, const OrderedJson& json);
 
@@ -25,7 +27,8 @@ template <class T, class AnyJson>
 T json_get(const AnyJson& object, const std::string& key, const std::filesystem::path& file);
 /// The same, with a value for a missing (or null) key.
 template <class T, class AnyJson>
-T json_get_or(const AnyJson& object, const std::string& key, T fallback, const std::filesystem::path& file);
+T json_get_or(const AnyJson& object, const std::string& key, T fallback,
+              const std::filesystem::path& file);
 
 }  // namespace polygraft
 

@@ -1,5 +1,6 @@
 // core/random.h: counter-based random streams (Philox 4x32-10, Salmon et al. 2011).
-// A stream is (seed, name): the same pair gives the same numbers on every machine, whatever else was drawn.
+// A stream is (seed, name): the same pair gives the same numbers on every machine, whatever else
+// was drawn.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -14,8 +15,8 @@ class RandomStream {
 
   uint32_t next_u32();
   uint64_t next_u64();
-  double uniform();  ///< [0, 1), 53 bits
-  double normal();   ///< mean 0, variance 1 (Box-Muller)
+  double uniform();                ///< [0, 1), 53 bits
+  double normal();                 ///< mean 0, variance 1 (Box-Muller)
   uint64_t below(uint64_t bound);  ///< uniform in [0, bound), unbiased; bound > 0
   std::vector<int64_t> permutation(int64_t size);
 

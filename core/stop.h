@@ -6,7 +6,8 @@ namespace polygraft {
 /// Installs the handlers. A second signal ends the process at once.
 void install_stop_handlers();
 
-/// @throws Interrupted once a signal has arrived. Call where the work so far is saved or can be dropped safely.
+/// @throws Interrupted once a signal has arrived. Call where the work so far is saved or can be
+/// dropped safely.
 void throw_if_stopped();
 bool stop_requested();
 

@@ -19,19 +19,21 @@ std::string concat(const Parts&... parts) {
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 std::vector<std::string> split(std::string_view text, char separator);
 
-/// The candidate with the smallest edit distance to `name`, or "" when none is within a third of its length.
+/// The candidate with the smallest edit distance to `name`, or "" when none is within a third of
+/// its length.
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
 
-std::string human_bytes(uint64_t bytes);      ///< "1.5 GiB"
-std::string human_count(uint64_t count);      ///< "1,234,567"
-std::string human_seconds(double seconds);    ///< "3 min 20 s"
-std::string fixed(double value, int digits);  ///< fixed notation, locale-independent
+std::string human_bytes(uint64_t bytes);           ///< "1.5 GiB"
+std::string human_count(uint64_t count);           ///< "1,234,567"
+std::string human_seconds(double seconds);         ///< "3 min 20 s"
+std::string fixed(double value, int digits);       ///< fixed notation, locale-independent
 std::string percent(double fraction, int digits);  ///< 0.0012, 2 -> "+0.12 %" (always signed)
 
 /// UTC now as "2026-11-22T18-03-04.123456", the form lm-evaluation-harness puts into file names.
 std::string iso_time_for_file_name();
 
-/// Byte offset of the first invalid UTF-8 sequence (overlong, surrogate, > U+10FFFF, truncated), or npos.
+/// Byte offset of the first invalid UTF-8 sequence (overlong, surrogate, > U+10FFFF, truncated), or
+/// npos.
 size_t find_invalid_utf8(std::string_view text);
 
 }  // namespace polygraft

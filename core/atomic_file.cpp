@@ -1,0 +1,78 @@
+// core/atomic_file.cpp: a file whose name appears when its content is on disk.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "core/descriptor.h"
+#include "core/file.h"
+#include "core/partial.h"
+
+namespace polygraft {
+namespace {
+
+constexpr size_t kBufferBytes = size_t{1} << 18;  // small writes are gathered, large ones pass by
+
+}  // namespace
+
+AtomicFile::AtomicFile(fs::path file) : file_(clean_target(file)), partial_(partial_name(file_)) {
+  std::error_code ignored;
+  if (fs::is_directory(file_, ignored)) {
+    throw IoError(file_, "cannot write").expected("a file name").found("a folder");
+  }
+  remove_orphans(file_);
+  descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) throw io_error(file_, "create the file", errno);
+  lock_partial(descriptor_);
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ < 0) return;  // committed
+  ::unlink(partial_.c_str());
+  ::close(descriptor_);
+}
+
+void AtomicFile::write(const void* data, size_t num_bytes) {
+  const char* bytes = static_cast<const char*>(data);
+  if (buffer_.size() + num_bytes > kBufferBytes) flush();
+  if (num_bytes > kBufferBytes) {
+    write_through(bytes, num_bytes);
+  } else {
+    buffer_.append(bytes, num_bytes);
+  }
+  bytes_written_ += num_bytes;
+}
+
+void AtomicFile::flush() {
+  write_through(buffer_.data(), buffer_.size());
+  buffer_.clear();
+}
+
+void AtomicFile::write_through(const char* data, size_t num_bytes) {
+  while (num_bytes > 0) {
+    const ssize_t written =
+        ::write(descriptor_, data, num_bytes);  // Linux takes at most 2 GiB at once
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) throw io_error(file_, "write", errno);
+    data += written;
+    num_bytes -= static_cast<size_t>(written);
+  }
+}
+
+void AtomicFile::commit() {
+  flush();
+  if (fsync(descriptor_) != 0) throw io_error(file_, "write", errno);
+  if (::rename(partial_.c_str(), file_.c_str()) != 0)
+    throw io_error(file_, "rename into place", errno);
+  ::close(std::exchange(descriptor_, -1));  // fsync has reported what close could
+  sync_folder(file_.has_parent_path() ? file_.parent_path() : ".");
+}
+
+void write_file_atomically(const fs::path& file, std::string_view content) {
+  AtomicFile out(file);
+  out.write(content);
+  out.commit();
+}
+
+}  // namespace polygraft

@@ -1,0 +1,87 @@
+// core/atomic_folder.cpp: a folder that appears whole or not at all.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "core/descriptor.h"
+#include "core/file.h"
+#include "core/partial.h"
+#include "core/replace.h"
+#include "core/text.h"
+
+namespace polygraft {
+namespace {
+
+bool exists_in_any_form(const fs::path& path) {  // a dangling link takes the name, too
+  std::error_code ignored;
+  return fs::exists(fs::symlink_status(path, ignored));
+}
+
+/// `--force -o .` must not remove what the user stands in, nor the folders above.
+void refuse_to_replace_working_folder(const fs::path& folder) {
+  std::error_code ignored;
+  const fs::path target = fs::weakly_canonical(folder, ignored);
+  for (fs::path here = fs::current_path(ignored); !here.empty(); here = here.parent_path()) {
+    if (here == target) {
+      throw ConfigError(folder.string(), "will not replace the current folder or one that holds it")
+          .hint("name another output folder");
+    }
+    if (here == here.parent_path()) break;
+  }
+}
+
+void sync_tree(const fs::path& folder) {
+  try {
+    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+      if (entry.is_symlink()) continue;
+      if (entry.is_directory()) sync_folder(entry.path());
+      if (!entry.is_regular_file()) continue;
+      const Descriptor file(entry.path(), O_RDONLY, "open");
+      if (fsync(file.get()) != 0) throw io_error(entry.path(), "write", errno);
+    }
+  } catch (const fs::filesystem_error& error) {
+    throw io_error(folder, "list the folder", error.code().value());
+  }
+  sync_folder(folder);
+}
+
+}  // namespace
+
+AtomicFolder::AtomicFolder(fs::path folder, bool replace)
+    : folder_(clean_target(folder)), partial_(partial_name(folder_)), replace_(replace) {
+  if (replace_) refuse_to_replace_working_folder(folder_);
+  recover_replaced(folder_);
+  refuse_existing_output(folder_, replace_);
+  std::error_code error;
+  if (folder_.has_parent_path()) fs::create_directories(folder_.parent_path(), error);
+  if (error) throw io_error(folder_.parent_path(), "create the folder", error.value());
+  remove_orphans(folder_);
+  if (::mkdir(partial_.c_str(), 0777) != 0) throw io_error(folder_, "create the folder", errno);
+  lock_ = ::open(partial_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (lock_ >= 0) lock_partial(lock_);
+}
+
+AtomicFolder::~AtomicFolder() {
+  std::error_code ignored;
+  if (!committed_) fs::remove_all(partial_, ignored);
+  if (lock_ >= 0) ::close(lock_);
+}
+
+void AtomicFolder::commit() {
+  sync_tree(partial_);
+  if (!exists_in_any_form(folder_)) {
+    if (::rename(partial_.c_str(), folder_.c_str()) != 0)
+      throw io_error(folder_, "rename into place", errno);
+  } else {
+    refuse_existing_output(folder_, replace_);  // it may have appeared meanwhile
+    replace_folder(partial_, folder_);
+  }
+  committed_ = true;
+  sync_folder(folder_.has_parent_path() ? folder_.parent_path() : ".");
+}
+
+}  // namespace polygraft
