@@ -1,0 +1,76 @@
+// cli/command.cpp: the list of commands, and the parsed arguments they read.
+#include "cli/command.h"
+
+#include <iostream>
+
+#include "core/file.h"
+#include "core/text.h"
+
+namespace polygraft::cli {
+
+std::vector<Command> all_commands() {
+  return {run_command(),
+          inspect_command(),
+          tokenizer_train_command(),
+          tokenizer_extend_command(),
+          tokenizer_encode_command(),
+          tokenizer_decode_command(),
+          expand_profile_command(),
+          expand_plan_command(),
+          expand_graft_command(),
+          expand_verify_command(),
+          train_command(),
+          eval_bpb_command(),
+          eval_compare_command(),
+          report_command()};
+}
+
+Arguments::Arguments(po::variables_map values) : values_(std::move(values)) {}
+
+std::optional<std::string> Arguments::optional_text(const std::string& option) const {
+  if (values_.count(option) == 0) return std::nullopt;
+  return values_[option].as<std::string>();
+}
+
+std::string Arguments::text(const std::string& option) const {
+  const auto value = optional_text(option);
+  if (!value) throw ConfigError("command line", concat("--", option, " is missing"));
+  return *value;
+}
+
+std::vector<std::string> Arguments::texts(const std::string& option) const {
+  if (values_.count(option) == 0) return {};
+  return values_[option].as<std::vector<std::string>>();
+}
+
+int64_t Arguments::integer(const std::string& option) const {
+  return values_[option].as<int64_t>();
+}
+bool Arguments::flag(const std::string& option) const { return values_[option].as<bool>(); }
+
+ConfigSource Arguments::config() const {
+  ConfigSource source = ConfigSource::from_file(path("config"));
+  for (const std::string& assignment : texts("set")) source.set(assignment);
+  return source;
+}
+
+ConfigSource Arguments::config_or_defaults() const {
+  if (optional_text("config")) return config();
+  ConfigSource source = ConfigSource::from_text("{}", "--set");
+  for (const std::string& assignment : texts("set")) source.set(assignment);
+  return source;
+}
+
+void Arguments::emit_json(const Json& json) const {
+  const auto target = optional_text("json");
+  if (!target) return;
+  if (*target == "-") {
+    std::cout << json.dump(2) << std::endl;
+  } else {
+    write_json(*target, json);
+  }
+}
+
+bool Arguments::stdout_is_free() const { return optional_text("json").value_or("") != "-"; }
+
+}  // namespace polygraft::cli

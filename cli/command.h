@@ -1,0 +1,83 @@
+// cli/command.h: what a subcommand is: its name, its help, its options, and the function that runs
+// it.
+#pragma once
+#include <boost/program_options.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+#include "core/error.h"
+#include "core/json.h"
+
+namespace polygraft::cli {
+
+namespace fs = std::filesystem;
+namespace po = boost::program_options;
+
+/// The parsed command line of one subcommand. Options that every subcommand has are members.
+class Arguments {
+ public:
+  explicit Arguments(po::variables_map values);
+
+  /// @throws ConfigError naming the option when it is missing.
+  std::string text(const std::string& option) const;
+  fs::path path(const std::string& option) const { return text(option); }
+  std::optional<std::string> optional_text(const std::string& option) const;
+  std::vector<std::string> texts(const std::string& option) const;  ///< empty when missing
+  int64_t integer(const std::string& option) const;
+  bool flag(const std::string& option) const;
+
+  /// --config with every --set applied. @throws ConfigError when --config is missing.
+  ConfigSource config() const;
+  /// The same, or an empty document with every --set when --config is missing.
+  ConfigSource config_or_defaults() const;
+
+  fs::path output() const {
+    return path("output");
+  }  ///< -o, required. @throws ConfigError when missing
+  bool force() const { return flag("force"); }
+  bool dry_run() const { return flag("dry-run"); }
+
+  /// Writes `json` where --json says: stdout for "-", a file otherwise, nowhere when it was not
+  /// given.
+  void emit_json(const Json& json) const;
+  /// True when results for a person may go to stdout (it does not carry the JSON).
+  bool stdout_is_free() const;
+
+ private:
+  po::variables_map values_;
+};
+
+struct Command {
+  std::string name;      ///< "tokenizer extend"
+  std::string summary;   ///< one line
+  std::string operands;  ///< "PIPELINE.yaml", for the usage line
+  std::string example;   ///< a command line that works
+  std::function<void(po::options_description&)> add_options;
+  std::function<void(po::positional_options_description&)> add_operands;
+  std::function<ExitCode(const Arguments&)> run;
+};
+
+/// All commands, in the order of the help.
+std::vector<Command> all_commands();
+
+Command inspect_command();
+Command tokenizer_train_command();
+Command tokenizer_extend_command();
+Command tokenizer_encode_command();
+Command tokenizer_decode_command();
+Command expand_profile_command();
+Command expand_plan_command();
+Command expand_graft_command();
+Command expand_verify_command();
+Command train_command();
+Command eval_bpb_command();
+Command eval_compare_command();
+Command run_command();
+Command report_command();
+
+}  // namespace polygraft::cli

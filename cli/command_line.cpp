@@ -1,0 +1,165 @@
+// cli/command_line.cpp: dispatch, common options, help, and the mapping of errors to exit codes.
+#include "cli/command_line.h"
+
+#include <ATen/Parallel.h>
+
+#include <csignal>
+#include <iostream>
+#include <new>
+
+#include "cli/command.h"
+#include "cli/version.h"
+#include "core/log.h"
+#include "core/stop.h"
+#include "core/text.h"
+
+namespace polygraft::cli {
+namespace {
+
+/// Named by the interface, and not there yet.
+const std::vector<std::string> kNotBuilt = {"init",        "tokenizer report", "expand upcycle",
+                                            "expand pack", "expand attach",    "expand detach",
+                                            "eval cloze",  "eval choice",      "generate"};
+
+po::options_description common_options() {
+  po::options_description options("Options of every command");
+  auto add = options.add_options();
+  add("config", po::value<std::string>()->value_name("FILE.yaml"), "configuration file");
+  add("set", po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
+      "overrides a.b=c of it");
+  add("json", po::value<std::string>()->value_name("FILE|-"),
+      "machine-readable result; - is stdout");
+  add("threads", po::value<int64_t>()->default_value(0)->value_name("N"), "0: one for each core");
+  add("log-level", po::value<std::string>()->default_value("info")->value_name("LEVEL"),
+      "trace, debug, info, warn or error");
+  add("quiet", po::bool_switch(), "only warnings and errors");
+  add("dry-run", po::bool_switch(), "say what would be done, change nothing");
+  add("output,o", po::value<std::string>()->value_name("OUT"), "where the result goes");
+  add("force", po::bool_switch(), "replace an existing output");
+  add("help,h", po::bool_switch(), "this text");
+  return options;
+}
+
+void print_overview(std::ostream& out, const std::vector<Command>& commands) {
+  out << "polygraft " << kVersion
+      << ": adds languages to released mixture-of-experts models without harming the ones they "
+         "have\n\n"
+         "usage: polygraft COMMAND [OPERANDS] [OPTIONS]\n\n";
+  for (const Command& command : commands) {
+    out << "  " << command.name
+        << std::string(command.name.size() < 18 ? 18 - command.name.size() : 1, ' ')
+        << command.summary << "\n";
+  }
+  out << "\n`polygraft COMMAND --help` shows the options and an example.\n"
+         "Exit codes: 0 done or gate passed, 1 runtime error, 2 usage or config, 3 gate failed,\n"
+         "4 not comparable or not enough evidence, 130/143 interrupted (run again to continue).\n";
+}
+
+void print_help(const Command& command, const po::options_description& own,
+                const po::options_description& common) {
+  std::cout << "polygraft " << command.name << ": " << command.summary << "\n\nusage: polygraft "
+            << command.name << (command.operands.empty() ? "" : " ") << command.operands
+            << " [OPTIONS]\n\n";
+  if (!own.options().empty()) std::cout << own << "\n";
+  std::cout << common << "\nexample:\n  " << command.example << "\n";
+}
+
+/// The command whose name is the first one or two words, and how many words that was.
+std::pair<const Command*, int> find_command(const std::vector<Command>& commands,
+                                            const std::vector<std::string>& words) {
+  for (int num_words = 2; num_words >= 1; --num_words) {
+    if (static_cast<int>(words.size()) < num_words) continue;
+    const std::string name = num_words == 2 ? words[0] + " " + words[1] : words[0];
+    for (const Command& command : commands) {
+      if (command.name == name) return {&command, num_words};
+    }
+    for (const std::string& planned : kNotBuilt) {
+      if (planned == name) {
+        throw NotBuiltError(concat("polygraft ", name))
+            .hint("`polygraft --help` lists what this version does");
+      }
+    }
+  }
+  std::vector<std::string> names;
+  for (const Command& command : commands) names.push_back(command.name);
+  const std::string asked =
+      words.size() > 1 && words[1].rfind('-', 0) != 0 ? words[0] + " " + words[1] : words[0];
+  const std::string nearest = nearest_name(asked, names);
+  throw ConfigError("command line", concat("there is no command '", asked, "'"))
+      .hint(nearest.empty() ? "`polygraft --help` lists the commands"
+                            : concat("did you mean '", nearest, "'?"));
+}
+
+void apply_common(const po::variables_map& values) {
+  set_log_level(values["quiet"].as<bool>()
+                    ? LogLevel::kWarn
+                    : parse_log_level(values["log-level"].as<std::string>()));
+  const int64_t threads = values["threads"].as<int64_t>();
+  if (threads < 0)
+    throw ConfigError("--threads", "must not be negative").found(std::to_string(threads));
+  if (threads > 0) at::set_num_threads(static_cast<int>(threads));
+}
+
+ExitCode run_words(const std::vector<std::string>& words) {
+  const std::vector<Command> commands = all_commands();
+  if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+    print_overview(words.empty() ? std::cerr : std::cout, commands);
+    return words.empty() ? ExitCode::kUsage : ExitCode::kDone;
+  }
+  if (words[0] == "--version") {
+    std::cout << "polygraft " << kVersion << "\n";
+    return ExitCode::kDone;
+  }
+  const auto [command, num_words] = find_command(commands, words);
+  po::options_description own("Options of this command");
+  if (command->add_options) command->add_options(own);
+  const po::options_description common = common_options();
+  po::options_description all;
+  all.add(own).add(common);
+  po::positional_options_description operands;
+  if (command->add_operands) command->add_operands(operands);
+  po::variables_map values;
+  try {
+    const std::vector<std::string> rest(words.begin() + num_words, words.end());
+    using Style = po::command_line_style::style_t;
+    const int style = Style::unix_style & ~Style::allow_guessing;
+    po::store(po::command_line_parser(rest).options(all).positional(operands).style(style).run(),
+              values);
+  } catch (const po::error& error) {
+    throw ConfigError("command line", error.what())
+        .hint(concat("polygraft ", command->name, " --help"));
+  }
+  if (values["help"].as<bool>()) {
+    print_help(*command, own, common);
+    return ExitCode::kDone;
+  }
+  po::notify(values);
+  apply_common(values);
+  return command->run(Arguments(std::move(values)));
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  install_stop_handlers();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit then shows as a write error, which is
+                                  // reported like a full disk
+  try {
+    return static_cast<int>(run_words(std::vector<std::string>(argv + 1, argv + argc)));
+  } catch (const Error& error) {
+    std::cerr << "polygraft: " << error.what() << "\n";
+    return static_cast<int>(error.exit_code());
+  } catch (const Interrupted& stop) {
+    std::cerr << "polygraft: " << stop.what() << "\n";
+    return 128 + stop.signal_number();
+  } catch (const std::bad_alloc&) {
+    std::cerr << "polygraft: out of memory\n  hint: --dry-run shows what a command needs\n";
+  } catch (const std::exception& error) {
+    std::cerr
+        << "polygraft: internal error: " << error.what()
+        << "\n  hint: this is a defect of polygraft; please report it with the command line\n";
+  }
+  return static_cast<int>(ExitCode::kRuntime);
+}
+
+}  // namespace polygraft::cli

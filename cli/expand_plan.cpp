@@ -1,0 +1,91 @@
+// cli/expand_plan.cpp: `polygraft expand plan`: what would be grafted, from which donors, and what
+// it costs.
+#include <iostream>
+
+#include "cli/command.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "core/text.h"
+#include "expand/plan.h"
+#include "model/checkpoint/model_folder.h"
+#include "tokenizer/corpus.h"
+#include "tokenizer/tokenizer.h"
+
+namespace polygraft::cli {
+namespace {
+
+/// The file of `expand plan --config`. Paths are relative to the working folder.
+struct PlanFile {
+  std::string language;
+  std::string corpus;
+  std::string extended_tokenizer;
+  int64_t seed = 17;
+  expand::VocabularyConfig vocabulary;
+  expand::ExpertConfig experts;
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v.required("language", language, "the new language's code in the corpus");
+    v.required("corpus", corpus, "corpus.yaml that `expand graft` calibrates on");
+    v.required("extended_tokenizer", extended_tokenizer, "folder that `tokenizer extend` wrote");
+    v.field("seed", seed, "of the re-initialised units");
+    v.field("tokenizer", vocabulary, "start values of the new vocabulary rows");
+    v.field("expand", experts, "new experts and router rows");
+  }
+  void validate(Problems& problems) const {
+    problems.enter("tokenizer");
+    vocabulary.validate(problems);
+    problems.leave();
+    problems.enter("expand");
+    experts.validate(problems);
+    problems.leave();
+  }
+};
+
+ExitCode run(const Arguments& arguments) {
+  const auto file = bind_config<PlanFile>(arguments.config());
+  const auto folder = model::ModelFolder::open(arguments.path("model"));
+  const fs::path profile_file = arguments.path("profile");
+  const expand::Profile profile = expand::Profile::from_json(read_json(profile_file), profile_file);
+  const int64_t old_size = tokenizer::Tokenizer::load(folder.path).size();
+  expand::PlanRequest request{
+      .language = file.language,
+      .new_vocab_rows = tokenizer::Tokenizer::load(file.extended_tokenizer).size() - old_size,
+      .seed = static_cast<uint64_t>(file.seed),
+      .experts = file.experts,
+      .vocabulary = file.vocabulary};
+  expand::ExpansionPlan plan = expand::plan_expansion(folder.config, profile, request);
+  plan.corpus = fs::absolute(file.corpus);
+  plan.tokenizer = fs::absolute(file.extended_tokenizer);
+  const Json json = plan.to_json();
+  if (!arguments.dry_run()) {
+    const fs::path output = arguments.output();
+    refuse_existing_output(output, arguments.force());
+    write_json(output, json);
+    log_info(concat("plan written to ", output.string()));
+  }
+  if (arguments.stdout_is_free()) std::cout << expand::plan_table(plan);
+  arguments.emit_json(json);
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+Command expand_plan_command() {
+  return {.name = "expand plan",
+          .summary = "what would be grafted, from which donors, at what cost",
+          .operands = "",
+          .example =
+              "polygraft expand plan --model models/base --profile profile.json --config plan.yaml "
+              "--set expand.experts_per_layer=8 -o plan.json",
+          .add_options =
+              [](po::options_description& o) {
+                auto add = o.add_options();
+                add("model", po::value<std::string>(), "model folder");
+                add("profile", po::value<std::string>(), "what `expand profile` wrote");
+              },
+          .add_operands = nullptr,
+          .run = run};
+}
+
+}  // namespace polygraft::cli

@@ -1,0 +1,65 @@
+// cli/expand_profile.cpp: `polygraft expand profile`: routing signatures and language similarity of
+// a model.
+#include <iostream>
+
+#include "cli/command.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "core/text.h"
+#include "expand/profile.h"
+#include "model/checkpoint/model_folder.h"
+
+namespace polygraft::cli {
+namespace {
+
+ExitCode run(const Arguments& arguments) {
+  const fs::path output = arguments.output();
+  refuse_existing_output(output, arguments.force() || arguments.dry_run());
+  const auto folder = model::ModelFolder::open(arguments.path("model"));
+  const auto corpus = tokenizer::load_corpus(arguments.path("corpus"));
+  expand::ProfileOptions options;
+  options.tokens_per_language = arguments.integer("tokens");
+  if (arguments.dry_run()) {
+    std::cout << "would profile " << corpus.languages.size() << " languages over "
+              << human_count(options.tokens_per_language) << " tokens each, on "
+              << folder.config.num_layers << " layers\n";
+    return ExitCode::kDone;
+  }
+  const auto tokenizer = tokenizer::Tokenizer::load(folder.path);
+  const auto transformer = model::Transformer::load(folder);
+  expand::Profile profile = expand::profile_model(transformer, tokenizer, corpus, options);
+  profile.model_hash = model::hash_tensors(folder.tensors);
+  const Json json = profile.to_json();
+  write_json(output, json);
+  log_info(concat("profile written to ", output.string()));
+  if (arguments.stdout_is_free()) {
+    for (const auto& [language, value] : profile.bits_per_byte) {
+      std::cout << language << ": " << fixed(value, 4) << " bits per byte\n";
+    }
+  }
+  arguments.emit_json(json);
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+Command expand_profile_command() {
+  return {
+      .name = "expand profile",
+      .summary = "which experts a language uses; how near languages are",
+      .operands = "",
+      .example =
+          "polygraft expand profile --model models/base --corpus data/corpus.yaml -o profile.json",
+      .add_options =
+          [](po::options_description& o) {
+            auto add = o.add_options();
+            add("model", po::value<std::string>(), "model folder");
+            add("corpus", po::value<std::string>(), "corpus.yaml");
+            add("tokens", po::value<int64_t>()->default_value(20'000),
+                "tokens of training text per language");
+          },
+      .add_operands = nullptr,
+      .run = run};
+}
+
+}  // namespace polygraft::cli

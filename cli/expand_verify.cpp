@@ -1,0 +1,64 @@
+// cli/expand_verify.cpp: `polygraft expand verify`: proves base + additions = expanded, or names
+// what differs.
+#include <iostream>
+
+#include "cli/command.h"
+#include "core/text.h"
+#include "expand/verify.h"
+
+namespace polygraft::cli {
+namespace {
+
+void print(const expand::VerifyReport& report) {
+  std::cout << (report.ok ? "ok: " : "NOT ok: ") << report.tensors_checked << " tensors, "
+            << human_bytes(report.bytes_compared) << " compared, masked logits "
+            << (report.masked_logits_equal ? "bit-identical" : "DIFFERENT") << "\n";
+  for (const expand::Difference& difference : report.differences) {
+    std::cout << "  " << difference.tensor;
+    if (difference.row >= 0)
+      std::cout << ", row " << difference.row << ", byte " << difference.first_byte;
+    std::cout << ": " << difference.reason << "\n";
+  }
+  for (const auto& [language, step] : report.step0) {
+    const double base = step.bits_per_byte_base;
+    std::cout << "  " << language << ": " << fixed(base, 4) << " -> "
+              << fixed(step.bits_per_byte_expanded, 4) << " bits per byte (tokenizer "
+              << percent(step.tokenizer / base, 3) << ", head " << percent(step.head / base, 3)
+              << ", router " << percent(step.router / base, 3) << ", experts "
+              << percent(step.experts / base, 3) << ")\n";
+  }
+}
+
+ExitCode run(const Arguments& arguments) {
+  const auto base = model::ModelFolder::open(arguments.path("base"));
+  const auto expanded = model::ModelFolder::open(arguments.path("expanded"));
+  std::optional<tokenizer::Corpus> corpus;
+  if (const auto file = arguments.optional_text("corpus")) corpus = tokenizer::load_corpus(*file);
+  const expand::VerifyReport report = expand::verify_expansion(base, expanded, corpus);
+  if (arguments.stdout_is_free()) print(report);
+  arguments.emit_json(report.to_json());
+  return report.ok ? ExitCode::kDone : ExitCode::kGateFailed;
+}
+
+}  // namespace
+
+Command expand_verify_command() {
+  return {.name = "expand verify",
+          .summary = "prove that base + additions = expanded, byte by byte",
+          .operands = "",
+          .example =
+              "polygraft expand verify --base models/base --expanded runs/id/model --corpus "
+              "data/corpus.yaml",
+          .add_options =
+              [](po::options_description& o) {
+                auto add = o.add_options();
+                add("base", po::value<std::string>(), "the model before the expansion");
+                add("expanded", po::value<std::string>(), "the model after it");
+                add("corpus", po::value<std::string>(),
+                    "also split the change on old text by cause");
+              },
+          .add_operands = nullptr,
+          .run = run};
+}
+
+}  // namespace polygraft::cli

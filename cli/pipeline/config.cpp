@@ -1,0 +1,81 @@
+// cli/pipeline/config.cpp: rules of pipeline.yaml, and its resolution to absolute paths.
+#include "cli/pipeline/config.h"
+
+#include "core/text.h"
+
+namespace polygraft::cli {
+namespace {
+
+template <class Block>
+void validate_block(const Block& block, const std::string& name, Problems& problems) {
+  problems.enter(name);
+  block.validate(problems);
+  problems.leave();
+}
+
+std::string absolute(const std::string& path, const std::filesystem::path& folder) {
+  return (folder / path).lexically_normal().string();
+}
+
+/// The one language to add. Several packs at once, or none, are not this pipeline's work.
+std::string find_new_language(const tokenizer::Corpus& corpus) {
+  const std::vector<std::string> languages = corpus.with_role("new");
+  if (languages.empty())
+    throw ConfigError("corpus", "no language has role: new").hint("mark the language to add");
+  if (languages.size() > 1) {
+    throw NotBuiltError(concat("several new languages in one run (", join(languages, ", "), ")"))
+        .hint("keep one with role: new");
+  }
+  if (corpus.with_role("old").empty()) {
+    throw ConfigError("corpus", "no language has role: old")
+        .hint("old languages are what a run protects and measures");
+  }
+  return languages.front();
+}
+
+}  // namespace
+
+void PipelineConfig::validate(Problems& problems) const {
+  problems.require(version == 1, "version", std::to_string(version), "must be 1");
+  problems.require(!corpus.empty() || !languages.empty(), "corpus", "missing",
+                   "give `corpus` or `languages`");
+  problems.require(corpus.empty() || languages.empty(), "corpus", corpus,
+                   "give `corpus` or `languages`, not both");
+  problems.require(seed >= 0, "seed", std::to_string(seed), "must not be negative");
+  validate_block(tokenizer, "tokenizer", problems);
+  validate_block(expand, "expand", problems);
+  validate_block(train, "train", problems);
+  validate_block(gate, "gate", problems);
+}
+
+ResolvedPipeline resolve_pipeline(const ConfigSource& source, const std::filesystem::path& folder) {
+  ResolvedPipeline resolved{.config = bind_config<PipelineConfig>(source)};
+  PipelineConfig& config = resolved.config;
+  if (!config.evaluate.choice.empty())
+    throw NotBuiltError("evaluate.choice (multiple-choice tasks)");
+  if (config.train.trainable != "additions") {
+    throw ConfigError("train.trainable", "a pipeline trains additions")
+        .found(config.train.trainable)
+        .hint("`polygraft train --config` trains all weights");
+  }
+  config.run_dir = absolute(config.run_dir, folder);
+  config.base = absolute(config.base, folder);
+  if (config.corpus.empty()) {
+    resolved.corpus.languages = config.languages;
+    tokenizer::resolve_paths(resolved.corpus, folder);
+  } else {
+    config.corpus = absolute(config.corpus, folder);
+    resolved.corpus = tokenizer::load_corpus(config.corpus);
+  }
+  config.languages = resolved.corpus.languages;
+  config.corpus.clear();  // the resolved file stands alone
+  Problems problems;
+  resolved.corpus.validate(problems);
+  problems.throw_if_any(source.name());
+  resolved.new_language = find_new_language(resolved.corpus);
+  config.gate.new_languages = {resolved.new_language};
+  resolved.yaml = config_to_yaml(config);
+  return resolved;
+}
+
+}  // namespace polygraft::cli

@@ -1,0 +1,68 @@
+// cli/pipeline/config.h: pipeline.yaml: one file that says how a language is added, from tokenizer
+// to gate.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+#include "eval/compare.h"
+#include "expand/config.h"
+#include "tokenizer/corpus.h"
+#include "trainer/config.h"
+
+namespace polygraft::cli {
+
+struct EvaluateConfig {
+  bool bpb = true;
+  std::vector<std::string> choice;
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v.field("bpb", bpb, "bits per byte of the held-out text");
+    v.field("choice", choice, "multiple-choice task files");
+  }
+};
+
+struct PipelineConfig {
+  int64_t version = 1;
+  std::string run_dir;
+  int64_t seed = 17;
+  std::string base;
+  std::string corpus;
+  std::map<std::string, tokenizer::LanguageTexts> languages;
+  expand::VocabularyConfig tokenizer;
+  expand::ExpertConfig expand;
+  trainer::TrainConfig train;
+  EvaluateConfig evaluate;
+  eval::GateConfig gate;
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v.required("version", version, "of this file's format: 1");
+    v.required("run_dir", run_dir, "where every output goes");
+    v.field("seed", seed, "of everything that is drawn");
+    v.required("base", base, "model folder to extend");
+    v.field("corpus", corpus, "corpus.yaml, or");
+    v.field("languages", languages, "the same block here");
+    v.field("tokenizer", tokenizer, "");
+    v.field("expand", expand, "");
+    v.required("train", train, "");
+    v.field("evaluate", evaluate, "");
+    v.field("gate", gate, "");
+  }
+  void validate(Problems& problems) const;
+};
+
+/// The config with absolute paths, and its corpus. @throws ConfigError listing every problem.
+struct ResolvedPipeline {
+  PipelineConfig config;
+  tokenizer::Corpus corpus;
+  std::string new_language;
+  std::string yaml;  ///< the resolved config, as it is saved and hashed
+};
+ResolvedPipeline resolve_pipeline(const ConfigSource& source, const std::filesystem::path& folder);
+
+}  // namespace polygraft::cli

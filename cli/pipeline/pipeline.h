@@ -1,0 +1,23 @@
+// cli/pipeline/pipeline.h: `polygraft run`: every stage from tokenizer to report, resumable after
+// each.
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "cli/pipeline/config.h"
+#include "cli/pipeline/stage.h"
+#include "eval/compare.h"
+#include "eval/report.h"
+
+namespace polygraft::cli {
+
+/// The stages of a run, in order, with their keys. Nothing is done yet.
+/// @param hashes remembers what the base and the texts hash to.
+std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& hashes);
+
+/// The report of a run folder, from what its stages left there. @throws IoError naming the stage
+/// that is missing.
+eval::Report make_report(const std::filesystem::path& run_dir);
+
+}  // namespace polygraft::cli

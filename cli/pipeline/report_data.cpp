@@ -1,0 +1,179 @@
+// cli/pipeline/report_data.cpp: the report of a run folder: verdict, curves, similarity, tables,
+// provenance.
+#include <algorithm>
+#include <fstream>
+
+#include "cli/pipeline/pipeline.h"
+#include "cli/version.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/text.h"
+
+namespace polygraft::cli {
+namespace {
+
+/// JSON that a stage left. @throws IoError naming the stage.
+Json stage_json(const fs::path& run_dir, const std::string& stage, const std::string& file) {
+  const fs::path path = run_dir / "stages" / stage / file;
+  if (!fs::exists(path)) {
+    throw IoError(path, concat("stage '", stage, "' has not finished"))
+        .hint("polygraft run PIPELINE.yaml continues it");
+  }
+  return read_json(path);
+}
+
+PipelineConfig read_resolved(const fs::path& run_dir) {
+  return bind_config<PipelineConfig>(ConfigSource::from_file(run_dir / "pipeline.resolved.yaml"));
+}
+
+/// Curves out of metrics.jsonl: the loss a step; interference and bits per byte a probe.
+struct Curves {
+  eval::Chart loss{
+      .title = "Training loss", .x_label = "tokens", .y_label = "bits per byte", .curves = {}};
+  eval::Chart interference{.title = "Interference during training",
+                           .x_label = "tokens",
+                           .y_label = "relative change, %",
+                           .curves = {}};
+  eval::Chart learning{.title = "New language",
+                       .x_label = "tokens",
+                       .y_label = "bits per byte (probe)",
+                       .curves = {}};
+};
+
+void add_point(eval::Chart& chart, const std::string& name, double x, double y) {
+  for (eval::Curve& curve : chart.curves) {
+    if (curve.name == name) return curve.points.emplace_back(x, y), void();
+  }
+  chart.curves.push_back({name, {{x, y}}});
+}
+
+void add_probe(Curves& curves, const Json& probe, double tokens,
+               const std::vector<std::string>& new_languages) {
+  for (const auto& [language, values] : probe.items()) {
+    const bool is_new =
+        std::find(new_languages.begin(), new_languages.end(), language) != new_languages.end();
+    if (is_new) {
+      add_point(curves.learning, language, tokens, values.at("bits_per_byte").get<double>());
+    } else {
+      add_point(curves.interference, language, tokens,
+                100 * values.at("delta_relative").get<double>());
+    }
+  }
+}
+
+Curves read_curves(const fs::path& metrics, const std::vector<std::string>& new_languages) {
+  Curves curves;
+  std::ifstream lines(metrics);
+  std::string line;
+  for (int64_t number = 1; std::getline(lines, line); ++number) {
+    const Json json = parse_json(line, concat(metrics.string(), ":", number));
+    const double tokens = json_get<double>(json, "tokens", metrics);
+    if (json.contains("bits_per_byte"))
+      add_point(curves.loss, "train", tokens, json.at("bits_per_byte").get<double>());
+    if (json.contains("probe")) add_probe(curves, json.at("probe"), tokens, new_languages);
+  }
+  return curves;
+}
+
+eval::HeatMap similarity_map(const Json& profile) {
+  eval::HeatMap map{.title = "Language similarity (correlation of routing signatures)",
+                    .rows = {},
+                    .columns = {},
+                    .values = {}};
+  for (const auto& [language, row] : profile.at("similarity").items()) {
+    map.rows.push_back(language);
+    std::vector<double> values;
+    for (const auto& [other, value] : row.items()) values.push_back(value.get<double>());
+    map.values.push_back(values);
+  }
+  map.columns = map.rows;
+  return map;
+}
+
+eval::Table tokenizer_table(const Json& extend) {
+  eval::Table table{.title = "Tokenizer",
+                    .header = {"language", "bytes per token before", "after", "documents changed"},
+                    .rows = {}};
+  for (const auto& [language, values] : extend.at("languages").items()) {
+    table.rows.push_back({language, fixed(values.at("bytes_per_token_before").get<double>(), 3),
+                          fixed(values.at("bytes_per_token_after").get<double>(), 3),
+                          concat(values.at("changed_documents"), " of ", values.at("documents"))});
+  }
+  return table;
+}
+
+eval::Table causes_table(const Json& verify) {
+  eval::Table table{.title = "What changes old text, by cause (relative bits per byte)",
+                    .header = {"language", "total", "tokenizer", "head", "router", "experts"},
+                    .rows = {}};
+  for (const auto& [language, values] : verify.at("step0").items()) {
+    const double base = values.at("bits_per_byte_base").get<double>();
+    const Json& causes = values.at("by_cause");
+    std::vector<std::string> row = {
+        language, percent(values.at("bits_per_byte_expanded").get<double>() / base - 1, 3)};
+    for (const char* cause : {"tokenizer", "head", "router", "experts"}) {
+      row.push_back(percent(causes.at(cause).get<double>() / base, 3));
+    }
+    table.rows.push_back(row);
+  }
+  return table;
+}
+
+eval::Table additions_table(const Json& plan) {
+  eval::Table table{.title = "What was added",
+                    .header = {"layer", "new experts", "donors (expert: score)"},
+                    .rows = {}};
+  for (const Json& layer : plan.at("layers")) {
+    std::vector<std::string> donors;
+    for (const Json& donor : layer.at("donors")) {
+      donors.push_back(concat(donor.at("expert"), ": ", fixed(donor.at("score").get<double>(), 3)));
+    }
+    table.rows.push_back(
+        {concat(layer.at("layer")), concat(layer.at("new_experts")), join(donors, ", ")});
+  }
+  return table;
+}
+
+eval::Table provenance_table(const Json& verify, const Json& training, const Json& plan) {
+  return {
+      .title = "Provenance",
+      .header = {"what", "value"},
+      .rows = {{"polygraft", kVersion},
+               {"base tensors (SHA-256)", plan.value("model_hash", "")},
+               {"added parameters", human_count(plan.at("added_parameters").get<uint64_t>())},
+               {"added bytes", human_bytes(plan.at("added_bytes").get<uint64_t>())},
+               {"training steps", human_count(training.at("steps").get<uint64_t>())},
+               {"training tokens", human_count(training.at("tokens").get<uint64_t>())},
+               {"written step", human_count(training.at("best_step").get<uint64_t>())},
+               {"within the budget", training.at("within_budget").get<bool>() ? "yes" : "no"},
+               {"base tensors compared", human_count(verify.at("tensors_checked").get<uint64_t>())},
+               {"masked logits", verify.at("masked_logits_equal").get<bool>()
+                                     ? "bit-identical to the base's"
+                                     : "DIFFERENT"}}};
+}
+
+}  // namespace
+
+eval::Report make_report(const fs::path& run_dir) {
+  const Json extend = stage_json(run_dir, "tokenizer", "extend.json");
+  const Json profile = stage_json(run_dir, "profile", "profile.json");
+  const Json plan = stage_json(run_dir, "plan", "plan.json");
+  const Json training = stage_json(run_dir, "train", "train.json");
+  const Json verify = stage_json(run_dir, "verify", "verify.json");
+  const PipelineConfig config = read_resolved(run_dir);
+  const Curves curves = read_curves(run_dir / "metrics.jsonl", config.gate.new_languages);
+  eval::Report report;
+  report.title = concat("Adding ", join(config.gate.new_languages, ", "), " to ",
+                        fs::path(config.base).filename().string());
+  report.comparison =
+      eval::compare_results(eval::read_result_folder(run_dir / "stages" / "evaluate-base"),
+                            eval::read_result_folder(run_dir / "stages" / "evaluate"), config.gate);
+  report.charts = {curves.interference, curves.learning, curves.loss};
+  report.heat_maps = {similarity_map(profile)};
+  report.tables = {tokenizer_table(extend), additions_table(plan), causes_table(verify),
+                   provenance_table(verify, training, plan)};
+  report.resolved_config = read_file(run_dir / "pipeline.resolved.yaml");
+  return report;
+}
+
+}  // namespace polygraft::cli

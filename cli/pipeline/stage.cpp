@@ -1,0 +1,93 @@
+// cli/pipeline/stage.cpp: stamps, remembered file hashes, and the lock of a run folder.
+#include "cli/pipeline/stage.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/text.h"
+
+namespace polygraft::cli {
+namespace {
+
+fs::path stage_folder(const Stage& stage, const fs::path& run_dir) {
+  return run_dir / "stages" / stage.name;
+}
+
+}  // namespace
+
+bool stage_is_done(const Stage& stage, const fs::path& run_dir) {
+  const fs::path stamp = stage_folder(stage, run_dir) / "stamp.json";
+  if (!fs::exists(stamp)) return false;
+  if (json_get_or<std::string>(read_json(stamp), "key", "", stamp) != stage.key) return false;
+  return std::all_of(stage.outputs.begin(), stage.outputs.end(),
+                     [](const fs::path& p) { return fs::exists(p); });
+}
+
+void run_stage(const Stage& stage, const fs::path& run_dir) {
+  fs::create_directories(run_dir / "stages");
+  AtomicFolder folder(stage_folder(stage, run_dir), /*replace=*/true);
+  stage.run(folder.path());
+  write_json(folder.path() / "stamp.json", Json{{"stage", stage.name}, {"key", stage.key}});
+  folder.commit();
+}
+
+FileHashes::FileHashes(fs::path run_dir)
+    : cache_file_(std::move(run_dir) / "file-hashes.json"), cache_(Json::object()) {
+  if (fs::exists(cache_file_)) cache_ = read_json(cache_file_);
+}
+
+std::string FileHashes::of_file(const fs::path& file) {
+  std::error_code failure;
+  const auto size = fs::file_size(file, failure);
+  if (failure) throw IoError(file, failure.message());
+  const auto modified = fs::last_write_time(file).time_since_epoch().count();
+  const std::string version = concat(size, "@", modified);
+  Json& entry = cache_[file.string()];
+  if (!entry.is_object() || entry.value("version", "") != version) {
+    entry = {{"version", version}, {"sha256", sha256_file(file)}};
+  }
+  return entry.at("sha256").get<std::string>();
+}
+
+std::string FileHashes::of(const fs::path& path) {
+  if (!fs::is_directory(path)) return of_file(path);
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(path)) {
+    if (entry.is_regular_file()) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  Sha256 hash;
+  for (const fs::path& file : files) {
+    hash.update(concat(fs::relative(file, path).string(), '\0', of_file(file), '\n'));
+  }
+  return hash.finish();
+}
+
+void FileHashes::save() const { write_json(cache_file_, cache_); }
+
+RunLock::RunLock(const fs::path& run_dir) {
+  const fs::path file = run_dir / "lock";
+  descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor_ < 0)
+    throw IoError(file, "cannot be opened for writing").hint("is run_dir writable?");
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+    const std::string owner = read_file(file);
+    ::close(descriptor_);
+    throw ConfigError(run_dir.string(), "another polygraft works in this run folder")
+        .found(concat("process ", owner));
+  }
+  const std::string owner = std::to_string(::getpid());
+  if (::ftruncate(descriptor_, 0) != 0 || ::write(descriptor_, owner.data(), owner.size()) < 0) {
+    throw IoError(file, "cannot be written");
+  }
+}
+
+RunLock::~RunLock() { ::close(descriptor_); }
+
+}  // namespace polygraft::cli

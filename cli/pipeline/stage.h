@@ -1,0 +1,58 @@
+// cli/pipeline/stage.h: a stage of a run: what it depends on, whether it is done, and how it leaves
+// its result. A stage's key is a hash over everything that determines its output: its config, the
+// files it reads, and the keys of the stages before it. A stage whose stamp carries the current key
+// is skipped.
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+
+namespace polygraft::cli {
+
+namespace fs = std::filesystem;
+
+struct Stage {
+  std::string name;
+  std::string key;                                  ///< SHA-256
+  std::vector<fs::path> outputs;                    ///< must exist for the stage to count as done
+  std::function<void(const fs::path& folder)> run;  ///< fills `folder`, which becomes stages/<name>
+};
+
+/// Whether stages/<name>/stamp.json carries the stage's key and every output exists.
+bool stage_is_done(const Stage& stage, const fs::path& run_dir);
+
+/// Runs the stage into an AtomicFolder and stamps it: a killed stage leaves nothing under its final
+/// name.
+void run_stage(const Stage& stage, const fs::path& run_dir);
+
+/// SHA-256 of files, remembered by (path, size, modification time) in run_dir/file-hashes.json, so
+/// that a second run of the pipeline does not read a large model again.
+class FileHashes {
+ public:
+  explicit FileHashes(fs::path run_dir);
+  /// One hash over all files of a folder, or over one file. @throws IoError.
+  std::string of(const fs::path& path);
+  void save() const;
+
+ private:
+  std::string of_file(const fs::path& file);
+  fs::path cache_file_;
+  Json cache_;
+};
+
+/// Holds run_dir for one process. @throws ConfigError naming the process that has it.
+class RunLock {
+ public:
+  explicit RunLock(const fs::path& run_dir);
+  ~RunLock();
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+
+ private:
+  int descriptor_;
+};
+
+}  // namespace polygraft::cli

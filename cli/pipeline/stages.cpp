@@ -1,0 +1,203 @@
+// cli/pipeline/stages.cpp: what each stage of a run does and on what it depends.
+#include <iostream>
+
+#include "cli/evaluate.h"
+#include "cli/pipeline/pipeline.h"
+#include "cli/version.h"
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/log.h"
+#include "core/text.h"
+#include "expand/graft.h"
+#include "expand/verify.h"
+#include "tokenizer/bpe_trainer.h"
+#include "trainer/trainer.h"
+
+namespace polygraft::cli {
+namespace {
+
+/// Everything the stages share; each stage function below fills its own folder.
+struct Run {
+  ResolvedPipeline pipeline;
+  fs::path dir;
+
+  const PipelineConfig& config() const { return pipeline.config; }
+  fs::path stage(const std::string& name) const { return dir / "stages" / name; }
+  fs::path grafted_model() const { return stage("graft") / "model"; }
+  fs::path model() const { return dir / "model"; }
+
+  std::map<std::string, std::vector<fs::path>> train_files(const std::string& role) const {
+    std::map<std::string, std::vector<fs::path>> files;
+    for (const std::string& language : pipeline.corpus.with_role(role)) {
+      const auto& train = pipeline.corpus.languages.at(language).train;
+      files[language] = {train.begin(), train.end()};
+    }
+    return files;
+  }
+};
+
+void extend_tokenizer(const Run& run, const fs::path& folder) {
+  const auto& config = run.config().tokenizer;
+  const tokenizer::ExtendReport report = tokenizer::extend_tokenizer(
+      run.config().base, run.train_files("new"), run.train_files("old"),
+      {.new_tokens = config.new_tokens, .guard_max_changed = config.guard_max_changed}, folder);
+  write_json(folder / "extend.json", report.to_json());
+}
+
+void profile(const Run& run, const fs::path& folder) {
+  const auto base = model::ModelFolder::open(run.config().base);
+  expand::Profile profile =
+      expand::profile_model(model::Transformer::load(base), tokenizer::Tokenizer::load(base.path),
+                            run.pipeline.corpus, {});
+  profile.model_hash = model::hash_tensors(base.tensors);
+  write_json(folder / "profile.json", profile.to_json());
+}
+
+void write_corpus(const Run& run, const fs::path& file) {
+  tokenizer::Corpus corpus = run.pipeline.corpus;
+  write_file_atomically(file, config_to_yaml(corpus));
+}
+
+void plan(const Run& run, const fs::path& folder) {
+  const auto base = model::ModelFolder::open(run.config().base);
+  const fs::path profile_file = run.stage("profile") / "profile.json";
+  const int64_t old_size = tokenizer::Tokenizer::load(base.path).size();
+  expand::ExpansionPlan plan = expand::plan_expansion(
+      base.config, expand::Profile::from_json(read_json(profile_file), profile_file),
+      {.language = run.pipeline.new_language,
+       .new_vocab_rows = tokenizer::Tokenizer::load(run.stage("tokenizer")).size() - old_size,
+       .seed = static_cast<uint64_t>(run.config().seed),
+       .experts = run.config().expand,
+       .vocabulary = run.config().tokenizer});
+  write_corpus(run, folder / "corpus.yaml");
+  plan.corpus = run.stage("plan") / "corpus.yaml";
+  plan.tokenizer = run.stage("tokenizer");
+  write_json(folder / "plan.json", plan.to_json());
+  log_info(expand::plan_table(plan));
+}
+
+void graft(const Run& run, const fs::path& folder) {
+  const fs::path plan_file = run.stage("plan") / "plan.json";
+  fs::create_directories(folder / "model");
+  expand::graft(model::ModelFolder::open(run.config().base),
+                expand::ExpansionPlan::from_json(read_json(plan_file), plan_file),
+                folder / "model");
+}
+
+/// Training keeps its checkpoints in run_dir/training, which belongs to one stage key: another key
+/// starts afresh.
+void train(const Run& run, const std::string& key, const fs::path& folder) {
+  const fs::path training = run.dir / "training";
+  const fs::path key_file = training / "stage-key";
+  if (!fs::exists(key_file) || read_file(key_file) != key) {
+    fs::remove_all(training);
+    fs::create_directories(training);
+    write_file_atomically(key_file, key);
+  }
+  const fs::path link = run.dir / "metrics.jsonl";
+  fs::remove(link);
+  fs::create_symlink("training/metrics.jsonl", link);
+  trainer::TrainJob job;
+  job.model = run.grafted_model();
+  job.corpus = run.pipeline.corpus;
+  job.languages = {run.pipeline.new_language};
+  job.run_dir = training;
+  job.output = run.model();
+  job.seed = run.config().seed;
+  job.train = run.config().train;
+  job.replace_output = true;
+  const trainer::TrainResult result = trainer::train(job);
+  write_json(folder / "train.json", Json{{"steps", result.steps},
+                                         {"tokens", result.tokens},
+                                         {"seconds", result.seconds},
+                                         {"within_budget", result.within_budget},
+                                         {"best_step", result.best_step}});
+}
+
+void verify(const Run& run, const fs::path& folder) {
+  const expand::VerifyReport report =
+      expand::verify_expansion(model::ModelFolder::open(run.config().base),
+                               model::ModelFolder::open(run.model()), run.pipeline.corpus);
+  write_json(folder / "verify.json", report.to_json());
+  if (!report.ok) {
+    const std::string where =
+        report.differences.empty() ? "masked logits" : report.differences.front().tensor;
+    throw FormatError(run.model(), concat("the trained model is not base + additions: ", where))
+        .hint("polygraft expand verify lists every difference");
+  }
+}
+
+void evaluate(const Run& run, const fs::path& model_folder, const fs::path& folder) {
+  eval::write_bpb_result(
+      evaluate_bpb(model::ModelFolder::open(model_folder), run.pipeline.corpus, {}), folder);
+}
+
+void compare(const Run& run, const fs::path& folder) {
+  const eval::Comparison comparison =
+      eval::compare_results(eval::read_result_folder(run.stage("evaluate-base")),
+                            eval::read_result_folder(run.stage("evaluate")), run.config().gate);
+  write_json(folder / "comparison.json", comparison.to_json());
+}
+
+/// Keys: a hash over the stage's name, the program's version, and what determines its result.
+std::string make_key(const std::string& name, const std::vector<std::string>& inputs) {
+  return sha256(concat(name, '\n', kVersion, '\n', join(inputs, "\n")));
+}
+
+template <class Block>
+std::string yaml_of(const Block& block) {
+  return config_to_yaml(block);
+}
+
+}  // namespace
+
+std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& hashes) {
+  const Run run{pipeline, pipeline.config.run_dir};
+  const PipelineConfig& config = pipeline.config;
+  const std::string base = hashes.of(config.base);
+  std::string train_texts, heldout_texts;
+  for (const auto& [language, texts] : pipeline.corpus.languages) {
+    train_texts += concat(language, " ", texts.role, "\n");
+    heldout_texts += concat(language, "\n");
+    for (const std::string& file : texts.train) train_texts += hashes.of(file) + "\n";
+    for (const std::string& file : texts.heldout) heldout_texts += hashes.of(file) + "\n";
+  }
+  const std::string seed = std::to_string(config.seed);
+
+  std::vector<Stage> stages;
+  const auto add = [&](const std::string& name, const std::vector<std::string>& inputs,
+                       std::vector<fs::path> outputs, std::function<void(const fs::path&)> work) {
+    const std::string key = make_key(name, inputs);
+    outputs.push_back(run.stage(name));
+    stages.push_back({name, key, std::move(outputs), std::move(work)});
+    return key;
+  };
+  const std::string tokenizer = add("tokenizer", {base, train_texts, yaml_of(config.tokenizer)}, {},
+                                    [run](const fs::path& f) { extend_tokenizer(run, f); });
+  const std::string profiled = add("profile", {base, train_texts, heldout_texts}, {},
+                                   [run](const fs::path& f) { profile(run, f); });
+  const std::string planned =
+      add("plan", {tokenizer, profiled, yaml_of(config.tokenizer), yaml_of(config.expand), seed},
+          {}, [run](const fs::path& f) { plan(run, f); });
+  const std::string grafted =
+      add("graft", {planned}, {}, [run](const fs::path& f) { graft(run, f); });
+  const std::string base_evaluated =
+      add("evaluate-base", {base, heldout_texts}, {},
+          [run](const fs::path& f) { evaluate(run, run.config().base, f); });
+  const std::string train_key = make_key("train", {grafted, yaml_of(config.train), seed});
+  const std::string trained =
+      add("train", {grafted, yaml_of(config.train), seed}, {run.model()},
+          [run, train_key](const fs::path& f) { train(run, train_key, f); });
+  const std::string verified =
+      add("verify", {trained, heldout_texts}, {}, [run](const fs::path& f) { verify(run, f); });
+  const std::string evaluated = add("evaluate", {trained, heldout_texts}, {},
+                                    [run](const fs::path& f) { evaluate(run, run.model(), f); });
+  const std::string compared = add("compare", {base_evaluated, evaluated, yaml_of(config.gate)}, {},
+                                   [run](const fs::path& f) { compare(run, f); });
+  add("report", {compared, verified, pipeline.yaml},
+      {run.dir / "report.html", run.dir / "report.json"},
+      [run](const fs::path&) { eval::write_report(make_report(run.dir), run.dir); });
+  return stages;
+}
+
+}  // namespace polygraft::cli

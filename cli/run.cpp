@@ -1,0 +1,112 @@
+// cli/run.cpp: `polygraft run PIPELINE.yaml`: every stage; a finished one is skipped; the exit code
+// is the gate's.
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+
+#include "cli/command.h"
+#include "cli/pipeline/pipeline.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "core/stop.h"
+#include "core/text.h"
+
+namespace polygraft::cli {
+namespace {
+
+/// In a GitHub Actions job the report is appended to the job's summary page.
+void append_step_summary(const fs::path& run_dir) {
+  const char* summary = std::getenv("GITHUB_STEP_SUMMARY");
+  if (summary == nullptr) return;
+  std::ofstream(summary, std::ios::app) << read_file(run_dir / "report.md") << "\n";
+}
+
+void check_until(const std::vector<Stage>& stages, const std::string& until) {
+  std::vector<std::string> names;
+  for (const Stage& stage : stages) names.push_back(stage.name);
+  if (std::find(names.begin(), names.end(), until) != names.end()) return;
+  throw ConfigError("--until", concat("there is no stage '", until, "'"))
+      .expected(join(names, ", "));
+}
+
+void list_stages(const std::vector<Stage>& stages, const fs::path& run_dir) {
+  bool stale = false;
+  for (const Stage& stage : stages) {
+    stale = stale || !stage_is_done(stage, run_dir);
+    std::cout << (stale ? "would run  " : "done       ") << stage.name << "\n";
+  }
+}
+
+ExitCode run_stages(const std::vector<Stage>& stages, const fs::path& run_dir,
+                    const std::string& until) {
+  for (size_t i = 0; i < stages.size(); ++i) {
+    throw_if_stopped();
+    const Stage& stage = stages[i];
+    const std::string label = concat("[", i + 1, "/", stages.size(), "] ", stage.name);
+    if (stage_is_done(stage, run_dir)) {
+      log_info(label + ": done before, skipped");
+    } else {
+      log_info(label);
+      run_stage(stage, run_dir);
+    }
+    if (stage.name == until) return ExitCode::kDone;
+  }
+  return ExitCode::kDone;
+}
+
+ExitCode finish(const Arguments& arguments, const fs::path& run_dir) {
+  const eval::Report report = make_report(run_dir);
+  if (arguments.stdout_is_free()) {
+    std::cout << eval::comparison_table(report.comparison)
+              << "\nreport: " << (run_dir / "report.html").string() << "\n";
+  }
+  append_step_summary(run_dir);
+  arguments.emit_json(report.comparison.to_json());
+  return eval::outcome_exit_code(report.comparison.outcome);
+}
+
+ExitCode run(const Arguments& arguments) {
+  const fs::path file = arguments.path("pipeline");
+  ConfigSource source = ConfigSource::from_file(file);
+  for (const std::string& assignment : arguments.texts("set")) source.set(assignment);
+  const ResolvedPipeline pipeline = resolve_pipeline(source, fs::absolute(file).parent_path());
+  const fs::path run_dir = pipeline.config.run_dir;
+  FileHashes hashes(run_dir);
+  const std::vector<Stage> stages = make_stages(pipeline, hashes);
+  const std::string until = arguments.optional_text("until").value_or("report");
+  check_until(stages, until);
+  if (arguments.dry_run()) {
+    list_stages(stages, run_dir);
+    return ExitCode::kDone;
+  }
+  std::error_code failure;
+  fs::create_directories(run_dir, failure);
+  if (failure)
+    throw IoError(run_dir, failure.message()).hint("choose a run_dir that can be written");
+  const RunLock lock(run_dir);
+  hashes.save();
+  write_file_atomically(run_dir / "pipeline.resolved.yaml", pipeline.yaml);
+  const ExitCode code = run_stages(stages, run_dir, until);
+  return until == "report" ? finish(arguments, run_dir) : code;
+}
+
+}  // namespace
+
+Command run_command() {
+  return {.name = "run",
+          .summary = "the whole expansion of a pipeline.yaml; the exit code is the gate's",
+          .operands = "PIPELINE.yaml",
+          .example = "polygraft run examples/quickstart/pipeline.yaml --set train.tokens=300000",
+          .add_options =
+              [](po::options_description& o) {
+                auto add = o.add_options();
+                add("pipeline", po::value<std::string>(), "pipeline.yaml");
+                add("until", po::value<std::string>()->value_name("STAGE"),
+                    "stop after this stage");
+              },
+          .add_operands = [](po::positional_options_description& p) { p.add("pipeline", 1); },
+          .run = run};
+}
+
+}  // namespace polygraft::cli

@@ -1,0 +1,89 @@
+// cli/tokenizer_extend.cpp: `polygraft tokenizer extend`: continued BPE that leaves old text's
+// segmentation alone.
+#include <iostream>
+
+#include "cli/command.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "core/text.h"
+#include "tokenizer/bpe_trainer.h"
+
+namespace polygraft::cli {
+namespace {
+
+/// "id=FILE" or "FILE" (then under `fallback`), by language.
+std::map<std::string, std::vector<fs::path>> by_language(const std::vector<std::string>& words,
+                                                         const std::string& fallback) {
+  std::map<std::string, std::vector<fs::path>> files;
+  for (const std::string& word : words) {
+    const size_t equals = word.find('=');
+    if (equals == std::string::npos || fs::exists(word)) {
+      files[fallback].push_back(word);
+    } else {
+      files[word.substr(0, equals)].push_back(word.substr(equals + 1));
+    }
+  }
+  return files;
+}
+
+ExitCode run(const Arguments& arguments) {
+  const auto new_texts = by_language(arguments.texts("text"), "new");
+  const auto guard_texts = by_language(arguments.texts("guard"), "old");
+  if (new_texts.empty())
+    throw ConfigError("command line", "--text is missing").expected("text of the new language");
+  if (guard_texts.empty())
+    throw ConfigError("command line", "--guard is missing").expected("text of the old languages");
+  tokenizer::ExtendOptions options;
+  options.new_tokens = arguments.integer("new-tokens");
+  const fs::path output = arguments.output();
+  if (arguments.dry_run()) {
+    std::cout << "would learn up to " << options.new_tokens << " merges and write " << output
+              << "\n";
+    return ExitCode::kDone;
+  }
+  AtomicFolder folder(output, arguments.force());
+  const tokenizer::ExtendReport report = tokenizer::extend_tokenizer(
+      arguments.path("tokenizer"), new_texts, guard_texts, options, folder.path());
+  folder.commit();
+  const Json json = report.to_json();
+  log_info(concat(report.merges_added, " merges added, ", report.guard_rejected_total,
+                  " rejected by the guard, ", report.unreachable, " unreachable; written to ",
+                  output.string()));
+  if (arguments.stdout_is_free()) {
+    for (const auto& [language, values] : json.at("languages").items()) {
+      std::cout << language << ": " << fixed(values.at("bytes_per_token_before").get<double>(), 3)
+                << " -> " << fixed(values.at("bytes_per_token_after").get<double>(), 3)
+                << " bytes per token, " << values.at("changed_documents") << " of "
+                << values.at("documents") << " documents changed\n";
+    }
+  }
+  arguments.emit_json(json);
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+Command tokenizer_extend_command() {
+  return {.name = "tokenizer extend",
+          .summary = "continued BPE for a new language, with a guard over old text",
+          .operands = "",
+          .example =
+              "polygraft tokenizer extend --tokenizer models/base --text id=data/id.train.jsonl "
+              "--guard en=data/en.train.jsonl de=data/de.train.jsonl --new-tokens 800 -o "
+              "models/tokenizer-id",
+          .add_options =
+              [](po::options_description& o) {
+                auto add = o.add_options();
+                add("tokenizer", po::value<std::string>(),
+                    "model folder or tokenizer.json to extend");
+                add("text", po::value<std::vector<std::string>>()->multitoken(),
+                    "[LANG=]FILE of the new language");
+                add("guard", po::value<std::vector<std::string>>()->multitoken(),
+                    "[LANG=]FILE whose segmentation must stay");
+                add("new-tokens", po::value<int64_t>()->default_value(800), "merges to learn");
+              },
+          .add_operands = nullptr,
+          .run = run};
+}
+
+}  // namespace polygraft::cli

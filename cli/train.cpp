@@ -1,0 +1,63 @@
+// cli/train.cpp: `polygraft train --config FILE`: from scratch, continual over all weights, or
+// additions alone.
+#include <iostream>
+
+#include "cli/command.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "core/text.h"
+#include "trainer/trainer.h"
+
+namespace polygraft::cli {
+namespace {
+
+Json to_json(const trainer::TrainResult& result, const fs::path& output) {
+  Json probe = Json::object();
+  for (const auto& [language, line] : result.last_probe) {
+    probe[language] = {{"bits_per_byte", line.bits_per_byte},
+                       {"delta_relative", line.delta_relative},
+                       {"ci_low", line.ci_low},
+                       {"ci_high", line.ci_high}};
+  }
+  return {{"steps", result.steps},         {"tokens", result.tokens},
+          {"seconds", result.seconds},     {"within_budget", result.within_budget},
+          {"best_step", result.best_step}, {"probe", probe},
+          {"output", output.string()}};
+}
+
+ExitCode run(const Arguments& arguments) {
+  const auto file = bind_config<trainer::TrainFile>(arguments.config());
+  trainer::TrainJob job =
+      trainer::resolve_job(file, fs::absolute(arguments.path("config")).parent_path());
+  job.replace_output = arguments.force();
+  const trainer::TrainEstimate estimate = trainer::estimate_training(job);
+  log_info(concat(human_count(estimate.steps), " steps, ",
+                  human_count(estimate.trainable_parameters), " trainable parameters, about ",
+                  human_bytes(estimate.peak_memory_bytes), " of memory"));
+  if (arguments.dry_run()) {
+    std::cout << config_to_yaml(file, true);
+    return ExitCode::kDone;
+  }
+  refuse_existing_output(job.output, job.replace_output);
+  fs::create_directories(job.run_dir);
+  write_file_atomically(job.run_dir / "train.resolved.yaml", config_to_yaml(file));
+  const trainer::TrainResult result = trainer::train(job);
+  log_info(concat("model written to ", job.output.string()));
+  arguments.emit_json(to_json(result, job.output));
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+Command train_command() {
+  return {
+      .name = "train",
+      .summary = "train from scratch, all weights of a model, or additions alone",
+      .operands = "",
+      .example = "polygraft train --config examples/quickstart/base.yaml --set train.tokens=200000",
+      .add_options = nullptr,
+      .add_operands = nullptr,
+      .run = run};
+}
+
+}  // namespace polygraft::cli
