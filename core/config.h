@@ -19,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "core/error.h"
@@ -35,15 +36,28 @@ class Problems {
   void enter(const std::string& name) { scope_.push_back(name); }
   void leave() { scope_.pop_back(); }
   bool empty() const { return lines_.empty(); }
+  /// Tells where the value at a full dotted path was written ("FILE:LINE"), for the lines of
+  /// require().
+  void locate(const std::string& path, const std::string& location) { locations_[path] = location; }
   /// @throws ConfigError listing every problem, if there is one.
   void throw_if_any(const std::string& where) const;
 
  private:
   std::vector<std::string> scope_;
   std::vector<std::string> lines_;
+  std::map<std::string, std::string> locations_;
 };
 
-/// A parsed YAML file plus `--set` overrides. Hides yaml-cpp.
+struct ConfigNode;  // core/config_tree.h
+
+/// A struct whose fields `visit` lists.
+template <class T, class Visitor>
+concept ConfigStruct = requires(T& value, Visitor& visitor) {
+  value.visit(visitor);
+};
+
+/// A parsed YAML file plus `--set` overrides. Hides yaml-cpp. A value: a copy does not see later
+/// overrides.
 class ConfigSource {
  public:
   /// @throws IoError, or ConfigError with line and column for broken YAML.
@@ -60,6 +74,10 @@ class ConfigSource {
 };
 
 /// Reads fields of one mapping; nested structs through nested readers. Used through `bind_config`.
+/// A field may be bool, int64_t, double, std::string, a vector of the last three, a struct with
+/// `visit`, a vector of such, std::map<std::string, any of these>, std::optional (YAML null empties
+/// it), or std::variant<std::string, a list or struct> for keys that take a word or a block ("auto"
+/// or [0, 1]).
 class ConfigReader {
  public:
   ConfigReader(const ConfigSource& source, Problems& problems);
@@ -76,12 +94,15 @@ class ConfigReader {
 
  private:
   struct Node;
-  explicit ConfigReader(std::unique_ptr<Node> node, Problems& problems);
-  bool has(const std::string& key,
-           bool required);  // marks the key as known; notes a problem if required and absent
+  ConfigReader(std::unique_ptr<Node> node, Problems& problems);
+  /// Marks the key as known; notes a problem if it is required and absent.
+  bool has(const std::string& key, bool required);
+  bool is_null(const std::string& key) const;
+  bool is_scalar(const std::string& key) const;
   ConfigReader child(const std::string& key);
-  ConfigReader element(size_t index);  // of the sequence this reader stands on
-  size_t sequence_size();              // notes a problem when this is no sequence
+  size_t sequence_size(const std::string& key);  // notes a problem when this is no sequence
+  ConfigReader element(const std::string& key, size_t index);
+  ConfigReader over(const ConfigNode* value, const std::string& location, const std::string& path);
   std::vector<std::string> mapping_keys();
   void finish();  // notes unknown keys
 
@@ -95,20 +116,41 @@ class ConfigReader {
 
   template <class T>
   void read(const std::string& key, T& value, bool required) {
-    if (has(key, required)) read_present(key, value);
+    if (has(key, required)) {
+      read_present(key, value);
+    } else if constexpr (ConfigStruct<T, ConfigReader>) {
+      if (!required) child(key).read_struct(value);  // what it requires is missing as well
+    }
   }
   template <class T>
   void read_present(const std::string& key, T& value) {
-    if constexpr (requires { value.visit(*this); }) {
-      ConfigReader nested = child(key);
-      nested.read_struct(value);
+    if constexpr (ConfigStruct<T, ConfigReader>) {
+      child(key).read_struct(value);
     } else {
       scalar(key, value);
     }
   }
   template <class T>
   void read_present(const std::string& key, std::optional<T>& value) {
-    read_present(key, value.emplace());
+    if (is_null(key)) {
+      value.reset();
+    } else {
+      read_present(key, value ? *value : value.emplace());
+    }
+  }
+  template <class T>
+  void read_present(const std::string& key, std::variant<std::string, T>& value) {
+    if (is_scalar(key)) {
+      scalar(key, value.template emplace<std::string>());
+    } else {
+      read_present(key, value.template emplace<T>());
+    }
+  }
+  template <ConfigStruct<ConfigReader> T>
+  void read_present(const std::string& key, std::vector<T>& value) {
+    value.clear();
+    const size_t size = sequence_size(key);
+    for (size_t i = 0; i < size; ++i) element(key, i).read_struct(value.emplace_back());
   }
   template <class T>
   void read_present(const std::string& key, std::map<std::string, T>& value) {
@@ -149,6 +191,11 @@ class ConfigPrinter {
  private:
   void begin(const std::string& key, const std::string& doc);
   void end();
+  void end_list();
+  void end_block(const char* empty_form);
+  void begin_element();
+  void end_element();
+  void null(const std::string& key, const std::string& doc);
   void scalar(const std::string& key, bool value, const std::string& doc);
   void scalar(const std::string& key, int64_t value, const std::string& doc);
   void scalar(const std::string& key, double value, const std::string& doc);
@@ -160,7 +207,7 @@ class ConfigPrinter {
 
   template <class T>
   void print(const std::string& key, T& value, const std::string& doc) {
-    if constexpr (requires { value.visit(*this); }) {
+    if constexpr (ConfigStruct<T, ConfigPrinter>) {
       begin(key, doc);
       value.visit(*this);
       end();
@@ -170,7 +217,25 @@ class ConfigPrinter {
   }
   template <class T>
   void print(const std::string& key, std::optional<T>& value, const std::string& doc) {
-    if (value) print(key, *value, doc);
+    if (value) {
+      print(key, *value, doc);
+    } else {
+      null(key, doc);
+    }
+  }
+  template <class T>
+  void print(const std::string& key, std::variant<std::string, T>& value, const std::string& doc) {
+    std::visit([&](auto& alternative) { print(key, alternative, doc); }, value);
+  }
+  template <ConfigStruct<ConfigPrinter> T>
+  void print(const std::string& key, std::vector<T>& value, const std::string& doc) {
+    begin(key, doc);
+    for (T& element : value) {
+      begin_element();
+      element.visit(*this);
+      end_element();
+    }
+    end_list();
   }
   template <class T>
   void print(const std::string& key, std::map<std::string, T>& value, const std::string& doc) {

@@ -1,0 +1,98 @@
+// core/config.cpp: problems, and the source: a YAML file with overrides laid over it.
+#include "core/config.h"
+
+#include "core/config_document.h"
+#include "core/file.h"
+#include "core/text.h"
+
+namespace polygraft {
+namespace {
+
+using Kind = ConfigNode::Kind;
+
+void require_mapping(const ConfigNode& root, const std::string& name) {
+  if (root.kind == Kind::kMapping || root.kind == Kind::kNull) return;
+  throw ConfigError(name, "the top level must be a mapping of keys to values")
+      .found(root.describe())
+      .hint("write lines such as 'key: value'");
+}
+
+/// The mapping that `keys` but the last lead to; missing ones are made.
+ConfigNode& mapping_for(ConfigNode& root, const std::vector<std::string>& keys,
+                        const std::string& location) {
+  ConfigNode* node = &root;
+  for (size_t depth = 0;; ++depth) {
+    if (node->kind == Kind::kNull) node->kind = Kind::kMapping;
+    if (node->kind != Kind::kMapping) {
+      const std::vector<std::string> above(keys.begin(),
+                                           keys.begin() + static_cast<std::ptrdiff_t>(depth));
+      throw ConfigError(location, concat("'", join(above, "."), "' is not a mapping"))
+          .found(concat(node->describe(), " (", node->location, ")"));
+    }
+    if (depth + 1 == keys.size()) return *node;
+    ConfigNode::Entry* entry = node->find(keys[depth]);
+    if (entry == nullptr) {
+      ConfigNode empty;
+      empty.location = location;
+      entry = &node->entries.emplace_back(ConfigNode::Entry{keys[depth], location, empty});
+    }
+    node = &entry->value;
+  }
+}
+
+}  // namespace
+
+void Problems::require(bool ok, const std::string& path, const std::string& value,
+                       const std::string& rule) {
+  if (ok) return;
+  std::vector<std::string> parts = scope_;
+  parts.push_back(path);
+  const std::string full_path = join(parts, ".");
+  const auto located = locations_.find(full_path);
+  add(concat(located == locations_.end() ? "" : located->second + ": ", full_path, " = ", value,
+             ": ", rule));
+}
+
+void Problems::throw_if_any(const std::string& where) const {
+  if (lines_.empty()) return;
+  const std::string count = lines_.size() == 1 ? "1 problem" : concat(lines_.size(), " problems");
+  throw ConfigError(where, count + "\n  " + join(lines_, "\n  "));
+}
+
+ConfigSource ConfigSource::from_file(const std::filesystem::path& file) {
+  return from_text(read_file(file), file.string());
+}
+
+ConfigSource ConfigSource::from_text(const std::string& yaml, const std::string& name) {
+  ConfigSource source;
+  source.document_ = std::make_shared<Document>();
+  source.document_->name = name;
+  source.document_->root = parse_config_tree(yaml, {name, true}, source.document_->problems);
+  require_mapping(source.document_->root, name);
+  return source;
+}
+
+void ConfigSource::set(const std::string& assignment) {
+  const std::string location = "--set " + assignment;
+  const size_t equals = assignment.find('=');
+  const std::vector<std::string> keys = split(assignment.substr(0, equals), '.');
+  bool well_formed = equals != std::string::npos;
+  for (const std::string& key : keys) well_formed = well_formed && !key.empty();
+  if (!well_formed) {
+    throw ConfigError(location, "not an assignment").expected("dotted.key=value").found(assignment);
+  }
+  auto changed = std::make_shared<Document>(*document_);  // copies of this source keep their values
+  ConfigNode& mapping = mapping_for(changed->root, keys, location);
+  ConfigNode value =
+      parse_config_tree(assignment.substr(equals + 1), {location, false}, changed->problems);
+  if (ConfigNode::Entry* entry = mapping.find(keys.back())) {
+    *entry = {keys.back(), location, std::move(value)};
+  } else {
+    mapping.entries.push_back({keys.back(), location, std::move(value)});
+  }
+  document_ = std::move(changed);
+}
+
+const std::string& ConfigSource::name() const { return document_->name; }
+
+}  // namespace polygraft
