@@ -1,0 +1,139 @@
+"""Broken input: a clear error, the documented exit code, and nothing left under the final name."""
+
+import json
+import os
+import resource
+import shutil
+import struct
+import subprocess
+import unittest
+
+from harness import BASE, CORPUS, PROGRAM, fresh, partial_outputs, pipeline_yaml, run
+
+
+class BadInput(unittest.TestCase):
+    def setUp(self):
+        self.folder = fresh("bad")
+
+    def copy_base(self):
+        target = self.folder / "model"
+        shutil.copytree(BASE, target)
+        return target
+
+    def eval_fails(self, model, code, *messages, corpus=CORPUS):
+        """eval bpb exits with `code`, says every message, and leaves no output."""
+        out = self.folder / "result"
+        result = run("eval", "bpb", "--model", model, "--corpus", corpus, "-o", out, expect=code)
+        for message in messages:
+            self.assertIn(message, result.stderr)
+        self.assertFalse(out.exists())
+        self.assertEqual(partial_outputs(self.folder), [])
+
+    def test_truncated_safetensors(self):
+        model = self.copy_base()
+        file = model / "model.safetensors"
+        os.truncate(file, file.stat().st_size - 100)
+        self.eval_fails(model, 1, "model.safetensors")
+
+    def test_header_longer_than_the_file(self):
+        model = self.copy_base()
+        (model / "model.safetensors").write_bytes(struct.pack("<Q", 2**60) + b"{}")
+        self.eval_fails(model, 1, "header")
+
+    def test_header_that_is_no_json(self):
+        model = self.copy_base()
+        (model / "model.safetensors").write_bytes(struct.pack("<Q", 8) + b"\xff" * 8)
+        self.eval_fails(model, 1, "model.safetensors")
+
+    def test_config_that_disagrees_with_the_tensors(self):
+        model = self.copy_base()
+        config = json.loads((model / "config.json").read_text())
+        config["num_experts"] = 9
+        (model / "config.json").write_text(json.dumps(config))
+        self.eval_fails(model, 1, "expected", "found")
+
+    def test_another_family_is_refused_by_name(self):
+        model = self.copy_base()
+        config = json.loads((model / "config.json").read_text())
+        config["model_type"] = "mamba2"
+        (model / "config.json").write_text(json.dumps(config))
+        self.eval_fails(model, 2, "mamba2")
+
+    def test_quantised_weights_are_refused_by_name(self):
+        model = self.copy_base()
+        config = json.loads((model / "config.json").read_text())
+        config["quantization_config"] = {"quant_method": "fp8"}
+        (model / "config.json").write_text(json.dumps(config))
+        self.eval_fails(model, 2, "quanti")
+
+    def test_index_that_points_outside_the_folder(self):
+        model = self.copy_base()
+        (model / "model.safetensors").rename(self.folder / "outside.safetensors")
+        index = {"metadata": {}, "weight_map": {"model.norm.weight": "../outside.safetensors"}}
+        (model / "model.safetensors.index.json").write_text(json.dumps(index))
+        self.eval_fails(model, 1, "outside.safetensors")
+
+    def test_missing_language_file(self):
+        corpus = self.folder / "corpus.yaml"
+        corpus.write_text("languages: {en: {role: old, train: [], heldout: [nowhere.jsonl]}}")
+        self.eval_fails(BASE, 2, "nowhere.jsonl", corpus=corpus)
+
+    def test_text_that_is_not_utf8_is_located(self):
+        (self.folder / "broken.txt").write_bytes(b"fine\nbr\xffken\n")
+        corpus = self.folder / "corpus.yaml"
+        corpus.write_text("languages: {en: {role: old, heldout: [broken.txt]}}")
+        self.eval_fails(BASE, 1, "broken.txt:2", corpus=corpus)
+
+    def test_unknown_keys_are_all_reported_with_their_neighbours(self):
+        yaml = self.folder / "pipeline.yaml"
+        yaml.write_text(pipeline_yaml(self.folder / "run").replace("learning_rate", "lerning_rate").replace("kl: 20", "kll: 20"))
+        result = run("run", yaml, expect=2)
+        for message in ["pipeline.yaml:", "lerning_rate", "'learning_rate'", "kll"]:
+            self.assertIn(message, result.stderr)
+        self.assertFalse((self.folder / "run").exists())
+
+    def test_existing_output_needs_force(self):
+        out = self.folder / "result"
+        out.mkdir()
+        (out / "precious").write_text("keep")
+        result = run("eval", "bpb", "--model", BASE, "--corpus", CORPUS, "-o", out, expect=2)
+        self.assertIn("--force", result.stderr)
+        self.assertEqual((out / "precious").read_text(), "keep")
+
+    def test_unwritable_output(self):
+        result = run("eval", "bpb", "--model", BASE, "--corpus", CORPUS, "-o", "/proc/result", expect=1)
+        self.assertIn("/proc/result", result.stderr)
+
+    def test_full_disk(self):
+        """A file-size limit stands in for the full disk: the write fails in the middle of a tensor file."""
+        yaml = self.folder / "pipeline.yaml"
+        yaml.write_text(pipeline_yaml(self.folder / "run"))
+        run("run", yaml, "--until", "plan")
+        limit = (BASE / "model.safetensors").stat().st_size // 2
+        result = subprocess.run(
+            [PROGRAM, "run", yaml, "--until", "graft"], capture_output=True, text=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn("model.safetensors", result.stderr)
+        self.assertFalse((self.folder / "run" / "stages" / "graft").exists())
+        self.assertEqual(partial_outputs(self.folder), [])
+        run("run", yaml, "--until", "graft")
+
+    def test_a_second_process_is_kept_out_of_a_run_folder(self):
+        yaml = self.folder / "pipeline.yaml"
+        yaml.write_text(pipeline_yaml(self.folder / "run"))
+        run("run", yaml, "--until", "tokenizer")
+        with open(self.folder / "run" / "lock") as lock:
+            subprocess.run(["flock", "--version"], check=True, capture_output=True)
+            with subprocess.Popen(["flock", lock.name, "sleep", "30"]) as holder:
+                while True:  # until the holder has the lock
+                    probe = subprocess.run(["flock", "-n", lock.name, "true"])
+                    if probe.returncode != 0:
+                        break
+                result = run("run", yaml, expect=2)
+                holder.kill()
+        self.assertIn("another polygraft", result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,60 @@
+"""kill -9 at any moment, then the same command: the model is the same, byte for byte."""
+
+import random
+import signal
+import subprocess
+import time
+import unittest
+
+from harness import PROGRAM, fresh, hash_folder, partial_outputs, run, write_pipeline
+
+
+def run_until_killed(yaml, seconds):
+    """@return True when the run ended by itself before the kill."""
+    with subprocess.Popen([PROGRAM, "run", str(yaml)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        try:
+            process.wait(seconds)
+            return True
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            return False
+
+
+class Kill(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = fresh("uninterrupted")
+        started = time.monotonic()
+        run("run", write_pipeline(folder), expect=None)
+        cls.seconds = time.monotonic() - started
+        cls.expected = hash_folder(folder / "run" / "model")
+
+    def test_killed_again_and_again_it_ends_with_the_same_bytes(self):
+        yaml = write_pipeline(fresh("killed"))
+        pauses = random.Random(23)
+        kills = 0
+        for _ in range(60):
+            # Short enough to fall into every stage, growing so that the slowest stage can finish in the end.
+            if run_until_killed(yaml, pauses.uniform(0.05, 0.12 * (1 + kills / 4)) * self.seconds):
+                break
+            kills += 1
+        else:
+            self.fail("the run never ended")
+        self.assertGreaterEqual(kills, 3, "the kills must have hit something")
+        run_dir = yaml.parent / "run"
+        self.assertEqual(hash_folder(run_dir / "model"), self.expected)
+        self.assertEqual(partial_outputs(run_dir), [])
+
+    def test_a_signal_ends_with_130_and_the_run_continues(self):
+        yaml = write_pipeline(fresh("interrupted"))
+        with subprocess.Popen([PROGRAM, "run", str(yaml)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+            time.sleep(0.5 * self.seconds)
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(120), 130)
+        run("run", yaml, expect=None)
+        self.assertEqual(hash_folder(yaml.parent / "run" / "model"), self.expected)
+
+
+if __name__ == "__main__":
+    unittest.main()

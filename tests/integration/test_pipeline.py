@@ -1,0 +1,92 @@
+"""The main job: a language added to a small model, from text to report, twice."""
+
+import json
+import shutil
+import struct
+import unittest
+
+from harness import BASE, CORPUS, NEW_LANGUAGE, OLD_LANGUAGES, WORK, fresh, hash_folder, load_json, partial_outputs, run
+from harness import write_pipeline
+
+
+def flip_byte(file, tensor, offset):
+    """Flips one bit of `tensor` at `offset` bytes into its data."""
+    content = bytearray(file.read_bytes())
+    header_bytes = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8 : 8 + header_bytes])
+    content[8 + header_bytes + header[tensor]["data_offsets"][0] + offset] ^= 1
+    file.write_bytes(content)
+
+
+class Pipeline(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = fresh("pipeline")
+        cls.yaml = write_pipeline(cls.folder)
+        cls.first = run("run", cls.yaml, "--json", cls.folder / "first.json", expect=None)
+        cls.run_dir = cls.folder / "run"
+
+    def test_the_exit_code_is_the_gates(self):
+        outcome = load_json(self.folder / "first.json")["outcome"]
+        expected = {"pass": 0, "fail": 3, "insufficient": 4}[outcome]
+        self.assertEqual(self.first.returncode, expected, self.first.stderr)
+
+    def test_the_new_language_got_better_and_old_ones_are_measured(self):
+        tests = {t["language"]: t for t in load_json(self.folder / "first.json")["tests"]}
+        self.assertEqual(set(tests), {*OLD_LANGUAGES, NEW_LANGUAGE})
+        new = tests[NEW_LANGUAGE]
+        self.assertLess(new["ci_high"], 0, "the interval of the new language's change must lie below zero")
+        for language in OLD_LANGUAGES:
+            self.assertLess(tests[language]["delta"] / tests[language]["baseline"], 0.02, language)
+
+    def test_every_output_is_there_and_nothing_is_partial(self):
+        for name in ["report.html", "report.md", "report.json", "junit.xml", "metrics.jsonl", "pipeline.resolved.yaml"]:
+            self.assertTrue((self.run_dir / name).exists(), name)
+        self.assertEqual(partial_outputs(self.run_dir), [])
+
+    def test_a_second_run_skips_everything(self):
+        before = hash_folder(self.run_dir / "model")
+        second = run("run", self.yaml, expect=self.first.returncode)
+        self.assertEqual(second.stderr.count("skipped"), 10, second.stderr)
+        self.assertEqual(hash_folder(self.run_dir / "model"), before)
+
+    def test_dry_run_changes_nothing(self):
+        folder = fresh("dry")
+        yaml = write_pipeline(folder)
+        self.assertIn("would run  tokenizer", run("run", yaml, "--dry-run").stdout)
+        self.assertFalse((folder / "run").exists())
+
+    def test_verify_names_a_flipped_byte(self):
+        changed = fresh("flipped") / "model"
+        shutil.copytree(self.run_dir / "model", changed)
+        run("expand", "verify", "--base", BASE, "--expanded", changed)
+        flip_byte(changed / "model.safetensors", "model.layers.1.self_attn.k_proj.weight", 2 * 48 * 5 + 7)
+        result = run("expand", "verify", "--base", BASE, "--expanded", changed, "--json", "-", expect=3)
+        difference = json.loads(result.stdout)["differences"][0]
+        self.assertEqual(difference["tensor"], "model.layers.1.self_attn.k_proj.weight")
+        self.assertEqual(difference["row"], 5)
+        self.assertEqual(difference["first_byte"], 7)
+
+    def test_masked_model_scores_as_the_base_bit_for_bit(self):
+        folder = fresh("masked")
+        corpus = folder / "old.yaml"
+        corpus.write_text("\n".join(line for line in CORPUS.read_text().replace("[", f"[{WORK}/").splitlines()
+                                    if not line.strip().startswith(NEW_LANGUAGE)))
+        run("eval", "bpb", "--model", BASE, "--corpus", corpus, "-o", folder / "base")
+        run("eval", "bpb", "--model", self.run_dir / "model", "--corpus", corpus, "--mask", "all", "-o", folder / "masked")
+        for language in OLD_LANGUAGES:
+            nats = []
+            for result in ["base", "masked"]:
+                file = next((folder / result).glob(f"samples_bpb_{language}_*.jsonl"))
+                nats.append([json.loads(line)["nats"] for line in file.read_text().splitlines()])
+            self.assertGreater(len(nats[0]), 5)
+            self.assertEqual(nats[0], nats[1])
+
+    def test_inspect_shows_the_pack(self):
+        info = json.loads(run("inspect", self.run_dir / "model", "--json", "-").stdout)
+        self.assertEqual(info["num_experts"], 12)
+        self.assertEqual([p["name"] for p in info["packs"]], [NEW_LANGUAGE])
+
+
+if __name__ == "__main__":
+    unittest.main()
