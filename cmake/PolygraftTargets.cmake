@@ -8,8 +8,8 @@ endif()
 add_library(polygraft_options INTERFACE)
 target_include_directories(polygraft_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(polygraft_options INTERFACE
-  -Wall -Wextra -Werror -Wno-missing-field-initializers
-  $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Werror;-Wno-missing-field-initializers>
+  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-fpch-preprocess>)
 if(POLYGRAFT_SANITIZE)
   target_compile_options(polygraft_options INTERFACE -fsanitize=address,undefined -fno-omit-frame-pointer)
   target_link_options(polygraft_options INTERFACE -fsanitize=address,undefined)

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# tests/run.sh: from a fresh clone to a verdict: installs what is missing, builds the preset `release`, runs all of CTest.
+# Where a CUDA toolkit, torch's CUDA wheels and MPI are at hand, the CUDA preset's link check is built and run as well.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=cmake/script_output.sh
+source "$root/cmake/script_output.sh"
+
+usage() {
+  cat <<USAGE
+usage: bash tests/run.sh [--parity] [--venv DIR] [--jobs N] [-- CTEST ARGUMENTS]
+  --parity    also the live comparison with transformers, tokenizers and lm-eval (installs them: about 3 GB)
+  --venv DIR  the Python virtual environment (default: \${XDG_CACHE_HOME:-~/.cache}/polygraft/venv)
+  --jobs N    compile and test jobs at once (default: the number of cores)
+  example: bash tests/run.sh -- -R unit.tokenizer
+USAGE
+}
+
+# build_preset PRESET BINARY_DIR TARGETS...
+build_preset() {
+  local preset=$1 build=$2
+  shift 2
+  say "configuring the preset '$preset'"
+  mkdir -p "$build"
+  run_logged "$build/configure.log" cmake --preset "$preset" -DPOLYGRAFT_VENV="$venv" -DPOLYGRAFT_PARITY_LIVE="$parity" ||
+    FAIL_CODE=1 fail "cmake could not configure the preset '$preset'" "the whole output is in $build/configure.log"
+  say "building the preset '$preset' with $jobs jobs"
+  cmake --build --preset "$preset" -j "$jobs" --target "$@" || FAIL_CODE=1 fail "the preset '$preset' does not build"
+}
+
+# What keeps the CUDA link check from being built here; nothing when all is there.
+cuda_obstacle() {
+  local site
+  site=$(echo "$venv"/lib/python3*/site-packages)
+  if [[ -z $nvcc ]]; then
+    echo "no nvcc on PATH or in /usr/local/cuda/bin"
+  elif [[ ! -e $site/torch/lib/libtorch_cuda.so || ! -e $site/nvidia/nccl/lib/libnccl.so.2 ]]; then
+    echo "torch's CUDA wheels are not installed; bash cmake/install.sh --cuda"
+  elif ! command -v mpicxx >/dev/null; then
+    echo "MPI is not installed; bash cmake/install.sh --cuda"
+  fi
+}
+
+check_cuda_link() {
+  local nvcc obstacle
+  nvcc=$(PATH=$PATH:/usr/local/cuda/bin command -v nvcc || true)
+  obstacle=$(cuda_obstacle)
+  if [[ -n $obstacle ]]; then
+    say "skipped: cuda.link_check ($obstacle)"
+    return 0
+  fi
+  CUDACXX=$nvcc build_preset cuda "$root/build/cuda" cuda_link_check
+  ctest --preset cuda -R '^cuda\.'
+}
+
+venv=
+parity=OFF
+jobs=$(nproc)
+install_args=()
+ctest_args=()
+while (($# > 0)); do
+  case $1 in
+    --parity) parity=ON && install_args+=(--parity) ;;
+    --venv) venv=${2:?--venv needs a folder} && shift ;;
+    --jobs) jobs=${2:?--jobs needs a number} && shift ;;
+    --help | -h) usage && exit 0 ;;
+    --) shift && ctest_args=("$@") && break ;;
+    *) usage >&2 && fail "unknown argument '$1'" ;;
+  esac
+  shift
+done
+venv=${venv:-$(polygraft_cache_dir)/venv}
+cd "$root"
+
+bash cmake/install.sh --venv "$venv" "${install_args[@]}"
+build_preset release "$root/build/release" all
+code=0
+(check_cuda_link) || code=1
+# Threads of one test that spin while they wait would take the cores from the test beside it.
+OMP_WAIT_POLICY=passive ctest --preset release -j "$jobs" "${ctest_args[@]}" || code=1
+if ((code == 0)); then say "all tests passed"; else say "tests failed"; fi
+exit "$code"
