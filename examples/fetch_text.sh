@@ -112,6 +112,9 @@ mkdir -p "$work" || fail "cannot make the work folder '$work'" "name another by 
 work=$(cd "$work" && pwd)
 log=$work/fetch_text.log
 script_hash=$(sha256sum <"$here/extract_help.py")
+# Two at once (a quickstart beside the tests) must not unpack over each other.
+exec 9>"$work/fetch_text.lock"
+flock 9
 own_text=("to go on with your own text, write a corpus.yaml (README.md, 'Your own model and text') and run: polygraft run")
 
 extract "${old[@]}" "$new"

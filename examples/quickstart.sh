@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# examples/quickstart.sh: from a fresh clone to a language added to a mixture-of-experts model, with the proof that the
+# others kept theirs: installs, builds, fetches real text, trains a small multilingual base, runs the pipeline.
+# Every step is skipped when it is done; kill it at any moment and run it again.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/.." && pwd)
+# shellcheck source=cmake/script_output.sh
+source "$root/cmake/script_output.sh"
+
+usage() {
+  cat <<USAGE
+usage: bash examples/quickstart.sh [--new CODE] [--work DIR] [--threads N] [--venv DIR]
+  --new CODE   the language to add: id, pt-BR, ca, pl, tr, hu, ... (default: id)
+  --work DIR   where texts, models and reports go (default: \${XDG_CACHE_HOME:-~/.cache}/polygraft/quickstart)
+  --threads N  threads of the program (default: one for each core)
+  --venv DIR   the Python environment with LibTorch (default: \${XDG_CACHE_HOME:-~/.cache}/polygraft/venv)
+The exit code is the gate's: 0 passed, 3 an old language got worse by more than the margin, 4 not enough evidence.
+USAGE
+}
+
+build() {
+  local build=$root/build/release
+  mkdir -p "$build"
+  (cd "$root" && run_logged "$build/configure.log" cmake --preset release -DPOLYGRAFT_VENV="$venv") ||
+    FAIL_CODE=1 fail "cmake could not configure the build" "the whole output is in $build/configure.log"
+  say "building $build/polygraft (about ten minutes on two cores the first time)"
+  run_logged "$build/build.log" cmake --build "$build" --target polygraft ||
+    FAIL_CODE=1 fail "polygraft does not build" "the whole output is in $build/build.log"
+  polygraft=$build/polygraft
+}
+
+# The texts that the base learns from, as arguments of `tokenizer train` and for the stamps.
+old_texts() { sed -n 's/^.*role: old, train: \[\([^]]*\)\].*$/\1/p' "$work/corpus.yaml"; }
+
+# step NAME INPUTS_HASH COMMAND...: makes $work/NAME unless it is there and was made from the same inputs. The program
+# gives an output its final name only when it is complete; a killed training run of the same inputs is continued.
+step() {
+  local name=$1 inputs=$2 output=$work/$1 stamp=$work/$1.stamp
+  shift 2
+  [[ -e $stamp || ! -e $output ]] || fail "'$output' exists and is not the quickstart's" "name another folder by --work"
+  if [[ ! -e $stamp || $(<"$stamp") != "$inputs" ]]; then
+    rm -rf "$output" "$output-run"
+    printf '%s\n' "$inputs" >"$stamp"
+  fi
+  if [[ -e $output ]]; then
+    say "$name: done before, skipped"
+  else
+    say "$name: making $output"
+    "$@"
+  fi
+}
+
+make_base() {
+  local texts tokenizer_inputs base_inputs
+  mapfile -t texts < <(cd "$work" && old_texts)
+  tokenizer_inputs=$(cd "$work" && sha256sum "${texts[@]}" | sha256sum)
+  base_inputs=$(printf '%s' "$tokenizer_inputs" | cat - "$here/quickstart/base.yaml" | sha256sum)
+  cd "$work"
+  step tokenizer "$tokenizer_inputs" \
+    "$polygraft" tokenizer train --text "${texts[@]}" --vocab-size 4096 -o "$work/tokenizer" "${threads[@]}"
+  step base "$base_inputs" \
+    "$polygraft" train --config "$here/quickstart/base.yaml" --set tokenizer="$work/tokenizer" \
+    --set corpus="$work/corpus.yaml" --set run_dir="$work/base-run" --set output="$work/base" "${threads[@]}"
+}
+
+add_language() {
+  local command=("$polygraft" run "$here/quickstart/pipeline.yaml" --set base="$work/base"
+    --set corpus="$work/corpus.yaml" --set run_dir="$work/run-$new" "${threads[@]}")
+  say "adding $new: ${command[*]}"
+  exec "${command[@]}"
+}
+
+new=id
+work=
+venv=
+threads=()
+while (($# > 0)); do
+  case $1 in
+    --new) new=${2:?--new needs a language code} && shift ;;
+    --work) work=${2:?--work needs a folder} && shift ;;
+    --threads) threads=(--threads "${2:?--threads needs a number}") && shift ;;
+    --venv) venv=${2:?--venv needs a folder} && shift ;;
+    --help | -h) usage && exit 0 ;;
+    *) usage >&2 && fail "unknown argument '$1'" ;;
+  esac
+  shift
+done
+work=${work:-$(polygraft_cache_dir)/quickstart}
+venv=${venv:-$(polygraft_cache_dir)/venv}
+mkdir -p "$work" || fail "cannot make the work folder '$work'" "name another by --work"
+work=$(cd "$work" && pwd)
+
+bash "$root/cmake/install.sh" --venv "$venv"
+build
+bash "$here/fetch_text.sh" --new "$new" --work "$work"
+make_base
+add_language
