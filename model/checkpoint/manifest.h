@@ -1,5 +1,6 @@
-// model/checkpoint/manifest.h: polygraft.json: which rows and experts of an expanded model are additions, and where from.
-// Without this file a folder is a base model: nothing in it is an addition.
+// model/checkpoint/manifest.h: polygraft.json: which rows and experts of an expanded model are
+// additions, and where from. Without this file a folder is a base model: nothing in it is an
+// addition.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -13,21 +14,23 @@ namespace polygraft::model {
 
 /// One language's additions inside an expanded model.
 struct PackEntry {
-  std::string name;         ///< the language, "id"
-  int64_t first_expert = 0, num_experts = 0;        ///< the same in every MoE layer
+  std::string name;                           ///< the language, "id"
+  int64_t first_expert = 0, num_experts = 0;  ///< the same in every MoE layer
   int64_t first_vocab_row = 0, num_vocab_rows = 0;
 };
 
 struct Manifest {
   int64_t schema_version = 1;
   std::string tool_version;
-  std::string base_tensors_hash;    ///< SHA-256 over the base's tensors in name order (name, dtype, shape, bytes)
+  std::string base_tensors_hash;    ///< SHA-256 over the base's tensors in name order (name, dtype,
+                                    ///< shape, bytes)
   std::string base_tokenizer_hash;  ///< SHA-256 of the base's tokenizer.json
   int64_t base_num_experts = 0;
   int64_t base_vocab_rows = 0;
   bool base_tied_embeddings = false;
   std::vector<PackEntry> packs;
-  OrderedJson provenance = OrderedJson::object();  ///< plan, seeds, resolved config: free-form, carried along
+  OrderedJson provenance =
+      OrderedJson::object();  ///< plan, seeds, resolved config: free-form, carried along
 
   OrderedJson to_json() const;
   static Manifest from_json(const OrderedJson& json, const std::filesystem::path& file);

@@ -1,4 +1,5 @@
-// model/checkpoint/model_config.h: what config.json says of an architecture, for every family, in one struct.
+// model/checkpoint/model_config.h: what config.json says of an architecture, for every family, in
+// one struct.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -49,13 +50,14 @@ struct ModelConfig {
   bool is_moe() const { return num_experts > 0; }
 };
 
-/// @throws FormatError for a missing or contradictory key; NotBuiltError naming the feature for another family, quantised
-/// weights, sliding window, an unknown activation or rope type.
+/// @throws FormatError for a missing or contradictory key; NotBuiltError naming the feature for
+/// another family, quantised weights, sliding window, an unknown activation or rope type.
 ModelConfig parse_model_config(const Json& config_json, const fs::path& file);
 
 struct ParameterCount {
   int64_t total = 0;
-  int64_t active_per_token = 0;  ///< what one token's forward pass multiplies with; embedding rows are looked up, not counted
+  int64_t active_per_token = 0;  ///< what one token's forward pass multiplies with; embedding rows
+                                 ///< are looked up, not counted
 };
 ParameterCount count_parameters(const ModelConfig& config);
 

@@ -1,4 +1,5 @@
-// model/checkpoint/model_folder.h: one Hugging Face model folder, opened and checked: config.json, tensors, layout, manifest.
+// model/checkpoint/model_folder.h: one Hugging Face model folder, opened and checked: config.json,
+// tensors, layout, manifest.
 #pragma once
 #include <filesystem>
 #include <optional>
@@ -21,11 +22,14 @@ struct ModelFolder {
   TensorFolder tensors;
   std::optional<Manifest> manifest;  ///< present in an expanded model
 
-  /// Opens and checks: every tensor the config calls for exists with that shape, and none is left over.
-  /// @throws FormatError naming tensor, expected and found shape; NotBuiltError for what we do not support.
+  /// Opens and checks: every tensor the config calls for exists with that shape, and none is left
+  /// over.
+  /// @throws FormatError naming tensor, expected and found shape; NotBuiltError for what we do not
+  /// support.
   static ModelFolder open(const fs::path& path);
 
-  int64_t num_base_experts() const;  ///< experts before the additions; config.num_experts when there are none
+  int64_t num_base_experts()
+      const;  ///< experts before the additions; config.num_experts when there are none
   int64_t num_base_vocab_rows() const;
   int64_t num_added_experts() const { return config.num_experts - num_base_experts(); }
   int64_t num_added_vocab_rows() const { return config.vocab_rows - num_base_vocab_rows(); }
@@ -34,8 +38,8 @@ struct ModelFolder {
 /// SHA-256 over (name, dtype, shape, bytes) of all tensors in name order.
 std::string hash_tensors(const TensorFolder& tensors);
 
-/// Copies every file of a model folder except config.json, the tensors and their index, tokenizer files when
-/// `without_tokenizer`, and polygraft.json.
+/// Copies every file of a model folder except config.json, the tensors and their index, tokenizer
+/// files when `without_tokenizer`, and polygraft.json.
 void copy_side_files(const fs::path& from, const fs::path& to, bool without_tokenizer);
 
 }  // namespace polygraft::model

@@ -1,0 +1,126 @@
+// model/checkpoint/manifest.cpp: polygraft.json to and from Manifest. An addition always has the
+// last ids, one pack after the other, so that a pack is a row range and detaching the last one
+// gives the model before it.
+#include "model/checkpoint/manifest.h"
+
+#include <algorithm>
+#include <set>
+
+#include "core/error.h"
+#include "core/text.h"
+#include "model/checkpoint/json_fields.h"
+#include "model/checkpoint/quote.h"
+
+namespace polygraft::model {
+namespace {
+
+constexpr int64_t kSchemaVersion = 1;
+constexpr int64_t kMostRows = int64_t{1} << 40;
+constexpr size_t kHashDigits = 64;
+
+std::string read_hash(const JsonFields& json, const std::string& key) {
+  const std::string hash = json.text(key);
+  const bool good =
+      hash.size() == kHashDigits && hash.find_first_not_of("0123456789abcdef") == std::string::npos;
+  if (good) return hash;
+  throw FormatError(json.file(), concat("key '", key, "' is no SHA-256"))
+      .expected("64 lower-case hexadecimal digits")
+      .found(in_quotes(hash));
+}
+
+void check_name(const std::string& name, const fs::path& file) {
+  // The name becomes a folder name and part of task names.
+  constexpr std::string_view kAllowed =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  const bool good =
+      !name.empty() && name[0] != '.' && name.find_first_not_of(kAllowed) == std::string::npos;
+  if (good) return;
+  throw FormatError(file, "a pack has an unusable name")
+      .expected("letters, digits, '.', '_' and '-', no '.' in front")
+      .found(in_quotes(name));
+}
+
+PackEntry read_pack(const Json& value, size_t index, const fs::path& file) {
+  const JsonFields json(value, file, concat("packs[", index, "]"));
+  PackEntry pack;
+  pack.name = json.text("name");
+  check_name(pack.name, file);
+  pack.first_expert = json.integer("first_expert", 0, kMostRows);
+  pack.num_experts = json.integer("num_experts", 0, kMostRows);
+  pack.first_vocab_row = json.integer("first_vocab_row", 0, kMostRows);
+  pack.num_vocab_rows = json.integer("num_vocab_rows", 0, kMostRows);
+  return pack;
+}
+
+/// Each pack begins where the one before it ends; the first begins after the base.
+void check_ranges(const Manifest& manifest, const fs::path& file) {
+  int64_t next_expert = manifest.base_num_experts, next_row = manifest.base_vocab_rows;
+  std::set<std::string> names;
+  for (const PackEntry& pack : manifest.packs) {
+    const std::string who = concat("pack ", in_quotes(pack.name));
+    if (!names.insert(pack.name).second) throw FormatError(file, who + " is listed twice");
+    if (pack.num_experts > 0 && pack.first_expert != next_expert) {
+      throw FormatError(file, who + " does not begin where the experts before it end")
+          .expected(concat("\"first_expert\": ", next_expert))
+          .found(concat(pack.first_expert));
+    }
+    if (pack.num_vocab_rows > 0 && pack.first_vocab_row != next_row) {
+      throw FormatError(file, who + " does not begin where the vocabulary rows before it end")
+          .expected(concat("\"first_vocab_row\": ", next_row))
+          .found(concat(pack.first_vocab_row));
+    }
+    next_expert += pack.num_experts;
+    next_row += pack.num_vocab_rows;
+  }
+}
+
+}  // namespace
+
+OrderedJson Manifest::to_json() const {
+  OrderedJson list = OrderedJson::array();
+  for (const PackEntry& pack : packs) {
+    list.push_back({{"name", pack.name},
+                    {"first_expert", pack.first_expert},
+                    {"num_experts", pack.num_experts},
+                    {"first_vocab_row", pack.first_vocab_row},
+                    {"num_vocab_rows", pack.num_vocab_rows}});
+  }
+  return {{"schema_version", schema_version},
+          {"tool_version", tool_version},
+          {"base_tensors_hash", base_tensors_hash},
+          {"base_tokenizer_hash", base_tokenizer_hash},
+          {"base_num_experts", base_num_experts},
+          {"base_vocab_rows", base_vocab_rows},
+          {"base_tied_embeddings", base_tied_embeddings},
+          {"packs", std::move(list)},
+          {"provenance", provenance}};
+}
+
+Manifest Manifest::from_json(const OrderedJson& json, const std::filesystem::path& file) {
+  const Json plain = json;
+  const JsonFields fields(plain, file);
+  Manifest manifest;
+  manifest.schema_version = fields.integer("schema_version", 1, INT32_MAX);
+  if (manifest.schema_version != kSchemaVersion) {
+    throw FormatError(file, "the manifest has a schema of another version")
+        .expected(concat(kSchemaVersion))
+        .found(concat(manifest.schema_version))
+        .hint("a newer polygraft wrote this model; use that version");
+  }
+  manifest.tool_version = fields.text("tool_version");
+  manifest.base_tensors_hash = read_hash(fields, "base_tensors_hash");
+  manifest.base_tokenizer_hash = read_hash(fields, "base_tokenizer_hash");
+  manifest.base_num_experts = fields.integer("base_num_experts", 0, kMostRows);
+  manifest.base_vocab_rows = fields.integer("base_vocab_rows", 1, kMostRows);
+  manifest.base_tied_embeddings = fields.flag("base_tied_embeddings");
+  const Json& packs = fields.raw("packs");
+  if (!packs.is_array()) {
+    throw FormatError(file, "key 'packs' is not a list").found(json_excerpt(packs));
+  }
+  for (size_t i = 0; i < packs.size(); ++i) manifest.packs.push_back(read_pack(packs[i], i, file));
+  check_ranges(manifest, file);
+  if (const auto found = json.find("provenance"); found != json.end()) manifest.provenance = *found;
+  return manifest;
+}
+
+}  // namespace polygraft::model

@@ -1,0 +1,87 @@
+// model/checkpoint/model_folder.cpp: opening a model folder: every check before the first use.
+#include "model/checkpoint/model_folder.h"
+
+#include "core/error.h"
+#include "core/log.h"
+#include "core/text.h"
+#include "model/checkpoint/layout_check.h"
+
+namespace polygraft::model {
+namespace {
+
+constexpr const char* kConfigFile = "config.json";
+
+[[noreturn]] void manifest_contradiction(const fs::path& file, const std::string& what,
+                                         int64_t in_manifest, int64_t in_config) {
+  throw FormatError(file, concat("the manifest contradicts config.json on ", what))
+      .expected(concat(in_config, ", as in config.json"))
+      .found(concat(in_manifest, " (base and packs together)"))
+      .hint("polygraft.json belongs to another model, or one of the two files was edited");
+}
+
+void check_manifest(const Manifest& manifest, const ModelConfig& config, const fs::path& file) {
+  int64_t num_experts = manifest.base_num_experts, num_rows = manifest.base_vocab_rows;
+  for (const PackEntry& pack : manifest.packs) {
+    num_experts += pack.num_experts;
+    num_rows += pack.num_vocab_rows;
+  }
+  if (num_experts != config.num_experts) {
+    manifest_contradiction(file, "the number of experts", num_experts, config.num_experts);
+  }
+  if (num_rows != config.vocab_rows) {
+    manifest_contradiction(file, "the number of vocabulary rows", num_rows, config.vocab_rows);
+  }
+  if (config.tied_embeddings && !manifest.base_tied_embeddings) {
+    throw FormatError(file, "the manifest contradicts config.json on tied embeddings")
+        .expected("a base with tied embeddings, since the expanded model is tied")
+        .found("\"base_tied_embeddings\": false");
+  }
+}
+
+/// The weights decide; config.json may be silent or stale, and transformers loads such a folder
+/// too.
+void take_stored_dtype(ModelFolder& folder) {
+  const Dtype stored = stored_dtype(folder.tensors);
+  const bool stated =
+      folder.config_json.contains("dtype") || folder.config_json.contains("torch_dtype");
+  if (stated && stored != folder.config.dtype) {
+    log_warn(concat((folder.path / kConfigFile).string(), " says ",
+                    torch_dtype_name(folder.config.dtype), ", but the weights are ",
+                    torch_dtype_name(stored), "; taking the weights' word"));
+  }
+  folder.config.dtype = stored;
+}
+
+}  // namespace
+
+ModelFolder ModelFolder::open(const fs::path& path) {
+  if (!fs::is_directory(path)) {
+    throw IoError(path, "no such folder")
+        .hint("a model is a folder with config.json and *.safetensors");
+  }
+  ModelFolder folder;
+  folder.path = path;
+  folder.config_json = read_ordered_json(path / kConfigFile);
+  folder.config = parse_model_config(Json(folder.config_json), path / kConfigFile);
+  folder.family = &find_family(folder.config.family);
+  folder.tensors = TensorFolder::open(path);
+  folder.layout = detect_expert_layout(folder.config, folder.tensors);
+  check_tensors(folder.config, folder.layout, folder.tensors);
+  take_stored_dtype(folder);
+  const fs::path manifest_file = path / kManifestFile;
+  if (fs::exists(fs::symlink_status(manifest_file))) {
+    folder.manifest = Manifest::from_json(read_ordered_json(manifest_file), manifest_file);
+    check_manifest(*folder.manifest, folder.config, manifest_file);
+  }
+  return folder;
+}
+
+int64_t ModelFolder::num_base_experts() const {
+  return manifest ? manifest->base_num_experts : config.num_experts;
+}
+
+int64_t ModelFolder::num_base_vocab_rows() const {
+  return manifest ? manifest->base_vocab_rows : config.vocab_rows;
+}
+
+}  // namespace polygraft::model

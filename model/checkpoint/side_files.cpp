@@ -1,0 +1,61 @@
+// model/checkpoint/side_files.cpp: carrying along what a model folder holds besides weights:
+// generation_config.json, chat template, licence, model card.
+#include <algorithm>
+#include <array>
+
+#include "core/error.h"
+#include "core/text.h"
+#include "model/checkpoint/model_folder.h"
+
+namespace polygraft::model {
+namespace {
+
+// Weights in any format: of the base, hence wrong beside the new ones.
+constexpr std::array<std::string_view, 11> kWeightSuffixes = {
+    ".safetensors", ".safetensors.index.json",
+    ".bin",         ".bin.index.json",
+    ".pt",          ".pth",
+    ".ckpt",        ".gguf",
+    ".h5",          ".msgpack",
+    ".onnx"};
+
+// What transformers' tokenizers write, in all their forms.
+constexpr std::array<std::string_view, 11> kTokenizerFiles = {"tokenizer.json",
+                                                              "tokenizer_config.json",
+                                                              "special_tokens_map.json",
+                                                              "added_tokens.json",
+                                                              "vocab.json",
+                                                              "merges.txt",
+                                                              "vocab.txt",
+                                                              "tokenizer.model",
+                                                              "spiece.model",
+                                                              "tekken.json",
+                                                              "sentencepiece.bpe.model"};
+
+bool is_weights(const std::string& name) {
+  return std::any_of(kWeightSuffixes.begin(), kWeightSuffixes.end(),
+                     [&](std::string_view suffix) { return name.ends_with(suffix); });
+}
+
+bool is_tokenizer(const std::string& name) {
+  return std::find(kTokenizerFiles.begin(), kTokenizerFiles.end(), name) != kTokenizerFiles.end();
+}
+
+}  // namespace
+
+void copy_side_files(const fs::path& from, const fs::path& to, bool without_tokenizer) {
+  try {
+    for (const fs::directory_entry& entry : fs::directory_iterator(from)) {
+      const std::string name = entry.path().filename().string();
+      if (!entry.is_regular_file() || name == "config.json" || name == kManifestFile) continue;
+      if (is_weights(name) || (without_tokenizer && is_tokenizer(name))) continue;
+      fs::copy_file(entry.path(), to / name, fs::copy_options::overwrite_existing);
+    }
+  } catch (const fs::filesystem_error& error) {
+    throw IoError(error.path2().empty() ? error.path1() : error.path2(),
+                  "cannot copy a model's side files")
+        .found(error.code().message());
+  }
+}
+
+}  // namespace polygraft::model
