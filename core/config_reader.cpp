@@ -16,8 +16,8 @@ using Kind = ConfigNode::Kind;
 /// The whole of `text` as a number in plain notation; a leading '+' is allowed, as in YAML.
 template <class Number>
 bool parse_number(std::string_view text, Number& value) {
+  if (text.starts_with("+-")) return false;
   if (text.starts_with('+')) text.remove_prefix(1);
-  if (text.starts_with('+') || text.empty()) return false;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
   return parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
 }

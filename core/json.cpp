@@ -80,6 +80,12 @@ class Builder final : public nlohmann::json_sax<AnyJson> {
   Builder(std::string_view text, const std::filesystem::path& where) : text_(text), where_(where) {}
 
   AnyJson build() {
+    // nlohmann's lexer takes a zero byte for the end of its input, and would pass over what
+    // follows.
+    if (const size_t zero = text_.find('\0'); zero != std::string_view::npos) {
+      throw FormatError(where_, concat("not valid JSON at ", position_text(text_, zero)))
+          .found("a zero byte");
+    }
     const char* const end = text_.data() + text_.size();
     AnyJson::sax_parse(CountingIterator(text_.data(), &progress_),
                        CountingIterator(end, &progress_), this);

@@ -15,7 +15,6 @@ namespace {
 
 using std::chrono::steady_clock;
 constexpr auto kBarInterval = std::chrono::milliseconds(100);
-constexpr auto kLineInterval = std::chrono::seconds(5);
 
 double seconds_between(steady_clock::time_point from, steady_clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
@@ -55,11 +54,13 @@ std::string rate_text(double rate, const std::string& unit) {
 
 }  // namespace
 
-Progress::Progress(std::string label, uint64_t total, std::string unit)
+Progress::Progress(std::string label, uint64_t total, std::string unit,
+                   std::chrono::milliseconds line_interval)
     : label_(std::move(label)),
       unit_(std::move(unit)),
       total_(total),
       on_terminal_(stderr_is_terminal()),
+      interval_(on_terminal_ ? kBarInterval : line_interval),
       start_(steady_clock::now()),
       last_shown_(start_) {}
 
@@ -75,8 +76,7 @@ void Progress::resume_at(uint64_t done) {
 void Progress::set(uint64_t done) {
   done_ = done;
   const auto now = steady_clock::now();
-  const auto interval = on_terminal_ ? std::chrono::nanoseconds(kBarInterval) : kLineInterval;
-  if (finished_ || now - last_shown_ < interval) return;
+  if (finished_ || now - last_shown_ < interval_) return;
   last_shown_ = now;
   if (log_level() <= LogLevel::kInfo) show();
 }

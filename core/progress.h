@@ -11,9 +11,12 @@ namespace polygraft {
 /// Progress goes to stderr and is silent when the log level is above info.
 class Progress {
  public:
-  /// @param label what is being done, "evaluating de"; @param unit of `total` and of the rate,
+  /// @param label what is being done, "evaluating de".
+  /// @param unit of `total` and of the rate,
   /// "tokens".
-  Progress(std::string label, uint64_t total, std::string unit);
+  /// @param line_interval between two lines where there is no terminal.
+  Progress(std::string label, uint64_t total, std::string unit,
+           std::chrono::milliseconds line_interval = std::chrono::seconds(5));
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -35,6 +38,7 @@ class Progress {
   uint64_t total_, done_ = 0, first_done_ = 0;
   bool finished_ = false;
   bool on_terminal_;
+  std::chrono::milliseconds interval_;
   std::chrono::steady_clock::time_point start_, last_shown_;
 };
 
