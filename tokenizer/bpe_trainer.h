@@ -1,5 +1,6 @@
-// tokenizer/bpe_trainer.h: byte-level BPE learned from text (Sennrich et al. 2016), from nothing or continued after
-// existing merges. Learning is deterministic: most frequent pair first, ties to the smaller (left, right) ids.
+// tokenizer/bpe_trainer.h: byte-level BPE learned from text (Sennrich et al. 2016), from nothing or
+// continued after existing merges. Learning is deterministic: most frequent pair first, ties to the
+// smaller (left, right) ids.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -13,20 +14,22 @@
 namespace polygraft::tokenizer {
 
 struct TrainOptions {
-  int64_t vocab_size = 4096;        ///< entries, the 256 bytes and the special tokens included
-  std::string pattern = "qwen2";    ///< pre-tokenizer pattern: "gpt2", "qwen2" or "llama3"
+  int64_t vocab_size = 4096;      ///< entries, the 256 bytes and the special tokens included
+  std::string pattern = "qwen2";  ///< pre-tokenizer pattern: "gpt2", "qwen2" or "llama3"
   std::string bos_token = "<|bos|>";
   std::string eos_token = "<|eos|>";
 };
 
-/// Learns a tokenizer and writes tokenizer.json and tokenizer_config.json into `folder` (made if missing), in the form
-/// transformers loads (PreTrainedTokenizerFast).
-void train_tokenizer(const std::vector<fs::path>& texts, const TrainOptions& options, const fs::path& folder);
+/// Learns a tokenizer and writes tokenizer.json and tokenizer_config.json into `folder` (made if
+/// missing), in the form transformers loads (PreTrainedTokenizerFast).
+void train_tokenizer(const std::vector<fs::path>& texts, const TrainOptions& options,
+                     const fs::path& folder);
 
 struct ExtendOptions {
-  int64_t new_tokens = 800;        ///< merges to learn, one new token each
-  double guard_max_changed = 0.0;  ///< share of old guard documents whose segmentation may change; only 0 is built
-  int64_t min_count = 2;           ///< a pair seen less often in the new text is not merged
+  int64_t new_tokens = 800;  ///< merges to learn, one new token each
+  double guard_max_changed =
+      0.0;  ///< share of old guard documents whose segmentation may change; only 0 is built
+  int64_t min_count = 2;  ///< a pair seen less often in the new text is not merged
 };
 
 struct LanguageSegmentation {
@@ -37,28 +40,33 @@ struct LanguageSegmentation {
 
 struct NewToken {
   TokenId id;
-  TokenId left, right;            ///< the merge that makes it
-  std::vector<TokenId> old_tokens;  ///< its bytes as the old tokenizer's merges split them, for initialisation
+  TokenId left, right;  ///< the merge that makes it
+  std::vector<TokenId>
+      old_tokens;  ///< its bytes as the old tokenizer's merges split them, for initialisation
 };
 
 struct ExtendReport {
   std::vector<NewToken> tokens;
   int64_t merges_added = 0;
-  int64_t unreachable = 0;  ///< counted by encoding each new token's text after writing; an error when not 0
-  std::vector<std::string> guard_rejected;  ///< "left right", in order of rejection, at most 1,000 listed
+  int64_t unreachable =
+      0;  ///< counted by encoding each new token's text after writing; an error when not 0
+  std::vector<std::string>
+      guard_rejected;  ///< "left right", in order of rejection, at most 1,000 listed
   int64_t guard_rejected_total = 0;
   std::map<std::string, LanguageSegmentation> languages;
   Json to_json() const;  ///< the keys of `tokenizer extend --json`
 };
 
-/// Continued BPE: merges learned on `new_texts`, as the old merges split them, are appended after all old merges, so the
-/// old ones keep their ranks. Guard: a pair of two old tokens that is adjacent anywhere in the segmented guard text is
-/// rejected; a pair that holds a new token cannot occur there and is free.
-/// Writes tokenizer.json and copies the other tokenizer files of `source` into `folder`.
-/// New ids start at source.size(). @param new_texts, guard_texts: files by language.
-/// @throws FormatError when tokenizer.json is no byte-level BPE; NumericError when no merge can be learned.
-ExtendReport extend_tokenizer(const fs::path& source, const std::map<std::string, std::vector<fs::path>>& new_texts,
-                              const std::map<std::string, std::vector<fs::path>>& guard_texts, const ExtendOptions& options,
-                              const fs::path& folder);
+/// Continued BPE: merges learned on `new_texts`, as the old merges split them, are appended after
+/// all old merges, so the old ones keep their ranks. Guard: a pair of two old tokens that is
+/// adjacent anywhere in the segmented guard text is rejected; a pair that holds a new token cannot
+/// occur there and is free. Writes tokenizer.json and copies the other tokenizer files of `source`
+/// into `folder`. New ids start at source.size(). @param new_texts, guard_texts: files by language.
+/// @throws FormatError when tokenizer.json is no byte-level BPE; NumericError when no merge can be
+/// learned.
+ExtendReport extend_tokenizer(const fs::path& source,
+                              const std::map<std::string, std::vector<fs::path>>& new_texts,
+                              const std::map<std::string, std::vector<fs::path>>& guard_texts,
+                              const ExtendOptions& options, const fs::path& folder);
 
 }  // namespace polygraft::tokenizer

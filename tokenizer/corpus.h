@@ -1,4 +1,5 @@
-// tokenizer/corpus.h: texts as the user has them (.txt, .jsonl, plain, .gz, .zst), and the YAML that lists them by language.
+// tokenizer/corpus.h: texts as the user has them (.txt, .jsonl, plain, .gz, .zst), and the YAML
+// that lists them by language.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -15,13 +16,15 @@ namespace polygraft::tokenizer {
 namespace fs = std::filesystem;
 
 struct Document {
-  std::string id;    ///< "id" of the .jsonl line, else "FILE:LINE" (file name without folder, line from 1)
+  std::string
+      id;  ///< "id" of the .jsonl line, else "FILE:LINE" (file name without folder, line from 1)
   std::string text;  ///< valid UTF-8, not empty
 };
 
-/// Calls `visit` for each document of one file, in order; empty lines of .txt files are skipped. Streams: bounded memory.
-/// @throws IoError for a missing file, FormatError naming file and line for broken UTF-8, broken JSON, a line without
-/// "text", or a file without any document.
+/// Calls `visit` for each document of one file, in order; empty lines of .txt files are skipped.
+/// Streams: bounded memory.
+/// @throws IoError for a missing file, FormatError naming file and line for broken UTF-8, broken
+/// JSON, a line without "text", or a file without any document.
 void for_each_document(const fs::path& file, const std::function<void(Document&&)>& visit);
 std::vector<Document> read_documents(const std::vector<fs::path>& files);
 
@@ -39,7 +42,8 @@ struct LanguageTexts {
   }
 };
 
-/// corpus.yaml: {languages: {en: {role: old, train: [...], heldout: [...]}}}. Paths are absolute after `load_corpus`.
+/// corpus.yaml: {languages: {en: {role: old, train: [...], heldout: [...]}}}. Paths are absolute
+/// after `load_corpus`.
 struct Corpus {
   std::map<std::string, LanguageTexts> languages;
 
@@ -51,7 +55,8 @@ struct Corpus {
   std::vector<std::string> with_role(const std::string& role) const;  ///< language codes, sorted
 };
 
-/// Relative paths are taken from the YAML's folder. @throws ConfigError listing every problem (missing files included).
+/// Relative paths are taken from the YAML's folder. @throws ConfigError listing every problem
+/// (missing files included).
 Corpus load_corpus(const fs::path& yaml);
 void resolve_paths(Corpus& corpus, const fs::path& base_folder);
 

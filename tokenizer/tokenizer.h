@@ -18,8 +18,10 @@ using TokenId = int32_t;
 /// An immutable tokenizer. Cheap to copy, safe to use from several threads at once.
 class Tokenizer {
  public:
-  /// Reads a Hugging Face model folder (tokenizer.json, plus tokenizer_config.json for BOS and EOS) or one tokenizer.json.
-  /// @throws FormatError for a broken file or a piece that is not supported (named); IoError when there is none.
+  /// Reads a Hugging Face model folder (tokenizer.json, plus tokenizer_config.json for BOS and EOS)
+  /// or one tokenizer.json.
+  /// @throws FormatError for a broken file or a piece that is not supported (named); IoError when
+  /// there is none.
   static Tokenizer load(const fs::path& folder_or_file);
 
   /// Ids of `text`, added and special tokens recognised, no post-processor (no BOS is added).
@@ -27,7 +29,8 @@ class Tokenizer {
   std::vector<TokenId> encode(std::string_view text) const;
   void encode_append(std::string_view text, std::vector<TokenId>& ids) const;
 
-  /// Text of `ids`; invalid UTF-8 becomes U+FFFD as in the reference. @throws ConfigError for an id outside the vocabulary.
+  /// Text of `ids`; invalid UTF-8 becomes U+FFFD as in the reference. @throws ConfigError for an id
+  /// outside the vocabulary.
   std::string decode(std::span<const TokenId> ids, bool skip_special_tokens = false) const;
 
   int64_t size() const;  ///< highest id + 1
@@ -40,7 +43,8 @@ class Tokenizer {
 
   std::optional<TokenId> bos_id() const;
   std::optional<TokenId> eos_id() const;
-  /// What documents are conditioned on: BOS, or EOS where there is no BOS. @throws FormatError when there is neither.
+  /// What documents are conditioned on: BOS, or EOS where there is no BOS. @throws FormatError when
+  /// there is neither.
   TokenId prefix_id() const;
   /// SHA-256 of tokenizer.json's bytes.
   const std::string& hash() const;

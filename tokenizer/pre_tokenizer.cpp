@@ -1,0 +1,135 @@
+// tokenizer/pre_tokenizer.cpp: see pre_tokenizer.h.
+#include "tokenizer/pre_tokenizer.h"
+
+#include <array>
+#include <utility>
+
+#include "core/error.h"
+#include "core/text.h"
+
+namespace polygraft::tokenizer {
+namespace {
+
+/// GPT-2's own pattern, which ByteLevel applies unless use_regex is false.
+constexpr const char* kGpt2Pattern =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
+constexpr std::array<std::pair<std::string_view, SplitBehavior>, 5> kBehaviors{
+    {{"Isolated", SplitBehavior::kIsolated},
+     {"Removed", SplitBehavior::kRemoved},
+     {"MergedWithPrevious", SplitBehavior::kMergedWithPrevious},
+     {"MergedWithNext", SplitBehavior::kMergedWithNext},
+     {"Contiguous", SplitBehavior::kContiguous}}};
+
+SplitBehavior read_behavior(const Json& json, const std::filesystem::path& where) {
+  const auto name = json_get<std::string>(json, "behavior", where);
+  for (const auto& [known, behavior] : kBehaviors) {
+    if (name == known) return behavior;
+  }
+  throw FormatError(where, concat("Split behavior '", name, "' is unknown"))
+      .expected("Isolated, Removed, MergedWithPrevious, MergedWithNext or Contiguous");
+}
+
+PreTokenizerStep read_split(const Json& json, const std::filesystem::path& where) {
+  const auto pattern = json_get<Json>(json, "pattern", where);
+  const SplitBehavior behavior = read_behavior(json, where);
+  const bool invert = json_get_or<bool>(json, "invert", false, where);
+  if (pattern.contains("String")) {
+    return {Pattern::literal(json_get<std::string>(pattern, "String", where), where), behavior,
+            invert};
+  }
+  return {Pattern(json_get<std::string>(pattern, "Regex", where), where), behavior, invert};
+}
+
+/// A part of the text, and whether it is a delimiter.
+struct Part {
+  Span span;
+  bool delimiter = false;
+};
+
+std::vector<Part> parts_of(const PreTokenizerStep& step, std::string_view text) {
+  std::vector<Part> parts;
+  size_t from = 0;
+  for (Span match; from < text.size() && step.pattern.find(text, from, match); from = match.end) {
+    if (match.begin > from) parts.push_back({{from, match.begin}, step.invert});
+    parts.push_back({match, !step.invert});
+  }
+  if (from < text.size()) parts.push_back({{from, text.size()}, step.invert});
+  return parts;
+}
+
+void merge_with_next(const std::vector<Part>& parts, std::vector<Span>& pieces) {
+  size_t begin = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const bool joins_next = parts[i].delimiter && i + 1 < parts.size() && !parts[i + 1].delimiter;
+    if (joins_next) continue;
+    pieces.push_back({begin, parts[i].span.end});
+    begin = parts[i].span.end;
+  }
+}
+
+}  // namespace
+
+void split_piece(const PreTokenizerStep& step, std::string_view text, std::vector<Span>& pieces) {
+  const std::vector<Part> parts = parts_of(step, text);
+  if (step.behavior == SplitBehavior::kMergedWithNext) return merge_with_next(parts, pieces);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const bool delimiter = parts[i].delimiter;
+    const bool after_delimiter = i > 0 && parts[i - 1].delimiter;
+    if (step.behavior == SplitBehavior::kRemoved && delimiter) continue;
+    const bool joins =
+        i > 0 &&
+        ((step.behavior == SplitBehavior::kContiguous && delimiter == after_delimiter) ||
+         (step.behavior == SplitBehavior::kMergedWithPrevious && delimiter && !after_delimiter));
+    if (joins) {
+      pieces.back().end = parts[i].span.end;
+    } else {
+      pieces.push_back(parts[i].span);
+    }
+  }
+}
+
+void PreTokenizer::add_byte_level(const Json& json, const std::filesystem::path& where) {
+  if (json_get_or<bool>(json, "add_prefix_space", true, where)) steps_.push_back({});
+  if (json_get_or<bool>(json, "use_regex", true, where)) {
+    steps_.push_back({{{Pattern(kGpt2Pattern, where), SplitBehavior::kIsolated, false}}});
+  }
+  has_byte_level_ = true;
+}
+
+void PreTokenizer::collect(const Json& json, const std::filesystem::path& where,
+                           PreTokenizer& result) {
+  const auto type = json_get<std::string>(json, "type", where);
+  if (type == "Sequence") {
+    const auto parts = json_get<Json>(json, "pretokenizers", where);
+    for (const Json& part : parts) collect(part, where, result);
+    return;
+  }
+  if (result.has_byte_level_) {
+    throw NotBuiltError(concat("pre-tokenizer '", type, "' after ByteLevel")).found(where.string());
+  }
+  if (type == "ByteLevel") {
+    result.add_byte_level(json, where);
+  } else if (type == "Split") {
+    result.steps_.push_back({{read_split(json, where)}});
+  } else if (type == "Digits") {
+    const bool individual = json_get_or<bool>(json, "individual_digits", false, where);
+    const auto behavior = individual ? SplitBehavior::kIsolated : SplitBehavior::kContiguous;
+    result.steps_.push_back({{{Pattern(R"(\p{N})", where), behavior, false}}});
+  } else {
+    throw NotBuiltError(concat("pre-tokenizer '", type, "'")).found(where.string());
+  }
+}
+
+PreTokenizer PreTokenizer::from_json(const Json& json, const std::filesystem::path& where) {
+  PreTokenizer result;
+  if (!json.is_null()) collect(json, where, result);
+  if (!result.has_byte_level_) {
+    throw NotBuiltError("a tokenizer without a ByteLevel pre-tokenizer")
+        .expected("byte-level BPE (GPT-2, Llama 3, Qwen, DeepSeek, ...)")
+        .found(where.string());
+  }
+  return result;
+}
+
+}  // namespace polygraft::tokenizer

@@ -1,0 +1,81 @@
+// tokenizer/tokenizer.cpp: see tokenizer.h.
+#include "tokenizer/tokenizer.h"
+
+#include "core/error.h"
+#include "core/text.h"
+#include "tokenizer/tokenizer_impl.h"
+#include "tokenizer/tokenizer_json.h"
+#include "tokenizer/utf8.h"
+
+namespace polygraft::tokenizer {
+
+void Tokenizer::Impl::require_utf8(std::string_view text) {
+  const size_t invalid = find_invalid_utf8(text);
+  if (invalid == std::string_view::npos) return;
+  throw FormatError("text", concat("invalid UTF-8 at byte ", invalid))
+      .found(
+          concat("byte value ", static_cast<unsigned>(static_cast<unsigned char>(text[invalid]))));
+}
+
+Tokenizer Tokenizer::load(const fs::path& folder_or_file) {
+  return Tokenizer(read_tokenizer(folder_or_file));
+}
+
+std::vector<TokenId> Tokenizer::encode(std::string_view text) const {
+  std::vector<TokenId> ids;
+  ids.reserve(text.size() / 3);
+  encode_append(text, ids);
+  return ids;
+}
+
+void Tokenizer::encode_append(std::string_view text, std::vector<TokenId>& ids) const {
+  impl_->for_each_piece(
+      text, [&](TokenId id) { ids.push_back(id); },
+      [&](std::string_view piece) { impl_->model.encode_piece(piece, ids); });
+}
+
+std::string Tokenizer::decode(std::span<const TokenId> ids, bool skip_special_tokens) const {
+  std::string bytes;
+  for (const TokenId id : ids) {
+    if (!impl_->vocabulary.has(id)) {
+      throw ConfigError("decode", concat("id ", id, " is not in the vocabulary"))
+          .expected(concat("an id below ", size()));
+    }
+    const Vocabulary::Entry& entry = impl_->vocabulary.entry(id);
+    if (!(skip_special_tokens && entry.skipped)) bytes += entry.bytes;
+  }
+  return to_valid_utf8(bytes);
+}
+
+int64_t Tokenizer::size() const { return impl_->vocabulary.size(); }
+
+const std::string& Tokenizer::token(TokenId id) const {
+  static const std::string kHole;
+  return impl_->vocabulary.has(id) ? impl_->vocabulary.entry(id).token : kHole;
+}
+
+std::optional<TokenId> Tokenizer::find(std::string_view token) const {
+  return impl_->vocabulary.find(token);
+}
+
+std::string Tokenizer::token_bytes(TokenId id) const {
+  return impl_->vocabulary.has(id) ? impl_->vocabulary.entry(id).bytes : std::string();
+}
+
+bool Tokenizer::is_special(TokenId id) const {
+  return impl_->vocabulary.has(id) && impl_->vocabulary.entry(id).special;
+}
+
+std::optional<TokenId> Tokenizer::bos_id() const { return impl_->bos; }
+std::optional<TokenId> Tokenizer::eos_id() const { return impl_->eos; }
+
+TokenId Tokenizer::prefix_id() const {
+  if (impl_->bos) return *impl_->bos;
+  if (impl_->eos) return *impl_->eos;
+  throw FormatError(impl_->file, "the tokenizer has neither BOS nor EOS")
+      .expected("bos_token or eos_token in tokenizer_config.json beside it");
+}
+
+const std::string& Tokenizer::hash() const { return impl_->hash; }
+
+}  // namespace polygraft::tokenizer
