@@ -73,8 +73,8 @@ std::vector<bool> read_moe_layers(const JsonFields& json, int64_t num_layers, in
   const Json& dense_layers = json.raw("mlp_only_layers");
   const bool good = dense_layers.is_array() &&
                     std::all_of(dense_layers.begin(), dense_layers.end(), [&](auto& layer) {
-                      return layer.is_number_unsigned() &&
-                             layer.template get<uint64_t>() < static_cast<uint64_t>(num_layers);
+                      return layer.is_number_integer() && layer.template get<int64_t>() >= 0 &&
+                             layer.template get<int64_t>() < num_layers;
                     });
   if (!good) {
     contradiction(json, "key 'mlp_only_layers' cannot be used",
