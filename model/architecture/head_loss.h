@@ -1,7 +1,7 @@
-// model/architecture/head_loss.h: output head and loss in chunks of tokens; all logits never exist at once.
-// Gradients are formed inside each chunk (explicit backward): dH for every token, dW for the added rows (and for the base
-// rows only when they require grad).
-// Legend: T tokens, D model width, V base rows, v added rows.
+// model/architecture/head_loss.h: output head and loss in chunks of tokens; all logits never exist
+// at once. Gradients are formed inside each chunk (explicit backward): dH for every token, dW for
+// the added rows (and for the base rows only when they require grad). Legend: T tokens, D model
+// width, V base rows, v added rows.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -9,21 +9,28 @@
 
 namespace polygraft::model {
 
-/// Negative log-likelihood in nats per token, no gradient. @param targets_T int64; -1 = not scored (0 is returned there).
+/// Negative log-likelihood in nats per token, no gradient. @param targets_T int64; -1 = not scored
+/// (0 is returned there).
 /// @param mask_added leave added rows out of the softmax. @return float64 [T].
-at::Tensor token_nll(const at::Tensor& hidden_TD, const at::Tensor& targets_T, const SplitRows& head, bool mask_added = false);
+at::Tensor token_nll(const at::Tensor& hidden_TD, const at::Tensor& targets_T,
+                     const SplitRows& head, bool mask_added = false);
 
-/// Sum over scored tokens of the cross-entropy (nats), float32 scalar, differentiable in hidden and head.
-at::Tensor cross_entropy_sum(const at::Tensor& hidden_TD, const at::Tensor& targets_T, const SplitRows& head);
+/// Sum over scored tokens of the cross-entropy (nats), float32 scalar, differentiable in hidden and
+/// head.
+at::Tensor cross_entropy_sum(const at::Tensor& hidden_TD, const at::Tensor& targets_T,
+                             const SplitRows& head);
 
-/// Sum over tokens of KL(base || expanded) in nats: the base's distribution over its V rows (from `base_hidden_TD`, no
-/// gradient) against the expanded model's over V + v rows. Differentiable in hidden and in the head's added rows.
-at::Tensor kl_to_base_sum(const at::Tensor& base_hidden_TD, const at::Tensor& hidden_TD, const SplitRows& head);
+/// Sum over tokens of KL(base || expanded) in nats: the base's distribution over its V rows (from
+/// `base_hidden_TD`, no gradient) against the expanded model's over V + v rows. Differentiable in
+/// hidden and in the head's added rows.
+at::Tensor kl_to_base_sum(const at::Tensor& base_hidden_TD, const at::Tensor& hidden_TD,
+                          const SplitRows& head);
 
-/// Sum over tokens of softplus(logsumexp_v(e_v h) - logsumexp(E_base h)): the mass that added rows take, as the old text's
-/// head cost in nats. Gradient to the added rows only (hidden is detached). Also returns the mean leaked mass.
+/// Sum over tokens of softplus(logsumexp_v(e_v h) - logsumexp(E_base h)): the mass that added rows
+/// take, as the old text's head cost in nats. Gradient to the added rows only (hidden is detached).
+/// Also returns the mean leaked mass.
 struct HeadLeak {
-  at::Tensor cost_sum;      ///< float32 scalar, differentiable
+  at::Tensor cost_sum;         ///< float32 scalar, differentiable
   double leaked_mass_sum = 0;  ///< sum over tokens of the probability of added rows
 };
 HeadLeak head_leak_sum(const at::Tensor& hidden_TD, const SplitRows& head);

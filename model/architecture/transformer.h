@@ -1,8 +1,9 @@
-// model/architecture/transformer.h: one decoder-only transformer for all families, on one device, in one process.
-// Pre-norm RMSNorm, rotary positions, grouped-query attention, optional q/k norm, dense or sparse SwiGLU.
-// Tokens of a batch lie flat, document after document: no padding, and attention never crosses a boundary.
-// Reference implementation: transformers 5.23 (modeling_llama.py, modeling_qwen3.py, modeling_qwen3_moe.py).
-// Legend: T tokens of the batch, D model width, V vocabulary rows (base + added).
+// model/architecture/transformer.h: one decoder-only transformer for all families, on one device,
+// in one process. Pre-norm RMSNorm, rotary positions, grouped-query attention, optional q/k norm,
+// dense or sparse SwiGLU. Tokens of a batch lie flat, document after document: no padding, and
+// attention never crosses a boundary. Reference implementation: transformers 5.23
+// (modeling_llama.py, modeling_qwen3.py, modeling_qwen3_moe.py). Legend: T tokens of the batch, D
+// model width, V vocabulary rows (base + added).
 #pragma once
 #include <ATen/ATen.h>
 
@@ -20,10 +21,11 @@ struct Batch {
   std::vector<int64_t> lengths;  ///< of the sequences; their sum is T
 };
 
-/// Which additions are switched off. Everything on: the expanded model. `Mask::all()`: the base, bit for bit.
+/// Which additions are switched off. Everything on: the expanded model. `Mask::all()`: the base,
+/// bit for bit.
 struct Mask {
-  bool experts = false;  ///< added experts get no router score
-  bool head = false;     ///< added vocabulary rows get no logit
+  bool experts = false;          ///< added experts get no router score
+  bool head = false;             ///< added vocabulary rows get no logit
   bool silence_experts = false;  ///< added experts are routed to but contribute nothing
   static Mask all() { return {true, true, false}; }
 };
@@ -31,9 +33,9 @@ struct Mask {
 /// What a MoE layer saw and chose, for profiles, probes and router losses.
 struct RouterTap {
   int64_t layer = 0;
-  at::Tensor input_TD;   ///< router input u (after the norm), part of the graph
-  at::Tensor base_TE;    ///< float32 scores of base experts
-  at::Tensor added_Tn;   ///< float32 scores of added experts; undefined when masked or absent
+  at::Tensor input_TD;  ///< router input u (after the norm), part of the graph
+  at::Tensor base_TE;   ///< float32 scores of base experts
+  at::Tensor added_Tn;  ///< float32 scores of added experts; undefined when masked or absent
   Routing routing;
 };
 using RouterObserver = std::function<void(const RouterTap&)>;
@@ -44,11 +46,13 @@ class Transformer {
   /// @param dtype compute dtype of weights and activations: at::kFloat or at::kBFloat16.
   static Transformer load(const ModelFolder& folder, at::ScalarType dtype = at::kFloat);
 
-  /// Final normed hidden states h_TD. Runs under the caller's grad mode. @throws ConfigError for an id outside the vocabulary
-  /// or a sequence longer than max_positions.
-  at::Tensor hidden(const Batch& batch, Mask mask = {}, const RouterObserver& observer = nullptr) const;
+  /// Final normed hidden states h_TD. Runs under the caller's grad mode. @throws ConfigError for an
+  /// id outside the vocabulary or a sequence longer than max_positions.
+  at::Tensor hidden(const Batch& batch, Mask mask = {},
+                    const RouterObserver& observer = nullptr) const;
 
-  /// float32 logits [T, V] (V = base rows alone when mask.head). For tests and generation; losses use head_loss.h.
+  /// float32 logits [T, V] (V = base rows alone when mask.head). For tests and generation; losses
+  /// use head_loss.h.
   at::Tensor logits(const at::Tensor& hidden_TD, Mask mask = {}) const;
 
   const ModelConfig& config() const { return config_; }

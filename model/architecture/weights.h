@@ -1,8 +1,8 @@
 // model/architecture/weights.h: a model's weights as tensors, base rows and added rows kept apart.
-// Apart, because (1) with additions masked the base's products have the base's shapes, hence the base's bits; (2) only the
-// added part carries gradients, so that a frozen row has no gradient, no optimizer state and no weight decay.
-// Legend: D model width, E base experts, n added experts, F expert width, G = 2F (gate rows first, then up), V base
-// vocabulary rows, v added vocabulary rows.
+// Apart, because (1) with additions masked the base's products have the base's shapes, hence the
+// base's bits; (2) only the added part carries gradients, so that a frozen row has no gradient, no
+// optimizer state and no weight decay. Legend: D model width, E base experts, n added experts, F
+// expert width, G = 2F (gate rows first, then up), V base vocabulary rows, v added vocabulary rows.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -14,7 +14,8 @@
 
 namespace polygraft::model {
 
-/// Rows of one logical tensor: base rows first, added rows after. `added` is undefined when there are none.
+/// Rows of one logical tensor: base rows first, added rows after. `added` is undefined when there
+/// are none.
 struct SplitRows {
   at::Tensor base;
   at::Tensor added;
@@ -24,10 +25,11 @@ struct SplitRows {
 };
 
 struct AttentionWeights {
-  at::Tensor norm;                                  // [D]
-  at::Tensor query, key, value, output;             // [heads*head_dim, D], [kv*head_dim, D] x2, [D, heads*head_dim]
+  at::Tensor norm;  // [D]
+  at::Tensor query, key, value,
+      output;  // [heads*head_dim, D], [kv*head_dim, D] x2, [D, heads*head_dim]
   at::Tensor query_bias, key_bias, value_bias, output_bias;  // undefined where the family has none
-  at::Tensor query_norm, key_norm;                  // [head_dim]; undefined where the family has none
+  at::Tensor query_norm, key_norm;  // [head_dim]; undefined where the family has none
 };
 
 struct DenseWeights {
@@ -55,23 +57,25 @@ struct Weights {
   std::vector<LayerWeights> layers;
   bool tied = false;
 
-  /// Calls visit(name, tensor) for every defined tensor, in a fixed order; a tied head is not visited twice.
-  /// Names are logical: "layers.3.moe.gate_up.added".
+  /// Calls visit(name, tensor) for every defined tensor, in a fixed order; a tied head is not
+  /// visited twice. Names are logical: "layers.3.moe.gate_up.added".
   void for_each(const std::function<void(const std::string&, at::Tensor&)>& visit);
   /// The same for the additions alone.
   void for_each_added(const std::function<void(const std::string&, at::Tensor&)>& visit);
 };
 
-/// Reads all weights of a folder into `dtype` (at::kFloat or at::kBFloat16) in memory, split by the folder's manifest.
+/// Reads all weights of a folder into `dtype` (at::kFloat or at::kBFloat16) in memory, split by the
+/// folder's manifest.
 Weights load_weights(const ModelFolder& folder, at::ScalarType dtype);
 
-/// Random weights for training from scratch: normal(0, 0.02), norms 1, residual outputs scaled by 1/sqrt(2 layers).
-/// Deterministic in (config, seed); no additions.
+/// Random weights for training from scratch: normal(0, 0.02), norms 1, residual outputs scaled by
+/// 1/sqrt(2 layers). Deterministic in (config, seed); no additions.
 Weights random_weights(const ModelConfig& config, uint64_t seed, at::ScalarType dtype);
 
-/// Writes a whole model folder's tensors (base and added rows together) from `weights`, converted to config.dtype.
-/// config.vocab_rows and config.num_experts count base + added.
-void write_weights(const Weights& weights, const ModelConfig& config, ExpertLayout layout, const fs::path& folder);
+/// Writes a whole model folder's tensors (base and added rows together) from `weights`, converted
+/// to config.dtype. config.vocab_rows and config.num_experts count base + added.
+void write_weights(const Weights& weights, const ModelConfig& config, ExpertLayout layout,
+                   const fs::path& folder);
 
 /// A tensor over the mapped bytes, no copy; it keeps the mapping alive and must not be written to.
 at::Tensor mapped_tensor(const TensorView& view);

@@ -1,0 +1,246 @@
+// model/architecture/head_loss.cpp: see head_loss.h.
+// Every loss is a sum over tokens of a function of the token's logits z = [h E_base^T | h
+// E_added^T]. Its gradient with respect to z is known as soon as the logits are (p - onehot, q -
+// p_base, ...), so the forward pass forms
+//   dH = dz E   and   dE += dz^T h
+// chunk by chunk and backward merely scales them by the incoming scalar (as Liger-Kernel's fused
+// linear losses do). Legend: C tokens of a chunk, V base rows, v added rows, N = V + v.
+#include "model/architecture/head_loss.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "core/error.h"
+#include "core/text.h"
+
+namespace polygraft::model {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// Tokens per chunk: about 8 MiB of float32 logits, from 64 tokens (large vocabularies) to 512.
+/// Depends on the base's rows alone: with additions masked the products then have the base's
+/// shapes, hence its bits.
+int64_t chunk_tokens(const SplitRows& head) {
+  constexpr int64_t kLogitsPerChunk = int64_t{2} << 20;
+  return std::clamp<int64_t>(kLogitsPerChunk / std::max<int64_t>(head.num_base(), 1), 64, 512);
+}
+
+/// Which gradients somebody will ask for.
+struct Wanted {
+  bool hidden = false, base = false, added = false;
+  bool any() const { return hidden || base || added; }
+};
+
+bool wants_grad(const at::Tensor& tensor) {
+  return at::GradMode::is_enabled() && tensor.defined() && tensor.requires_grad();
+}
+
+/// float32 logits [C, N]; without added rows [C, V].
+at::Tensor chunk_logits(const at::Tensor& hidden_CD, const SplitRows& head, bool with_added) {
+  const auto base_CV = at::mm(hidden_CD, head.base.t());
+  if (!with_added || !head.added.defined()) return base_CV.to(at::kFloat);
+  return at::cat({base_CV, at::mm(hidden_CD, head.added.t())}, 1).to(at::kFloat);
+}
+
+/// The products dH and dE of all chunks.
+class HeadGradient {
+ public:
+  HeadGradient(const at::Tensor& hidden_TD, const SplitRows& head, Wanted wanted)
+      : hidden_TD_(hidden_TD), head_(head), wanted_(wanted) {
+    if (wanted.hidden) d_hidden_ = at::empty_like(hidden_TD);
+    if (wanted.base) d_base_ = at::zeros(head.base.sizes(), at::kFloat);
+    if (wanted.added) d_added_ = at::zeros(head.added.sizes(), at::kFloat);
+  }
+
+  /// @param d_logits_CN float32. Products run in the weights' dtype, sums over chunks in float32.
+  void add(int64_t first, const at::Tensor& d_logits_CN) {
+    const auto d_CN = d_logits_CN.to(hidden_TD_.scalar_type());
+    const auto hidden_CD = hidden_TD_.narrow(0, first, d_CN.size(0));
+    const int64_t num_base = head_.num_base();
+    const auto d_base_CV = d_CN.narrow(1, 0, num_base);
+    const bool with_added = d_CN.size(1) > num_base;
+    const auto d_added_Cv =
+        with_added ? d_CN.narrow(1, num_base, d_CN.size(1) - num_base) : at::Tensor();
+    if (wanted_.hidden) {
+      auto out_CD = d_hidden_.narrow(0, first, d_CN.size(0));
+      at::mm_out(out_CD, d_base_CV, head_.base);
+      if (with_added) out_CD.addmm_(d_added_Cv, head_.added);
+    }
+    if (wanted_.base) accumulate(d_base_, d_base_CV, hidden_CD);
+    if (wanted_.added && with_added) accumulate(d_added_, d_added_Cv, hidden_CD);
+  }
+  /// Gradient of added rows alone, from their logits alone.
+  void add_to_added(int64_t first, const at::Tensor& d_logits_Cv) {
+    accumulate(d_added_, d_logits_Cv.to(hidden_TD_.scalar_type()),
+               hidden_TD_.narrow(0, first, d_logits_Cv.size(0)));
+  }
+
+  /// {dH, dE_base, dE_added}, undefined where not wanted.
+  variable_list take() {
+    const auto in_dtype = [](const at::Tensor& gradient, const at::Tensor& of) {
+      return gradient.defined() ? gradient.to(of.scalar_type()) : gradient;
+    };
+    return {d_hidden_, in_dtype(d_base_, head_.base), in_dtype(d_added_, head_.added)};
+  }
+
+ private:
+  static void accumulate(at::Tensor& sum, const at::Tensor& d_logits, const at::Tensor& hidden_CD) {
+    if (hidden_CD.scalar_type() == at::kFloat) {
+      sum.addmm_(d_logits.t(), hidden_CD);
+    } else {
+      sum.add_(at::mm(d_logits.t(), hidden_CD));
+    }
+  }
+
+  const at::Tensor& hidden_TD_;
+  const SplitRows& head_;
+  Wanted wanted_;
+  at::Tensor d_hidden_, d_base_, d_added_;
+};
+
+/// A loss whose value and gradients exist already; backward scales them.
+struct PrecomputedFunction : torch::autograd::Function<PrecomputedFunction> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& /*hidden*/,
+                            const at::Tensor& /*base*/, const std::optional<at::Tensor>& /*added*/,
+                            double value, const variable_list& gradients) {
+    ctx->save_for_backward(gradients);
+    return at::scalar_tensor(value, at::kFloat);
+  }
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    const auto saved = ctx->get_saved_variables();
+    variable_list result(5);
+    for (size_t i = 0; i < 3; ++i) {
+      if (saved[i].defined()) result[i] = saved[i] * grads[0].to(saved[i].scalar_type());
+    }
+    return result;
+  }
+};
+
+/// Runs `chunk(first, count, gradient or null)` over all tokens, sums what it returns (float64),
+/// and attaches gradients.
+using ChunkLoss = std::function<double(int64_t first, int64_t count, HeadGradient* gradient)>;
+at::Tensor sum_over_chunks(const at::Tensor& hidden_TD, const SplitRows& head, Wanted wanted,
+                           const ChunkLoss& chunk) {
+  double sum = 0;
+  variable_list gradients;
+  {
+    at::NoGradGuard
+        no_grad;  // the chunks' operations are not recorded: their gradients are explicit
+    HeadGradient gradient(hidden_TD, head, wanted);
+    const int64_t step = chunk_tokens(head);
+    for (int64_t first = 0; first < hidden_TD.size(0); first += step) {
+      const int64_t count = std::min(step, hidden_TD.size(0) - first);
+      sum += chunk(first, count, wanted.any() ? &gradient : nullptr);
+    }
+    gradients = gradient.take();
+  }
+  if (!wanted.any()) return at::scalar_tensor(sum, at::kFloat);
+  const auto added = head.added.defined() ? std::optional(head.added) : std::nullopt;
+  return PrecomputedFunction::apply(hidden_TD, head.base, added, sum, gradients);
+}
+
+void check_targets(const at::Tensor& targets, int64_t num_rows) {
+  if (targets.numel() == 0 || targets.max().item<int64_t>() < num_rows) return;
+  throw ConfigError("targets", "a target id has no row in the output head")
+      .expected(concat("below ", num_rows))
+      .found(concat(targets.max().item<int64_t>()))
+      .hint("with the added rows masked, text must be encoded with the base's tokenizer");
+}
+
+/// float64 [C] of -log p(target). @param log_p_CN float32.
+at::Tensor picked_nll(const at::Tensor& log_p_CN, const at::Tensor& targets_C) {
+  return log_p_CN.gather(1, targets_C.unsqueeze(1)).squeeze(1).to(at::kDouble).neg();
+}
+
+}  // namespace
+
+at::Tensor token_nll(const at::Tensor& hidden_TD, const at::Tensor& targets_T,
+                     const SplitRows& head, bool mask_added) {
+  at::NoGradGuard no_grad;
+  check_targets(targets_T, head.num_base() + (mask_added ? 0 : head.num_added()));
+  auto nll_T = at::zeros(targets_T.sizes(), at::kDouble);
+  const int64_t step = chunk_tokens(head);
+  for (int64_t first = 0; first < hidden_TD.size(0); first += step) {
+    const int64_t count = std::min(step, hidden_TD.size(0) - first);
+    const auto targets_C = targets_T.narrow(0, first, count);
+    const auto log_p_CN =
+        at::log_softmax(chunk_logits(hidden_TD.narrow(0, first, count), head, !mask_added), 1);
+    const auto nll_C = picked_nll(log_p_CN, targets_C.clamp_min(0));
+    nll_T.narrow(0, first, count).copy_(nll_C.masked_fill_(targets_C < 0, 0));
+  }
+  return nll_T;
+}
+
+at::Tensor cross_entropy_sum(const at::Tensor& hidden_TD, const at::Tensor& targets_T,
+                             const SplitRows& head) {
+  check_targets(targets_T, head.num_base() + head.num_added());
+  const Wanted wanted{wants_grad(hidden_TD), wants_grad(head.base), wants_grad(head.added)};
+  return sum_over_chunks(
+      hidden_TD, head, wanted, [&](int64_t first, int64_t count, HeadGradient* gradient) {
+        const auto targets_C = targets_T.narrow(0, first, count);
+        const auto skipped_C = targets_C < 0;
+        const auto safe_targets_C = targets_C.clamp_min(0);
+        auto log_p_CN =
+            at::log_softmax(chunk_logits(hidden_TD.narrow(0, first, count), head, true), 1);
+        const double sum =
+            picked_nll(log_p_CN, safe_targets_C).masked_fill_(skipped_C, 0).sum().item<double>();
+        if (gradient != nullptr) {
+          auto d_logits_CN = log_p_CN.exp_();  // p - onehot(target)
+          d_logits_CN.scatter_add_(1, safe_targets_C.unsqueeze(1), at::full({count, 1}, -1.0F));
+          d_logits_CN.masked_fill_(skipped_C.unsqueeze(1), 0);
+          gradient->add(first, d_logits_CN);
+        }
+        return sum;
+      });
+}
+
+at::Tensor kl_to_base_sum(const at::Tensor& base_hidden_TD, const at::Tensor& hidden_TD,
+                          const SplitRows& head) {
+  const Wanted wanted{wants_grad(hidden_TD), wants_grad(head.base), wants_grad(head.added)};
+  const int64_t num_base = head.num_base();
+  return sum_over_chunks(
+      hidden_TD, head, wanted, [&](int64_t first, int64_t count, HeadGradient* gradient) {
+        const auto log_base_CV =
+            at::log_softmax(chunk_logits(base_hidden_TD.narrow(0, first, count), head, false), 1);
+        auto log_q_CN =
+            at::log_softmax(chunk_logits(hidden_TD.narrow(0, first, count), head, true), 1);
+        const auto base_CV = log_base_CV.exp();
+        const auto ratio_CV = at::sub(log_base_CV, log_q_CN.narrow(1, 0, num_base));
+        const double sum = ratio_CV.mul_(base_CV).sum(1).sum(at::kDouble).item<double>();
+        if (gradient != nullptr) {
+          auto d_logits_CN = log_q_CN.exp_();  // q - [p_base | 0]
+          d_logits_CN.narrow(1, 0, num_base).sub_(base_CV);
+          gradient->add(first, d_logits_CN);
+        }
+        return sum;
+      });
+}
+
+HeadLeak head_leak_sum(const at::Tensor& hidden_TD, const SplitRows& head) {
+  HeadLeak leak;
+  if (!head.added.defined()) {
+    leak.cost_sum = at::zeros({}, at::kFloat);
+    return leak;
+  }
+  const auto detached_TD = hidden_TD.detach();
+  const Wanted wanted{false, false, wants_grad(head.added)};
+  const SplitRows rows{head.base.detach(), head.added};
+  leak.cost_sum = sum_over_chunks(
+      detached_TD, rows, wanted, [&](int64_t first, int64_t count, HeadGradient* gradient) {
+        const auto hidden_CD = detached_TD.narrow(0, first, count);
+        const auto base_C1 =
+            at::logsumexp(at::mm(hidden_CD, rows.base.t()).to(at::kFloat), 1, true);
+        const auto added_Cv = at::mm(hidden_CD, rows.added.t()).to(at::kFloat);
+        const auto excess_C1 = at::logsumexp(added_Cv, 1, true) - base_C1;
+        // d softplus(excess) / d added logit = its probability in the whole softmax
+        auto added_p_Cv = at::exp(added_Cv - (base_C1 + at::softplus(excess_C1)));
+        leak.leaked_mass_sum += added_p_Cv.sum(at::kDouble).item<double>();
+        if (gradient != nullptr) gradient->add_to_added(first, added_p_Cv);
+        return at::softplus(excess_C1).sum(at::kDouble).item<double>();
+      });
+  return leak;
+}
+
+}  // namespace polygraft::model

@@ -1,0 +1,212 @@
+// model/architecture/moe_experts.cpp: the experts of one layer, forward and explicit backward; see
+// moe_layer.h. Slots (token, k) are sorted by expert, stable in token order, so that every expert's
+// rows are one slice:
+//   X = x[token of row];  [g | u] = X W1^T;  H = silu(g) * u;  Y = H W2^T;  y_t = sum_k weight *
+//   Y[row of (t, k)]
+// Backward keeps [g | u] and recomputes the rest. With dO = dy[token of row] and P = dO W2 (no
+// weight yet):
+//   d weight = <P, H>;  dH = weight P;  dX = [dg | du] W1;  dW2 = (weight dO)^T H = dO^T (weight
+//   H);  dW1 = [dg | du]^T X
+// so that Y itself is needed by neither direction (as in SonicMoE, 2025). Added experts have the
+// last ids: their rows are one contiguous tail, and a frozen base costs no weight gradient. Legend:
+// R rows (= T K slots), D model width, F expert width, G = 2F.
+#include "model/architecture/moe_layer.h"
+
+namespace polygraft::model {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+using MaybeTensor = std::optional<at::Tensor>;  // autograd functions take no undefined tensor
+
+MaybeTensor maybe(const at::Tensor& tensor) {
+  return tensor.defined() ? MaybeTensor(tensor) : std::nullopt;
+}
+bool wants_grad(const at::Tensor& tensor) { return tensor.defined() && tensor.requires_grad(); }
+
+/// Where each slot's row lies once rows are sorted by expert.
+struct SortedSlots {
+  std::vector<int64_t> first_row;  // per expert, and the number of rows at the end
+  at::Tensor token_of_row;         // int64 [R]
+  at::Tensor slot_of_row;          // int64 [R]
+  at::Tensor row_of_slot;          // int64 [R]
+};
+
+/// Counting sort. @param expert_TK int64, contiguous.
+SortedSlots sort_slots(const at::Tensor& expert_TK, int64_t num_experts) {
+  const int64_t num_rows = expert_TK.numel();
+  const int64_t top_k = expert_TK.size(1);
+  const int64_t* expert = expert_TK.const_data_ptr<int64_t>();
+  SortedSlots slots;
+  slots.first_row.assign(num_experts + 1, 0);
+  for (int64_t slot = 0; slot < num_rows; ++slot) ++slots.first_row[expert[slot] + 1];
+  for (int64_t e = 0; e < num_experts; ++e) slots.first_row[e + 1] += slots.first_row[e];
+  slots.token_of_row = at::empty({num_rows}, at::kLong);
+  slots.slot_of_row = at::empty({num_rows}, at::kLong);
+  slots.row_of_slot = at::empty({num_rows}, at::kLong);
+  int64_t* token_of_row = slots.token_of_row.mutable_data_ptr<int64_t>();
+  int64_t* slot_of_row = slots.slot_of_row.mutable_data_ptr<int64_t>();
+  int64_t* row_of_slot = slots.row_of_slot.mutable_data_ptr<int64_t>();
+  std::vector<int64_t> next = slots.first_row;
+  for (int64_t slot = 0; slot < num_rows; ++slot) {
+    const int64_t row = next[expert[slot]]++;
+    token_of_row[row] = slot / top_k;
+    slot_of_row[row] = slot;
+    row_of_slot[slot] = row;
+  }
+  return slots;
+}
+
+/// The experts' matrices and the rows that each of them works on.
+struct ExpertRows {
+  const SortedSlots& slots;
+  int64_t num_base;    // experts
+  int64_t num_active;  // experts that contribute: all, or the base alone when the added ones are
+                       // silenced
+
+  int64_t num_rows() const { return slots.first_row.back(); }
+  int64_t num_active_rows() const { return slots.first_row[num_active]; }
+  at::Tensor of(const at::Tensor& rows, int64_t e) const {
+    return rows.narrow(0, slots.first_row[e], slots.first_row[e + 1] - slots.first_row[e]);
+  }
+  bool is_hit(int64_t e) const { return slots.first_row[e + 1] > slots.first_row[e]; }
+};
+
+/// out[rows of e] = in[rows of e] W_e^T (or W_e when `transposed`). Rows of silenced experts become
+/// zero.
+at::Tensor grouped_product(const ExpertRows& experts, const at::Tensor& in, const SplitRows& bank,
+                           bool transposed) {
+  auto out = at::empty({in.size(0), bank.base.size(transposed ? 2 : 1)}, in.options());
+  for (int64_t e = 0; e < experts.num_active; ++e) {
+    if (!experts.is_hit(e)) continue;
+    const auto weight =
+        e < experts.num_base ? bank.base.select(0, e) : bank.added.select(0, e - experts.num_base);
+    auto out_rows = experts.of(out, e);
+    at::mm_out(out_rows, experts.of(in, e), transposed ? weight : weight.t());
+  }
+  out.narrow(0, experts.num_active_rows(), experts.num_rows() - experts.num_active_rows()).zero_();
+  return out;
+}
+
+/// d W_e = d_out[rows of e]^T in[rows of e] for the experts [first, first + count): zero where an
+/// expert was not chosen.
+at::Tensor grouped_weight_gradient(const ExpertRows& experts, const at::Tensor& d_out,
+                                   const at::Tensor& in, int64_t first, int64_t count) {
+  auto gradient = at::empty({count, d_out.size(1), in.size(1)}, in.options());
+  for (int64_t i = 0; i < count; ++i) {
+    auto one = gradient.select(0, i);
+    const int64_t e = first + i;
+    if (e < experts.num_active && experts.is_hit(e)) {
+      at::mm_out(one, experts.of(d_out, e).t(), experts.of(in, e));
+    } else {
+      one.zero_();
+    }
+  }
+  return gradient;
+}
+
+/// Sums each token's K rows in slot order, weighted if `weight_R` (by slot) is defined. Fused
+/// gather, scale and sum.
+at::Tensor sum_slots(const at::Tensor& rows_RD, const SortedSlots& slots,
+                     const at::Tensor& weight_R, int64_t top_k) {
+  const auto first_slot_T = at::arange(0, rows_RD.size(0), top_k, at::kLong);
+  const std::optional<at::Tensor> weights =
+      weight_R.defined() ? std::optional(weight_R) : std::nullopt;
+  return std::get<0>(at::_embedding_bag_forward_only(rows_RD, slots.row_of_slot, first_slot_T,
+                                                     /*scale_grad_by_freq=*/false, /*mode=sum*/ 0,
+                                                     /*sparse=*/false, maybe(weight_R)));
+}
+
+at::Tensor gate_of(const at::Tensor& gate_up_RG) {
+  return gate_up_RG.narrow(1, 0, gate_up_RG.size(1) / 2);
+}
+at::Tensor up_of(const at::Tensor& gate_up_RG) {
+  return gate_up_RG.narrow(1, gate_up_RG.size(1) / 2, gate_up_RG.size(1) / 2);
+}
+
+struct MoeExpertsFunction : torch::autograd::Function<MoeExpertsFunction> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_TD,
+                            const at::Tensor& weight_TK, const at::Tensor& expert_TK,
+                            const at::Tensor& gate_up_base, const MaybeTensor& gate_up_added,
+                            const at::Tensor& down_base, const MaybeTensor& down_added,
+                            bool silence_added) {
+    const SplitRows gate_up{gate_up_base, gate_up_added.value_or(at::Tensor())};
+    const SplitRows down{down_base, down_added.value_or(at::Tensor())};
+    const int64_t num_base = gate_up.num_base(), num_experts = num_base + gate_up.num_added();
+    const auto slots = sort_slots(expert_TK, num_experts);
+    const ExpertRows experts{slots, num_base, silence_added ? num_base : num_experts};
+    const auto x_RD = x_TD.index_select(0, slots.token_of_row);
+    const auto gate_up_RG = grouped_product(experts, x_RD, gate_up, false);
+    const auto h_RF = at::silu(gate_of(gate_up_RG)).mul_(up_of(gate_up_RG));
+    const auto y_RD = grouped_product(experts, h_RF, down, false);
+    const auto weight_R = weight_TK.to(x_TD.scalar_type()).flatten();
+    ctx->save_for_backward({x_TD, weight_TK, expert_TK, gate_up.base, gate_up.added, down.base,
+                            down.added, gate_up_RG});
+    ctx->saved_data["silence_added"] = silence_added;
+    return sum_slots(y_RD, slots, weight_R, expert_TK.size(1));
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads);
+};
+
+/// [dg | du] of H = silu(g) * u, given dH.
+at::Tensor swiglu_backward(const at::Tensor& d_h_RF, const at::Tensor& gate_up_RG,
+                           const at::Tensor& silu_RF) {
+  auto d_gate_up_RG = at::empty_like(gate_up_RG);
+  auto d_gate = gate_of(d_gate_up_RG), d_up = up_of(d_gate_up_RG);
+  at::mul_out(d_up, d_h_RF, silu_RF);
+  at::silu_backward_out(d_gate, at::mul(d_h_RF, up_of(gate_up_RG)), gate_of(gate_up_RG));
+  return d_gate_up_RG;
+}
+
+variable_list MoeExpertsFunction::backward(AutogradContext* ctx, const variable_list& grads) {
+  const auto saved = ctx->get_saved_variables();
+  const auto &x_TD = saved[0], &weight_TK = saved[1], &expert_TK = saved[2], &gate_up_RG = saved[7];
+  const SplitRows gate_up{saved[3], saved[4]}, down{saved[5], saved[6]};
+  const int64_t num_base = gate_up.num_base(), num_added = gate_up.num_added();
+  const auto slots = sort_slots(expert_TK, num_base + num_added);
+  const bool silence_added = ctx->saved_data["silence_added"].toBool();
+  const ExpertRows experts{slots, num_base, silence_added ? num_base : num_base + num_added};
+
+  const auto d_out_RD = grads[0].index_select(0, slots.token_of_row);
+  const auto unweighted_RF = grouped_product(experts, d_out_RD, down, true);
+  const auto silu_RF = at::silu(gate_of(gate_up_RG));
+  const auto h_RF = at::mul(silu_RF, up_of(gate_up_RG));
+  const auto weight_R1 =
+      weight_TK.to(x_TD.scalar_type()).flatten().index_select(0, slots.slot_of_row).unsqueeze(1);
+  variable_list result(8);
+  if (weight_TK.requires_grad()) {
+    const auto d_weight_R = at::mul(unweighted_RF, h_RF).sum(1, false, at::kFloat);
+    result[1] = d_weight_R.index_select(0, slots.row_of_slot).view_as(weight_TK);
+  }
+  const auto d_gate_up_RG = swiglu_backward(at::mul(unweighted_RF, weight_R1), gate_up_RG, silu_RF);
+  if (x_TD.requires_grad()) {
+    const auto d_x_RD = grouped_product(experts, d_gate_up_RG, gate_up, true);
+    result[0] = sum_slots(d_x_RD, slots, {}, expert_TK.size(1));
+  }
+  const bool wants_gate_up = gate_up.base.requires_grad() || wants_grad(gate_up.added);
+  const auto x_RD = wants_gate_up ? x_TD.index_select(0, slots.token_of_row) : at::Tensor();
+  if (gate_up.base.requires_grad())
+    result[3] = grouped_weight_gradient(experts, d_gate_up_RG, x_RD, 0, num_base);
+  if (wants_grad(gate_up.added))
+    result[4] = grouped_weight_gradient(experts, d_gate_up_RG, x_RD, num_base, num_added);
+  const bool wants_down = down.base.requires_grad() || wants_grad(down.added);
+  const auto weighted_h_RF = wants_down ? at::mul(h_RF, weight_R1) : at::Tensor();
+  if (down.base.requires_grad())
+    result[5] = grouped_weight_gradient(experts, d_out_RD, weighted_h_RF, 0, num_base);
+  if (wants_grad(down.added)) {
+    result[6] = grouped_weight_gradient(experts, d_out_RD, weighted_h_RF, num_base, num_added);
+  }
+  return result;
+}
+
+}  // namespace
+
+at::Tensor moe_experts(const at::Tensor& x_TD, const Routing& routing, const SplitRows& gate_up,
+                       const SplitRows& down, bool silence_added) {
+  return MoeExpertsFunction::apply(x_TD, routing.weight_TK, routing.expert_TK, gate_up.base,
+                                   maybe(gate_up.added), down.base, maybe(down.added),
+                                   silence_added);
+}
+
+}  // namespace polygraft::model

@@ -1,0 +1,163 @@
+// model/architecture/stored_tensors.cpp: see stored_tensors.h.
+#include "model/architecture/stored_tensors.h"
+
+namespace polygraft::model {
+namespace {
+
+class StoredTensors {
+ public:
+  StoredTensors(const ModelConfig& config, ExpertLayout layout, const StoredTensorVisitor& visit)
+      : names_(find_family(config.family).names), layout_(layout), visit_(visit) {}
+
+  void visit(const Weights& weights) {
+    rows(names_.embedding, weights.embedding);
+    for (size_t i = 0; i < weights.layers.size(); ++i) {
+      layer_ = static_cast<int64_t>(i);
+      attention(weights.layers[i].attention);
+      one(names_.mlp_norm, weights.layers[i].mlp_norm);
+      weights.layers[i].is_moe ? moe(weights.layers[i].moe) : dense(weights.layers[i].dense);
+    }
+    one(names_.final_norm, weights.final_norm);
+    if (!weights.tied) rows(names_.head, weights.head);
+  }
+
+ private:
+  void parts(const std::string& name_template, std::vector<at::Tensor> tensors,
+             int64_t expert = -1) {
+    visit_(fill(name_template, layer_, expert), tensors);
+  }
+  void one(const std::string& name_template, const at::Tensor& tensor) {
+    if (tensor.defined()) parts(name_template, {tensor});
+  }
+  void rows(const std::string& name_template, const SplitRows& split) {
+    split.added.defined() ? parts(name_template, {split.base, split.added})
+                          : parts(name_template, {split.base});
+  }
+
+  void attention(const AttentionWeights& weights) {
+    one(names_.attention_norm, weights.norm);
+    one(names_.query, weights.query);
+    one(names_.key, weights.key);
+    one(names_.value, weights.value);
+    one(names_.output, weights.output);
+    one(names_.query_bias, weights.query_bias);
+    one(names_.key_bias, weights.key_bias);
+    one(names_.value_bias, weights.value_bias);
+    one(names_.output_bias, weights.output_bias);
+    one(names_.query_norm, weights.query_norm);
+    one(names_.key_norm, weights.key_norm);
+  }
+
+  void dense(const DenseWeights& weights) {
+    one(names_.dense_gate, weights.gate);
+    one(names_.dense_up, weights.up);
+    one(names_.dense_down, weights.down);
+  }
+
+  void moe(const MoeWeights& weights) {
+    rows(names_.router, weights.router);
+    if (layout_ == ExpertLayout::kFused) {
+      rows(names_.fused_gate_up, weights.gate_up);
+      rows(names_.fused_down, weights.down);
+      return;
+    }
+    const int64_t num_base = weights.down.num_base();
+    const int64_t width = weights.down.base.size(2);
+    for (int64_t e = 0; e < num_base + weights.down.num_added(); ++e) {
+      const auto of = [&](const SplitRows& bank) {
+        return e < num_base ? bank.base.select(0, e) : bank.added.select(0, e - num_base);
+      };
+      parts(names_.expert_gate, {of(weights.gate_up).narrow(0, 0, width)}, e);
+      parts(names_.expert_up, {of(weights.gate_up).narrow(0, width, width)}, e);
+      parts(names_.expert_down, {of(weights.down)}, e);
+    }
+  }
+
+  const TensorNames& names_;
+  ExpertLayout layout_;
+  const StoredTensorVisitor& visit_;
+  int64_t layer_ = -1;
+};
+
+using Shape = std::vector<int64_t>;
+
+SplitRows allocate_rows(int64_t num_base, int64_t num_added, Shape row_shape,
+                        const at::TensorOptions& options) {
+  const auto rows = [&](int64_t count) {
+    Shape shape = {count};
+    shape.insert(shape.end(), row_shape.begin(), row_shape.end());
+    return at::empty(shape, options);
+  };
+  return {rows(num_base), num_added > 0 ? rows(num_added) : at::Tensor()};
+}
+
+AttentionWeights allocate_attention(const ModelConfig& config, const at::TensorOptions& options) {
+  const int64_t width = config.hidden_size;
+  const int64_t query_rows = config.num_heads * config.head_dim;
+  const int64_t key_rows = config.num_kv_heads * config.head_dim;
+  AttentionWeights weights;
+  weights.norm = at::empty({width}, options);
+  weights.query = at::empty({query_rows, width}, options);
+  weights.key = at::empty({key_rows, width}, options);
+  weights.value = at::empty({key_rows, width}, options);
+  weights.output = at::empty({width, query_rows}, options);
+  if (config.attention_bias) {
+    weights.query_bias = at::empty({query_rows}, options);
+    weights.key_bias = at::empty({key_rows}, options);
+    weights.value_bias = at::empty({key_rows}, options);
+    weights.output_bias = at::empty({width}, options);
+  }
+  if (config.qk_norm) {
+    weights.query_norm = at::empty({config.head_dim}, options);
+    weights.key_norm = at::empty({config.head_dim}, options);
+  }
+  return weights;
+}
+
+LayerWeights allocate_layer(const ModelConfig& config, bool is_moe, int64_t base_experts,
+                            const at::TensorOptions& options) {
+  const int64_t width = config.hidden_size;
+  LayerWeights layer;
+  layer.attention = allocate_attention(config, options);
+  layer.mlp_norm = at::empty({width}, options);
+  layer.is_moe = is_moe;
+  if (is_moe) {
+    const int64_t added = config.num_experts - base_experts;
+    layer.moe.router = allocate_rows(base_experts, added, {width}, options);
+    layer.moe.gate_up =
+        allocate_rows(base_experts, added, {2 * config.expert_width, width}, options);
+    layer.moe.down = allocate_rows(base_experts, added, {width, config.expert_width}, options);
+  } else {
+    layer.dense.gate = at::empty({config.dense_width, width}, options);
+    layer.dense.up = at::empty({config.dense_width, width}, options);
+    layer.dense.down = at::empty({width, config.dense_width}, options);
+  }
+  return layer;
+}
+
+}  // namespace
+
+Weights allocate_weights(const ModelConfig& config, SplitCounts counts, at::ScalarType dtype) {
+  const at::TensorOptions options(dtype);
+  const int64_t added_vocab = config.vocab_rows - counts.base_vocab_rows;
+  const auto vocab = [&] {
+    return allocate_rows(counts.base_vocab_rows, added_vocab, {config.hidden_size}, options);
+  };
+  Weights weights;
+  weights.embedding = vocab();
+  weights.tied = config.tied_embeddings;
+  weights.head = weights.tied ? weights.embedding : vocab();
+  weights.final_norm = at::empty({config.hidden_size}, options);
+  for (int64_t i = 0; i < config.num_layers; ++i) {
+    weights.layers.push_back(
+        allocate_layer(config, config.layer_is_moe.at(i), counts.base_experts, options));
+  }
+  return weights;
+}
+
+void for_each_stored_tensor(const Weights& weights, const ModelConfig& config, ExpertLayout layout,
+                            const StoredTensorVisitor& visit) {
+  StoredTensors(config, layout, visit).visit(weights);
+}
+
+}  // namespace polygraft::model

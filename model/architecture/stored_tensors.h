@@ -1,0 +1,32 @@
+// model/architecture/stored_tensors.h: which stored tensor lies where in `Weights`: one table for
+// reading and for writing.
+#pragma once
+#include <ATen/ATen.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "model/architecture/weights.h"
+
+namespace polygraft::model {
+
+/// Shapes that `Weights` has and a config alone does not tell.
+struct SplitCounts {
+  int64_t base_experts = 0;
+  int64_t base_vocab_rows = 0;
+};
+
+/// Weights of the right shapes, not initialised. config.vocab_rows and config.num_experts count
+/// base + added.
+Weights allocate_weights(const ModelConfig& config, SplitCounts counts, at::ScalarType dtype);
+
+/// Calls visit(name, parts) for every tensor of a checkpoint of this layout. The parts are views
+/// into `weights`; put one after the other along dimension 0 they are the stored tensor. Base rows
+/// come before added rows.
+using StoredTensorVisitor =
+    std::function<void(const std::string& name, std::vector<at::Tensor>& parts)>;
+void for_each_stored_tensor(const Weights& weights, const ModelConfig& config, ExpertLayout layout,
+                            const StoredTensorVisitor& visit);
+
+}  // namespace polygraft::model

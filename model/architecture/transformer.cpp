@@ -1,0 +1,119 @@
+// model/architecture/transformer.cpp: see transformer.h.
+#include "model/architecture/transformer.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/text.h"
+#include "model/architecture/attention.h"
+#include "model/architecture/rms_norm.h"
+
+namespace polygraft::model {
+namespace {
+
+void check_batch(const Batch& batch, const ModelConfig& config, int64_t num_vocab_rows) {
+  int64_t num_tokens = 0;
+  for (const int64_t length : batch.lengths) {
+    num_tokens += length;
+    if (length > config.max_positions) {
+      throw ConfigError("batch", "a sequence is longer than the model's positions")
+          .expected(concat("at most ", config.max_positions, " tokens (max_position_embeddings)"))
+          .found(concat(length, " tokens"))
+          .hint("cut the text into windows, or set a shorter sequence length");
+    }
+  }
+  TORCH_CHECK(num_tokens == batch.ids_T.numel(), "lengths sum to ", num_tokens, ", ids hold ",
+              batch.ids_T.numel());
+  const auto ids_T = batch.ids_T.contiguous();
+  const int64_t* ids = ids_T.const_data_ptr<int64_t>();
+  const int64_t* wrong = std::find_if(ids, ids + num_tokens,
+                                      [&](int64_t id) { return id < 0 || id >= num_vocab_rows; });
+  if (wrong != ids + num_tokens) {
+    throw ConfigError("batch", concat("token ", wrong - ids, " has an id outside the vocabulary"))
+        .expected(concat("0 to ", num_vocab_rows - 1))
+        .found(concat(*wrong))
+        .hint("the text was encoded with another tokenizer than the model's");
+  }
+}
+
+/// Rows of the base table, with the added table's rows put where an id is beyond the base.
+at::Tensor embed(const at::Tensor& ids_T, const SplitRows& embedding) {
+  if (!embedding.added.defined()) return at::embedding(embedding.base, ids_T);
+  const int64_t num_base = embedding.num_base();
+  const auto base_TD = at::embedding(embedding.base, ids_T.clamp_max(num_base - 1));
+  const auto position_a = at::nonzero(ids_T >= num_base).flatten();
+  const auto row_a = ids_T.index_select(0, position_a) - num_base;
+  return base_TD.index_copy(0, position_a, embedding.added.index_select(0, row_a));
+}
+
+at::Tensor dense_mlp(const at::Tensor& x_TD, const DenseWeights& weights) {
+  const auto gate_TF = at::silu(at::mm(x_TD, weights.gate.t()));
+  return at::mm(gate_TF * at::mm(x_TD, weights.up.t()), weights.down.t());
+}
+
+/// Scores of base and added experts are separate products, so that the base's bits do not depend on
+/// the additions.
+at::Tensor moe_mlp(const at::Tensor& x_TD, const MoeWeights& weights, RouterRule rule, Mask mask,
+                   int64_t layer, const RouterObserver& observer) {
+  RouterTap tap{layer, x_TD, at::mm(x_TD, weights.router.base.t()).to(at::kFloat), {}, {}};
+  if (weights.router.added.defined() && !mask.experts) {
+    tap.added_Tn = at::mm(x_TD, weights.router.added.t()).to(at::kFloat);
+  }
+  tap.routing = route(tap.base_TE, tap.added_Tn, rule);
+  if (observer) observer(tap);
+  return moe_experts(x_TD, tap.routing, weights.gate_up, weights.down, mask.silence_experts);
+}
+
+}  // namespace
+
+Transformer::Transformer(ModelConfig config, Weights weights)
+    : config_(std::move(config)), weights_(std::move(weights)) {
+  if (config_.mlp_bias)
+    throw NotBuiltError("mlp_bias: true")
+        .hint("no released model of the supported families has it");
+}
+
+Transformer Transformer::load(const ModelFolder& folder, at::ScalarType dtype) {
+  return {folder.config, load_weights(folder, dtype)};
+}
+
+at::Tensor Transformer::hidden(const Batch& batch, Mask mask,
+                               const RouterObserver& observer) const {
+  check_batch(batch, config_, num_base_vocab_rows() + num_added_vocab_rows());
+  auto x_TD = embed(batch.ids_T, weights_.embedding);
+  const auto rope = rope_table(rope_frequencies(config_), batch.lengths, x_TD.scalar_type());
+  const auto groups = group_sequences(batch.lengths);
+  const RouterRule rule{config_.top_k, config_.renormalize_top_k};
+  for (size_t i = 0; i < weights_.layers.size(); ++i) {
+    const LayerWeights& layer = weights_.layers[i];
+    const auto attention_input_TD = rms_norm(x_TD, layer.attention.norm, config_.rms_norm_eps);
+    x_TD = x_TD + attention(attention_input_TD, layer.attention, config_, rope, groups);
+    const auto mlp_input_TD = rms_norm(x_TD, layer.mlp_norm, config_.rms_norm_eps);
+    x_TD = x_TD + (layer.is_moe ? moe_mlp(mlp_input_TD, layer.moe, rule, mask,
+                                          static_cast<int64_t>(i), observer)
+                                : dense_mlp(mlp_input_TD, layer.dense));
+  }
+  return rms_norm(x_TD, weights_.final_norm, config_.rms_norm_eps);
+}
+
+at::Tensor Transformer::logits(const at::Tensor& hidden_TD, Mask mask) const {
+  const auto base_TV = at::mm(hidden_TD, weights_.head.base.t()).to(at::kFloat);
+  if (mask.head || !weights_.head.added.defined()) return base_TV;
+  return at::cat({base_TV, at::mm(hidden_TD, weights_.head.added.t()).to(at::kFloat)}, 1);
+}
+
+int64_t Transformer::num_base_experts() const {
+  for (const auto& layer : weights_.layers) {
+    if (layer.is_moe) return layer.moe.router.num_base();
+  }
+  return 0;
+}
+
+int64_t Transformer::num_added_experts() const {
+  for (const auto& layer : weights_.layers) {
+    if (layer.is_moe) return layer.moe.router.num_added();
+  }
+  return 0;
+}
+
+}  // namespace polygraft::model

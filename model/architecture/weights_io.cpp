@@ -1,0 +1,76 @@
+// model/architecture/weights_io.cpp: weights from and to model folders; see weights.h.
+#include <cstring>
+
+#include "core/error.h"
+#include "core/text.h"
+#include "model/architecture/stored_tensors.h"
+#include "model/architecture/weights.h"
+#include "model/checkpoint/tensor_writer.h"
+
+namespace polygraft::model {
+namespace {
+
+/// Copies the stored rows into the parts, in order. Conversion rounds to nearest even (ATen's
+/// copy_).
+void read_parts(const TensorView& view, std::vector<at::Tensor>& parts) {
+  const at::Tensor stored = mapped_tensor(view);
+  int64_t first = 0;
+  for (auto& part : parts) {
+    const auto rows = stored.narrow(0, first, part.size(0));
+    if (rows.sizes() != part.sizes()) {
+      throw FormatError(view.file, concat("tensor '", view.name,
+                                          "' does not have the shape the config calls for"))
+          .expected(shape_text(part.sizes().vec()))
+          .found(shape_text(rows.sizes().vec()));
+    }
+    part.copy_(rows);
+    first += part.size(0);
+  }
+}
+
+std::string_view bytes_of(const at::Tensor& contiguous) {
+  return {static_cast<const char*>(contiguous.const_data_ptr()), contiguous.nbytes()};
+}
+
+}  // namespace
+
+at::Tensor mapped_tensor(const TensorView& view) {
+  // from_blob wants a mutable pointer; the mapping is read-only, so a write would fault rather than
+  // change the file.
+  auto* data = const_cast<char*>(view.bytes.data());
+  return at::from_blob(
+      data, view.shape, [keep = view.keep_alive](void*) mutable { keep.reset(); },
+      at::TensorOptions(to_scalar_type(view.dtype)));
+}
+
+Weights load_weights(const ModelFolder& folder, at::ScalarType dtype) {
+  Weights weights = allocate_weights(
+      folder.config, {folder.num_base_experts(), folder.num_base_vocab_rows()}, dtype);
+  for_each_stored_tensor(weights, folder.config, folder.layout,
+                         [&](const std::string& name, std::vector<at::Tensor>& parts) {
+                           read_parts(folder.tensors.get(name), parts);
+                         });
+  return weights;
+}
+
+void write_weights(const Weights& weights, const ModelConfig& config, ExpertLayout layout,
+                   const fs::path& folder) {
+  std::map<std::string, std::vector<at::Tensor>> stored;
+  for_each_stored_tensor(
+      weights, config, layout,
+      [&](const std::string& name, std::vector<at::Tensor>& parts) { stored[name] = parts; });
+  const auto specs = expected_tensors(config, layout);
+  TensorWriter writer(folder, specs);
+  for (const TensorSpec& spec : specs) {
+    const auto found = stored.find(spec.name);
+    TORCH_CHECK(found != stored.end(), "the weights lack '", spec.name,
+                "', which the config calls for");
+    for (const auto& part : found->second) {
+      const auto converted = part.detach().to(to_scalar_type(spec.dtype)).contiguous();
+      writer.append(spec.name, bytes_of(converted));
+    }
+  }
+  writer.finish();
+}
+
+}  // namespace polygraft::model

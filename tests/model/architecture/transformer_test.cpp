@@ -1,0 +1,181 @@
+// tests/model/architecture/transformer_test.cpp: what must hold for the whole model: masking,
+// batching, permuting, errors. That its numbers are right is shown by the parity tests.
+#include "model/architecture/transformer.h"
+
+#include "core/error.h"
+#include "tests/model/architecture/compare.h"
+#include "tests/model/architecture/tiny_model.h"
+
+namespace polygraft::testing {
+namespace {
+
+using model::Batch;
+using model::Mask;
+using model::Transformer;
+
+at::Tensor logits(const Transformer& model, const Batch& batch, Mask mask = {}) {
+  return model.logits(model.hidden(batch, mask), mask);
+}
+
+struct Pair {
+  Transformer base, expanded;
+};
+
+Pair random_pair(uint64_t seed, bool tied, bool renormalize) {
+  auto config = tiny_config();
+  config.tied_embeddings = tied;
+  config.renormalize_top_k = renormalize;
+  const auto weights = lively_weights(config, seed);
+  return {Transformer(config, weights), Transformer(config, grown(weights, 3, 5))};
+}
+
+}  // namespace
+
+TEST_CASE("with all additions masked, the expanded model is the base, bit for bit",
+          "[model][property]") {
+  const auto seed = GENERATE(range<uint64_t>(1, 5));
+  const auto [base, expanded] = random_pair(seed, GENERATE(true, false), GENERATE(true, false));
+  const auto batch = random_batch({20, 20, 7, 1, 33}, 40);
+  const auto expected = logits(base, batch);
+  REQUIRE(bitwise_equal(expected, logits(expanded, batch, Mask::all())));
+  REQUIRE_FALSE(at::allclose(expected, logits(expanded, batch).narrow(1, 0, 40)));
+}
+
+TEST_CASE("each mask switches off its own part", "[model][property]") {
+  const auto [base, expanded] = random_pair(9, false, true);
+  const auto batch = random_batch({30, 12}, 40);
+  const auto expected = logits(base, batch);
+  const auto experts_masked = logits(expanded, batch, {.experts = true});
+  REQUIRE(experts_masked.size(1) == 45);
+  REQUIRE(bitwise_equal(experts_masked.narrow(1, 0, 40).contiguous(), expected));
+  const auto head_masked = logits(expanded, batch, {.head = true});
+  REQUIRE(head_masked.size(1) == 40);
+  REQUIRE_FALSE(at::allclose(head_masked, expected));
+  const auto silent = logits(expanded, batch, {.head = true, .silence_experts = true});
+  REQUIRE_FALSE(
+      at::allclose(silent, expected));  // slots and weight are lost to experts that say nothing
+  REQUIRE_FALSE(at::allclose(silent, head_masked));
+}
+
+TEST_CASE("an added expert that is never chosen changes no bit", "[model][property]") {
+  auto config = tiny_config();
+  config.renormalize_top_k = GENERATE(true, false);
+  const auto weights = lively_weights(config, 3);
+  weights.embedding.base.select(1, 0).fill_(30);  // every hidden state points along channel 0 ...
+  const Transformer base(config, weights);
+  const Transformer expanded(config, grown(weights, 3, 0));
+  for (const auto& layer : expanded.weights().layers) {
+    layer.moe.router.added.zero_().select(1, 0).fill_(
+        -1e4);  // ... which the added experts score at -1e4 and less
+  }
+  const auto batch = random_batch({25, 25}, 40);
+  const auto hidden = expanded.hidden(batch, {}, [](const model::RouterTap& tap) {
+    REQUIRE((tap.routing.expert_TK < 6).all().item<bool>());
+  });
+  REQUIRE(bitwise_equal(hidden, base.hidden(batch)));
+}
+
+TEST_CASE("permuting experts together with their router rows changes nothing",
+          "[model][property]") {
+  auto config = tiny_config();
+  const auto weights = lively_weights(config, 4);
+  auto permuted = weights;
+  const auto order = at::tensor({4, 2, 0, 5, 1, 3}, at::kLong);
+  for (auto& layer : permuted.layers) {
+    layer.moe.router.base = layer.moe.router.base.index_select(0, order);
+    layer.moe.gate_up.base = layer.moe.gate_up.base.index_select(0, order);
+    layer.moe.down.base = layer.moe.down.base.index_select(0, order);
+  }
+  const auto batch = random_batch({40, 24}, 40);
+  // Not bitwise: a product may round a column differently by its place among the others.
+  require_close("logits", logits({config, permuted}, batch), logits({config, weights}, batch));
+}
+
+TEST_CASE("a sequence's logits do not depend on its neighbours in the batch", "[model]") {
+  const auto model = random_pair(5, true, false).expanded;
+  const auto batch = random_batch({9, 9, 21, 1, 30}, 45);
+  const auto together = logits(model, batch);
+  int64_t first = 0;
+  for (const int64_t length : batch.lengths) {
+    const auto alone = logits(model, {batch.ids_T.narrow(0, first, length), {length}});
+    require_close("sequence", together.narrow(0, first, length), alone);
+    first += length;
+  }
+}
+
+TEST_CASE("a later token changes no earlier logits", "[model]") {
+  const auto model = random_pair(6, true, true).expanded;
+  auto batch = random_batch({24}, 45);
+  const auto before = logits(model, batch);
+  batch.ids_T[20] = (batch.ids_T[20].item<int64_t>() + 1) % 45;
+  const auto after = logits(model, batch);
+  require_close("prefix", after.narrow(0, 0, 20), before.narrow(0, 0, 20));
+  REQUIRE_FALSE(at::allclose(after.narrow(0, 20, 4), before.narrow(0, 20, 4)));
+}
+
+TEST_CASE("two runs of forward and backward give the same bits", "[model]") {
+  auto [base, expanded] = random_pair(7, false, true);
+  expanded.weights().for_each_added(
+      [](const std::string&, at::Tensor& tensor) { tensor.set_requires_grad(true); });
+  const auto batch = random_batch({32, 32, 11}, 45);
+  const auto run = [&] {
+    expanded.weights().for_each_added(
+        [](const std::string&, at::Tensor& tensor) { tensor.mutable_grad().reset(); });
+    logits(expanded, batch).square().sum().backward();
+    std::vector<at::Tensor> gradients;
+    expanded.weights().for_each_added([&](const std::string&, at::Tensor& tensor) {
+      gradients.push_back(tensor.grad().clone());
+    });
+    return gradients;
+  };
+  const auto first = run(), second = run();
+  REQUIRE(first.size() == 8);
+  for (size_t i = 0; i < first.size(); ++i) {
+    REQUIRE(first[i].count_nonzero().item<int64_t>() > 0);
+    REQUIRE(bitwise_equal(first[i], second[i]));
+  }
+}
+
+TEST_CASE("a frozen tensor gets no gradient", "[model]") {
+  auto model = random_pair(8, true, true).expanded;
+  model.weights().for_each_added(
+      [](const std::string&, at::Tensor& tensor) { tensor.set_requires_grad(true); });
+  logits(model, random_batch({30}, 45)).sum().backward();
+  model.weights().for_each([](const std::string& name, at::Tensor& tensor) {
+    INFO(name);
+    REQUIRE(tensor.grad().defined() == (name.find(".added") != std::string::npos));
+  });
+}
+
+TEST_CASE("a batch that the model cannot take is refused", "[model]") {
+  const auto model = random_pair(1, true, true).expanded;
+  auto batch = random_batch({10, 6}, 45);
+  REQUIRE_NOTHROW(model.hidden(batch));
+  batch.ids_T[12] = 45;
+  REQUIRE_THROWS_WITH(model.hidden(batch),
+                      Catch::Contains("token 12 ") && Catch::Contains("0 to 44"));
+  batch.ids_T[12] = -1;
+  REQUIRE_THROWS_AS(model.hidden(batch), ConfigError);
+  REQUIRE_THROWS_WITH(model.hidden(random_batch({65}, 45)), Catch::Contains("at most 64 tokens"));
+}
+
+TEST_CASE("the observer sees every MoE layer, inside the graph", "[model]") {
+  auto config = tiny_config();
+  config.layer_is_moe = {false, true};
+  auto weights = grown(lively_weights(config, 2), 3, 0);
+  weights.layers[1].moe.router.added.set_requires_grad(true);
+  const Transformer model(config, weights);
+  std::vector<model::RouterTap> taps;
+  model.hidden(random_batch({10}, 40), {},
+               [&](const model::RouterTap& tap) { taps.push_back(tap); });
+  REQUIRE(taps.size() == 1);
+  REQUIRE(taps[0].layer == 1);
+  REQUIRE(taps[0].input_TD.sizes() == at::IntArrayRef({10, 16}));
+  REQUIRE(taps[0].base_TE.sizes() == at::IntArrayRef({10, 6}));
+  REQUIRE(taps[0].added_Tn.sizes() == at::IntArrayRef({10, 3}));
+  REQUIRE(taps[0].added_Tn.requires_grad());
+  REQUIRE(model.num_base_experts() == 6);
+  REQUIRE(model.num_added_experts() == 3);
+}
+
+}  // namespace polygraft::testing
