@@ -5,17 +5,27 @@
 
 #include <algorithm>
 
+#include "tokenizer/newer_characters.h"
 #include "tokenizer/utf8.h"
 
 namespace polygraft::tokenizer {
 namespace {
+
+/// ICU 72 knows Unicode 15.
+bool is_newer_word_character(char32_t character) {
+  for (const NewerCharacters& newer : newer_characters()) {
+    if (character < newer.first || character > newer.last) continue;
+    return newer.category[0] == 'L' || newer.category[0] == 'M' || newer.category == "Nd";
+  }
+  return false;
+}
 
 /// \w of Rust's regex crate (Unicode Technical Standard 18, annex C).
 bool is_word_character(char32_t character) {
   const auto c = static_cast<UChar32>(character);
   constexpr uint32_t kWordMask = U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK;
   return u_hasBinaryProperty(c, UCHAR_ALPHABETIC) != 0 || (U_GET_GC_MASK(c) & kWordMask) != 0 ||
-         u_hasBinaryProperty(c, UCHAR_JOIN_CONTROL) != 0;
+         u_hasBinaryProperty(c, UCHAR_JOIN_CONTROL) != 0 || is_newer_word_character(character);
 }
 
 char32_t last_code_point(std::string_view text, size_t& begin) {

@@ -14,6 +14,9 @@ namespace {
 constexpr const char* kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
+/// Digits asks Rust's char::is_numeric, which knows Unicode 17's numbers already.
+constexpr const char* kNumericPattern = R"([\p{N}\x{11DE0}-\x{11DE9}\x{16FF4}-\x{16FF6}])";
+
 constexpr std::array<std::pair<std::string_view, SplitBehavior>, 5> kBehaviors{
     {{"Isolated", SplitBehavior::kIsolated},
      {"Removed", SplitBehavior::kRemoved},
@@ -115,7 +118,7 @@ void PreTokenizer::collect(const Json& json, const std::filesystem::path& where,
   } else if (type == "Digits") {
     const bool individual = json_get_or<bool>(json, "individual_digits", false, where);
     const auto behavior = individual ? SplitBehavior::kIsolated : SplitBehavior::kContiguous;
-    result.steps_.push_back({{{Pattern(R"(\p{N})", where), behavior, false}}});
+    result.steps_.push_back({{{Pattern(kNumericPattern, where), behavior, false}}});
   } else {
     throw NotBuiltError(concat("pre-tokenizer '", type, "'")).found(where.string());
   }

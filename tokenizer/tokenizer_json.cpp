@@ -236,7 +236,12 @@ fs::path tokenizer_json_of(const fs::path& folder_or_file) {
 
 std::shared_ptr<const Tokenizer::Impl> read_tokenizer(const fs::path& folder_or_file) {
   const fs::path file = tokenizer_json_of(folder_or_file);
-  const std::string text = read_file(file);
+  return parse_tokenizer(read_file(file), file, file.parent_path());
+}
+
+std::shared_ptr<const Tokenizer::Impl> parse_tokenizer(const std::string& text,
+                                                       const fs::path& file,
+                                                       const fs::path& config_folder) {
   const Json root = parse_json(text, file);
   if (!root.is_object()) throw FormatError(file, "not a JSON object");
   const Json model = json_get<Json>(root, "model", file);
@@ -250,8 +255,8 @@ std::shared_ptr<const Tokenizer::Impl> read_tokenizer(const fs::path& folder_or_
   const std::vector<AddedToken> added = read_added_tokens(root, file);
   insert_added_tokens(added, file, vocabulary);
   mark_added_tokens(added, normalizer, vocabulary);
-  const auto bos = special_token(file.parent_path(), "bos_token", vocabulary);
-  const auto eos = special_token(file.parent_path(), "eos_token", vocabulary);
+  const auto bos = special_token(config_folder, "bos_token", vocabulary);
+  const auto eos = special_token(config_folder, "eos_token", vocabulary);
   return std::make_shared<Tokenizer::Impl>(
       Tokenizer::Impl{file, sha256(text), std::move(vocabulary),
                       AddedTokenMatcher(patterns_of(added, false, normalizer)),

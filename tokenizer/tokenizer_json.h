@@ -11,6 +11,12 @@ namespace polygraft::tokenizer {
 /// @throws FormatError or NotBuiltError as Tokenizer::load says.
 std::shared_ptr<const Tokenizer::Impl> read_tokenizer(const fs::path& folder_or_file);
 
+/// The same from the text of a tokenizer.json. @param file names it in errors; BOS and EOS come
+/// from the tokenizer_config.json in `config_folder`, if there is one.
+std::shared_ptr<const Tokenizer::Impl> parse_tokenizer(const std::string& text,
+                                                       const fs::path& file,
+                                                       const fs::path& config_folder);
+
 /// The file that `folder_or_file` means. @throws IoError when there is none.
 fs::path tokenizer_json_of(const fs::path& folder_or_file);
 

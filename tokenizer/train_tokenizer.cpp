@@ -1,0 +1,56 @@
+// tokenizer/train_tokenizer.cpp: byte-level BPE learned from nothing; see bpe_trainer.h.
+#include "core/error.h"
+#include "core/file.h"
+#include "core/text.h"
+#include "tokenizer/bpe_trainer.h"
+#include "tokenizer/tokenizer_json.h"
+#include "tokenizer/tokenizer_writer.h"
+#include "tokenizer/vocabulary_growth.h"
+#include "tokenizer/word_counts.h"
+
+namespace polygraft::tokenizer {
+namespace {
+
+MergeLearner learner_of_bytes(const Tokenizer& base, const WordCounts& words) {
+  MergeLearner learner;
+  std::vector<TokenId> symbols;
+  for (const auto& [word, count] : words.sorted()) {
+    symbols.clear();
+    base.impl().model.merge_piece(word, symbols);  // no merges yet: its bytes
+    learner.add_word(symbols, count);
+  }
+  return learner;
+}
+
+}  // namespace
+
+void train_tokenizer(const std::vector<fs::path>& texts, const TrainOptions& options,
+                     const fs::path& folder) {
+  const NewTokenizerOptions form{options.pattern, options.bos_token, options.eos_token};
+  const fs::path file = folder / "tokenizer.json";
+  const std::string empty = empty_tokenizer_json(form);
+  const Tokenizer base(parse_tokenizer(empty, file, /*config_folder=*/{}));
+  if (options.vocab_size < base.size()) {
+    throw ConfigError("vocab_size", concat(options.vocab_size, " is too small"))
+        .expected(concat("at least ", base.size(), ": the 256 bytes and the special tokens"));
+  }
+  WordCounts words;
+  words.add_files(base, texts);
+  MergeLearner learner = learner_of_bytes(base, words);
+  VocabularyGrowth growth(base);
+  const int64_t num_merges = options.vocab_size - base.size();
+  learn_merges(learner, growth, {num_merges, /*min_count=*/1},
+               [](const auto&, const std::string&) { return true; });
+  const auto num_learned = static_cast<int64_t>(growth.steps().size());
+  if (num_learned < num_merges) {
+    throw NumericError("tokenizer train",
+                       concat("the text is used up after ", num_learned, " merges"))
+        .expected(concat(num_merges, " merges for a vocabulary of ", options.vocab_size))
+        .hint(concat("more text, or a vocabulary of at most ", base.size() + num_learned));
+  }
+  fs::create_directories(folder);
+  write_file_atomically(file, add_to_tokenizer_json(empty, growth.additions(), file));
+  write_file_atomically(folder / "tokenizer_config.json", tokenizer_config_json(form));
+}
+
+}  // namespace polygraft::tokenizer

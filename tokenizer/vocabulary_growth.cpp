@@ -1,0 +1,36 @@
+// tokenizer/vocabulary_growth.cpp: see vocabulary_growth.h.
+#include "tokenizer/vocabulary_growth.h"
+
+#include "core/progress.h"
+#include "core/stop.h"
+
+namespace polygraft::tokenizer {
+
+TokenId VocabularyGrowth::add(TokenId left, TokenId right) {
+  const auto merged = static_cast<TokenId>(first_new_ + additions_.tokens.size());
+  const std::string left_text = text(left), right_text = text(right);
+  additions_.tokens.emplace_back(left_text + right_text, merged);
+  additions_.merges.emplace_back(left_text, right_text);
+  steps_.push_back({left, right, merged});
+  fresh_.insert(left_text + right_text);
+  return merged;
+}
+
+void learn_merges(
+    MergeLearner& learner, VocabularyGrowth& growth, const LearnLimits& limits,
+    const std::function<bool(const MergeLearner::Candidate&, const std::string&)>& accept) {
+  Progress progress("learning merges", static_cast<uint64_t>(limits.most_merges), "merges");
+  while (static_cast<int64_t>(growth.steps().size()) < limits.most_merges) {
+    throw_if_stopped();
+    const auto candidate = learner.next();
+    if (!candidate || candidate->count < limits.min_count) break;
+    const std::string text = growth.text(candidate->left) + growth.text(candidate->right);
+    if (growth.exists(text) || !accept(*candidate, text)) continue;
+    const TokenId merged = growth.add(candidate->left, candidate->right);
+    learner.merge(candidate->left, candidate->right, merged);
+    progress.advance(1);
+  }
+  progress.finish();
+}
+
+}  // namespace polygraft::tokenizer

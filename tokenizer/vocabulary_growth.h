@@ -1,0 +1,54 @@
+// tokenizer/vocabulary_growth.h: the tokens that learning adds to a tokenizer.
+#pragma once
+#include <functional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "tokenizer/merge_learner.h"
+#include "tokenizer/tokenizer.h"
+#include "tokenizer/tokenizer_writer.h"
+
+namespace polygraft::tokenizer {
+
+class VocabularyGrowth {
+ public:
+  struct Step {
+    TokenId left, right, merged;
+  };
+
+  explicit VocabularyGrowth(const Tokenizer& base)
+      : base_(base), first_new_(static_cast<TokenId>(base.size())) {}
+
+  const std::string& text(TokenId id) const {
+    return id < first_new_ ? base_.token(id) : additions_.tokens[id - first_new_].first;
+  }
+  bool exists(const std::string& text) const {
+    return base_.find(text).has_value() || fresh_.count(text) != 0;
+  }
+  /// The merge of two tokens becomes the next id. @return the new id.
+  TokenId add(TokenId left, TokenId right);
+
+  const VocabularyAdditions& additions() const { return additions_; }
+  const std::vector<Step>& steps() const { return steps_; }
+
+ private:
+  const Tokenizer& base_;
+  TokenId first_new_;
+  VocabularyAdditions additions_;
+  std::vector<Step> steps_;
+  std::unordered_set<std::string> fresh_;
+};
+
+struct LearnLimits {
+  int64_t most_merges;
+  int64_t min_count;  ///< a pair seen less often ends the learning
+};
+
+/// Merges the most frequent pair again and again, except pairs whose text is a token already and
+/// pairs that `accept` (told the candidate and its text) turns down.
+void learn_merges(
+    MergeLearner& learner, VocabularyGrowth& growth, const LearnLimits& limits,
+    const std::function<bool(const MergeLearner::Candidate&, const std::string&)>& accept);
+
+}  // namespace polygraft::tokenizer
