@@ -1,4 +1,5 @@
-// expand/config.h: what the user chooses of an expansion: the pipeline's `tokenizer:` and `expand:` blocks.
+// expand/config.h: what the user chooses of an expansion: the pipeline's `tokenizer:` and `expand:`
+// blocks.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -11,19 +12,22 @@ namespace polygraft::expand {
 struct VocabularyConfig {
   int64_t new_tokens = 800;
   double guard_max_changed = 0.0;
-  std::string init = "mean";    ///< input rows: mean of sub-token rows
-  std::string head = "untied";  ///< untied: own output rows with the closed-form offset; tied: input rows serve as output rows
-  double head_margin = 5.0;     ///< M: by how many nats the offset lowers new rows on old contexts
+  std::string init = "mean";     ///< input rows: mean of sub-token rows
+  std::string head = "untied";   ///< untied: own output rows with the closed-form offset; tied:
+                                 ///< input rows serve as output rows
+  double head_margin = 5.0;      ///< M: by how many nats the offset lowers new rows on old contexts
   double head_old_weight = 8.0;  ///< beta
   double head_ridge = 1e-3;      ///< lambda
 
   template <class Visitor>
   void visit(Visitor& v) {
     v.field("new_tokens", new_tokens, "merges to learn, one token each");
-    v.field("guard_max_changed", guard_max_changed, "share of old documents whose segmentation may change");
+    v.field("guard_max_changed", guard_max_changed,
+            "share of old documents whose segmentation may change");
     v.field("init", init, "input rows of new tokens: mean (of their sub-tokens' rows)");
     v.field("head", head, "output rows: untied (own rows, closed-form offset) or tied");
-    v.field("head_margin", head_margin, "nats by which new output rows are lowered on old contexts");
+    v.field("head_margin", head_margin,
+            "nats by which new output rows are lowered on old contexts");
     v.field("head_old_weight", head_old_weight, "weight of old against new contexts in the offset");
     v.field("head_ridge", head_ridge, "ridge of the offset, relative to the mean eigenvalue");
   }
@@ -33,17 +37,19 @@ struct VocabularyConfig {
 /// New experts and their router rows (RECIPE.md steps 3 and 4).
 struct ExpertConfig {
   int64_t experts_per_layer = 8;
-  std::string layers = "auto";       ///< auto: every MoE layer
-  std::string donors = "nearest";    ///< nearest: used by the new language, weighted by how specific to its nearest languages; used: most used
-  double reinit_ratio = 0.5;         ///< share of intermediate units redrawn from the donor's statistics
-  std::string router = "discriminant";  ///< discriminant: fitted rows; donor: copies (unprotected; a control)
-  double router_margin = 0.3;        ///< m
-  double router_old_weight = 8.0;    ///< beta
-  double router_ridge = 1e-3;        ///< lambda
-  int64_t router_iterations = 60;    ///< of L-BFGS, at most
+  std::string layers = "auto";     ///< auto: every MoE layer
+  std::string donors = "nearest";  ///< nearest: used by the new language, weighted by how specific
+                                   ///< to its nearest languages; used: most used
+  double reinit_ratio = 0.5;  ///< share of intermediate units redrawn from the donor's statistics
+  std::string router =
+      "discriminant";  ///< discriminant: fitted rows; donor: copies (unprotected; a control)
+  double router_margin = 0.3;      ///< m
+  double router_old_weight = 8.0;  ///< beta
+  double router_ridge = 1e-3;      ///< lambda
+  int64_t router_iterations = 60;  ///< of L-BFGS, at most
   int64_t calibration_new_tokens = 12'000;
   int64_t calibration_old_tokens = 24'000;
-  double bos_weight = 16.0;          ///< how often the first position of an old document counts
+  double bos_weight = 16.0;  ///< how often the first position of an old document counts
 
   template <class Visitor>
   void visit(Visitor& v) {
@@ -52,12 +58,14 @@ struct ExpertConfig {
     v.field("donors", donors, "nearest or used");
     v.field("reinit_ratio", reinit_ratio, "share of a clone's intermediate units that are redrawn");
     v.field("router", router, "router rows: discriminant (fitted) or donor (copied; unprotected)");
-    v.field("router_margin", router_margin, "score margin between new experts and the last chosen old one");
+    v.field("router_margin", router_margin,
+            "score margin between new experts and the last chosen old one");
     v.field("router_old_weight", router_old_weight, "weight of old against new text in the fit");
     v.field("router_ridge", router_ridge, "ridge of the fit, relative to the mean eigenvalue");
     v.field("router_iterations", router_iterations, "L-BFGS iterations, at most");
     v.field("calibration_new_tokens", calibration_new_tokens, "new-language tokens for the fits");
-    v.field("calibration_old_tokens", calibration_old_tokens, "old-language tokens for the fits, all languages together");
+    v.field("calibration_old_tokens", calibration_old_tokens,
+            "old-language tokens for the fits, all languages together");
     v.field("bos_weight", bos_weight, "weight of the first position of an old document");
   }
   void validate(Problems& problems) const;

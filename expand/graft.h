@@ -1,6 +1,7 @@
-// expand/graft.h: computes the additions of a plan and writes base + additions as one Hugging Face folder.
-// Vocabulary rows, experts and router rows: RECIPE.md steps 2 to 4 (closed form and L-BFGS, before any training).
-// Legend: D model width, E base experts, n new experts, F expert width, G = 2F, v new vocabulary rows.
+// expand/graft.h: computes the additions of a plan and writes base + additions as one Hugging Face
+// folder. Vocabulary rows, experts and router rows: RECIPE.md steps 2 to 4 (closed form and L-BFGS,
+// before any training). Legend: D model width, E base experts, n new experts, F expert width, G =
+// 2F, v new vocabulary rows.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -15,34 +16,42 @@
 
 namespace polygraft::expand {
 
-/// Added tensors by logical name, as Weights::for_each_added names them ("layers.3.moe.router.added"), float32.
+/// Added tensors by logical name, as Weights::for_each_added names them
+/// ("layers.3.moe.router.added"), float32.
 using Additions = std::map<std::string, at::Tensor>;
 
 struct Calibration {
   std::vector<tokenizer::Document> new_documents;  ///< training text of the new language
-  std::vector<tokenizer::Document> old_documents;  ///< training text of the old languages, mixed evenly
+  std::vector<tokenizer::Document>
+      old_documents;  ///< training text of the old languages, mixed evenly
 };
 /// Takes as much training text as the plan's calibration token counts need; deterministic.
 Calibration read_calibration(const tokenizer::Corpus& corpus, const ExpansionPlan& plan);
 
-/// @param base the base model in float32. @param extended its extended tokenizer. Deterministic in the plan's seed.
+/// @param base the base model in float32. @param extended its extended tokenizer. Deterministic in
+/// the plan's seed.
 /// @throws NumericError when a fit does not give finite rows.
-Additions compute_additions(const model::Transformer& base, const tokenizer::Tokenizer& old_tokenizer,
-                            const tokenizer::Tokenizer& extended, const ExpansionPlan& plan, const Calibration& calibration);
+Additions compute_additions(const model::Transformer& base,
+                            const tokenizer::Tokenizer& old_tokenizer,
+                            const tokenizer::Tokenizer& extended, const ExpansionPlan& plan,
+                            const Calibration& calibration);
 
 struct ExpandedFolder {
-  model::Manifest manifest;           ///< written as polygraft.json
-  std::filesystem::path tokenizer;    ///< folder whose tokenizer files go into the result
+  model::Manifest manifest;         ///< written as polygraft.json
+  std::filesystem::path tokenizer;  ///< folder whose tokenizer files go into the result
   bool untie_head = false;
 };
-/// Streams base rows from `source` (a base, or an expanded model whose additions are replaced) and `additions` after them
-/// into `out`: an AtomicFolder's path. Old bytes are copied as they are; additions are rounded to the folder's dtype; the
-/// layout read is the layout written; config.json is edited only where the expansion changes it.
-void write_expanded(const model::ModelFolder& source, const Additions& additions, const ExpandedFolder& expanded,
-                    const std::filesystem::path& out);
+/// Streams base rows from `source` (a base, or an expanded model whose additions are replaced) and
+/// `additions` after them into `out`: an AtomicFolder's path. Old bytes are copied as they are;
+/// additions are rounded to the folder's dtype; the layout read is the layout written; config.json
+/// is edited only where the expansion changes it.
+void write_expanded(const model::ModelFolder& source, const Additions& additions,
+                    const ExpandedFolder& expanded, const std::filesystem::path& out);
 
-/// The whole of `expand graft`: load, compute, write. @throws NotComparable when the model is not the plan's.
-void graft(const model::ModelFolder& base, const ExpansionPlan& plan, const std::filesystem::path& out);
+/// The whole of `expand graft`: load, compute, write. @throws NotComparable when the model is not
+/// the plan's.
+void graft(const model::ModelFolder& base, const ExpansionPlan& plan,
+           const std::filesystem::path& out);
 
 /// The additions of an expanded model / sets them (shapes checked).
 Additions get_additions(const model::Weights& weights);

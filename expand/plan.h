@@ -1,4 +1,5 @@
-// expand/plan.h: what would be grafted, from which donors, and why. Planning is pure: no tensor is read.
+// expand/plan.h: what would be grafted, from which donors, and why. Planning is pure: no tensor is
+// read.
 #pragma once
 #include <string>
 #include <vector>
@@ -22,19 +23,21 @@ struct LayerPlan {
 struct ExpansionPlan {
   std::string language;  ///< the new language's code; also the pack's name
   std::vector<LayerPlan> layers;
-  std::vector<std::pair<std::string, double>> nearest;  ///< old languages by similarity, nearest first
+  std::vector<std::pair<std::string, double>>
+      nearest;  ///< old languages by similarity, nearest first
   int64_t new_vocab_rows = 0;
   bool untie_head = false;
   int64_t added_parameters = 0;
   int64_t added_bytes = 0;
-  int64_t peak_memory_bytes = 0;  ///< of `expand graft`, estimated: the base in float32 plus calibration activations
+  int64_t peak_memory_bytes =
+      0;  ///< of `expand graft`, estimated: the base in float32 plus calibration activations
   uint64_t seed = 17;
   ExpertConfig experts;
   VocabularyConfig vocabulary;
   std::string model_hash;  ///< of the profile's model; graft refuses another
   // Absolute paths that `expand graft` reads:
-  std::string corpus;      ///< corpus.yaml
-  std::string tokenizer;   ///< extended tokenizer folder
+  std::string corpus;     ///< corpus.yaml
+  std::string tokenizer;  ///< extended tokenizer folder
 
   Json to_json() const;
   static ExpansionPlan from_json(const Json& json, const std::filesystem::path& file);
@@ -48,8 +51,10 @@ struct PlanRequest {
   VocabularyConfig vocabulary;
 };
 
-/// @throws ConfigError: unknown language, more new experts than donors, a model with nothing to graft onto.
-ExpansionPlan plan_expansion(const model::ModelConfig& config, const Profile& profile, const PlanRequest& request);
+/// @throws ConfigError: unknown language, more new experts than donors, a model with nothing to
+/// graft onto.
+ExpansionPlan plan_expansion(const model::ModelConfig& config, const Profile& profile,
+                             const PlanRequest& request);
 
 /// A table for a person: layers, donors, bytes, memory.
 std::string plan_table(const ExpansionPlan& plan);

@@ -1,6 +1,7 @@
 // expand/profile.h: which experts a language uses, and how near languages are to each other.
-// Signature of a language at a layer: share of its (token, slot) pairs per expert (Marco-MoE, arXiv 2604.25578, section on
-// routing). Similarity: Pearson correlation of signatures, per layer, averaged over layers.
+// Signature of a language at a layer: share of its (token, slot) pairs per expert (Marco-MoE, arXiv
+// 2604.25578, section on routing). Similarity: Pearson correlation of signatures, per layer,
+// averaged over layers.
 #pragma once
 #include <map>
 #include <string>
@@ -15,27 +16,35 @@ namespace polygraft::expand {
 
 struct LayerProfile {
   int64_t layer = 0;
-  std::map<std::string, std::vector<double>> signature;  ///< language -> share per expert; sums to 1
+  std::map<std::string, std::vector<double>>
+      signature;  ///< language -> share per expert; sums to 1
 };
 
 struct Profile {
   std::vector<LayerProfile> layers;
-  std::map<std::string, std::map<std::string, double>> similarity;  ///< symmetric, 1 on the diagonal
-  std::map<std::string, double> bits_per_byte;                      ///< on held-out text
-  std::map<std::string, std::string> roles;                         ///< language -> old | new
-  std::string model_hash;
+  std::map<std::string, std::map<std::string, double>>
+      similarity;                               ///< symmetric, 1 on the diagonal
+  std::map<std::string, double> bits_per_byte;  ///< on held-out text
+  std::map<std::string, std::string> roles;     ///< language -> old | new
+  std::string model_hash;  ///< hash_tensors() of the folder; set by profile_folder(), or by the
+                           ///< caller of profile_model()
 
   Json to_json() const;
   static Profile from_json(const Json& json, const std::filesystem::path& file);
 };
 
 struct ProfileOptions {
-  int64_t tokens_per_language = 20'000;   ///< of training text, for signatures
+  int64_t tokens_per_language = 20'000;    ///< of training text, for signatures
   int64_t heldout_bytes_per_language = 0;  ///< 0: all held-out text
 };
 
-/// @throws ConfigError when a language has no training or no held-out text; NotComparable for a dense model.
+/// @throws ConfigError when a language has no training or no held-out text; NotComparable for a
+/// dense model.
 Profile profile_model(const model::Transformer& transformer, const tokenizer::Tokenizer& tokenizer,
                       const tokenizer::Corpus& corpus, const ProfileOptions& options);
+
+/// The whole of `expand profile`: loads model and tokenizer, profiles, and notes the model's hash.
+Profile profile_folder(const model::ModelFolder& folder, const tokenizer::Corpus& corpus,
+                       const ProfileOptions& options);
 
 }  // namespace polygraft::expand

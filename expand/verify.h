@@ -1,4 +1,5 @@
-// expand/verify.h: proves that expanded = base + additions: bytes of every old tensor and row, bits of masked logits.
+// expand/verify.h: proves that expanded = base + additions: bytes of every old tensor and row, bits
+// of masked logits.
 #pragma once
 #include <map>
 #include <optional>
@@ -13,18 +14,22 @@ namespace polygraft::expand {
 
 struct Difference {
   std::string tensor;
-  int64_t row = 0;         ///< index of dimension 0; -1 when the tensor is missing or has another shape or dtype
+  /// Index of dimension 0; -1 when the tensor is missing or has another shape or dtype.
+  int64_t row = 0;
   int64_t first_byte = 0;  ///< within the row
   std::string reason;
 };
 
-/// How the expanded model differs from the base on old text before (or after) training, by cause, in bits per byte.
+/// How the expanded model differs from the base on old text before (or after) training, by cause,
+/// in bits per byte. A document that the two tokenizers cut differently counts as segmentation
+/// whole: a new token has no masked probability. The other causes are measured on the documents cut
+/// alike. What is left of expanded - base is the causes' interaction.
 struct Step0 {
   double bits_per_byte_base = 0, bits_per_byte_expanded = 0;
-  double tokenizer = 0;  ///< masked model, new segmentation - base
+  double tokenizer = 0;  ///< all that changes on documents whose segmentation changed
   double head = 0;       ///< only the head's additions on - masked
-  double router = 0;     ///< experts routed to but silent - masked
-  double experts = 0;    ///< the rest of what experts on (head off) changes
+  double router = 0;     ///< experts routed to but silent (head off) - masked
+  double experts = 0;    ///< experts on (head off) - silent: what they say, for better or worse
 };
 
 struct VerifyReport {
@@ -37,8 +42,10 @@ struct VerifyReport {
   Json to_json() const;
 };
 
-/// @param corpus for step0; bytes_per_language of held-out text each. Never throws for a difference: it is reported.
+/// @param corpus for step0; bytes_per_language of held-out text each. Never throws for a
+/// difference: it is reported.
 VerifyReport verify_expansion(const model::ModelFolder& base, const model::ModelFolder& expanded,
-                              const std::optional<tokenizer::Corpus>& corpus, int64_t bytes_per_language = 65'536);
+                              const std::optional<tokenizer::Corpus>& corpus,
+                              int64_t bytes_per_language = 65'536);
 
 }  // namespace polygraft::expand

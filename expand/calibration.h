@@ -1,0 +1,35 @@
+// expand/calibration.h: what the base's routers and head see of calibration text.
+// Legend: T tokens, D model width, n new experts, K experts per token.
+#pragma once
+#include <ATen/ATen.h>
+
+#include <map>
+#include <vector>
+
+#include "expand/plan.h"
+#include "expand/sequences.h"
+#include "model/architecture/transformer.h"
+
+namespace polygraft::expand {
+
+/// One MoE layer's view of the text. float32.
+struct LayerFeatures {
+  at::Tensor input_TD;     ///< u, the router's input after the norm
+  at::Tensor threshold_T;  ///< K-th largest score of the base's experts
+  at::Tensor donor_Tn;     ///< scores of the layer's donors
+};
+
+struct CalibrationFeatures {
+  at::Tensor hidden_TD;  ///< h, the final normed hidden states, float32
+  at::Tensor first_T;    ///< bool: the first position of a sequence, where no text has been seen
+  std::map<int64_t, LayerFeatures> layers;  ///< empty when no layers were asked for
+};
+
+/// Runs the base (additions masked) over `sequences`. @param layers the plan's, for their donors;
+/// may be empty.
+CalibrationFeatures collect_features(const model::Transformer& transformer,
+                                     const std::vector<Sequence>& sequences,
+                                     const std::vector<LayerPlan>& layers,
+                                     const std::string& progress_label);
+
+}  // namespace polygraft::expand

@@ -1,0 +1,224 @@
+// expand/compute_additions.cpp: a plan's additions before any training: vocabulary rows, experts,
+// router rows. Which text is cut how: the head's offset is about contexts h as the base makes them,
+// so the base's own tokenizer cuts the new text for it. The routers will meet new tokens at once,
+// so for them the extended tokenizer cuts the new text, and new tokens enter with their initial
+// input rows. Old text is cut by the extended tokenizer, which the guard made equal there. Legend:
+// D model width, E base experts, n new experts, v new vocabulary rows, T tokens.
+#include "core/error.h"
+#include "core/log.h"
+#include "core/random.h"
+#include "core/text.h"
+#include "expand/addition_names.h"
+#include "expand/calibration.h"
+#include "expand/expert_clones.h"
+#include "expand/graft.h"
+#include "expand/head_offset.h"
+#include "expand/router_rows.h"
+#include "expand/vocabulary_rows.h"
+
+namespace polygraft::expand {
+
+namespace {
+
+using model::Transformer;
+using tokenizer::Tokenizer;
+
+void check_vocabulary(const Transformer& base, const Tokenizer& old_tokenizer,
+                      const Tokenizer& extended, const ExpansionPlan& plan) {
+  const int64_t num_new = extended.size() - old_tokenizer.size();
+  if (num_new != plan.new_vocab_rows) {
+    throw NotComparable("tokenizer", "the extended tokenizer is not the plan's")
+        .expected(concat(plan.new_vocab_rows, " new tokens"))
+        .found(concat(num_new));
+  }
+  const int64_t num_rows = base.num_base_vocab_rows();
+  if (num_rows < old_tokenizer.size()) {
+    throw NotComparable("tokenizer", "the model has fewer vocabulary rows than its tokenizer")
+        .expected(concat("at least ", old_tokenizer.size(), " rows"))
+        .found(concat(num_rows));
+  }
+  if (num_new > 0 && num_rows > old_tokenizer.size()) {
+    throw NotBuiltError(concat("new tokens for a model with spare vocabulary rows (", num_rows,
+                               " rows, ", old_tokenizer.size(), " tokens)"))
+        .hint("set new_tokens: 0 to add experts alone");
+  }
+}
+
+void check_layers(const Transformer& base, const ExpansionPlan& plan) {
+  const auto& layers = base.weights().layers;
+  for (const LayerPlan& layer : plan.layers) {
+    const auto index = static_cast<size_t>(layer.layer);
+    const bool is_moe = layer.layer >= 0 && index < layers.size() && layers[index].is_moe;
+    const int64_t num_experts = is_moe ? layers[index].moe.router.num_base() : 0;
+    for (const Donor& donor : layer.donors) {
+      if (donor.expert >= 0 && donor.expert < num_experts) continue;
+      throw NotComparable("plan", concat("layer ", layer.layer, " has no expert ", donor.expert))
+          .expected(is_moe ? concat("an expert below ", num_experts) : "a layer with experts")
+          .hint("the plan was made for another model");
+    }
+  }
+}
+
+/// The base with input rows for new tokens; shares the base's tensors.
+Transformer with_input_rows(const Transformer& base, const at::Tensor& rows_vD) {
+  model::Weights weights = base.weights();
+  model::ModelConfig config = base.config();
+  weights.embedding.added = rows_vD.to(weights.embedding.base.scalar_type());
+  if (weights.tied) weights.head = weights.embedding;
+  config.vocab_rows += rows_vD.size(0);
+  return {std::move(config), std::move(weights)};
+}
+
+class AdditionBuilder {
+ public:
+  AdditionBuilder(const Transformer& base, const Tokenizer& old_tokenizer,
+                  const Tokenizer& extended, const ExpansionPlan& plan,
+                  const Calibration& calibration)
+      : base_(base),
+        old_tokenizer_(old_tokenizer),
+        extended_(extended),
+        plan_(plan),
+        calibration_(calibration) {}
+
+  Additions build();
+
+ private:
+  std::vector<Sequence> new_sequences(const Tokenizer& tokenizer) const;
+  std::vector<Sequence> old_sequences() const;
+  void add_output_rows(const TokenParts& parts, const CalibrationFeatures& old_text);
+  void add_experts(const LayerPlan& layer);
+  void add_donor_rows(const LayerPlan& layer);
+  void add_router_rows(const LayerPlan& layer, const CalibrationFeatures& new_text,
+                       const CalibrationFeatures& old_text);
+
+  const Transformer& base_;
+  const Tokenizer& old_tokenizer_;
+  const Tokenizer& extended_;
+  const ExpansionPlan& plan_;
+  const Calibration& calibration_;
+  Additions additions_;
+};
+
+std::vector<Sequence> AdditionBuilder::new_sequences(const Tokenizer& tokenizer) const {
+  return encode_sequences(
+      calibration_.new_documents, tokenizer,
+      {plan_.experts.calibration_new_tokens, sequence_tokens_for(base_.config())});
+}
+
+std::vector<Sequence> AdditionBuilder::old_sequences() const {
+  return encode_sequences(
+      calibration_.old_documents, extended_,
+      {plan_.experts.calibration_old_tokens, sequence_tokens_for(base_.config())});
+}
+
+/// Means of the base's output rows, lowered on old contexts by the shared offset.
+void AdditionBuilder::add_output_rows(const TokenParts& parts,
+                                      const CalibrationFeatures& old_text) {
+  const CalibrationFeatures new_text =
+      collect_features(base_, new_sequences(old_tokenizer_), {}, "calibrating the head");
+  // A sequence's first position is the same for every language: it belongs to the old side alone.
+  const at::Tensor new_hidden_ND =
+      new_text.hidden_TD.index_select(0, at::nonzero(~new_text.first_T).squeeze(1));
+  const VocabularyConfig& config = plan_.vocabulary;
+  const at::Tensor offset_D =
+      head_offset(new_hidden_ND, old_text.hidden_TD,
+                  {config.head_margin, config.head_old_weight, config.head_ridge});
+  additions_[kAddedHead] = mean_rows(base_.weights().head.base, parts) + offset_D;
+}
+
+void AdditionBuilder::add_experts(const LayerPlan& layer) {
+  const model::MoeWeights& moe = base_.weights().layers[static_cast<size_t>(layer.layer)].moe;
+  std::vector<at::Tensor> gate_up_GD, down_DF;
+  for (size_t j = 0; j < layer.donors.size(); ++j) {
+    const int64_t donor = layer.donors[j].expert;
+    const RandomStream stream(plan_.seed, concat("layers.", layer.layer, ".expert.", j));
+    const Expert clone = clone_expert({moe.gate_up.base[donor], moe.down.base[donor]},
+                                      plan_.experts.reinit_ratio, stream);
+    gate_up_GD.push_back(clone.gate_up_GD);
+    down_DF.push_back(clone.down_DF);
+  }
+  additions_[added_gate_up(layer.layer)] = at::stack(gate_up_GD);
+  additions_[added_down(layer.layer)] = at::stack(down_DF);
+}
+
+void AdditionBuilder::add_donor_rows(const LayerPlan& layer) {
+  const model::MoeWeights& moe = base_.weights().layers[static_cast<size_t>(layer.layer)].moe;
+  std::vector<int64_t> donors;
+  for (const Donor& donor : layer.donors) donors.push_back(donor.expert);
+  additions_[added_router(layer.layer)] =
+      moe.router.base.index_select(0, at::tensor(donors, at::kLong)).to(at::kFloat);
+}
+
+void AdditionBuilder::add_router_rows(const LayerPlan& layer, const CalibrationFeatures& new_text,
+                                      const CalibrationFeatures& old_text) {
+  const LayerFeatures& new_layer = new_text.layers.at(layer.layer);
+  const LayerFeatures& old_layer = old_text.layers.at(layer.layer);
+  const at::Tensor later = at::nonzero(~new_text.first_T).squeeze(1);
+  RouterFeatures features{new_layer.input_TD.index_select(0, later),
+                          new_layer.threshold_T.index_select(0, later),
+                          new_layer.donor_Tn.index_select(0, later),
+                          old_layer.input_TD,
+                          old_layer.threshold_T,
+                          {}};
+  features.old_weight_O = 1 + old_text.first_T.to(at::kDouble) * (plan_.experts.bos_weight - 1);
+  const ExpertConfig& config = plan_.experts;
+  const RouterFit fit = fit_router_rows(features, {config.router_margin, config.router_old_weight,
+                                                   config.router_ridge, config.router_iterations});
+  additions_[added_router(layer.layer)] = fit.rows_nD;
+  log_info(concat("layer ", layer.layer, ": new experts win ", fixed(100 * fit.new_captured, 1),
+                  " % of new tokens and ", fixed(100 * fit.old_leaked, 2), " % of old ones (",
+                  fit.iterations, " iterations)"));
+}
+
+Additions AdditionBuilder::build() {
+  const bool discriminant = plan_.experts.router == "discriminant";
+  const std::vector<LayerPlan> fitted = discriminant ? plan_.layers : std::vector<LayerPlan>();
+  Transformer input_model = base_;
+  TokenParts parts;
+  if (plan_.new_vocab_rows > 0) {
+    const auto file = std::filesystem::path(plan_.tokenizer) / "tokenizer.json";
+    parts = read_token_parts(read_json(file), extended_, old_tokenizer_.size(), file);
+    additions_[kAddedEmbedding] = mean_rows(base_.weights().embedding.base, parts);
+    input_model = with_input_rows(base_, additions_[kAddedEmbedding]);
+  }
+  const CalibrationFeatures old_text =
+      collect_features(input_model, old_sequences(), fitted, "calibrating on old text");
+  const bool own_head = plan_.untie_head || !base_.weights().tied;
+  if (own_head && plan_.new_vocab_rows > 0) add_output_rows(parts, old_text);
+  CalibrationFeatures new_text;
+  if (discriminant) {
+    new_text =
+        collect_features(input_model, new_sequences(extended_), fitted, "calibrating on new text");
+  }
+  for (const LayerPlan& layer : plan_.layers) {
+    add_experts(layer);
+    if (discriminant) {
+      add_router_rows(layer, new_text, old_text);
+    } else {
+      add_donor_rows(layer);
+    }
+  }
+  return std::move(additions_);
+}
+
+void warn_of_softmax_growth(const model::ModelConfig& config) {
+  if (config.renormalize_top_k) return;
+  log_warn(concat(config.family,
+                  ": this model does not renormalise the chosen experts' weights "
+                  "(norm_topk_prob false), so every added expert takes a share of the softmax and "
+                  "old outputs shift a little even where no new expert is chosen"));
+}
+
+}  // namespace
+
+Additions compute_additions(const Transformer& base, const Tokenizer& old_tokenizer,
+                            const Tokenizer& extended, const ExpansionPlan& plan,
+                            const Calibration& calibration) {
+  check_vocabulary(base, old_tokenizer, extended, plan);
+  check_layers(base, plan);
+  warn_of_softmax_growth(base.config());
+  const at::NoGradGuard no_grad;
+  return AdditionBuilder(base, old_tokenizer, extended, plan, calibration).build();
+}
+
+}  // namespace polygraft::expand

@@ -1,0 +1,51 @@
+// expand/config.cpp: the rules that the `tokenizer:` and `expand:` blocks must satisfy, all
+// reported together.
+#include "expand/config.h"
+
+#include "core/text.h"
+
+namespace polygraft::expand {
+
+namespace {
+
+void require_positive(Problems& problems, const std::string& path, double value) {
+  problems.require(value > 0, path, concat(value), "must be above 0");
+}
+
+}  // namespace
+
+void VocabularyConfig::validate(Problems& problems) const {
+  problems.require(new_tokens >= 0, "new_tokens", concat(new_tokens), "must be 0 or more");
+  problems.require(guard_max_changed >= 0 && guard_max_changed <= 1, "guard_max_changed",
+                   concat(guard_max_changed), "must be a share, 0 to 1");
+  problems.require(init == "mean", "init", init, "must be mean");
+  problems.require(head == "untied" || head == "tied", "head", head, "must be untied or tied");
+  problems.require(head_margin >= 0, "head_margin", concat(head_margin), "must be 0 or more nats");
+  require_positive(problems, "head_old_weight", head_old_weight);
+  require_positive(problems, "head_ridge", head_ridge);
+}
+
+void ExpertConfig::validate(Problems& problems) const {
+  problems.require(experts_per_layer >= 1, "experts_per_layer", concat(experts_per_layer),
+                   "must be 1 or more");
+  problems.require(layers == "auto", "layers", layers,
+                   "must be auto: config.json states one number of experts for all layers");
+  problems.require(donors == "nearest" || donors == "used", "donors", donors,
+                   "must be nearest or used");
+  problems.require(reinit_ratio >= 0 && reinit_ratio <= 1, "reinit_ratio", concat(reinit_ratio),
+                   "must be a share, 0 to 1");
+  problems.require(router == "discriminant" || router == "donor", "router", router,
+                   "must be discriminant or donor");
+  problems.require(router_margin >= 0, "router_margin", concat(router_margin), "must be 0 or more");
+  require_positive(problems, "router_old_weight", router_old_weight);
+  require_positive(problems, "router_ridge", router_ridge);
+  problems.require(router_iterations >= 0, "router_iterations", concat(router_iterations),
+                   "must be 0 or more");
+  problems.require(calibration_new_tokens >= 1, "calibration_new_tokens",
+                   concat(calibration_new_tokens), "must be 1 or more");
+  problems.require(calibration_old_tokens >= 1, "calibration_old_tokens",
+                   concat(calibration_old_tokens), "must be 1 or more");
+  require_positive(problems, "bos_weight", bos_weight);
+}
+
+}  // namespace polygraft::expand

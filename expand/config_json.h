@@ -1,0 +1,52 @@
+// expand/config_json.h: a config struct as JSON and back, through the same field list that serves
+// YAML.
+#pragma once
+#include <filesystem>
+#include <string>
+
+#include "core/json.h"
+
+namespace polygraft::expand {
+
+class JsonFieldWriter {
+ public:
+  template <class T>
+  void field(const std::string& key, T& value, const std::string& /*doc*/) {
+    json_[key] = value;
+  }
+  Json take() { return std::move(json_); }
+
+ private:
+  Json json_ = Json::object();
+};
+
+class JsonFieldReader {
+ public:
+  JsonFieldReader(const Json& json, const std::filesystem::path& file) : json_(json), file_(file) {}
+  template <class T>
+  void field(const std::string& key, T& value, const std::string& /*doc*/) {
+    value = json_get<T>(json_, key, file_);
+  }
+
+ private:
+  const Json& json_;
+  const std::filesystem::path& file_;
+};
+
+template <class Config>
+Json config_to_json(Config config) {
+  JsonFieldWriter writer;
+  config.visit(writer);
+  return writer.take();
+}
+
+/// @throws FormatError naming file and key when a field is missing or of another type.
+template <class Config>
+Config config_from_json(const Json& json, const std::filesystem::path& file) {
+  Config config;
+  JsonFieldReader reader(json, file);
+  config.visit(reader);
+  return config;
+}
+
+}  // namespace polygraft::expand

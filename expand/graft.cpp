@@ -1,0 +1,81 @@
+// expand/graft.cpp: the whole of `expand graft`: checks that model and plan belong together,
+// computes, writes.
+#include "expand/graft.h"
+
+#include "core/error.h"
+#include "core/text.h"
+
+namespace polygraft::expand {
+
+namespace {
+
+void check_base(const model::ModelFolder& base, const ExpansionPlan& plan,
+                const std::string& base_hash) {
+  if (base.manifest && !base.manifest->packs.empty()) {
+    throw NotBuiltError("grafting onto a model that already has additions")
+        .found(concat("pack '", base.manifest->packs.front().name, "' in ", base.path.string()))
+        .hint("graft onto the base model");
+  }
+  if (!base.config.is_moe()) {
+    throw NotComparable(base.path.string(), "a dense model has no experts to graft beside")
+        .expected("the mixture-of-experts model of the plan")
+        .found("family " + base.config.family);
+  }
+  if (plan.model_hash != base_hash) {
+    throw NotComparable(base.path.string(), "this is not the model that the plan was made for")
+        .expected("tensors with SHA-256 " + plan.model_hash)
+        .found(base_hash)
+        .hint("profile and plan again with this model");
+  }
+}
+
+/// Paths stay out of the manifest: the same plan on the same texts gives the same bytes wherever
+/// the run folder lies.
+OrderedJson provenance(const ExpansionPlan& plan, const tokenizer::Tokenizer& extended) {
+  Json plan_json = plan.to_json();
+  plan_json.erase("corpus");
+  plan_json.erase("tokenizer");
+  OrderedJson result = OrderedJson::object();
+  result["plan"] = OrderedJson::parse(plan_json.dump());
+  result["extended_tokenizer_hash"] = extended.hash();
+  return result;
+}
+
+model::Manifest make_manifest(const model::ModelFolder& base, const ExpansionPlan& plan,
+                              const tokenizer::Tokenizer& old_tokenizer,
+                              const tokenizer::Tokenizer& extended) {
+  model::Manifest manifest;
+  manifest.tool_version = POLYGRAFT_VERSION;
+  manifest.base_tensors_hash = plan.model_hash;
+  manifest.base_tokenizer_hash = old_tokenizer.hash();
+  manifest.base_num_experts = base.config.num_experts;
+  manifest.base_vocab_rows = base.config.vocab_rows;
+  manifest.base_tied_embeddings = base.config.tied_embeddings;
+  const auto num_experts =
+      plan.layers.empty() ? 0 : static_cast<int64_t>(plan.layers.front().donors.size());
+  manifest.packs = {{plan.language, base.config.num_experts, num_experts, base.config.vocab_rows,
+                     plan.new_vocab_rows}};
+  manifest.provenance = provenance(plan, extended);
+  return manifest;
+}
+
+}  // namespace
+
+void graft(const model::ModelFolder& base, const ExpansionPlan& plan,
+           const std::filesystem::path& out) {
+  check_base(base, plan, model::hash_tensors(base.tensors));
+  const tokenizer::Tokenizer old_tokenizer = tokenizer::Tokenizer::load(base.path);
+  const std::filesystem::path extended_folder =
+      plan.new_vocab_rows > 0 ? std::filesystem::path(plan.tokenizer) : base.path;
+  const tokenizer::Tokenizer extended = tokenizer::Tokenizer::load(extended_folder);
+  const Calibration calibration = read_calibration(tokenizer::load_corpus(plan.corpus), plan);
+  const Additions additions =
+      compute_additions(model::Transformer::load(base), old_tokenizer, extended, plan, calibration);
+  ExpandedFolder expanded;
+  expanded.manifest = make_manifest(base, plan, old_tokenizer, extended);
+  if (plan.new_vocab_rows > 0) expanded.tokenizer = extended_folder;
+  expanded.untie_head = plan.untie_head;
+  write_expanded(base, additions, expanded, out);
+}
+
+}  // namespace polygraft::expand

@@ -1,0 +1,120 @@
+// expand/plan.cpp: from a profile and a request to a plan: languages, donors, sizes.
+// Legend: D model width, F expert width, V base vocabulary rows, n new experts per layer, v new
+// vocabulary rows.
+#include "expand/plan.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/text.h"
+#include "expand/donors.h"
+
+namespace polygraft::expand {
+
+namespace {
+
+using model::ModelConfig;
+
+void check_model(const ModelConfig& config, const Profile& profile, const PlanRequest& request) {
+  if (!config.is_moe()) {
+    throw ConfigError(config.family, "a dense model has no experts to graft beside")
+        .hint("use a mixture-of-experts model");
+  }
+  if (!config.tied_embeddings && request.vocabulary.head == "tied" && request.new_vocab_rows > 0) {
+    throw ConfigError("tokenizer.head", "'tied' for a model whose head has rows of its own")
+        .hint("use head: untied");
+  }
+  const auto num_moe = std::count(config.layer_is_moe.begin(), config.layer_is_moe.end(), true);
+  if (profile.layers.size() != static_cast<size_t>(num_moe)) {
+    throw ConfigError("profile", "it is of another model")
+        .expected(concat(num_moe, " layers with experts"))
+        .found(concat(profile.layers.size()));
+  }
+}
+
+void check_layer(const ModelConfig& config, const LayerProfile& layer,
+                 const std::string& language) {
+  const auto index = static_cast<size_t>(layer.layer);
+  const bool is_moe =
+      layer.layer >= 0 && index < config.layer_is_moe.size() && config.layer_is_moe[index];
+  const auto signature = layer.signature.find(language);
+  const size_t num_experts = signature == layer.signature.end() ? 0 : signature->second.size();
+  if (is_moe && num_experts == static_cast<size_t>(config.num_experts)) return;
+  throw ConfigError("profile", concat("layer ", layer.layer, " is of another model"))
+      .expected(concat("a layer with ", config.num_experts, " experts"))
+      .found(is_moe ? concat(num_experts, " experts") : "no layer with experts");
+}
+
+void check_donor_count(int64_t num_new, int64_t num_experts) {
+  if (num_new <= num_experts) return;
+  throw ConfigError("expand.experts_per_layer", concat(num_new, " new experts need as many donors"))
+      .expected(concat("at most ", num_experts, ", the model's experts per layer"));
+}
+
+/// Parameters that are new; `old_head` are the old output rows that untying writes out a second
+/// time.
+struct AddedSizes {
+  int64_t parameters = 0;
+  int64_t old_head = 0;
+};
+
+AddedSizes count_added(const ModelConfig& config, const ExpansionPlan& plan) {
+  const int64_t width = config.hidden_size;
+  const int64_t per_expert = 3 * config.expert_width * width + width;  // gate, up, down, router row
+  const bool own_head = plan.untie_head || !config.tied_embeddings;
+  AddedSizes sizes;
+  for (const LayerPlan& layer : plan.layers) {
+    sizes.parameters += static_cast<int64_t>(layer.donors.size()) * per_expert;
+  }
+  sizes.parameters += plan.new_vocab_rows * width * (own_head ? 2 : 1);
+  if (plan.untie_head) sizes.old_head = config.vocab_rows * width;
+  return sizes;
+}
+
+/// The base and the additions in float32; of the calibration text, every layer's router inputs and
+/// scores in float32, and one layer's in float64 while it is fitted.
+int64_t estimate_peak_memory(const ModelConfig& config, const ExpansionPlan& plan) {
+  const int64_t tokens = plan.experts.calibration_new_tokens + plan.experts.calibration_old_tokens;
+  const int64_t width = config.hidden_size;
+  const auto num_layers = static_cast<int64_t>(plan.layers.size());
+  const int64_t n = plan.experts.experts_per_layer;
+  const int64_t features = 4 * tokens * num_layers * (width + n + 2);
+  const int64_t hidden = 4 * tokens * width;
+  // Inputs and one scaled copy of them; targets, scores and hinges; moment matrix and its factor.
+  const int64_t fit = 8 * (2 * tokens * width + 4 * tokens * n + 3 * width * width);
+  return 4 * (model::count_parameters(config).total + plan.added_parameters) + features + hidden +
+         fit;
+}
+
+}  // namespace
+
+ExpansionPlan plan_expansion(const ModelConfig& config, const Profile& profile,
+                             const PlanRequest& request) {
+  check_model(config, profile, request);
+  ExpansionPlan plan;
+  plan.language = request.language;
+  plan.new_vocab_rows = request.new_vocab_rows;
+  plan.seed = request.seed;
+  plan.experts = request.experts;
+  plan.vocabulary = request.vocabulary;
+  plan.model_hash = profile.model_hash;
+  plan.nearest = rank_old_languages(profile, request.language);
+  plan.untie_head =
+      config.tied_embeddings && request.vocabulary.head == "untied" && request.new_vocab_rows > 0;
+  const int64_t num_new = request.experts.experts_per_layer;
+  check_donor_count(num_new, config.num_experts);
+  for (const LayerProfile& layer : profile.layers) {
+    check_layer(config, layer, request.language);
+    plan.layers.push_back(
+        {layer.layer, choose_donors(layer, request.language, plan.nearest,
+                                    request.experts.donors == "nearest", num_new)});
+  }
+  const AddedSizes sizes = count_added(config, plan);
+  plan.added_parameters = sizes.parameters;
+  plan.added_bytes =
+      (sizes.parameters + sizes.old_head) * static_cast<int64_t>(model::dtype_bytes(config.dtype));
+  plan.peak_memory_bytes = estimate_peak_memory(config, plan);
+  return plan;
+}
+
+}  // namespace polygraft::expand

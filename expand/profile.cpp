@@ -1,0 +1,115 @@
+// expand/profile.cpp: routing signatures, similarities and bits per byte of a model over a corpus.
+// Legend: T tokens, K experts per token.
+#include "expand/profile.h"
+
+#include "core/error.h"
+#include "core/progress.h"
+#include "core/random.h"
+#include "core/stop.h"
+#include "core/text.h"
+#include "eval/scoring.h"
+#include "expand/sequences.h"
+#include "expand/similarity.h"
+
+namespace polygraft::expand {
+
+namespace {
+
+void check_texts(const tokenizer::Corpus& corpus) {
+  Problems problems;
+  for (const auto& [language, texts] : corpus.languages) {
+    const std::string path = "languages." + language;
+    problems.require(!texts.train.empty(), path + ".train", "[]", "must list a file to profile");
+    problems.require(!texts.heldout.empty(), path + ".heldout", "[]",
+                     "must list a file to measure bits per byte on");
+  }
+  if (corpus.languages.empty()) problems.add("languages: the corpus lists none");
+  problems.throw_if_any("corpus");
+}
+
+/// Counts of chosen experts, per MoE layer, float64 [E] each.
+using ExpertCounts = std::map<int64_t, at::Tensor>;
+
+ExpertCounts count_experts(const model::Transformer& transformer,
+                           const std::vector<model::Batch>& batches, Progress& progress) {
+  ExpertCounts counts;
+  const int64_t num_experts = transformer.num_base_experts() + transformer.num_added_experts();
+  const model::RouterObserver observer = [&](const model::RouterTap& tap) {
+    const at::Tensor chosen = model::count_choices(tap.routing, num_experts).to(at::kDouble);
+    at::Tensor& total = counts[tap.layer];
+    total = total.defined() ? total + chosen : chosen;
+  };
+  for (const model::Batch& batch : batches) {
+    throw_if_stopped();
+    transformer.hidden(batch, {}, observer);
+    progress.advance(static_cast<uint64_t>(batch.ids_T.numel()));
+  }
+  return counts;
+}
+
+std::vector<double> shares(const at::Tensor& counts_E) {
+  const at::Tensor share_E = (counts_E / counts_E.sum()).contiguous();
+  const double* const data = share_E.const_data_ptr<double>();
+  return {data, data + share_E.numel()};
+}
+
+void add_signature(const model::Transformer& transformer, const tokenizer::Tokenizer& tokenizer,
+                   const std::string& language, const tokenizer::LanguageTexts& texts,
+                   int64_t num_tokens, std::vector<LayerProfile>& layers) {
+  constexpr int64_t kMaxBytesPerToken = 8;  // of any real text; more text than needed does no harm
+  const auto documents = sample_documents(texts.train, num_tokens * kMaxBytesPerToken,
+                                          RandomStream(0, "profile." + language));
+  const std::vector<Sequence> sequences = encode_sequences(
+      documents, tokenizer, {num_tokens, sequence_tokens_for(transformer.config())});
+  Progress progress("profiling " + language, static_cast<uint64_t>(count_tokens(sequences)),
+                    "tokens");
+  const ExpertCounts counts = count_experts(transformer, make_batches(sequences), progress);
+  progress.finish();
+  if (layers.empty()) {
+    for (const auto& [layer, ignored] : counts) layers.push_back({layer, {}});
+  }
+  for (LayerProfile& layer : layers) layer.signature[language] = shares(counts.at(layer.layer));
+}
+
+double measure_bits_per_byte(const model::Transformer& transformer,
+                             const tokenizer::Tokenizer& tokenizer, const std::string& language,
+                             const tokenizer::LanguageTexts& texts, int64_t num_bytes) {
+  const std::vector<std::string>& files = texts.heldout;
+  const auto documents = num_bytes > 0 ? leading_documents(files, num_bytes)
+                                       : tokenizer::read_documents({files.begin(), files.end()});
+  eval::ScoreOptions options;
+  options.progress_label = "bits per byte of " + language;
+  return eval::bits_per_byte(eval::score_documents(transformer, tokenizer, documents, options));
+}
+
+}  // namespace
+
+Profile profile_model(const model::Transformer& transformer, const tokenizer::Tokenizer& tokenizer,
+                      const tokenizer::Corpus& corpus, const ProfileOptions& options) {
+  if (!transformer.config().is_moe()) {
+    throw NotComparable(transformer.config().family, "a dense model routes nothing to profile")
+        .hint("make a mixture of experts of it first, or choose one");
+  }
+  check_texts(corpus);
+  const at::NoGradGuard no_grad;
+  Profile profile;
+  for (const auto& [language, texts] : corpus.languages) {
+    add_signature(transformer, tokenizer, language, texts, options.tokens_per_language,
+                  profile.layers);
+    profile.bits_per_byte[language] = measure_bits_per_byte(transformer, tokenizer, language, texts,
+                                                            options.heldout_bytes_per_language);
+    profile.roles[language] = texts.role;
+  }
+  profile.similarity = language_similarity(profile.layers);
+  return profile;
+}
+
+Profile profile_folder(const model::ModelFolder& folder, const tokenizer::Corpus& corpus,
+                       const ProfileOptions& options) {
+  const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::load(folder.path);
+  Profile profile = profile_model(model::Transformer::load(folder), tokenizer, corpus, options);
+  profile.model_hash = model::hash_tensors(folder.tensors);
+  return profile;
+}
+
+}  // namespace polygraft::expand

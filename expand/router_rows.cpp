@@ -1,0 +1,112 @@
+// expand/router_rows.cpp: the discriminant fit of RouterFeatures.
+#include "expand/router_rows.h"
+
+#include "core/error.h"
+#include "expand/lbfgs.h"
+
+namespace polygraft::expand {
+
+namespace {
+
+/// The fit's quantities in float64, targets and normalised weights included.
+struct Problem {
+  at::Tensor new_ND, new_target_Nn, new_threshold_N1;
+  at::Tensor old_OD, old_weight_O1;  // weights sum to 1
+  at::Tensor old_threshold_O1;
+  double margin = 0, beta = 0;
+  double penalty = 0;       // lambda tr(G) / D
+  at::Tensor ridge_factor;  // Cholesky factor of G + penalty I
+
+  Problem(const RouterFeatures& features, const RouterFitOptions& options);
+  at::Tensor solve_ridge(const at::Tensor& right_nD) const {
+    return at::cholesky_solve(right_nD.t(), ridge_factor).t().contiguous();
+  }
+  at::Tensor ridge_start() const;
+  double value(const at::Tensor& rows_nD, at::Tensor& gradient_nD) const;
+};
+
+at::Tensor factor_ridge(const at::Tensor& matrix_DD) {
+  auto [factor, info] = at::linalg_cholesky_ex(matrix_DD);
+  if (info.item<int>() != 0 || !at::isfinite(factor).all().item<bool>()) {
+    throw NumericError("router rows", "the features' second moment is not positive definite")
+        .hint("the base's router inputs are not finite or all zero; raise router_ridge otherwise");
+  }
+  return factor;
+}
+
+Problem::Problem(const RouterFeatures& features, const RouterFitOptions& options)
+    : margin(options.margin), beta(options.old_weight) {
+  new_ND = features.new_input_ND.to(at::kDouble);
+  new_threshold_N1 = features.new_threshold_N.to(at::kDouble).unsqueeze(1);
+  const at::Tensor donor_Nn = features.new_donor_Nn.to(at::kDouble);
+  new_target_Nn = new_threshold_N1 + margin + (donor_Nn - donor_Nn.mean(1, /*keepdim=*/true));
+  old_OD = features.old_input_OD.to(at::kDouble);
+  old_threshold_O1 = features.old_threshold_O.to(at::kDouble).unsqueeze(1);
+  const at::Tensor weight_O1 = features.old_weight_O.to(at::kDouble).unsqueeze(1);
+  old_weight_O1 = weight_O1 / weight_O1.sum();
+  const at::Tensor moment_DD = at::mm(new_ND.t(), new_ND) / static_cast<double>(new_ND.size(0)) +
+                               at::mm((old_OD * old_weight_O1).t(), old_OD) * beta;
+  const auto width = static_cast<double>(moment_DD.size(0));
+  penalty = options.ridge * moment_DD.trace().item<double>() / width;
+  ridge_factor = factor_ridge(moment_DD + at::eye(moment_DD.size(0), at::kDouble) * penalty);
+}
+
+/// Least squares on the targets themselves, y_j on new text and t - m on old.
+at::Tensor Problem::ridge_start() const {
+  const at::Tensor pull_nD =
+      at::mm(new_target_Nn.t(), new_ND) / static_cast<double>(new_ND.size(0));
+  const at::Tensor push_1D = at::mm(((old_threshold_O1 - margin) * old_weight_O1).t(), old_OD);
+  return solve_ridge(pull_nD + push_1D * beta);
+}
+
+double Problem::value(const at::Tensor& rows_nD, at::Tensor& gradient_nD) const {
+  const auto num_new = static_cast<double>(new_ND.size(0));
+  const at::Tensor lack_Nn = at::relu(new_target_Nn - at::mm(new_ND, rows_nD.t()));
+  const at::Tensor excess_On = at::relu(at::mm(old_OD, rows_nD.t()) + margin - old_threshold_O1);
+  const at::Tensor weighted_On = excess_On * old_weight_O1;
+  gradient_nD = at::mm(weighted_On.t(), old_OD) * (2 * beta) -
+                at::mm(lack_Nn.t(), new_ND) * (2 / num_new) + rows_nD * (2 * penalty);
+  return beta * (weighted_On * excess_On).sum().item<double>() +
+         (lack_Nn * lack_Nn).sum().item<double>() / num_new +
+         penalty * (rows_nD * rows_nD).sum().item<double>();
+}
+
+void measure(const Problem& problem, RouterFit& fit) {
+  const at::Tensor rows_Dn = fit.rows_nD.to(at::kDouble).t();
+  const at::Tensor won_N =
+      at::mm(problem.new_ND, rows_Dn).amax(1) > problem.new_threshold_N1.squeeze(1);
+  const at::Tensor lost_O =
+      at::mm(problem.old_OD, rows_Dn).amax(1) > problem.old_threshold_O1.squeeze(1);
+  fit.new_captured = won_N.to(at::kDouble).mean().item<double>();
+  fit.old_leaked = (lost_O.to(at::kDouble) * problem.old_weight_O1.squeeze(1)).sum().item<double>();
+}
+
+}  // namespace
+
+RouterFit fit_router_rows(const RouterFeatures& features, const RouterFitOptions& options) {
+  const at::NoGradGuard no_grad;
+  const Problem problem(features, options);
+  const Objective objective = [&](const at::Tensor& rows_nD, at::Tensor& gradient_nD) {
+    return problem.value(rows_nD, gradient_nD);
+  };
+  const Preconditioner precondition = [&](const at::Tensor& gradient_nD) {
+    return problem.solve_ridge(gradient_nD).mul_(0.5);  // the Hessian where every hinge is active
+  };
+  const at::Tensor start_nD = problem.ridge_start();
+  RouterFit fit;
+  at::Tensor gradient;
+  fit.start_value = problem.value(start_nD, gradient);
+  LbfgsOptions lbfgs;
+  lbfgs.max_iterations = options.max_iterations;
+  const LbfgsResult result = minimize(objective, start_nD, precondition, lbfgs);
+  fit.rows_nD = result.x.to(at::kFloat);
+  fit.value = result.value;
+  fit.iterations = result.iterations;
+  if (!at::isfinite(fit.rows_nD).all().item<bool>()) {
+    throw NumericError("router rows", "the fit gave rows that are not finite");
+  }
+  measure(problem, fit);
+  return fit;
+}
+
+}  // namespace polygraft::expand

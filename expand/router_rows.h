@@ -1,0 +1,45 @@
+// expand/router_rows.h: router rows of new experts, fitted so that they win new-language tokens and
+// lose old ones before any training. A discriminant with hinges on both sides: weighted ridge
+// regression as the start, then L-BFGS. Legend: D model width, n new experts, N new-text tokens, O
+// old-text tokens.
+#pragma once
+#include <ATen/ATen.h>
+
+namespace polygraft::expand {
+
+/// What one layer's router saw of the calibration text in the base. u: router input after the norm;
+/// t(u): the K-th largest score of the base's experts, which a new expert must beat to be chosen.
+struct RouterFeatures {
+  at::Tensor new_input_ND;     ///< u of new text, first positions left out
+  at::Tensor new_threshold_N;  ///< t(u)
+  at::Tensor new_donor_Nn;     ///< scores r_donor(j) . u
+  at::Tensor old_input_OD;     ///< u of old text
+  at::Tensor old_threshold_O;  ///< t(u)
+  at::Tensor old_weight_O;     ///< how often the token counts
+};
+
+struct RouterFitOptions {
+  double margin = 0.3;      ///< m
+  double old_weight = 8.0;  ///< beta
+  double ridge = 1e-3;  ///< lambda, relative to the mean eigenvalue of the features' second moment
+  int64_t max_iterations = 60;
+};
+
+struct RouterFit {
+  at::Tensor rows_nD;      ///< float32
+  double start_value = 0;  ///< of the objective, at the ridge solution
+  double value = 0;
+  int64_t iterations = 0;
+  double new_captured = 0;  ///< share of new tokens on which a new expert beats t
+  double old_leaked = 0;    ///< the same for old tokens, by weight
+};
+
+/// Minimises over the rows n_j, with z_j = n_j . u and y_j = t + m + (r_donor(j) . u - mean over
+/// donors):
+///   sum_j [ beta mean_old relu(m + z_j - t)^2 + mean_new relu(y_j - z_j)^2 + lambda tr(G)/D
+///   |n_j|^2 ],
+/// G = mean_new(u u') + beta mean_old(u u'). No bias: none could be exported. float64 inside.
+/// @throws NumericError when features or rows are not finite.
+RouterFit fit_router_rows(const RouterFeatures& features, const RouterFitOptions& options);
+
+}  // namespace polygraft::expand

@@ -1,0 +1,143 @@
+// expand/verify_description.cpp: config.json, polygraft.json and tokenizer.json of an expanded
+// model against its base's.
+#include <algorithm>
+#include <set>
+
+#include "core/text.h"
+#include "expand/merge_list.h"
+#include "expand/verify_parts.h"
+
+namespace polygraft::expand {
+
+namespace {
+
+using model::ModelFolder;
+
+/// The keys of both objects, but for `except`, whose values differ.
+std::vector<std::string> differing_keys(const Json& a, const Json& b,
+                                        const std::set<std::string>& except) {
+  std::set<std::string> keys;
+  for (const Json* object : {&a, &b}) {
+    for (const auto& [key, value] : object->items()) keys.insert(key);
+  }
+  std::vector<std::string> differing;
+  for (const std::string& key : keys) {
+    if (except.count(key) != 0) continue;
+    if (!a.contains(key) || !b.contains(key) || a[key] != b[key]) differing.push_back(key);
+  }
+  return differing;
+}
+
+std::string value_text(const Json& object, const std::string& key) {
+  return object.contains(key) ? object[key].dump().substr(0, 60) : "nothing";
+}
+
+void verify_config(const ModelFolder& base, const ModelFolder& expanded, VerifyReport& report) {
+  const Json before = base.config_json, after = expanded.config_json;
+  const auto differing = differing_keys(
+      before, after, {"num_experts", "num_local_experts", "vocab_size", "tie_word_embeddings"});
+  for (const std::string& key : differing) {
+    add_difference(report, "config.json",
+                   concat("key '", key, "': base has ", value_text(before, key),
+                          ", expanded model ", value_text(after, key)));
+  }
+}
+
+void verify_count(const std::string& what, int64_t manifest, int64_t base, VerifyReport& report) {
+  if (manifest == base) return;
+  add_difference(report, model::kManifestFile,
+                 concat(what, ": the manifest says ", manifest, ", the base has ", base));
+}
+
+void verify_manifest(const ModelFolder& base, const ModelFolder& expanded, VerifyReport& report) {
+  if (!expanded.manifest) {
+    const bool grown = expanded.config.num_experts != base.config.num_experts ||
+                       expanded.config.vocab_rows != base.config.vocab_rows;
+    if (grown) {
+      add_difference(report, model::kManifestFile,
+                     "missing, though the model has more rows than the base");
+    }
+    return;
+  }
+  const model::Manifest& manifest = *expanded.manifest;
+  verify_count("base_num_experts", manifest.base_num_experts, base.config.num_experts, report);
+  verify_count("base_vocab_rows", manifest.base_vocab_rows, base.config.vocab_rows, report);
+  const std::string hash = model::hash_tensors(base.tensors);
+  if (manifest.base_tensors_hash != hash) {
+    add_difference(
+        report, model::kManifestFile,
+        concat("base_tensors_hash is ", manifest.base_tensors_hash, ", the base's is ", hash));
+  }
+}
+
+}  // namespace
+
+void verify_description(const ModelFolder& base, const ModelFolder& expanded,
+                        VerifyReport& report) {
+  verify_config(base, expanded, report);
+  verify_manifest(base, expanded, report);
+}
+
+namespace {
+
+constexpr const char* kTokenizerFile = "tokenizer.json";
+
+void verify_vocabulary(const Json& before, const Json& after, VerifyReport& report) {
+  for (const auto& [token, id] : before.items()) {
+    if (after.contains(token) && after[token] == id) continue;
+    add_difference(
+        report, kTokenizerFile,
+        concat("token '", token, "' had id ", id.dump(), ", has ", value_text(after, token)));
+  }
+}
+
+void verify_merges(const std::vector<MergePair>& before, const std::vector<MergePair>& after,
+                   VerifyReport& report) {
+  for (size_t rank = 0; rank < before.size(); ++rank) {
+    if (rank < after.size() && after[rank] == before[rank]) continue;
+    add_difference(
+        report, kTokenizerFile,
+        concat("merge '", before[rank].first, " ", before[rank].second, "' lost its rank ", rank));
+    return;  // the ones after it have all moved
+  }
+}
+
+void verify_added_tokens(const Json& before, const Json& after, VerifyReport& report) {
+  for (const Json& token : before) {
+    if (std::find(after.begin(), after.end(), token) == after.end()) {
+      add_difference(report, kTokenizerFile, "added token changed: " + token.dump());
+    }
+  }
+}
+
+}  // namespace
+
+void verify_tokenizer(const ModelFolder& base, const ModelFolder& expanded, VerifyReport& report) {
+  const auto old_file = base.path / kTokenizerFile, new_file = expanded.path / kTokenizerFile;
+  const bool had_one = std::filesystem::exists(old_file);
+  if (had_one != std::filesystem::exists(new_file)) {
+    add_difference(report, kTokenizerFile, "one of the two models has none");
+  }
+  if (!had_one || !std::filesystem::exists(new_file)) return;
+  const Json before = read_json(old_file), after = read_json(new_file);
+  const Json old_model = json_get<Json>(before, "model", old_file);
+  const Json new_model = json_get<Json>(after, "model", new_file);
+  verify_vocabulary(json_get<Json>(old_model, "vocab", old_file),
+                    json_get<Json>(new_model, "vocab", new_file), report);
+  verify_merges(read_merges(before, old_file), read_merges(after, new_file), report);
+  verify_added_tokens(before.value("added_tokens", Json::array()),
+                      after.value("added_tokens", Json::array()), report);
+  const auto note = [&](const std::string& path) {
+    add_difference(report, kTokenizerFile, "'" + path + "' differs from the base's");
+  };
+  // Truncation and padding are settings of a call, not of the segmentation.
+  for (const std::string& key :
+       differing_keys(before, after, {"model", "added_tokens", "truncation", "padding"})) {
+    note(key);
+  }
+  for (const std::string& key : differing_keys(old_model, new_model, {"vocab", "merges"})) {
+    note("model." + key);
+  }
+}
+
+}  // namespace polygraft::expand

@@ -1,0 +1,191 @@
+// tests/expand/graft_test.cpp: profile, plan, graft and verify on invented languages, from text
+// files to a model folder.
+#include <catch2/catch.hpp>
+#include <numeric>
+
+#include "core/error.h"
+#include "core/json.h"
+#include "expand/expert_clones.h"
+#include "expand/sequences.h"
+#include "expand/vocabulary_rows.h"
+#include "tests/expand/language_world.h"
+#include "tests/expand/tiny_model.h"
+
+namespace polygraft::testing {
+
+using Catch::Contains;
+using model::ModelFolder;
+
+TEST_CASE("a profile gives shares, similarities and bits per byte", "[expand][graft]") {
+  const LanguageWorld& world = language_world();
+  const expand::Profile profile =
+      expand::profile_folder(ModelFolder::open(world.base), world.corpus, {1000, 2000});
+  REQUIRE(profile.layers.size() == 2);
+  CHECK(profile.layers[0].layer == 1);
+  for (const expand::LayerProfile& layer : profile.layers) {
+    for (const auto& [language, shares] : layer.signature) {
+      CHECK(shares.size() == 6);
+      CHECK(std::accumulate(shares.begin(), shares.end(), 0.0) == Approx(1));
+    }
+  }
+  CHECK(profile.roles.at("cc") == "new");
+  CHECK(profile.bits_per_byte.at("aa") > 0);
+  CHECK(profile.similarity.at("aa").at("bb") < 1);
+  CHECK(profile.model_hash == model::hash_tensors(ModelFolder::open(world.base).tensors));
+}
+
+TEST_CASE("new tokens are split into exactly the old tokens they replace", "[expand][graft]") {
+  const LanguageWorld& world = language_world();
+  const auto before = tokenizer::Tokenizer::load(world.base);
+  const auto after = tokenizer::Tokenizer::load(world.extended);
+  const auto file = world.extended / "tokenizer.json";
+  const expand::TokenParts parts =
+      expand::read_token_parts(read_json(file), after, before.size(), file);
+  REQUIRE(parts.size() == world.extension.tokens.size());
+  for (size_t i = 0; i < parts.size(); ++i) {
+    CHECK(parts[i] == world.extension.tokens[i].old_tokens);
+    std::string bytes;
+    for (const tokenizer::TokenId id : parts[i]) {
+      CHECK(id < before.size());
+      bytes += before.token_bytes(id);
+    }
+    CHECK(bytes == after.token_bytes(world.extension.tokens[i].id));
+  }
+  Json without = read_json(file);
+  without["model"]["merges"].erase(without["model"]["merges"].size() - 1);
+  CHECK_THROWS_WITH(expand::read_token_parts(without, after, before.size(), file),
+                    Contains("made by no merge"));
+}
+
+TEST_CASE("a graft verifies, explains its step 0, and repeats bit for bit", "[expand][graft]") {
+  const LanguageWorld& world = language_world();
+  const ModelFolder base = ModelFolder::open(world.base);
+  const expand::ExpansionPlan plan = make_plan(world);
+  const auto out = world.folder / "grafted", again = world.folder / "grafted-again";
+  expand::graft(base, plan, out);
+  expand::graft(base, plan, again);
+  CHECK(hash_folder(out) == hash_folder(again));
+
+  const ModelFolder expanded = ModelFolder::open(out);
+  CHECK(expanded.num_added_experts() == 2);
+  CHECK(expanded.num_added_vocab_rows() == 12);
+  CHECK_FALSE(expanded.config.tied_embeddings);
+  CHECK(tokenizer::Tokenizer::load(out).hash() ==
+        tokenizer::Tokenizer::load(world.extended).hash());
+  const expand::VerifyReport report = expand::verify_expansion(base, expanded, world.corpus, 4000);
+  INFO(report.to_json().dump(2));
+  CHECK(report.ok);
+  REQUIRE(report.step0.size() == 2);
+  for (const auto& [language, step0] : report.step0) {
+    CHECK(step0.bits_per_byte_base > 0);
+    CHECK(step0.tokenizer == 0);  // the guard saw words of the same syllables
+    // Causes add up but for their interaction, which is small where each of them is.
+    const double sum = step0.tokenizer + step0.head + step0.router + step0.experts;
+    CHECK(step0.bits_per_byte_expanded - step0.bits_per_byte_base ==
+          Approx(sum).margin(0.02 * step0.bits_per_byte_base));
+    CHECK(step0.head > 0);  // new rows can only take probability
+  }
+  const Json manifest = read_json(out / "polygraft.json");
+  CHECK(manifest.dump().find(world.folder.path().string()) == std::string::npos);
+}
+
+TEST_CASE("a graft's experts are clones of the plan's donors", "[expand][graft]") {
+  const LanguageWorld& world = language_world();
+  const ModelFolder base = ModelFolder::open(world.base);
+  expand::ExpansionPlan plan = make_plan(world);
+  plan.experts.reinit_ratio = 0;
+  plan.experts.router = "donor";
+  const auto before = model::Transformer::load(base);
+  const auto old_tokenizer = tokenizer::Tokenizer::load(world.base);
+  const auto extended = tokenizer::Tokenizer::load(world.extended);
+  const auto calibration = expand::read_calibration(world.corpus, plan);
+  const expand::Additions additions =
+      expand::compute_additions(before, old_tokenizer, extended, plan, calibration);
+  for (const expand::LayerPlan& layer : plan.layers) {
+    const auto& moe = before.weights().layers[static_cast<size_t>(layer.layer)].moe;
+    const std::string prefix = "layers." + std::to_string(layer.layer) + ".moe.";
+    for (size_t j = 0; j < layer.donors.size(); ++j) {
+      const int64_t donor = layer.donors[j].expert, row = static_cast<int64_t>(j);
+      CHECK(same_bits(additions.at(prefix + "router.added")[row], moe.router.base[donor]));
+      CHECK(same_bits(additions.at(prefix + "gate_up.added")[row], moe.gate_up.base[donor]));
+      CHECK(same_bits(additions.at(prefix + "down.added")[row], moe.down.base[donor]));
+    }
+  }
+  // Output rows are the input rows plus one offset shared by all.
+  const at::Tensor offset_vD = additions.at("head.added") - additions.at("embedding.added");
+  CHECK(at::allclose(offset_vD, offset_vD[0].expand_as(offset_vD), 1e-4, 1e-5));
+  CHECK(offset_vD.abs().max().item<double>() > 1e-3);
+}
+
+TEST_CASE("calibration text is mixed evenly and the same every time", "[expand][graft]") {
+  const LanguageWorld& world = language_world();
+  expand::ExpansionPlan plan = make_plan(world);
+  plan.experts.calibration_old_tokens = 400;
+  const expand::Calibration first = expand::read_calibration(world.corpus, plan);
+  const expand::Calibration second = expand::read_calibration(world.corpus, plan);
+  REQUIRE(first.old_documents.size() == second.old_documents.size());
+  std::map<char, double> bytes;
+  for (size_t i = 0; i < first.old_documents.size(); ++i) {
+    CHECK(first.old_documents[i].id == second.old_documents[i].id);
+    bytes[first.old_documents[i].id[0]] += static_cast<double>(first.old_documents[i].text.size());
+  }
+  CHECK(bytes.at('a') / bytes.at('b') == Approx(1).margin(0.15));
+}
+
+TEST_CASE("sequences begin with the prefix and stay within their limits", "[expand]") {
+  const LanguageWorld& world = language_world();
+  const auto tokenizer = tokenizer::Tokenizer::load(world.base);
+  const std::vector<tokenizer::Document> documents = {{"1", "ka ri to mun sel ka ri to"},
+                                                      {"2", "frowen digung lich"}};
+  const auto all = expand::encode_sequences(documents, tokenizer, {1000, 5});
+  std::vector<tokenizer::TokenId> text;
+  for (const expand::Sequence& sequence : all) {
+    CHECK(sequence.size() <= 5);
+    CHECK(sequence.front() == tokenizer.prefix_id());
+    text.insert(text.end(), sequence.begin() + 1, sequence.end());
+  }
+  auto expected = tokenizer.encode(documents[0].text);
+  tokenizer.encode_append(documents[1].text, expected);
+  CHECK(text == expected);
+  CHECK(expand::count_tokens(expand::encode_sequences(documents, tokenizer, {9, 5})) == 9);
+  int64_t batched = 0;
+  for (const model::Batch& batch : expand::make_batches(all, 8)) {
+    CHECK(batch.ids_T.numel() <= 8);
+    batched += batch.ids_T.numel();
+  }
+  CHECK(batched == expand::count_tokens(all));
+}
+
+TEST_CASE("a graft refuses what does not belong together", "[expand][graft]") {
+  const LanguageWorld& world = language_world();
+  const ModelFolder base = ModelFolder::open(world.base);
+  const expand::ExpansionPlan plan = make_plan(world);
+  const auto out = world.folder / "refused";
+  expand::ExpansionPlan other = plan;
+  other.model_hash = std::string(64, 'c');
+  CHECK_THROWS_AS(expand::graft(base, other, out), NotComparable);
+  other = plan;
+  other.new_vocab_rows = 3;
+  CHECK_THROWS_WITH(expand::graft(base, other, out), Contains("3 new tokens"));
+  other = plan;
+  other.layers[0].donors[0].expert = 6;
+  CHECK_THROWS_WITH(expand::graft(base, other, out), Contains("no expert 6"));
+  other = plan;
+  other.language = "zz";
+  CHECK_THROWS_WITH(expand::graft(base, other, out), Contains("'zz'"));
+  CHECK_FALSE(std::filesystem::exists(out));
+}
+
+TEST_CASE("a base with spare vocabulary rows is refused with both counts", "[expand][graft]") {
+  const LanguageWorld& world = language_world();
+  const auto tokenizer = tokenizer::Tokenizer::load(world.base);
+  const auto extended = tokenizer::Tokenizer::load(world.extended);
+  TinyModel tiny;
+  tiny.vocab_rows = tokenizer.size() + 20;
+  write_tiny_base(tiny, world.folder / "spare");
+  const auto spare = model::Transformer::load(ModelFolder::open(world.folder / "spare"));
+  CHECK_THROWS_WITH(expand::compute_additions(spare, tokenizer, extended, make_plan(world), {}),
+                    Contains("spare vocabulary rows") && Contains(std::to_string(tiny.vocab_rows)));
+}
+
+}  // namespace polygraft::testing

@@ -1,0 +1,28 @@
+// tests/expand/language_world.h: three invented languages, a tokenizer trained on the old two and
+// extended for the third, and a tiny random base: all that a graft needs, made once per test
+// program.
+#pragma once
+#include <filesystem>
+#include <string>
+
+#include "expand/graft.h"
+#include "expand/verify.h"
+#include "tests/core/temporary_folder.h"
+#include "tokenizer/bpe_trainer.h"
+
+namespace polygraft::testing {
+
+struct LanguageWorld {
+  TemporaryFolder folder;
+  std::filesystem::path corpus_yaml;  ///< aa and bb old, cc new
+  tokenizer::Corpus corpus;
+  std::filesystem::path base;      ///< per-expert layout, tied, bf16, with tokenizer
+  std::filesystem::path extended;  ///< tokenizer folder
+  tokenizer::ExtendReport extension;
+};
+const LanguageWorld& language_world();
+
+/// Profile and plan of "cc" with 2 experts a layer and small calibration.
+expand::ExpansionPlan make_plan(const LanguageWorld& world);
+
+}  // namespace polygraft::testing

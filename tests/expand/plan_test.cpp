@@ -1,0 +1,199 @@
+// tests/expand/plan_test.cpp: similarity, donors, sizes and refusals of a plan, and its JSON.
+#include "expand/plan.h"
+
+#include <catch2/catch.hpp>
+
+#include "core/error.h"
+#include "expand/donors.h"
+#include "expand/similarity.h"
+
+namespace polygraft::testing {
+
+using Catch::Contains;
+using namespace expand;  // NOLINT: the folder under test
+
+TEST_CASE("Pearson correlation", "[expand]") {
+  CHECK(pearson({1, 2, 3}, {2, 4, 6}) == Approx(1));
+  CHECK(pearson({1, 2, 3}, {3, 2, 1}) == Approx(-1));
+  CHECK(pearson({1, 2, 3, 4}, {1, 3, 2, 5}) == Approx(5.5 / std::sqrt(5 * 8.75)));
+  CHECK(pearson({1, 1, 1}, {1, 2, 3}) == 0);
+}
+
+TEST_CASE("similarity is averaged over layers, symmetric, 1 on the diagonal", "[expand]") {
+  const std::vector<LayerProfile> layers = {{0, {{"a", {0.5, 0.3, 0.2}}, {"b", {0.5, 0.3, 0.2}}}},
+                                            {2, {{"a", {0.1, 0.3, 0.6}}, {"b", {0.6, 0.3, 0.1}}}}};
+  const auto similarity = language_similarity(layers);
+  const double second = pearson({0.1, 0.3, 0.6}, {0.6, 0.3, 0.1});
+  CHECK(similarity.at("a").at("b") == Approx((1 + second) / 2));
+  CHECK(similarity.at("b").at("a") == similarity.at("a").at("b"));
+  CHECK(similarity.at("a").at("a") == 1.0);
+}
+
+namespace {
+
+model::ModelConfig moe_config() {
+  model::ModelConfig config;
+  config.family = "qwen3_moe";
+  config.num_layers = 3;
+  config.hidden_size = 16;
+  config.num_heads = 2;
+  config.num_kv_heads = 1;
+  config.head_dim = 8;
+  config.vocab_rows = 100;
+  config.dense_width = 24;
+  config.expert_width = 8;
+  config.num_experts = 4;
+  config.top_k = 2;
+  config.layer_is_moe = {false, true, true};
+  config.tied_embeddings = true;
+  config.max_positions = 64;
+  config.dtype = model::Dtype::kBF16;
+  return config;
+}
+
+/// id uses experts 0 and 1 most; of the old languages only its nearest, ms, uses 1, and all use 0.
+Profile profile() {
+  Profile profile;
+  for (const int64_t layer : {1, 2}) {
+    profile.layers.push_back({layer,
+                              {{"id", {0.40, 0.35, 0.15, 0.10}},
+                               {"ms", {0.40, 0.40, 0.10, 0.10}},
+                               {"de", {0.40, 0.00, 0.30, 0.30}}}});
+  }
+  profile.similarity = language_similarity(profile.layers);
+  profile.roles = {{"id", "new"}, {"ms", "old"}, {"de", "old"}};
+  profile.bits_per_byte = {{"id", 2.5}, {"ms", 1.5}, {"de", 1.25}};
+  profile.model_hash = std::string(64, 'b');
+  return profile;
+}
+
+PlanRequest request(int64_t num_experts = 2, int64_t rows = 10) {
+  PlanRequest request;
+  request.language = "id";
+  request.new_vocab_rows = rows;
+  request.experts.experts_per_layer = num_experts;
+  return request;
+}
+
+}  // namespace
+
+TEST_CASE("donors: most used, or weighted by how specific they are to near languages", "[expand]") {
+  const auto nearest = rank_old_languages(profile(), "id");
+  REQUIRE(nearest.size() == 2);
+  CHECK(nearest[0].first == "ms");
+  const LayerProfile layer = profile().layers[0];
+  const auto used = choose_donors(layer, "id", nearest, false, 2);
+  CHECK(used[0].expert == 0);
+  CHECK(used[0].score == Approx(0.40));
+  CHECK(used[1].expert == 1);
+  // Expert 1: 0.35 x 0.40 / mean(0.40, 0.00) = 0.70; expert 0: 0.40 x 0.40 / 0.40.
+  const auto specific = choose_donors(layer, "id", nearest, true, 2);
+  CHECK(specific[0].expert == 1);
+  CHECK(specific[0].score == Approx(0.70));
+  CHECK(specific[1].expert == 0);
+  CHECK(specific[1].score == Approx(0.40));
+  CHECK(choose_donors(layer, "id", nearest, true, 4).size() == 4);
+}
+
+TEST_CASE("ties between donors go to the lower id", "[expand]") {
+  const LayerProfile layer{0, {{"id", {0.25, 0.25, 0.25, 0.25}}, {"de", {0.25, 0.25, 0.25, 0.25}}}};
+  const auto donors = choose_donors(layer, "id", {{"de", 0.0}}, true, 3);
+  CHECK(donors[0].expert == 0);
+  CHECK(donors[2].expert == 2);
+}
+
+TEST_CASE("a plan counts what it adds", "[expand]") {
+  const ExpansionPlan plan = plan_expansion(moe_config(), profile(), request());
+  REQUIRE(plan.layers.size() == 2);
+  CHECK(plan.layers[0].layer == 1);
+  CHECK(plan.untie_head);
+  // 2 layers x 2 experts x (3 x 8 x 16 weights + 16 of the router row) + 10 rows x 16 x (input and
+  // output)
+  CHECK(plan.added_parameters == 2 * 2 * (3 * 8 * 16 + 16) + 10 * 16 * 2);
+  CHECK(plan.added_bytes == 2 * (plan.added_parameters + 100 * 16));
+  CHECK(plan.peak_memory_bytes > 4 * model::count_parameters(moe_config()).total);
+  CHECK_THAT(plan_table(plan), Contains("ms") && Contains("1 (0.700), 0 (0.400)"));
+
+  PlanRequest tied = request();
+  tied.vocabulary.head = "tied";
+  const ExpansionPlan small = plan_expansion(moe_config(), profile(), tied);
+  CHECK_FALSE(small.untie_head);
+  CHECK(small.added_bytes == 2 * small.added_parameters);
+  CHECK_FALSE(plan_expansion(moe_config(), profile(), request(2, 0)).untie_head);
+}
+
+TEST_CASE("what cannot be planned is refused by name", "[expand]") {
+  const auto plan = [](const model::ModelConfig& config, const PlanRequest& wanted) {
+    plan_expansion(config, profile(), wanted);
+  };
+  CHECK_THROWS_WITH(plan(moe_config(), request(5)), Contains("experts_per_layer") && Contains("4"));
+  PlanRequest unknown = request();
+  unknown.language = "jv";
+  CHECK_THROWS_WITH(plan(moe_config(), unknown), Contains("'jv'") && Contains("de, id, ms"));
+  model::ModelConfig dense = moe_config();
+  dense.num_experts = 0;
+  CHECK_THROWS_WITH(plan(dense, request()), Contains("dense"));
+  model::ModelConfig other = moe_config();
+  other.num_experts = 8;
+  CHECK_THROWS_WITH(plan(other, request()), Contains("another model") && Contains("8 experts"));
+  other = moe_config();
+  other.layer_is_moe = {true, true, false};
+  CHECK_THROWS_WITH(plan(other, request()), Contains("layer 2"));
+  model::ModelConfig untied = moe_config();
+  untied.tied_embeddings = false;
+  PlanRequest tied = request();
+  tied.vocabulary.head = "tied";
+  CHECK_THROWS_WITH(plan(untied, tied), Contains("tokenizer.head"));
+  Profile all_new = profile();
+  all_new.roles = {{"id", "new"}, {"ms", "new"}, {"de", "new"}};
+  CHECK_THROWS_WITH(plan_expansion(moe_config(), all_new, request()), Contains("no old language"));
+}
+
+TEST_CASE("profiles and plans survive JSON", "[expand]") {
+  const Profile read = Profile::from_json(profile().to_json(), "profile.json");
+  CHECK(read.to_json() == profile().to_json());
+  ExpansionPlan plan = plan_expansion(moe_config(), profile(), request());
+  plan.corpus = "/data/corpus.yaml";
+  plan.tokenizer = "/data/tokenizer";
+  plan.seed = 12345678901234567890ULL;
+  plan.experts.router_margin = 0.45;
+  plan.vocabulary.head_margin = 7;
+  const ExpansionPlan again = ExpansionPlan::from_json(plan.to_json(), "plan.json");
+  CHECK(again.to_json() == plan.to_json());
+  CHECK(again.seed == plan.seed);
+  CHECK(again.experts.router_margin == 0.45);
+  CHECK(again.layers[1].donors[0].expert == 1);
+
+  Json broken = plan.to_json();
+  broken["experts"].erase("router_margin");
+  CHECK_THROWS_WITH(ExpansionPlan::from_json(broken, "plan.json"),
+                    Contains("plan.json") && Contains("router_margin"));
+  broken = plan.to_json();
+  broken["layers"][0]["new_experts"] = 3;
+  CHECK_THROWS_WITH(ExpansionPlan::from_json(broken, "plan.json"), Contains("new_experts"));
+  broken = profile().to_json();
+  broken["layers"][1]["signature"]["de"] = {0.5, 0.5};
+  CHECK_THROWS_WITH(Profile::from_json(broken, "profile.json"),
+                    Contains("layer 2") && Contains("equally many"));
+}
+
+TEST_CASE("configs report every problem at once", "[expand]") {
+  Problems problems;
+  ExpertConfig experts;
+  experts.experts_per_layer = 0;
+  experts.reinit_ratio = 1.5;
+  experts.router = "magic";
+  experts.validate(problems);
+  VocabularyConfig vocabulary;
+  vocabulary.head = "loose";
+  vocabulary.validate(problems);
+  CHECK_THROWS_WITH(problems.throw_if_any("pipeline.yaml"),
+                    Contains("experts_per_layer") && Contains("reinit_ratio") &&
+                        Contains("magic") && Contains("loose"));
+  Problems none;
+  ExpertConfig().validate(none);
+  VocabularyConfig().validate(none);
+  CHECK(none.empty());
+}
+
+}  // namespace polygraft::testing
