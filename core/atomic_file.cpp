@@ -16,7 +16,9 @@ constexpr size_t kBufferBytes = size_t{1} << 18;  // small writes are gathered, 
 
 }  // namespace
 
-AtomicFile::AtomicFile(fs::path file) : file_(clean_target(file)), partial_(partial_name(file_)) {
+AtomicFile::AtomicFile(fs::path file) : file_(std::move(file)) {
+  file_ = clean_target(file_);
+  partial_ = partial_name(file_);
   std::error_code ignored;
   if (fs::is_directory(file_, ignored)) {
     throw IoError(file_, "cannot write").expected("a file name").found("a folder");

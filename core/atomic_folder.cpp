@@ -52,7 +52,9 @@ void sync_tree(const fs::path& folder) {
 }  // namespace
 
 AtomicFolder::AtomicFolder(fs::path folder, bool replace)
-    : folder_(clean_target(folder)), partial_(partial_name(folder_)), replace_(replace) {
+    : folder_(std::move(folder)), replace_(replace) {
+  folder_ = clean_target(folder_);
+  partial_ = partial_name(folder_);
   if (replace_) refuse_to_replace_working_folder(folder_);
   recover_replaced(folder_);
   refuse_existing_output(folder_, replace_);

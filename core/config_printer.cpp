@@ -76,6 +76,7 @@ std::string string_text(const std::string& text) {
 template <class T, class ToText>
 std::string list_text(const std::vector<T>& values, const ToText& to_text) {
   std::vector<std::string> parts;
+  parts.reserve(values.size());
   for (const T& value : values) parts.push_back(to_text(value));
   return "[" + join(parts, ", ") + "]";
 }
@@ -118,7 +119,8 @@ std::string ConfigPrinter::yaml(bool with_docs) const {
     if (with_docs && !line.doc.empty() && fits) {
       text += "  # " + line.doc;
     } else if (with_docs && !line.doc.empty()) {
-      for (const std::string& part : split(line.doc, '\n')) out += indent + "# " + part + "\n";
+      for (const std::string& part : split(line.doc, '\n'))
+        out.append(indent).append("# ").append(part).append("\n");
     }
     out += text + "\n";
   }

@@ -2,12 +2,15 @@
 // line per part.
 #include "core/error.h"
 
+#include <array>
+
 namespace polygraft {
 
 Error::Error(std::string kind, ExitCode exit_code, std::string where, std::string problem)
     : exit_code_(exit_code), message_(std::move(kind)) {
-  for (const std::string& part : {where, problem}) {
-    if (!part.empty()) message_ += ": " + part;
+  const std::array parts = {std::move(where), std::move(problem)};
+  for (const std::string& part : parts) {
+    if (!part.empty()) message_.append(": ").append(part);
   }
 }
 

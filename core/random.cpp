@@ -19,6 +19,36 @@
 namespace polygraft {
 namespace {
 
+/// c[0] + c[1] x + c[2] x^2 + ..., by Horner's rule.
+template <size_t kTerms>
+double polynomial(const std::array<double, kTerms>& coefficients, double x) {
+  double sum = coefficients[kTerms - 1];
+  for (size_t i = kTerms - 1; i-- > 0;) sum = sum * x + coefficients[i];
+  return sum;
+}
+
+/// artanh(f) / f in powers of f^2: 1, 1/3, 1/5, ...
+constexpr std::array<double, 11> make_artanh_series() {
+  std::array<double, 11> series{};
+  for (size_t k = 0; k < series.size(); ++k) series[k] = 1.0 / static_cast<double>(2 * k + 1);
+  return series;
+}
+
+/// Taylor series of cos(a) (`first` = 0) or sin(a) / a (`first` = 1) in powers of a^2.
+constexpr std::array<double, 9> make_circle_series(int first) {
+  std::array<double, 9> series{};
+  double factorial = 1;  // exact: 17! < 2^53
+  for (int k = 0; k < 9; ++k) {
+    series[static_cast<size_t>(k)] = (k % 2 == 0 ? 1 : -1) / factorial;
+    factorial *= (2 * k + first + 1) * (2 * k + first + 2);
+  }
+  return series;
+}
+
+constexpr auto kArtanhSeries = make_artanh_series();
+constexpr auto kCosSeries = make_circle_series(0);
+constexpr auto kSinSeries = make_circle_series(1);
+
 /// Natural logarithm of x in (0, 1]: x = m 2^e with m near 1, and log m = 2 artanh((m - 1) / (m +
 /// 1)).
 double portable_log(double x) {
@@ -29,22 +59,17 @@ double portable_log(double x) {
     --exponent;
   }
   const double f = (mantissa - 1) / (mantissa + 1);  // |f| < 0.172
-  const double f2 = f * f;
-  double series = 0;
-  for (int k = 21; k >= 1; k -= 2) series = series * f2 + 1.0 / k;
-  return exponent * std::numbers::ln2 + 2 * f * series;
+  return exponent * std::numbers::ln2 + 2 * f * polynomial(kArtanhSeries, f * f);
 }
 
-/// cos(2 pi x) for x in [0, 1): nearest quarter turn, then a Taylor series on [-pi/4, pi/4].
+/// cos(2 pi x) for x in [0, 1): nearest quarter turn, then a series on [-pi/4, pi/4].
 double portable_cos_turns(double x) {
-  const int quarter = static_cast<int>(4 * x + 0.5);
+  const int quarter = static_cast<int>(std::lround(4 * x));
   const double angle = (4 * x - quarter) * (std::numbers::pi / 2);
-  const double angle2 = angle * angle;
-  const bool sine = quarter % 2 == 1;
-  double series = 1;
-  for (int k = sine ? 17 : 16; k >= 2; k -= 2) series = 1 - series * angle2 / (k * (k - 1));
-  if (sine) series *= -angle;  // cos(pi/2 + a) = -sin a
-  return quarter == 2 || quarter == 3 ? -series : series;
+  // cos(a), cos(a + pi/2) = -sin(a), -cos(a), sin(a), and cos(a) again
+  const double value = quarter % 2 == 0 ? polynomial(kCosSeries, angle * angle)
+                                        : -angle * polynomial(kSinSeries, angle * angle);
+  return quarter == 2 || quarter == 3 ? -value : value;
 }
 
 std::array<uint32_t, 2> make_key(uint64_t seed, std::string_view name) {

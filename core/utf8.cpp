@@ -34,10 +34,10 @@ inline size_t sequence_length(const uint8_t* bytes, size_t size) {
   const LeadByte lead = kLeadBytes[bytes[0]];
   if (lead.num_following == 0 || size <= lead.num_following) return 0;
   if (bytes[1] < lead.lowest || bytes[1] > lead.highest) return 0;
-  for (size_t i = 2; i <= lead.num_following; ++i) {
-    if ((bytes[i] & 0xC0) != 0x80) return 0;
-  }
-  return 1 + size_t{lead.num_following};
+  if (lead.num_following == 1) return 2;
+  if ((bytes[2] & 0xC0) != 0x80) return 0;
+  if (lead.num_following == 2) return 3;
+  return (bytes[3] & 0xC0) == 0x80 ? 4 : 0;
 }
 
 }  // namespace

@@ -14,6 +14,8 @@ using Catch::Matchers::Contains;
 
 namespace {
 
+const std::string kTime = R"(\d\d:\d\d:\d\d info: )";
+
 void sleep_ms(int milliseconds) {
   std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
 }
@@ -58,7 +60,7 @@ TEST_CASE("child: progress in eleven steps of 50 ms and a line every 240 ms", "[
 TEST_CASE("on a terminal a bar is redrawn and goes away at the end", "[core][progress]") {
   const std::string text = stderr_of_test("child: progress to the end", StderrKind::kTerminal);
   CHECK_THAT(text, Contains("evaluating de [============>           ] 50 %"));
-  CHECK_THAT(text, Contains("600,000 tokens in 0.1 s"));
+  CHECK_THAT(text, Contains("600,000 tokens in "));
   CHECK_THAT(text, Contains("loss 2.31\r\n"));
   const std::string bar = text.substr(0, text.find("\r\x1b[K"));
   CHECK(bar.size() == 59);  // cut to the terminal's 60 columns, so that it never wraps
@@ -66,21 +68,24 @@ TEST_CASE("on a terminal a bar is redrawn and goes away at the end", "[core][pro
 
 TEST_CASE("elsewhere short work prints its closing line alone", "[core][progress]") {
   const std::string text = stderr_of_test("child: progress to the end", StderrKind::kPipe);
-  CHECK(std::count(text.begin(), text.end(), '\n') == 1);
-  CHECK_THAT(text, Contains("info: evaluating de: 600,000 tokens in 0.1 s (") &&
-                       Contains(" tokens/s)  loss 2.31\n") && !Contains("\r"));
+  const std::regex line(
+      kTime + R"(evaluating de: 600,000 tokens in \d+\.\d s \([\d,]+ tokens/s\)  loss 2\.31\n)");
+  INFO(text);
+  CHECK(std::regex_match(text, line));
 }
 
 TEST_CASE("elsewhere long work prints a line now and then", "[core][progress]") {
+  const auto start = std::chrono::steady_clock::now();
   const std::string text = stderr_of_test(
       "child: progress in eleven steps of 50 ms and a line every 240 ms", StderrKind::kPipe);
-  const std::regex line(
-      R"(\d\d:\d\d:\d\d info: training \d+ %  \d+/100 steps  \d+\.\d steps/s  \d\.\d s left\n)");
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  const std::regex line(kTime +
+                        R"(training \d+ %  \d+/100 steps  \d+\.\d steps/s  \d+(\.\d)? s left\n)");
   const auto num_lines = std::distance(std::sregex_iterator(text.begin(), text.end(), line), {});
   INFO(text);
   CHECK(num_lines == std::count(text.begin(), text.end(), '\n'));
-  CHECK(
-      (num_lines == 1 || num_lines == 2));  // 550 ms and more; a busy machine may stretch the steps
+  CHECK(num_lines >= 1);
+  CHECK(static_cast<double>(num_lines) <= elapsed.count() / 0.24);
 }
 
 TEST_CASE("progress is silent above level info", "[core][progress]") {
@@ -97,5 +102,9 @@ TEST_CASE("an unknown total shows no share, and abandoned work claims no end", "
 
 TEST_CASE("work done before a resume does not count in the rate", "[core][progress]") {
   const std::string text = stderr_of_test("child: resumed progress", StderrKind::kPipe);
-  CHECK_THAT(text, Contains("999,999,950 tokens in 0.1 s (4") && Contains(" tokens/s)"));
+  std::smatch match;
+  REQUIRE(std::regex_search(text, match,
+                            std::regex(R"(999,999,950 tokens in .* s \((\d+)(\.\d)? tokens/s\))")));
+  const int rate = std::stoi(match[1]);
+  CHECK((rate > 0 && rate <= 455));  // 50 tokens in at least 0.11 s
 }
