@@ -26,14 +26,16 @@ struct OptimizerConfig {
   void visit(Visitor& v) {
     v.field("name", name, "adamw");
     v.required("learning_rate", learning_rate, "peak learning rate of experts and vocabulary rows");
-    v.field("router_learning_rate_scale", router_learning_rate_scale, "router rows learn at this share of it");
+    v.field("router_learning_rate_scale", router_learning_rate_scale,
+            "router rows learn at this share of it");
     v.field("schedule", schedule, "cosine or constant");
     v.field("warmup_fraction", warmup_fraction, "share of the steps with a rising learning rate");
     v.field("final_fraction", final_fraction, "share of the peak learning rate at the last step");
     v.field("betas", betas, "decay rates of the two moments");
     v.field("epsilon", epsilon, "added to the root of the second moment");
     v.field("weight_decay", weight_decay, "decoupled, matrices only; frozen rows never decay");
-    v.field("max_grad_norm", max_grad_norm, "global norm to which gradients are clipped; 0 = never");
+    v.field("max_grad_norm", max_grad_norm,
+            "global norm to which gradients are clipped; 0 = never");
   }
   void validate(Problems& problems) const;
 };
@@ -41,31 +43,41 @@ struct OptimizerConfig {
 struct ReplayConfig {
   double fraction = 0.25;
   template <class Visitor>
-  void visit(Visitor& v) { v.field("fraction", fraction, "share of a batch's rows that are old text"); }
+  void visit(Visitor& v) {
+    v.field("fraction", fraction, "share of a batch's rows that are old text");
+  }
   void validate(Problems& problems) const;
 };
 
-/// Protection of old languages (RECIPE.md steps 5 and 6).
+/// Protection of old languages: what replayed text costs when additions train (trainer/README.md,
+/// objective).
 struct ProtectConfig {
   std::string method = "kl";  ///< kl | hinge | none (cross-entropy on replayed rows)
   double kl = 20.0;
-  double hinge = 0.5;
+  std::optional<double>
+      hinge;  ///< unset: what the measured recipe uses for the method, 0.5 (kl) or 10 (hinge)
   double capture = 0.1;
-  double margin = 0.3;
-  double head = 40.0;       ///< method hinge: weight of the head cost
+  std::optional<double> margin;  ///< unset: 0.3 (kl) or 0.5 (hinge)
+  double head = 40.0;            ///< method hinge: weight of the head cost
   double bos_weight = 16.0;
 
   template <class Visitor>
   void visit(Visitor& v) {
     v.field("method", method, "kl, hinge, or none");
     v.field("kl", kl, "weight of KL(base || expanded) on old text");
-    v.field("hinge", hinge, "weight of the hinge that keeps new router scores below the last chosen old one on old text");
-    v.field("capture", capture, "weight of the hinge that lifts the best new router scores on new text");
-    v.field("margin", margin, "score margin of both hinges");
-    v.field("head", head, "method hinge: weight of the mass that new vocabulary rows take on old text");
+    v.field("hinge", hinge,
+            "weight of the hinge that keeps new router scores below the last chosen old one on old "
+            "text; unset: 0.5 (kl), 10 (hinge)");
+    v.field("capture", capture,
+            "weight of the hinge that lifts the best new router scores on new text");
+    v.field("margin", margin, "score margin of both hinges; unset: 0.3 (kl), 0.5 (hinge)");
+    v.field("head", head,
+            "method hinge: weight of the mass that new vocabulary rows take on old text");
     v.field("bos_weight", bos_weight, "method hinge: weight of a document's first position");
   }
   void validate(Problems& problems) const;
+  double hinge_or_default() const { return hinge.value_or(method == "hinge" ? 10.0 : 0.5); }
+  double margin_or_default() const { return margin.value_or(method == "hinge" ? 0.5 : 0.3); }
 };
 
 struct ProbeConfig {
@@ -74,7 +86,8 @@ struct ProbeConfig {
   template <class Visitor>
   void visit(Visitor& v) {
     v.field("every_tokens", every_tokens, "training tokens between two probes of every language");
-    v.field("bytes_per_language", bytes_per_language, "text that a probe scores; taken from the end of the training text, not held-out");
+    v.field("bytes_per_language", bytes_per_language,
+            "text that a probe scores; taken from the end of the training text, not held-out");
   }
   void validate(Problems& problems) const;
 };
@@ -85,9 +98,12 @@ struct BudgetConfig {
   std::string on_exceeded = "protect";  ///< protect (raise the weights) | rollback | stop
   template <class Visitor>
   void visit(Visitor& v) {
-    v.field("max_relative_bpb", max_relative_bpb, "largest relative rise in bits per byte of the worst old language");
+    v.field("max_relative_bpb", max_relative_bpb,
+            "largest relative rise in bits per byte of the worst old language");
     v.field("confidence", confidence, "the rise counts when this confident");
-    v.field("on_exceeded", on_exceeded, "protect: raise the protection; rollback: also return to the last good checkpoint; stop");
+    v.field(
+        "on_exceeded", on_exceeded,
+        "protect: raise the protection; rollback: also return to the last good checkpoint; stop");
   }
   void validate(Problems& problems) const;
 };
@@ -109,6 +125,7 @@ struct TrainConfig {
   int64_t tokens = 0;
   int64_t sequence_length = 256;
   int64_t batch_tokens = 4096;
+  int64_t micro_batch_tokens = 0;  ///< tokens in one forward and backward pass; 0: the whole step
   OptimizerConfig optimizer;
   ReplayConfig replay;
   ProtectConfig protect;
@@ -119,17 +136,22 @@ struct TrainConfig {
 
   template <class Visitor>
   void visit(Visitor& v) {
-    v.field("trainable", trainable, "additions, all (from scratch, dense continual, full MoE), or none-but-router");
+    v.field("trainable", trainable,
+            "additions, all (from scratch, dense continual, full MoE), or none-but-router");
     v.required("tokens", tokens, "training tokens, replayed ones included");
-    v.field("sequence_length", sequence_length, "longest row; a longer document becomes several rows, each with its own BOS");
+    v.field("sequence_length", sequence_length,
+            "longest row; a longer document becomes several rows, each with its own BOS");
     v.field("batch_tokens", batch_tokens, "tokens of one optimizer step, replayed ones included");
+    v.field("micro_batch_tokens", micro_batch_tokens,
+            "tokens in one forward and backward pass, to save memory; 0: the whole step at once");
     v.required("optimizer", optimizer, "");
     v.field("replay", replay, "");
     v.field("protect", protect, "");
     v.field("probe", probe, "");
     v.field("budget", budget, "interference as a constraint");
     v.field("checkpoint", checkpoint, "");
-    v.field("load_balance", load_balance, "weight of the load-balancing loss over the experts that train (Switch, eq. 4)");
+    v.field("load_balance", load_balance,
+            "weight of the load-balancing loss over the experts that train (Switch, eq. 4)");
   }
   void validate(Problems& problems) const;
 };
@@ -171,9 +193,10 @@ struct TrainFile {
   std::optional<ArchitectureConfig> architecture;  ///< from scratch, with
   std::string tokenizer;                           ///< this tokenizer
   std::string corpus;                              ///< corpus.yaml
-  std::vector<std::string> languages;              ///< of the corpus; empty: from scratch and `all`: the old ones; additions: the new one
-  std::string run_dir;  ///< metrics.jsonl and checkpoints
-  std::string output;   ///< the trained model folder
+  std::vector<std::string> languages;  ///< of the corpus; empty: from scratch and `all`: the old
+                                       ///< ones; additions: the new one
+  std::string run_dir;                 ///< metrics.jsonl and checkpoints
+  std::string output;                  ///< the trained model folder
   int64_t seed = 17;
   TrainConfig train;
 
@@ -184,7 +207,8 @@ struct TrainFile {
     v.field("architecture", architecture, "shapes of a new model, instead of `model`");
     v.field("tokenizer", tokenizer, "tokenizer folder of a new model");
     v.required("corpus", corpus, "corpus.yaml");
-    v.field("languages", languages, "languages to learn; empty: the new ones for additions, the old ones otherwise");
+    v.field("languages", languages,
+            "languages to learn; empty: the new ones for additions, the old ones otherwise");
     v.required("run_dir", run_dir, "metrics.jsonl and checkpoints");
     v.required("output", output, "the trained model folder");
     v.field("seed", seed, "of data order and initial weights");

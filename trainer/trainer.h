@@ -1,5 +1,6 @@
-// trainer/trainer.h: the training loop: from scratch, continual over all weights, or over the additions alone.
-// One loop; what differs is which tensors carry gradients and which objective a row gets.
+// trainer/trainer.h: the training loop: from scratch, continual over all weights, or over the
+// additions alone. One loop; what differs is which tensors carry gradients and which objective a
+// row gets.
 #pragma once
 #include <filesystem>
 #include <functional>
@@ -18,21 +19,26 @@ struct TrainJob {
   std::optional<ArchitectureConfig> scratch;
   std::filesystem::path tokenizer;  ///< for `scratch`
   tokenizer::Corpus corpus;
-  std::vector<std::string> languages;  ///< languages with cross-entropy; old languages of the corpus are replayed and protected
+  std::vector<std::string> languages;  ///< languages with cross-entropy; old languages of the
+                                       ///< corpus are replayed and protected
   std::filesystem::path run_dir;
   std::filesystem::path output;
   uint64_t seed = 17;
   TrainConfig train;
   bool replace_output = false;
+  /// Called after each step, with the number of steps done. What it throws ends the run as a kill
+  /// would: nothing is saved.
+  std::function<void(int64_t step)> on_step;
 };
 
 /// One old language at a probe, against the base (additions masked, same text).
 struct ProbeLine {
   double bits_per_byte = 0;
   double delta_relative = 0, ci_low = 0, ci_high = 0;
-  double leak_share = 0;  ///< share of (token, slot) pairs that go to added experts, all layers, BOS included
-  double leak_mass = 0;   ///< mean router weight that added experts take
-  double head_leak = 0;   ///< mean probability of added vocabulary rows
+  double leak_share =
+      0;  ///< share of (token, slot) pairs that go to added experts, all layers, BOS included
+  double leak_mass = 0;  ///< mean router weight that added experts take
+  double head_leak = 0;  ///< mean probability of added vocabulary rows
 };
 
 struct TrainResult {
@@ -49,8 +55,10 @@ struct TrainEstimate {
 };
 TrainEstimate estimate_training(const TrainJob& job);
 
-/// Runs (or resumes from run_dir's newest checkpoint, bit-exactly) and writes `output`. metrics.jsonl grows a line a step.
-/// @throws Interrupted after a signal, with a checkpoint written; NumericError when the loss is not finite (step named).
+/// Runs (or resumes from run_dir's newest checkpoint, bit-exactly) and writes `output`.
+/// metrics.jsonl grows a line a step.
+/// @throws Interrupted after a signal, with a checkpoint written; NumericError when the loss is not
+/// finite (step named).
 TrainResult train(const TrainJob& job);
 
 TrainJob resolve_job(const TrainFile& file, const std::filesystem::path& file_folder);

@@ -1,0 +1,160 @@
+// tests/trainer/loop_test.cpp: whole runs on a tiny model: what is learned, what stays, what is
+// logged, what is written.
+#include <catch2/catch.hpp>
+
+#include "core/error.h"
+#include "core/hash.h"
+#include "tests/trainer/run_files.h"
+#include "tests/trainer/tiny_world.h"
+#include "trainer/trainer.h"
+
+namespace polygraft::trainer {
+namespace {
+
+using testing::metrics_of;
+using testing::TemporaryFolder;
+using testing::tiny_world;
+
+TEST_CASE("from scratch, the loss falls and a loadable model is written", "[trainer][loop]") {
+  const TemporaryFolder run;
+  TrainJob job = testing::scratch_job(run / "run");
+  job.train.tokens = 128 * 40;
+  const TrainResult result = train(job);
+  CHECK(result.steps == 40);
+  CHECK(result.best_step == 40);
+  const std::vector<Json> lines = metrics_of(job.run_dir);
+  REQUIRE(lines.front().contains("probe"));
+  const auto bits = [&](const Json& line, const char* language) {
+    return line["probe"][language]["bits_per_byte"].get<double>();
+  };
+  for (const char* language : {"aa", "bb"}) {
+    CHECK(bits(lines.back(), language) < 0.8 * bits(lines.front(), language));
+    CHECK(result.last_probe.at(language).bits_per_byte == Approx(bits(lines.back(), language)));
+  }
+  CHECK_FALSE(lines.front()["probe"]["aa"].contains("delta_relative"));
+  const auto written = model::ModelFolder::open(job.output);
+  CHECK(written.config.num_experts == 4);
+  CHECK_FALSE(written.manifest.has_value());
+  CHECK(fs::exists(job.output / "generation_config.json"));
+  CHECK(fs::exists(job.output / "tokenizer.json"));
+}
+
+/// Old rows of every tensor, as bytes.
+std::map<std::string, std::string> base_bytes(const model::ModelFolder& folder,
+                                              const model::ModelFolder& base) {
+  std::map<std::string, std::string> bytes;
+  for (const std::string& name : base.tensors.names()) {
+    const size_t size = base.tensors.get(name).bytes.size();
+    bytes[name] = folder.tensors.get(name).bytes.substr(0, size);
+  }
+  return bytes;
+}
+
+TEST_CASE("training additions leaves every old byte as it was", "[trainer][loop]") {
+  const TemporaryFolder run;
+  const TrainJob job = testing::additions_job(run / "run");
+  const TrainResult result = train(job);
+  CHECK(result.steps == 12);
+  const auto base = model::ModelFolder::open(tiny_world().base);
+  const auto before = model::ModelFolder::open(tiny_world().expanded);
+  const auto after = model::ModelFolder::open(job.output);
+  CHECK(base_bytes(after, base) == base_bytes(before, base));
+  int num_changed = 0;
+  for (const std::string& name : after.tensors.names()) {
+    const bool changed = after.tensors.get(name).bytes != before.tensors.get(name).bytes;
+    num_changed += changed ? 1 : 0;
+  }
+  CHECK(num_changed == 2 + 2 * (1 + 2 * 3));  // vocabulary rows; a layer's router and experts
+  REQUIRE(after.manifest.has_value());
+  CHECK(after.manifest->provenance["training"]["seed"] == 17);
+  CHECK(after.manifest->base_tensors_hash == before.manifest->base_tensors_hash);
+}
+
+TEST_CASE("every step and every probe has its line", "[trainer][loop]") {
+  const TemporaryFolder run;
+  const TrainJob job = testing::additions_job(run / "run");
+  train(job);
+  std::vector<int64_t> probed, stepped;
+  for (const Json& line : metrics_of(job.run_dir)) {
+    const auto step = line["step"].get<int64_t>();
+    if (line.contains("probe")) {
+      probed.push_back(step);
+      for (const char* key : {"bits_per_byte", "delta_relative", "ci_low", "ci_high", "leak_share",
+                              "leak_mass", "head_leak"}) {
+        CHECK(line["probe"]["aa"].contains(key));
+      }
+      CHECK_FALSE(line["probe"]["cc"].contains("delta_relative"));
+      CHECK(line["budget"].contains("action"));
+    } else {
+      stepped.push_back(step);
+      for (const char* key : {"tokens", "loss", "bits_per_byte", "learning_rate", "kl"}) {
+        CHECK(line.contains(key));
+      }
+    }
+  }
+  CHECK(probed.front() == 0);
+  CHECK(probed.back() == 12);
+  CHECK(probed.size() >= 4);
+  CHECK(stepped.size() == 12);
+}
+
+TEST_CASE("protected training lowers both interference and the new language's cost",
+          "[trainer][loop]") {
+  const TemporaryFolder run;
+  TrainJob job = testing::additions_job(run / "run");
+  job.train.tokens = 128 * 40;
+  train(job);
+  const std::vector<Json> lines = metrics_of(job.run_dir);
+  const auto probe = [](const Json& line, const char* language, const char* key) {
+    return line["probe"][language][key].get<double>();
+  };
+  CHECK(probe(lines.back(), "cc", "bits_per_byte") < probe(lines.front(), "cc", "bits_per_byte"));
+  CHECK(probe(lines.back(), "aa", "head_leak") < probe(lines.front(), "aa", "head_leak"));
+  CHECK(std::abs(probe(lines.back(), "aa", "delta_relative")) <
+        std::abs(probe(lines.front(), "aa", "delta_relative")));
+}
+
+TEST_CASE("the result says whether any weights were inside the budget", "[trainer][loop]") {
+  const TemporaryFolder run;
+  TrainJob job = testing::additions_job(run / "loose");
+  job.train.budget->max_relative_bpb = 5.0;
+  CHECK(train(job).within_budget);
+  job = testing::additions_job(run / "tight");
+  job.train.budget->max_relative_bpb = 0.0;
+  const TrainResult tight = train(job);
+  std::map<int64_t, double> worst_by_step;
+  for (const Json& line : metrics_of(job.run_dir)) {
+    if (!line.contains("probe")) continue;
+    worst_by_step[line["step"]] = std::max(line["probe"]["aa"]["delta_relative"].get<double>(),
+                                           line["probe"]["bb"]["delta_relative"].get<double>());
+  }
+  for (const auto& [step, worst] : worst_by_step) {
+    if (!tight.within_budget) CHECK(worst_by_step.at(tight.best_step) <= worst);
+  }
+}
+
+TEST_CASE("continual training of all weights writes a plain model", "[trainer][loop]") {
+  const TemporaryFolder run;
+  TrainJob job = testing::additions_job(run / "run");
+  job.model = tiny_world().base;
+  job.languages = {"cc"};
+  job.train.trainable = "all";
+  const TrainResult result = train(job);
+  CHECK(result.last_probe.at("aa").delta_relative != 0.0);
+  const auto before = model::ModelFolder::open(tiny_world().base);
+  const auto after = model::ModelFolder::open(job.output);
+  CHECK_FALSE(after.manifest.has_value());
+  CHECK(after.config_json == before.config_json);
+  CHECK(model::hash_tensors(after.tensors) != model::hash_tensors(before.tensors));
+}
+
+TEST_CASE("an existing output is refused before any work", "[trainer][loop]") {
+  const TemporaryFolder run;
+  const TrainJob job = testing::additions_job(run / "run");
+  fs::create_directories(job.output);
+  CHECK_THROWS_AS(train(job), ConfigError);
+  CHECK_FALSE(fs::exists(job.run_dir / "metrics.jsonl"));
+}
+
+}  // namespace
+}  // namespace polygraft::trainer

@@ -1,0 +1,157 @@
+// tests/trainer/resume_test.cpp: a run that is killed and continued ends with the bytes of an
+// uninterrupted one.
+#include <signal.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+
+#include "core/error.h"
+#include "core/hash.h"
+#include "core/stop.h"
+#include "tests/trainer/child.h"
+#include "tests/trainer/run_files.h"
+#include "tests/trainer/tiny_world.h"
+#include "trainer/trainer.h"
+
+namespace polygraft::trainer {
+namespace {
+
+using testing::metrics_of;
+using testing::TemporaryFolder;
+
+struct Killed {};
+
+TrainJob job_of_mode(const std::string& mode, const fs::path& run) {
+  TrainJob job = mode == "scratch" ? testing::scratch_job(run) : testing::additions_job(run);
+  if (mode == "all") {
+    job.model = testing::tiny_world().base;
+    job.train.trainable = "all";
+    job.languages = {"cc"};
+  }
+  if (mode == "rollback") {
+    job.train.budget->on_exceeded = "rollback";
+    job.train.budget->max_relative_bpb = 0.002;
+  }
+  return job;
+}
+
+/// Runs until `last_step` is done, then dies without a word.
+void run_and_die(TrainJob job, int64_t last_step) {
+  job.on_step = [=](int64_t step) {
+    if (step == last_step) throw Killed();
+  };
+  CHECK_THROWS_AS(train(job), Killed);
+}
+
+TEST_CASE("killed at any step and continued, a run ends bit-identical", "[trainer][resume]") {
+  const auto mode = GENERATE(as<std::string>{}, "additions", "scratch", "all", "rollback");
+  const TemporaryFolder folder;
+  const TrainJob whole = job_of_mode(mode, folder / "whole");
+  const TrainResult expected = train(whole);
+  const TrainJob killed = job_of_mode(mode, folder / "killed");
+  for (const int64_t step : {2, 5, 8, 12}) run_and_die(killed, step);
+  const TrainResult found = train(killed);
+  INFO(mode);
+  CHECK(sha256_folder(killed.output) == sha256_folder(whole.output));
+  CHECK(found.best_step == expected.best_step);
+  CHECK(found.tokens == expected.tokens);
+  CHECK(metrics_of(killed.run_dir) == metrics_of(whole.run_dir));
+}
+
+TEST_CASE("only as many checkpoints remain as are to be kept", "[trainer][resume]") {
+  const TemporaryFolder folder;
+  TrainJob job = testing::additions_job(folder / "run");
+  job.train.checkpoint.every_tokens = 1;
+  job.train.checkpoint.keep = 3;
+  train(job);
+  CHECK(testing::num_folders(job.run_dir, "checkpoint-") == 3);
+  CHECK(testing::num_folders(job.run_dir, "best-") <= 4);
+}
+
+TEST_CASE("a checkpoint of additions holds the trainable part alone", "[trainer][resume]") {
+  const TemporaryFolder folder;
+  const TrainJob job = testing::additions_job(folder / "run");
+  train(job);
+  const auto stored = model::TensorFolder::open(job.run_dir / "checkpoint-12");
+  for (const std::string& name : stored.names()) CHECK_THAT(name, Catch::EndsWith(".added"));
+  CHECK(stored.names().size() == 3 * (2 + 2 * 3));
+}
+
+TEST_CASE("a checkpoint of other settings is refused by key", "[trainer][resume]") {
+  const TemporaryFolder folder;
+  const TrainJob job = testing::additions_job(folder / "run");
+  run_and_die(job, 8);
+  TrainJob changed = job;
+  changed.train.optimizer.learning_rate = 0.5;
+  changed.train.protect.kl = 3;
+  changed.seed = 18;
+  CHECK_THROWS_WITH(train(changed), Catch::Contains("train.optimizer.learning_rate") &&
+                                        Catch::Contains("train.protect.kl") &&
+                                        Catch::Contains("seed") && !Catch::Contains("tokens"));
+  TrainJob relaxed = job;
+  relaxed.train.checkpoint.keep = 1;
+  relaxed.train.checkpoint.every_tokens = 500;
+  CHECK_NOTHROW(train(relaxed));
+}
+
+TEST_CASE("a checkpoint of other text or other weights is refused", "[trainer][resume]") {
+  const TemporaryFolder folder;
+  TrainJob job = testing::additions_job(folder / "run");
+  run_and_die(job, 8);
+  const fs::path text = folder / "cc.txt";
+  write_file_atomically(text, testing::invented_text("cc", 100));
+  job.corpus.languages["cc"].train = {text.string()};
+  CHECK_THROWS_WITH(train(job), Catch::Contains("text of cc"));
+  TrainJob scratch = testing::scratch_job(folder / "scratch");
+  run_and_die(scratch, 8);
+  scratch.scratch->num_layers = 1;
+  CHECK_THROWS_WITH(train(scratch), Catch::Contains("weights at the start"));
+}
+
+TEST_CASE("a damaged checkpoint is an error, not a silent start", "[trainer][resume]") {
+  const TemporaryFolder folder;
+  const TrainJob job = testing::additions_job(folder / "run");
+  run_and_die(job, 8);
+  fs::path file;
+  for (const auto& entry : fs::directory_iterator(job.run_dir)) {
+    const bool is_checkpoint = entry.path().filename().string().rfind("checkpoint-", 0) == 0;
+    if (is_checkpoint) file = std::max(file, entry.path() / "model.safetensors");
+  }
+  REQUIRE(fs::exists(file));
+  fs::resize_file(file, fs::file_size(file) - 8);
+  CHECK_THROWS_AS(train(job), FormatError);
+}
+
+/// What the child process of the next test does: trains, and sends itself a signal after step 5.
+constexpr const char* kChild = "child: train until a signal";
+TEST_CASE(kChild, "[.child]") {
+  const int signal_number = testing::child_value();
+  install_stop_handlers();
+  TrainJob job = testing::additions_job(testing::child_folder());
+  job.on_step = [=](int64_t step) {
+    if (step == 5) raise(signal_number);
+  };
+  try {
+    train(job);
+  } catch (const Interrupted& interrupted) {
+    _exit(128 + interrupted.signal_number());
+  }
+}
+
+TEST_CASE("after SIGTERM or SIGKILL the same job continues to the same bytes",
+          "[trainer][resume]") {
+  const TemporaryFolder folder;
+  const TrainJob whole = testing::additions_job(folder / "whole");
+  train(whole);
+  const int signal_number = GENERATE(SIGTERM, SIGKILL);
+  const TrainJob job = testing::additions_job(folder / "run");
+  CHECK(testing::run_test_case_in_child(kChild, job.run_dir, signal_number) == 128 + signal_number);
+  CHECK_FALSE(fs::exists(job.output));
+  // A signal that can be caught leaves a checkpoint of the very step.
+  CHECK(fs::exists(job.run_dir / "checkpoint-5") == (signal_number == SIGTERM));
+  train(job);
+  CHECK(sha256_folder(job.output) == sha256_folder(whole.output));
+}
+
+}  // namespace
+}  // namespace polygraft::trainer

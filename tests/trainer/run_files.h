@@ -1,0 +1,33 @@
+// tests/trainer/run_files.h: reading what a run wrote.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "core/file.h"
+#include "core/json.h"
+#include "core/text.h"
+
+namespace polygraft::testing {
+
+/// Lines of metrics.jsonl; `tokens_per_second`, the one value that depends on the clock, is left
+/// out.
+inline std::vector<Json> metrics_of(const std::filesystem::path& run_dir) {
+  std::vector<Json> lines;
+  const auto file = run_dir / "metrics.jsonl";
+  for (const std::string& line : split(read_file(file), '\n')) {
+    if (line.empty()) continue;
+    lines.push_back(parse_json(line, file));
+    lines.back().erase("tokens_per_second");
+  }
+  return lines;
+}
+
+inline int num_folders(const std::filesystem::path& run_dir, const std::string& prefix) {
+  int count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(run_dir)) {
+    count += entry.path().filename().string().rfind(prefix, 0) == 0 ? 1 : 0;
+  }
+  return count;
+}
+
+}  // namespace polygraft::testing

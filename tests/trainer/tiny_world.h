@@ -1,0 +1,32 @@
+// tests/trainer/tiny_world.h: three invented languages, a tokenizer, a random base model and an
+// expanded one, all tiny; made once per test program.
+#pragma once
+#include <filesystem>
+#include <string>
+
+#include "tests/core/temporary_folder.h"
+#include "tokenizer/corpus.h"
+#include "trainer/trainer.h"
+
+namespace polygraft::testing {
+
+struct TinyWorld {
+  TemporaryFolder folder;
+  tokenizer::Corpus corpus;         ///< aa and bb are old, cc is new
+  std::filesystem::path tokenizer;  ///< of the base
+  std::filesystem::path base;       ///< D 16, 2 layers, 4 experts top-2, random
+  std::filesystem::path
+      expanded;  ///< base + 2 experts a layer + a few vocabulary rows for cc, untied
+};
+const TinyWorld& tiny_world();
+
+trainer::ArchitectureConfig tiny_architecture();
+
+/// A short run over the expanded model's additions / from scratch; writes below `run`.
+trainer::TrainJob additions_job(const std::filesystem::path& run);
+trainer::TrainJob scratch_job(const std::filesystem::path& run);
+
+/// Documents of an invented language: words from a few syllables of its own. Deterministic.
+std::string invented_text(const std::string& language, int64_t num_documents);
+
+}  // namespace polygraft::testing

@@ -1,0 +1,61 @@
+// trainer/checkpoint.h: checkpoints of a run: run_dir/checkpoint-<step>/ with the trainable tensors
+// in float32, both of AdamW's moments, and state.json. The frozen base is never written again. Best
+// weights lie in run_dir/best-<step>/. Each folder appears whole or not at all, so a run may be
+// killed at any moment.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "core/file.h"
+#include "core/json.h"
+#include "trainer/data/row_stream.h"
+#include "trainer/fingerprint.h"
+#include "trainer/optim/adamw.h"
+
+namespace polygraft::trainer {
+
+/// Everything about a run at a step boundary that is not a tensor.
+struct TrainState {
+  int64_t step = 0;            ///< steps done
+  int64_t tokens = 0;          ///< trained on, replayed ones included
+  int64_t probed_tokens = -1;  ///< `tokens` at the last probe; -1: none yet
+  bool stopped = false;        ///< the budget ended the run early
+  double seconds = 0;          ///< wall clock spent so far
+  StreamPosition learned;
+  std::optional<StreamPosition> replayed;
+  Json budget;  ///< BudgetController; null without a budget
+  Json best;    ///< BestTracker; null without a budget
+  uint64_t metrics_bytes = 0;
+
+  Json to_json() const;
+  static TrainState from_json(const Json& json, const fs::path& file);
+};
+
+class CheckpointStore {
+ public:
+  CheckpointStore(fs::path run_dir, Fingerprint fingerprint, int64_t keep)
+      : run_dir_(std::move(run_dir)), fingerprint_(std::move(fingerprint)), keep_(keep) {}
+
+  /// Writes checkpoint-<step>, then removes checkpoints beyond `keep` and best weights that nothing
+  /// refers to any more.
+  void save(const TrainState& state, const Parameters& parameters, const AdamW& optimizer) const;
+
+  /// Restores the newest checkpoint into tensors and optimizer; nothing when there is none.
+  /// @throws ConfigError when it belongs to other settings; FormatError when it is damaged.
+  std::optional<TrainState> load_newest(const Parameters& parameters, AdamW& optimizer) const;
+
+  void save_best(int64_t step, const Parameters& parameters) const;
+  void load_best(int64_t step, const Parameters& parameters) const;
+
+ private:
+  fs::path checkpoint_folder(int64_t step) const;
+  fs::path best_folder(int64_t step) const;
+  void prune(int64_t current_best_step) const;
+
+  fs::path run_dir_;
+  Fingerprint fingerprint_;
+  int64_t keep_;
+};
+
+}  // namespace polygraft::trainer

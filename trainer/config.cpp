@@ -1,0 +1,164 @@
+// trainer/config.cpp: the rules of every training setting; all broken ones are reported at once.
+#include "trainer/config.h"
+
+#include <algorithm>
+#include <set>
+
+#include "core/text.h"
+
+namespace polygraft::trainer {
+namespace {
+
+bool is_one_of(const std::string& value, const std::vector<std::string>& allowed) {
+  return std::find(allowed.begin(), allowed.end(), value) != allowed.end();
+}
+
+void require_name(Problems& problems, const std::string& path, const std::string& value,
+                  const std::vector<std::string>& allowed) {
+  problems.require(is_one_of(value, allowed), path, value,
+                   concat("must be one of ", join(allowed, ", ")));
+}
+
+void require_positive(Problems& problems, const std::string& path, int64_t value) {
+  problems.require(value > 0, path, concat(value), "must be positive");
+}
+
+// Written as a comparison that NaN fails.
+void require_range(Problems& problems, const std::string& path, double value, double low,
+                   double high) {
+  problems.require(value >= low && value <= high, path, concat(value),
+                   concat("must lie in [", low, ", ", high, "]"));
+}
+
+void require_weight(Problems& problems, const std::string& path, double value) {
+  require_range(problems, path, value, 0.0, 1e6);
+}
+
+template <class Part>
+void validate_part(Problems& problems, const std::string& name, const Part& part) {
+  problems.enter(name);
+  part.validate(problems);
+  problems.leave();
+}
+
+}  // namespace
+
+void OptimizerConfig::validate(Problems& problems) const {
+  require_name(problems, "name", name, {"adamw"});
+  problems.require(learning_rate > 0 && learning_rate <= 1, "learning_rate", concat(learning_rate),
+                   "must lie in (0, 1]");
+  require_range(problems, "router_learning_rate_scale", router_learning_rate_scale, 0.0, 100.0);
+  require_name(problems, "schedule", schedule, {"cosine", "constant"});
+  require_range(problems, "warmup_fraction", warmup_fraction, 0.0, 1.0);
+  require_range(problems, "final_fraction", final_fraction, 0.0, 1.0);
+  const bool two_decays =
+      betas.size() == 2 &&
+      std::all_of(betas.begin(), betas.end(), [](double b) { return b >= 0 && b < 1; });
+  problems.require(two_decays, "betas", concat(betas.size(), " numbers"),
+                   "must be two numbers in [0, 1)");
+  problems.require(epsilon > 0 && epsilon <= 1, "epsilon", concat(epsilon), "must lie in (0, 1]");
+  require_range(problems, "weight_decay", weight_decay, 0.0, 10.0);
+  require_weight(problems, "max_grad_norm", max_grad_norm);
+}
+
+void ReplayConfig::validate(Problems& problems) const {
+  problems.require(fraction >= 0 && fraction < 1, "fraction", concat(fraction),
+                   "must lie in [0, 1): some text must be new");
+}
+
+void ProtectConfig::validate(Problems& problems) const {
+  require_name(problems, "method", method, {"kl", "hinge", "none"});
+  require_weight(problems, "kl", kl);
+  require_weight(problems, "hinge", hinge_or_default());
+  require_weight(problems, "capture", capture);
+  require_range(problems, "margin", margin_or_default(), 0.0, 100.0);
+  require_weight(problems, "head", head);
+  problems.require(bos_weight > 0 && bos_weight <= 1e6, "bos_weight", concat(bos_weight),
+                   "must lie in (0, 1e6]");
+}
+
+void ProbeConfig::validate(Problems& problems) const {
+  require_positive(problems, "every_tokens", every_tokens);
+  require_positive(problems, "bytes_per_language", bytes_per_language);
+}
+
+void BudgetConfig::validate(Problems& problems) const {
+  require_range(problems, "max_relative_bpb", max_relative_bpb, 0.0, 10.0);
+  problems.require(confidence > 0.5 && confidence < 1, "confidence", concat(confidence),
+                   "must lie in (0.5, 1)");
+  require_name(problems, "on_exceeded", on_exceeded, {"protect", "rollback", "stop"});
+}
+
+void CheckpointConfig::validate(Problems& problems) const {
+  require_positive(problems, "every_tokens", every_tokens);
+  require_positive(problems, "keep", keep);
+}
+
+void TrainConfig::validate(Problems& problems) const {
+  require_name(problems, "trainable", trainable, {"additions", "all", "none-but-router"});
+  require_positive(problems, "tokens", tokens);
+  problems.require(sequence_length >= 2, "sequence_length", concat(sequence_length),
+                   "must be at least 2");
+  problems.require(batch_tokens >= sequence_length, "batch_tokens", concat(batch_tokens),
+                   concat("must hold one row of sequence_length (", sequence_length, ") tokens"));
+  problems.require(
+      micro_batch_tokens == 0 || micro_batch_tokens >= sequence_length, "micro_batch_tokens",
+      concat(micro_batch_tokens),
+      concat("must be 0 or hold one row of sequence_length (", sequence_length, ") tokens"));
+  validate_part(problems, "optimizer", optimizer);
+  validate_part(problems, "replay", replay);
+  validate_part(problems, "protect", protect);
+  validate_part(problems, "probe", probe);
+  if (budget) validate_part(problems, "budget", *budget);
+  validate_part(problems, "checkpoint", checkpoint);
+  require_weight(problems, "load_balance", load_balance);
+}
+
+void ArchitectureConfig::validate(Problems& problems) const {
+  require_name(problems, "family", family, {"qwen3_moe", "qwen3", "llama"});
+  require_positive(problems, "hidden_size", hidden_size);
+  require_positive(problems, "num_layers", num_layers);
+  require_positive(problems, "num_heads", num_heads);
+  problems.require(num_kv_heads > 0 && num_heads % num_kv_heads == 0, "num_kv_heads",
+                   concat(num_kv_heads), concat("must divide num_heads (", num_heads, ")"));
+  problems.require(head_dim > 0 && head_dim % 2 == 0, "head_dim", concat(head_dim),
+                   "must be positive and even (rotary positions turn pairs)");
+  if (family == "qwen3_moe") {
+    require_positive(problems, "expert_width", expert_width);
+    require_positive(problems, "num_experts", num_experts);
+    problems.require(top_k > 0 && top_k <= num_experts, "top_k", concat(top_k),
+                     concat("must lie in [1, num_experts] (", num_experts, ")"));
+  } else {
+    require_positive(problems, "dense_width", dense_width);
+    problems.require(num_experts == 0, "num_experts", concat(num_experts),
+                     concat("must be 0: ", family, " is a dense family"));
+  }
+  problems.require(rope_theta > 0, "rope_theta", concat(rope_theta), "must be positive");
+  require_positive(problems, "max_positions", max_positions);
+  require_name(problems, "dtype", dtype, {"bfloat16", "float16", "float32"});
+}
+
+void TrainFile::validate(Problems& problems) const {
+  problems.require(version == 1, "version", concat(version), "must be 1");
+  problems.require(model.empty() == architecture.has_value(), "model", model,
+                   "give either `model` (to continue) or `architecture` (from scratch)");
+  if (architecture) {
+    validate_part(problems, "architecture", *architecture);
+    problems.require(!tokenizer.empty(), "tokenizer", tokenizer,
+                     "is required with `architecture`: the tokenizer of the new model");
+    problems.require(train.trainable == "all", "train.trainable", train.trainable,
+                     "must be all with `architecture`: a new model has nothing to freeze");
+    problems.require(train.sequence_length <= architecture->max_positions, "train.sequence_length",
+                     concat(train.sequence_length), "must not exceed architecture.max_positions");
+  }
+  problems.require(!corpus.empty(), "corpus", corpus, "must name a corpus.yaml");
+  problems.require(!run_dir.empty(), "run_dir", run_dir, "must name a folder");
+  problems.require(!output.empty(), "output", output, "must name a folder");
+  problems.require(seed >= 0, "seed", concat(seed), "must not be negative");
+  const std::set<std::string> distinct(languages.begin(), languages.end());
+  problems.require(distinct.size() == languages.size(), "languages", join(languages, ", "),
+                   "must not name a language twice");
+  validate_part(problems, "train", train);
+}
+
+}  // namespace polygraft::trainer

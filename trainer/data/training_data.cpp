@@ -1,0 +1,138 @@
+// trainer/data/training_data.cpp: see training_data.h.
+#include "trainer/data/training_data.h"
+
+#include <algorithm>
+#include <set>
+
+#include "core/error.h"
+#include "core/text.h"
+
+namespace polygraft::trainer {
+namespace {
+
+constexpr int64_t kLargestProbeShare = 10;  ///< at most one tenth of a language's text is held back
+
+std::vector<fs::path> training_files(const tokenizer::Corpus& corpus, const std::string& language) {
+  const auto found = corpus.languages.find(language);
+  if (found == corpus.languages.end()) {
+    std::vector<std::string> known;
+    for (const auto& [name, texts] : corpus.languages) known.push_back(name);
+    throw ConfigError("languages", concat("the corpus has no language '", language, "'"))
+        .expected(concat("one of ", join(known, ", ")));
+  }
+  if (found->second.train.empty()) {
+    throw ConfigError(concat("languages.", language), "has no training files")
+        .hint("list them under `train:` in the corpus");
+  }
+  return {found->second.train.begin(), found->second.train.end()};
+}
+
+std::vector<tokenizer::Document> documents_from(const std::vector<fs::path>& files, int64_t first) {
+  std::vector<tokenizer::Document> documents;
+  int64_t index = 0;
+  for (const fs::path& file : files) {
+    tokenizer::for_each_document(file, [&](tokenizer::Document&& document) {
+      if (index++ >= first) documents.push_back(std::move(document));
+    });
+  }
+  return documents;
+}
+
+void require_ids_below(const TokenShard& shard, int64_t num_vocab_rows,
+                       const std::string& language) {
+  if (shard.num_tokens() == 0) return;
+  const int32_t highest = *std::max_element(shard.ids().begin(), shard.ids().end());
+  if (highest >= num_vocab_rows) {
+    throw ConfigError(language, "the tokenizer yields ids for which the model has no row")
+        .expected(concat("ids below ", num_vocab_rows))
+        .found(concat(highest))
+        .hint("is this the model's own tokenizer?");
+  }
+}
+
+/// A language's shard, opened once even when it is both replayed and probed.
+struct LanguageText {
+  TokenShard shard;
+  int64_t num_training_documents;
+};
+
+RowStream make_stream(const std::vector<std::string>& languages,
+                      const std::map<std::string, LanguageText>& texts, const TrainJob& job) {
+  std::vector<TokenShard> shards;
+  std::vector<Row> rows;
+  for (const std::string& language : languages) {
+    const LanguageText& text = texts.at(language);
+    const std::vector<Row> cut =
+        cut_rows(text.shard, text.num_training_documents, job.train.sequence_length);
+    rows.insert(rows.end(), cut.begin(), cut.end());
+    shards.push_back(text.shard);
+  }
+  return {join(languages, "+"), std::move(shards), std::move(rows), job.seed};
+}
+
+}  // namespace
+
+std::vector<std::string> LanguageRoles::probed() const {
+  std::set<std::string> all(learned.begin(), learned.end());
+  all.insert(guarded.begin(), guarded.end());
+  return {all.begin(), all.end()};
+}
+
+LanguageRoles resolve_roles(const TrainJob& job) {
+  LanguageRoles roles;
+  roles.learned = job.languages;
+  if (roles.learned.empty()) {
+    roles.learned = job.corpus.with_role(job.train.trainable == "additions" ? "new" : "old");
+  }
+  if (roles.learned.empty()) throw ConfigError("languages", "there is no language to learn");
+  std::sort(roles.learned.begin(), roles.learned.end());
+  if (!job.scratch) {
+    for (const std::string& language : job.corpus.with_role("old")) {
+      const auto& learned = roles.learned;
+      if (std::find(learned.begin(), learned.end(), language) != learned.end()) continue;
+      roles.guarded.push_back(language);
+    }
+    if (job.train.replay.fraction > 0) roles.replayed = roles.guarded;
+  }
+  for (const std::string& language : roles.probed()) training_files(job.corpus, language);
+  return roles;
+}
+
+int64_t num_training_documents(const TokenShard& shard, int64_t probe_bytes,
+                               const std::string& language) {
+  if (shard.num_documents() < 2) {
+    throw ConfigError(language, "needs at least two training documents: the last is the probe's")
+        .found(concat(shard.num_documents()));
+  }
+  const int64_t wanted = std::min(probe_bytes, shard.text_bytes() / kLargestProbeShare);
+  int64_t first_held_back = shard.num_documents() - 1;
+  int64_t held_back = shard.document_bytes(first_held_back);
+  while (first_held_back > 1 && held_back + shard.document_bytes(first_held_back - 1) <= wanted) {
+    held_back += shard.document_bytes(--first_held_back);
+  }
+  return first_held_back;
+}
+
+TrainingData prepare_data(const TrainJob& job, const LanguageRoles& roles,
+                          const tokenizer::Tokenizer& tokenizer, int64_t num_vocab_rows) {
+  std::map<std::string, LanguageText> texts;
+  std::map<std::string, std::vector<tokenizer::Document>> probe_texts;
+  std::map<std::string, std::string> shard_keys;
+  for (const std::string& language : roles.probed()) {
+    const std::vector<fs::path> files = training_files(job.corpus, language);
+    const fs::path file = job.run_dir / "data" / concat(language, ".tokens");
+    TokenShard shard = open_or_encode_shard(file, files, tokenizer, concat("encoding ", language));
+    require_ids_below(shard, num_vocab_rows, language);
+    const int64_t num_training =
+        num_training_documents(shard, job.train.probe.bytes_per_language, language);
+    probe_texts[language] = documents_from(files, num_training);
+    shard_keys[language] = shard.key();
+    texts.emplace(language, LanguageText{std::move(shard), num_training});
+  }
+  std::optional<RowStream> replayed;
+  if (!roles.replayed.empty()) replayed.emplace(make_stream(roles.replayed, texts, job));
+  return {make_stream(roles.learned, texts, job), std::move(replayed), std::move(probe_texts),
+          std::move(shard_keys)};
+}
+
+}  // namespace polygraft::trainer

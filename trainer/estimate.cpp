@@ -1,0 +1,116 @@
+// trainer/estimate.cpp: the size of a run before it begins, from shapes and a sample of the text.
+// Peak memory is the sum of
+//   runtime       256 MiB: the program, LibTorch, thread stacks
+//   weights       4 bytes a parameter (float32 masters are the weights computed with)
+//   training      12 bytes a trainable parameter (gradient, two moments)
+//   activations   4 bytes times what autograd keeps of one token, times the tokens that go through
+//   together, times 1.25 for
+//                 the temporaries of the layer at work
+//   logits        three float32 copies of a chunk of 512 tokens
+// Optimistic only where an allocator fragments; a test holds it against a measured run.
+// Legend: D model width, F expert width, K experts per token.
+#include <algorithm>
+
+#include "model/checkpoint/model_folder.h"
+#include "trainer/data/training_data.h"
+#include "trainer/optim/schedule.h"
+#include "trainer/trainee.h"
+
+namespace polygraft::trainer {
+namespace {
+
+constexpr int64_t kRuntimeBytes = int64_t{256} << 20;
+constexpr int64_t kLogitChunkTokens = 512;
+constexpr int64_t kSampledBytes = int64_t{2} << 20;  ///< of each language's text
+constexpr int64_t kSampleEvery = 8;                  ///< documents
+
+struct Shapes {
+  model::ModelConfig config;
+  int64_t num_added_experts = 0, num_added_vocab_rows = 0;
+};
+
+int64_t num_moe_layers(const model::ModelConfig& config) {
+  return std::count(config.layer_is_moe.begin(), config.layer_is_moe.end(), true);
+}
+
+int64_t count_trainable(const Shapes& shapes, const std::string& trainable) {
+  const model::ModelConfig& config = shapes.config;
+  const int64_t width = config.hidden_size;
+  if (trainable == "all") return model::count_parameters(config).total;
+  const int64_t num_experts =
+      shapes.num_added_experts > 0 ? shapes.num_added_experts : config.num_experts;
+  if (trainable == "none-but-router") return num_moe_layers(config) * num_experts * width;
+  const int64_t per_expert = 3 * config.expert_width * width + width;  // its router row included
+  const int64_t row_kinds = config.tied_embeddings ? 1 : 2;
+  return num_moe_layers(config) * shapes.num_added_experts * per_expert +
+         row_kinds * shapes.num_added_vocab_rows * width;
+}
+
+/// Numbers that autograd keeps of one token: inputs of every product, norm and nonlinearity.
+int64_t kept_per_token(const model::ModelConfig& config) {
+  const int64_t width = config.hidden_size;
+  const int64_t query = config.num_heads * config.head_dim;
+  const int64_t key_value = 2 * config.num_kv_heads * config.head_dim;
+  const int64_t attention = 4 * width + 3 * (query + key_value);
+  const int64_t moe =
+      3 * width + 3 * config.num_experts + config.top_k * (width + 3 * config.expert_width);
+  const int64_t dense = 3 * width + 4 * config.dense_width;
+  int64_t sum = 4 * width;
+  for (const bool is_moe : config.layer_is_moe) sum += attention + (is_moe ? moe : dense);
+  return sum;
+}
+
+int64_t peak_bytes(const TrainJob& job, const Shapes& shapes, int64_t num_trainable) {
+  const int64_t tokens =
+      job.train.micro_batch_tokens > 0 ? job.train.micro_batch_tokens : job.train.batch_tokens;
+  const int64_t weights = 4 * model::count_parameters(shapes.config).total;
+  const int64_t activations = 5 * tokens * kept_per_token(shapes.config);  // 4 bytes, times 1.25
+  const int64_t logits = 3 * 4 * std::min(tokens, kLogitChunkTokens) * shapes.config.vocab_rows;
+  return kRuntimeBytes + weights + 12 * num_trainable + activations + logits;
+}
+
+Shapes shapes_of(const TrainJob& job, const tokenizer::Tokenizer& tokenizer) {
+  if (job.scratch) {
+    const OrderedJson json = scratch_config_json(*job.scratch, tokenizer);
+    return {model::parse_model_config(Json(json), "architecture")};
+  }
+  const auto folder = model::ModelFolder::open(job.model);
+  return {folder.config, folder.num_added_experts(), folder.num_added_vocab_rows()};
+}
+
+/// Tokens of a language's training files: all bytes are counted, some documents are encoded.
+int64_t estimate_tokens(const std::vector<std::string>& files,
+                        const tokenizer::Tokenizer& tokenizer) {
+  int64_t num_documents = 0;
+  double bytes = 0, sampled_bytes = 0, sampled_tokens = 0;
+  for (const std::string& file : files) {
+    tokenizer::for_each_document(file, [&](tokenizer::Document&& document) {
+      bytes += static_cast<double>(document.text.size());
+      if (num_documents++ % kSampleEvery != 0 || sampled_bytes > kSampledBytes) return;
+      sampled_bytes += static_cast<double>(document.text.size());
+      sampled_tokens += static_cast<double>(tokenizer.encode(document.text).size());
+    });
+  }
+  return sampled_bytes > 0 ? static_cast<int64_t>(bytes * sampled_tokens / sampled_bytes) : 0;
+}
+
+}  // namespace
+
+TrainEstimate estimate_training(const TrainJob& job) {
+  const auto tokenizer = tokenizer::Tokenizer::load(job.scratch ? job.tokenizer : job.model);
+  const Shapes shapes = shapes_of(job, tokenizer);
+  const LanguageRoles roles = resolve_roles(job);
+  TrainEstimate estimate;
+  estimate.steps = count_steps(job.train);
+  estimate.trainable_parameters = count_trainable(shapes, job.train.trainable);
+  estimate.peak_memory_bytes = peak_bytes(job, shapes, estimate.trainable_parameters);
+  for (const auto& languages : {roles.learned, roles.replayed}) {
+    for (const std::string& language : languages) {
+      const auto& files = job.corpus.languages.at(language).train;
+      estimate.train_tokens_available += estimate_tokens(files, tokenizer);
+    }
+  }
+  return estimate;
+}
+
+}  // namespace polygraft::trainer

@@ -1,0 +1,113 @@
+// trainer/fingerprint.cpp: see fingerprint.h.
+#include "trainer/fingerprint.h"
+
+#include <charconv>
+#include <type_traits>
+
+#include "core/hash.h"
+#include "core/text.h"
+
+namespace polygraft::trainer {
+namespace {
+
+/// Exactly the value: the shortest text that reads back to the same number.
+template <class Number>
+std::string exact_text(Number value) {
+  char buffer[64];
+  const auto end = std::to_chars(std::begin(buffer), std::end(buffer), value).ptr;
+  return {buffer, end};
+}
+std::string exact_text(const std::string& value) { return value; }
+template <class T>
+std::string exact_text(const std::vector<T>& values) {
+  std::vector<std::string> parts;
+  for (const T& value : values) parts.push_back(exact_text(value));
+  return concat("[", join(parts, ", "), "]");
+}
+
+/// A config visitor that lists every field by its dotted path.
+class FieldLister {
+ public:
+  FieldLister(std::string prefix, Fingerprint& fields)
+      : prefix_(std::move(prefix)), fields_(fields) {}
+
+  template <class T>
+  void field(const std::string& key, T& value, const std::string&) {
+    list(prefix_ + key, value);
+  }
+  template <class T>
+  void required(const std::string& key, T& value, const std::string&) {
+    list(prefix_ + key, value);
+  }
+
+ private:
+  template <class T>
+  void list(const std::string& path, std::optional<T>& value) {
+    if (value) list(path, *value);
+  }
+  template <class T>
+  void list(const std::string& path, T& value) {
+    if constexpr (requires { value.visit(*this); }) {
+      FieldLister nested(path + ".", fields_);
+      value.visit(nested);
+    } else {
+      fields_[path] = exact_text(value);
+    }
+  }
+
+  std::string prefix_;
+  Fingerprint& fields_;
+};
+
+std::string weights_hash(model::Weights& weights, bool additions_only) {
+  Sha256 hash;
+  const auto add = [&](const std::string& name, at::Tensor& tensor) {
+    const at::Tensor bytes = tensor.detach().contiguous();
+    hash.update(concat(name, bytes.sizes()));
+    hash.update(bytes.const_data_ptr(), bytes.nbytes());
+  };
+  additions_only ? weights.for_each_added(add) : weights.for_each(add);
+  return hash.finish();
+}
+
+bool may_change(const std::string& key) { return key.rfind("train.checkpoint.", 0) == 0; }
+
+}  // namespace
+
+Fingerprint fingerprint(const TrainJob& job, const LanguageRoles& roles, const TrainingData& data,
+                        model::Weights& weights, const std::optional<model::Manifest>& manifest) {
+  Fingerprint fields;
+  TrainConfig train = job.train;  // visit() is not const, since it also reads
+  FieldLister lister("train.", fields);
+  train.visit(lister);
+  fields["seed"] = exact_text(job.seed);
+  fields["languages"] = exact_text(roles.learned);
+  fields["old languages"] = exact_text(roles.guarded);
+  for (const auto& [language, key] : data.shard_keys) fields[concat("text of ", language)] = key;
+  if (manifest) fields["base weights"] = manifest->base_tensors_hash;
+  fields[manifest ? "additions at the start" : "weights at the start"] =
+      weights_hash(weights, manifest.has_value());
+  return fields;
+}
+
+void require_same(const Fingerprint& recorded, const Fingerprint& now, const fs::path& checkpoint) {
+  std::vector<std::string> differences;
+  const auto value_in = [](const Fingerprint& fields, const std::string& key) {
+    const auto found = fields.find(key);
+    return found == fields.end() ? std::string("unset") : found->second;
+  };
+  Fingerprint all = recorded;
+  all.insert(now.begin(), now.end());
+  for (const auto& [key, value] : all) {
+    const std::string before = value_in(recorded, key), after = value_in(now, key);
+    if (before != after && !may_change(key)) {
+      differences.push_back(concat(key, " (was ", before, ", is ", after, ")"));
+    }
+  }
+  if (differences.empty()) return;
+  throw ConfigError(checkpoint.string(), "the checkpoint was made under other settings")
+      .found(join(differences, "; "))
+      .hint("restore these values, or start anew in another run_dir");
+}
+
+}  // namespace polygraft::trainer

@@ -1,0 +1,271 @@
+// trainer/loop.cpp: the loop of a run: probe when due, checkpoint when due, step; then write the
+// best weights.
+#include <chrono>
+#include <cmath>
+#include <numbers>
+
+#include "core/error.h"
+#include "core/log.h"
+#include "core/progress.h"
+#include "core/stop.h"
+#include "core/text.h"
+#include "trainer/optim/schedule.h"
+#include "trainer/output.h"
+#include "trainer/training_run.h"
+
+namespace polygraft::trainer {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+bool crosses_multiple(int64_t before, int64_t after, int64_t every) {
+  return after / every > before / every;
+}
+
+std::vector<int32_t> bytes_by_token(const tokenizer::Tokenizer& tokenizer) {
+  std::vector<int32_t> bytes;
+  for (int64_t id = 0; id < tokenizer.size(); ++id) {
+    const auto token = static_cast<tokenizer::TokenId>(id);
+    bytes.push_back(static_cast<int32_t>(tokenizer.token_bytes(token).size()));
+  }
+  return bytes;
+}
+
+int64_t text_bytes(const std::vector<Row>& rows, const std::vector<int32_t>& bytes_by_token) {
+  int64_t sum = 0;
+  for (const Row& row : rows) {
+    for (const int32_t id : row) sum += bytes_by_token[static_cast<size_t>(id)];
+  }
+  return sum;
+}
+
+ProbeOptions probe_options(const TrainJob& job) {
+  ProbeOptions options;
+  options.max_context_tokens = job.train.sequence_length;
+  options.batch_tokens = job.train.batch_tokens;
+  if (job.train.micro_batch_tokens > 0) options.batch_tokens = job.train.micro_batch_tokens;
+  if (job.train.budget) options.confidence = job.train.budget->confidence;
+  options.seed = job.seed;
+  return options;
+}
+
+Fingerprint fingerprint_of(const TrainJob& job, const LanguageRoles& roles,
+                           const TrainingData& data, Trainee& trainee) {
+  const auto manifest = trainee.folder ? trainee.folder->manifest : std::nullopt;
+  return fingerprint(job, roles, data, trainee.transformer.weights(), manifest);
+}
+
+}  // namespace
+
+/// What one step did, for its line in metrics.jsonl.
+struct TrainingRun::StepReport {
+  StepLoss loss;
+  double bits_per_byte = 0;
+  double gradient_norm = 0;
+  double learning_rate = 0;
+  int64_t num_tokens = 0;
+  double seconds = 0;
+};
+
+TrainingRun::TrainingRun(const TrainJob& job)
+    : job_(job),
+      roles_(resolve_roles(job)),
+      trainee_(load_trainee(job)),
+      data_(
+          prepare_data(job, roles_, trainee_.tokenizer, trainee_.transformer.config().vocab_rows)),
+      parameters_(select_parameters(trainee_.transformer.weights(), job.train)),
+      optimizer_(parameters_, job.train.optimizer),
+      objective_(trainee_.transformer, trainee_.tokenizer.prefix_id(), job.train),
+      probe_(trainee_.transformer, trainee_.tokenizer, roles_, std::move(data_.probe_texts),
+             probe_options(job)),
+      checkpoints_(job.run_dir, fingerprint_of(job, roles_, data_, trainee_),
+                   job.train.checkpoint.keep),
+      token_bytes_(bytes_by_token(trainee_.tokenizer)),
+      num_steps_(count_steps(job.train)) {
+  if (job_.train.budget && !roles_.guarded.empty()) {
+    budget_.emplace(*job_.train.budget);
+    best_.emplace(job_.train.budget->max_relative_bpb);
+  }
+  resume();
+}
+
+void TrainingRun::resume() {
+  const fs::path metrics = job_.run_dir / "metrics.jsonl";
+  const std::optional<TrainState> saved = checkpoints_.load_newest(parameters_, optimizer_);
+  metrics_.emplace(metrics, saved ? saved->metrics_bytes : 0);
+  if (!saved) return;
+  state_ = *saved;
+  data_.learned.seek(state_.learned);
+  if (data_.replayed && state_.replayed) data_.replayed->seek(*state_.replayed);
+  const fs::path file = job_.run_dir / "state.json";
+  if (budget_) budget_->restore(state_.budget, file);
+  if (best_) best_->restore(state_.best, file);
+  log_info(concat("continuing after step ", state_.step, " of ", num_steps_));
+}
+
+TrainResult TrainingRun::run() {
+  try {
+    train_to_end();
+  } catch (const Interrupted&) {
+    save_checkpoint();  // thrown between two steps only, so the state is whole
+    throw;
+  }
+  return finish();
+}
+
+void TrainingRun::train_to_end() {
+  Progress progress("training", static_cast<uint64_t>(num_steps_ * job_.train.batch_tokens),
+                    "tokens");
+  progress.set(static_cast<uint64_t>(state_.tokens));
+  while (true) {
+    throw_if_stopped();
+    if (is_probe_due()) probe();
+    if (is_finished()) break;
+    const int64_t tokens_before = state_.tokens;
+    train_step();
+    if (job_.on_step) job_.on_step(state_.step);
+    progress.note(concat("loss ", fixed(last_loss_, 3)));
+    progress.set(static_cast<uint64_t>(state_.tokens));
+    const int64_t every = job_.train.checkpoint.every_tokens;
+    if (crosses_multiple(tokens_before, state_.tokens, every) || is_finished()) save_checkpoint();
+  }
+  progress.finish();
+}
+
+void TrainingRun::train_step() {
+  const auto start = Clock::now();
+  const TrainConfig& config = job_.train;
+  const auto replayed_grant = static_cast<int64_t>(
+      std::llround(config.replay.fraction * static_cast<double>(config.batch_tokens)));
+  StepRows rows;
+  const int64_t learned_grant = config.batch_tokens - (data_.replayed ? replayed_grant : 0);
+  rows.learned = data_.learned.take(learned_grant, /*at_least_one=*/true);
+  if (data_.replayed) rows.replayed = data_.replayed->take(replayed_grant, /*at_least_one=*/true);
+
+  StepReport report;
+  report.learning_rate = learning_rate_at(config.optimizer, state_.step, num_steps_);
+  report.loss = objective_.backward(rows, budget_ ? budget_->protection_scale() : 1.0);
+  report.gradient_norm = clip_gradients(parameters_, config.optimizer.max_grad_norm);
+  if (!std::isfinite(report.loss.total) || !std::isfinite(report.gradient_norm)) {
+    throw NumericError(concat("training step ", state_.step + 1), "the loss is not finite")
+        .found(concat("loss ", report.loss.total, ", gradient norm ", report.gradient_norm))
+        .hint("lower train.optimizer.learning_rate, or raise its warmup_fraction");
+  }
+  optimizer_.step(report.learning_rate);
+  clear_gradients(parameters_);
+  last_probe_.reset();
+
+  const int64_t num_learned = num_tokens(rows.learned);
+  report.num_tokens = num_learned + num_tokens(rows.replayed);
+  const double nats = report.loss.cross_entropy * static_cast<double>(num_learned);
+  report.bits_per_byte =
+      nats / std::numbers::ln2 / static_cast<double>(text_bytes(rows.learned, token_bytes_));
+  ++state_.step;
+  state_.tokens += report.num_tokens;
+  report.seconds = seconds_since(start);
+  state_.seconds += report.seconds;
+  last_loss_ = report.loss.total;
+  log_step(report);
+}
+
+void TrainingRun::log_step(const StepReport& report) {
+  Json line = {{"step", state_.step},
+               {"tokens", state_.tokens},
+               {"loss", report.loss.total},
+               {"cross_entropy", report.loss.cross_entropy},
+               {"bits_per_byte", report.bits_per_byte},
+               {"gradient_norm", report.gradient_norm},
+               {"learning_rate", report.learning_rate},
+               {"tokens_per_second",
+                static_cast<double>(report.num_tokens) / std::max(report.seconds, 1e-9)}};
+  if (protection_of(job_.train, trainee_.transformer) != Protection::kNone) {
+    line["kl"] = report.loss.kl;
+    line["hinge"] = report.loss.hinge;
+    line["capture"] = report.loss.capture;
+    line["head"] = report.loss.head;
+  }
+  if (job_.train.load_balance > 0) line["load_balance"] = report.loss.load_balance;
+  metrics_->append(line);
+}
+
+bool TrainingRun::is_probe_due() const {
+  if (state_.probed_tokens < 0) return true;
+  if (state_.probed_tokens == state_.tokens) return false;
+  return is_finished() ||
+         crosses_multiple(state_.probed_tokens, state_.tokens, job_.train.probe.every_tokens);
+}
+
+void TrainingRun::probe() {
+  last_probe_ = probe_.run();
+  log_info(concat("step ", state_.step, ": ", probe_text(*last_probe_, roles_)));
+  Json line = {{"step", state_.step}, {"tokens", state_.tokens}};
+  line["probe"] = probe_.to_json(*last_probe_);
+  state_.probed_tokens = state_.tokens;
+  if (budget_) {
+    const double progress = static_cast<double>(state_.step) / static_cast<double>(num_steps_);
+    apply_budget(probe_.summarise(*last_probe_, state_.step, progress), line);
+  }
+  metrics_->append(line);
+}
+
+void TrainingRun::apply_budget(const ProbeSummary& summary, Json& line) {
+  if (best_->offer(summary)) checkpoints_.save_best(summary.step, parameters_);
+  const BudgetAction action = budget_->decide(summary);
+  line["budget"] = {{"action", action_name(action)},
+                    {"protection_scale", budget_->protection_scale()},
+                    {"best_step", best_->best()->step}};
+  if (action == BudgetAction::kNone) return;
+  log_warn(concat("interference is beyond the budget: ", action_name(action), "; protection now ",
+                  fixed(budget_->protection_scale(), 2), " times its configured weights"));
+  if (action == BudgetAction::kStop) state_.stopped = true;
+  if (action == BudgetAction::kRollback && best_->has_inside()) {
+    checkpoints_.load_best(best_->best()->step, parameters_);
+    optimizer_.reset();  // its moments led away from these weights
+    last_probe_.reset();
+  }
+}
+
+void TrainingRun::save_checkpoint() {
+  state_.learned = data_.learned.position();
+  if (data_.replayed) state_.replayed = data_.replayed->position();
+  state_.budget = budget_ ? budget_->to_json() : Json(nullptr);
+  state_.best = best_ ? best_->to_json() : Json(nullptr);
+  state_.metrics_bytes = metrics_->sync();
+  checkpoints_.save(state_, parameters_, optimizer_);
+}
+
+TrainResult TrainingRun::finish() {
+  TrainResult result;
+  result.steps = state_.step;
+  result.tokens = state_.tokens;
+  result.seconds = state_.seconds;
+  result.best_step = state_.step;
+  if (best_) {
+    result.best_step = best_->best()->step;
+    result.within_budget = best_->has_inside();
+    if (result.best_step != state_.step || !last_probe_) {
+      checkpoints_.load_best(result.best_step, parameters_);
+      last_probe_.reset();
+    }
+  }
+  if (!last_probe_) last_probe_ = probe_.run();
+  result.last_probe = *last_probe_;
+  if (!result.within_budget) {
+    log_warn("no probe was inside the interference budget; the least harmful weights are written");
+  }
+  metrics_->sync();
+  write_trained(job_, trainee_, result.best_step);
+  return result;
+}
+
+TrainResult train(const TrainJob& job) {
+  refuse_existing_output(job.output, job.replace_output);
+  TrainingRun run(job);
+  return run.run();
+}
+
+}  // namespace polygraft::trainer

@@ -1,0 +1,48 @@
+// trainer/metrics.cpp: see metrics.h. Whole lines go out in one write, so that a killed run leaves
+// no half line behind unless the disk is full; the next resume cuts those off, too.
+#include "trainer/metrics.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "core/error.h"
+
+namespace polygraft::trainer {
+
+MetricsFile::MetricsFile(fs::path file, uint64_t keep_bytes) : file_(std::move(file)) {
+  fs::create_directories(file_.parent_path());
+  descriptor_ = ::open(file_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) throw io_error(file_, "open", errno);
+  const auto present = static_cast<uint64_t>(fs::file_size(file_));
+  size_ = std::min(keep_bytes, present);
+  if (::ftruncate(descriptor_, static_cast<off_t>(size_)) != 0 ||
+      ::lseek(descriptor_, 0, SEEK_END) < 0) {
+    const int error = errno;
+    ::close(descriptor_);
+    throw io_error(file_, "cut back", error);
+  }
+}
+
+MetricsFile::~MetricsFile() { ::close(descriptor_); }
+
+void MetricsFile::append(const Json& line) {
+  const std::string text = line.dump() + "\n";
+  size_t written = 0;
+  while (written < text.size()) {
+    const ssize_t count = ::write(descriptor_, text.data() + written, text.size() - written);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw io_error(file_, "write", errno);
+    written += static_cast<size_t>(count);
+  }
+  size_ += text.size();
+}
+
+uint64_t MetricsFile::sync() {
+  if (::fsync(descriptor_) != 0) throw io_error(file_, "write", errno);
+  return size_;
+}
+
+}  // namespace polygraft::trainer

@@ -1,0 +1,204 @@
+// trainer/objective/objective.cpp: see objective.h.
+#include "trainer/objective/objective.h"
+
+#include <algorithm>
+
+#include "model/architecture/head_loss.h"
+#include "trainer/objective/router_collector.h"
+
+namespace polygraft::trainer {
+
+/// Denominators of a whole step, known before its first piece is computed.
+struct Objective::Totals {
+  double scored = 0;    ///< tokens with cross-entropy
+  double captured = 0;  ///< learned tokens that do not start a row
+  double replayed = 0;
+  double replayed_weight =
+      0;  ///< replayed tokens, a row's first one counted as often as the method says
+  double balanced = 0;
+};
+
+/// Rows that go through the model together; learned ones first.
+struct Objective::Piece {
+  StepRows rows;
+  int64_t num_learned = 0, num_replayed = 0;
+};
+
+/// The differentiable sum of a piece, and its parts for the log.
+struct Objective::Sum {
+  at::Tensor tensor;
+  StepLoss loss;
+
+  /// Adds weight * value and notes the unweighted value; an undefined value is a part that is
+  /// absent.
+  void add(const at::Tensor& value, double weight, double& noted) {
+    if (!value.defined()) return;
+    noted += value.item<double>();
+    if (weight == 0) return;
+    const at::Tensor weighted = value * weight;
+    tensor = tensor.defined() ? tensor + weighted : weighted;
+  }
+};
+
+namespace {
+
+at::Tensor divided(const at::Tensor& sum, double count) {
+  return sum.defined() && count > 0 ? sum / count : at::Tensor();
+}
+
+/// float32 [num_learned + num_replayed]: one weight for all learned positions, one for all replayed
+/// ones.
+at::Tensor part_weights(int64_t num_learned, double learned, int64_t num_replayed,
+                        double replayed) {
+  return at::cat({at::full({num_learned}, learned, at::kFloat),
+                  at::full({num_replayed}, replayed, at::kFloat)});
+}
+
+std::vector<Row> joined(const std::vector<Row>& first, const std::vector<Row>& second) {
+  std::vector<Row> rows = first;
+  rows.insert(rows.end(), second.begin(), second.end());
+  return rows;
+}
+
+}  // namespace
+
+Protection protection_of(const TrainConfig& config, const model::Transformer& transformer) {
+  const bool adds = transformer.num_added_experts() > 0 || transformer.num_added_vocab_rows() > 0;
+  const std::string& method = config.protect.method;
+  if (config.trainable == "all" || !adds || method == "none") return Protection::kNone;
+  return method == "kl" ? Protection::kKl : Protection::kHinge;
+}
+
+Objective::Objective(const model::Transformer& transformer, tokenizer::TokenId prefix,
+                     const TrainConfig& config)
+    : transformer_(transformer),
+      prefix_(prefix),
+      config_(config),
+      protection_(protection_of(config, transformer)) {}
+
+Objective::Totals Objective::count(const StepRows& rows) const {
+  const auto num_learned = static_cast<double>(num_tokens(rows.learned));
+  const auto num_replayed = static_cast<double>(num_tokens(rows.replayed));
+  const double first_weight = protection_ == Protection::kHinge ? config_.protect.bos_weight : 1.0;
+  Totals totals;
+  totals.scored = num_learned + (protection_ == Protection::kNone ? num_replayed : 0.0);
+  totals.captured = num_learned - static_cast<double>(rows.learned.size());
+  totals.replayed = num_replayed;
+  totals.replayed_weight =
+      num_replayed + (first_weight - 1.0) * static_cast<double>(rows.replayed.size());
+  totals.balanced = num_learned + (config_.trainable == "all" ? num_replayed : 0.0);
+  return totals;
+}
+
+std::vector<Objective::Piece> Objective::cut_pieces(const StepRows& rows) const {
+  std::vector<Piece> pieces(1);
+  const auto place = [&](const Row& row, bool learned) {
+    const auto length = static_cast<int64_t>(row.size());
+    const int64_t held = pieces.back().num_learned + pieces.back().num_replayed;
+    const int64_t limit = config_.micro_batch_tokens;
+    if (limit > 0 && held > 0 && held + length > limit) pieces.emplace_back();
+    Piece& piece = pieces.back();
+    (learned ? piece.rows.learned : piece.rows.replayed).push_back(row);
+    (learned ? piece.num_learned : piece.num_replayed) += length;
+  };
+  for (const Row& row : rows.learned) place(row, true);
+  for (const Row& row : rows.replayed) place(row, false);
+  return pieces;
+}
+
+StepLoss Objective::backward(const StepRows& rows, double protection_scale) const {
+  const Totals totals = count(rows);
+  StepLoss loss;
+  for (const Piece& piece : cut_pieces(rows)) {
+    Sum sum{{}, loss};
+    add_forward(piece, totals, protection_scale, sum);
+    add_forward_only_hinge(piece, totals, protection_scale, sum);
+    loss = sum.loss;
+    if (!sum.tensor.defined()) continue;
+    loss.total += sum.tensor.item<double>();
+    if (sum.tensor.requires_grad()) sum.tensor.backward();
+  }
+  return loss;
+}
+
+void Objective::add_forward(const Piece& piece, const Totals& totals, double scale,
+                            Sum& sum) const {
+  const bool with_replayed = protection_ != Protection::kHinge;
+  const std::vector<Row> rows =
+      with_replayed ? joined(piece.rows.learned, piece.rows.replayed) : piece.rows.learned;
+  if (rows.empty()) return;
+  const TokenBatch batch = make_batch(rows, prefix_);
+  const int64_t num_replayed = with_replayed ? piece.num_replayed : 0;
+  const ProtectConfig& protect = config_.protect;
+  RouterLossTokens tokens;
+  tokens.margin = protect.margin_or_default();
+  if (protection_ != Protection::kNone && protect.capture > 0 && piece.num_learned > 0) {
+    tokens.capture_weight_T = part_weights(piece.num_learned, 1, num_replayed, 0);
+    tokens.capture_weight_T.masked_fill_(batch.is_first_T, 0);
+  }
+  if (protection_ == Protection::kKl && num_replayed > 0) {
+    tokens.keep_out_weight_T = part_weights(piece.num_learned, 0, num_replayed, 1);
+  }
+  tokens.balance_base = config_.trainable == "all";
+  if (config_.load_balance > 0) {
+    tokens.num_balanced = piece.num_learned + (tokens.balance_base ? num_replayed : 0);
+  }
+  RouterCollector collector(transformer_, tokens);
+  const at::Tensor hidden_TD = transformer_.hidden(batch.inputs, {}, collector.observer());
+
+  const int64_t num_scored =
+      piece.num_learned + (protection_ == Protection::kNone ? num_replayed : 0);
+  if (num_scored > 0) {
+    const at::Tensor nll = model::cross_entropy_sum(hidden_TD.narrow(0, 0, num_scored),
+                                                    batch.targets_T.narrow(0, 0, num_scored),
+                                                    transformer_.weights().head);
+    sum.add(divided(nll, totals.scored), 1.0, sum.loss.cross_entropy);
+  }
+  if (protection_ == Protection::kKl) add_kl(piece, hidden_TD, totals, scale, sum);
+  sum.add(divided(collector.keep_out_sum(), totals.replayed_weight),
+          scale * protect.hinge_or_default(), sum.loss.hinge);
+  sum.add(divided(collector.capture_sum(), totals.captured), protect.capture, sum.loss.capture);
+  const double share = static_cast<double>(tokens.num_balanced) / std::max(totals.balanced, 1.0);
+  const at::Tensor balance = collector.load_balance();
+  sum.add(balance.defined() ? balance * share : balance, config_.load_balance,
+          sum.loss.load_balance);
+}
+
+void Objective::add_kl(const Piece& piece, const at::Tensor& hidden_TD, const Totals& totals,
+                       double scale, Sum& sum) const {
+  if (piece.num_replayed == 0) return;
+  at::Tensor base_hidden_TD;
+  {
+    const at::NoGradGuard no_grad;
+    const TokenBatch batch = make_batch(piece.rows.replayed, prefix_);
+    base_hidden_TD = transformer_.hidden(batch.inputs, model::Mask::all());
+  }
+  const at::Tensor kl = model::kl_to_base_sum(
+      base_hidden_TD, hidden_TD.narrow(0, piece.num_learned, piece.num_replayed),
+      transformer_.weights().head);
+  sum.add(divided(kl, totals.replayed), scale * config_.protect.kl, sum.loss.kl);
+}
+
+void Objective::add_forward_only_hinge(const Piece& piece, const Totals& totals, double scale,
+                                       Sum& sum) const {
+  if (protection_ != Protection::kHinge || piece.num_replayed == 0) return;
+  const TokenBatch batch = make_batch(piece.rows.replayed, prefix_);
+  const ProtectConfig& protect = config_.protect;
+  RouterLossTokens tokens;
+  tokens.margin = protect.margin_or_default();
+  tokens.keep_out_weight_T = at::ones({piece.num_replayed}, at::kFloat);
+  tokens.keep_out_weight_T.masked_fill_(batch.is_first_T, protect.bos_weight);
+  RouterCollector collector(transformer_, tokens);
+  at::Tensor hidden_TD;
+  {
+    const at::NoGradGuard no_grad;
+    hidden_TD = transformer_.hidden(batch.inputs, {}, collector.observer());
+  }
+  sum.add(divided(collector.keep_out_sum(), totals.replayed_weight),
+          scale * protect.hinge_or_default(), sum.loss.hinge);
+  if (transformer_.num_added_vocab_rows() == 0) return;
+  const model::HeadLeak leak = model::head_leak_sum(hidden_TD, transformer_.weights().head);
+  sum.add(divided(leak.cost_sum, totals.replayed), scale * protect.head, sum.loss.head);
+}
+
+}  // namespace polygraft::trainer

@@ -1,0 +1,66 @@
+// trainer/objective/objective.h: the loss of one step, forward and backward.
+//   learned text:  cross-entropy / tokens + capture * c
+//   replayed text: method kl     kl * mean KL(base || expanded) + hinge * h, c and the KL with
+//   gradient through the layers
+//                  method hinge  hinge * h + head * mean head cost, forward only: the gradient
+//                  reaches added rows alone method none   cross-entropy, counted like learned text
+//                  (always so when old weights train)
+// h = mean over tokens of sum_j relu(m + z_j - t)^2, c = mean over tokens of the mean of relu(m -
+// (z_j - t))^2 over the highest z_j (router_loss.h), both averaged over the layers that have added
+// experts. No document start is captured: at BOS no router can know the language, and an old
+// document's BOS must stay with the base.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "model/architecture/transformer.h"
+#include "trainer/config.h"
+#include "trainer/data/rows.h"
+
+namespace polygraft::trainer {
+
+struct StepRows {
+  std::vector<Row> learned, replayed;
+};
+
+/// What a step cost, each part before its weight. Parts that the method lacks stay 0.
+struct StepLoss {
+  double total = 0;          ///< what was differentiated
+  double cross_entropy = 0;  ///< nats per learned token
+  double kl = 0;             ///< nats per replayed token
+  double hinge = 0, capture = 0, head = 0, load_balance = 0;
+};
+
+enum class Protection { kNone, kKl, kHinge };
+/// Protection needs a frozen base to protect: kNone when `trainable` is all or nothing was added.
+Protection protection_of(const TrainConfig& config, const model::Transformer& transformer);
+
+class Objective {
+ public:
+  /// @param transformer is referred to, not copied.
+  Objective(const model::Transformer& transformer, tokenizer::TokenId prefix,
+            const TrainConfig& config);
+
+  /// Adds the step's gradients to the trainable tensors. @param protection_scale multiplies the
+  /// weights kl, hinge and head.
+  StepLoss backward(const StepRows& rows, double protection_scale) const;
+
+ private:
+  struct Totals;
+  struct Piece;
+  struct Sum;
+  Totals count(const StepRows& rows) const;
+  std::vector<Piece> cut_pieces(const StepRows& rows) const;
+  void add_forward(const Piece& piece, const Totals& totals, double scale, Sum& sum) const;
+  void add_kl(const Piece& piece, const at::Tensor& hidden_TD, const Totals& totals, double scale,
+              Sum& sum) const;
+  void add_forward_only_hinge(const Piece& piece, const Totals& totals, double scale,
+                              Sum& sum) const;
+
+  const model::Transformer& transformer_;
+  tokenizer::TokenId prefix_;
+  TrainConfig config_;
+  Protection protection_;
+};
+
+}  // namespace polygraft::trainer

@@ -1,0 +1,49 @@
+// trainer/objective/router_collector.cpp: see router_collector.h.
+#include "trainer/objective/router_collector.h"
+
+namespace polygraft::trainer {
+
+model::RouterObserver RouterCollector::observer() {
+  return [this](const model::RouterTap& tap) { this->tap(tap); };
+}
+
+void RouterCollector::tap(const model::RouterTap& tap) {
+  if (tokens_.num_balanced > 0) tap_load_balance(tap);
+  if (!tap.added_Tn.defined()) return;
+  const int64_t top_k = transformer_.config().top_k;
+  if (tokens_.capture_weight_T.defined()) {
+    capture_.push_back(trainer::capture_sum(tap.added_Tn, selection_threshold(tap.base_TE, top_k),
+                                            tokens_.capture_weight_T, tokens_.margin));
+  }
+  if (tokens_.keep_out_weight_T.defined()) {
+    // Recomputed from a detached input, under gradients even inside a forward without: the rows
+    // learn to lose old tokens, the layers below do not learn to move them.
+    const at::AutoGradMode with_grad(true);
+    const auto layer = static_cast<size_t>(tap.layer);
+    const at::Tensor& rows_nD = transformer_.weights().layers[layer].moe.router.added;
+    const at::Tensor added_Tn = at::matmul(tap.input_TD.detach().to(at::kFloat), rows_nD.t());
+    keep_out_.push_back(trainer::keep_out_sum(added_Tn,
+                                              selection_threshold(tap.base_TE.detach(), top_k),
+                                              tokens_.keep_out_weight_T, tokens_.margin));
+  }
+}
+
+void RouterCollector::tap_load_balance(const model::RouterTap& tap) {
+  const int64_t count = tokens_.num_balanced;
+  const at::Tensor expert_TK = tap.routing.expert_TK.narrow(0, 0, count);
+  if (tokens_.balance_base) {
+    const at::Tensor scores_TN =
+        tap.added_Tn.defined() ? at::cat({tap.base_TE, tap.added_Tn}, 1) : tap.base_TE;
+    load_balance_.push_back(load_balance_loss(scores_TN.narrow(0, 0, count), expert_TK, 0));
+  } else if (tap.added_Tn.defined()) {
+    load_balance_.push_back(
+        load_balance_loss(tap.added_Tn.narrow(0, 0, count), expert_TK, tap.base_TE.size(1)));
+  }
+}
+
+at::Tensor RouterCollector::mean_over_layers(const std::vector<at::Tensor>& terms) {
+  if (terms.empty()) return {};
+  return at::stack(terms).sum() / static_cast<double>(terms.size());
+}
+
+}  // namespace polygraft::trainer

@@ -1,0 +1,43 @@
+// trainer/objective/router_loss.cpp: see router_loss.h.
+#include "trainer/objective/router_loss.h"
+
+#include <algorithm>
+
+namespace polygraft::trainer {
+namespace {
+constexpr int64_t kCapturedScores = 4;
+}
+
+at::Tensor selection_threshold(const at::Tensor& base_TE, int64_t top_k) {
+  const auto [largest_TK, ids_TK] =
+      base_TE.topk(top_k, /*dim=*/1, /*largest=*/true, /*sorted=*/true);
+  return largest_TK.select(1, top_k - 1);
+}
+
+at::Tensor keep_out_sum(const at::Tensor& added_Tn, const at::Tensor& threshold_T,
+                        const at::Tensor& weight_T, double margin) {
+  const at::Tensor excess_Tn = (added_Tn - threshold_T.unsqueeze(1) + margin).relu();
+  return (excess_Tn.square().sum(1) * weight_T).sum();
+}
+
+at::Tensor capture_sum(const at::Tensor& added_Tn, const at::Tensor& threshold_T,
+                       const at::Tensor& weight_T, double margin) {
+  const int64_t num_wanted = std::min(kCapturedScores, added_Tn.size(1));
+  const at::Tensor highest_Tw = std::get<0>(added_Tn.topk(num_wanted, /*dim=*/1));
+  const at::Tensor lacking_Tw = (threshold_T.unsqueeze(1) - highest_Tw + margin).relu();
+  return (lacking_Tw.square().mean(1) * weight_T).sum();
+}
+
+at::Tensor load_balance_loss(const at::Tensor& scores_TN, const at::Tensor& expert_TK,
+                             int64_t first_expert) {
+  const int64_t num_experts = scores_TN.size(1);
+  const at::Tensor ids = expert_TK.detach().flatten() - first_expert;
+  const at::Tensor in_group = ids.masked_select(ids.ge(0).logical_and(ids.lt(num_experts)));
+  if (in_group.numel() == 0) return at::zeros({}, scores_TN.options());
+  const at::Tensor choices_N = at::bincount(in_group, {}, num_experts).to(scores_TN.scalar_type());
+  const at::Tensor share_N = choices_N / static_cast<double>(in_group.numel());
+  const at::Tensor probability_N = at::softmax(scores_TN, 1).mean(0);
+  return (share_N * probability_N).sum() * static_cast<double>(num_experts);
+}
+
+}  // namespace polygraft::trainer

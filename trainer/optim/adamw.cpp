@@ -1,0 +1,81 @@
+// trainer/optim/adamw.cpp: see adamw.h.
+#include "trainer/optim/adamw.h"
+
+#include <cmath>
+#include <map>
+
+namespace polygraft::trainer {
+namespace {
+
+std::vector<at::Tensor> gradients(const Parameters& parameters) {
+  std::vector<at::Tensor> found;
+  for (const Parameter& parameter : parameters) {
+    if (parameter.value.grad().defined()) found.push_back(parameter.value.grad());
+  }
+  return found;
+}
+
+/// Tensors that share a learning rate and a decay go through one call of the fused kernel.
+struct Group {
+  std::vector<at::Tensor> values, grads, first, second, steps;
+};
+
+}  // namespace
+
+double clip_gradients(const Parameters& parameters, double max_norm) {
+  const at::NoGradGuard no_grad;
+  std::vector<at::Tensor> grads = gradients(parameters);
+  if (grads.empty()) return 0.0;
+  double sum_of_squares = 0;
+  for (const at::Tensor& norm : at::_foreach_norm(grads)) {
+    sum_of_squares += std::pow(norm.item<double>(), 2);
+  }
+  const double norm = std::sqrt(sum_of_squares);
+  const double scale = max_norm / (norm + 1e-6);  // the reference's guard against a zero norm
+  if (max_norm > 0 && std::isfinite(norm) && scale < 1) at::_foreach_mul_(grads, scale);
+  return norm;
+}
+
+void clear_gradients(const Parameters& parameters) {
+  for (const Parameter& parameter : parameters) parameter.value.mutable_grad() = at::Tensor();
+}
+
+AdamW::AdamW(const Parameters& parameters, const OptimizerConfig& config)
+    : parameters_(parameters), config_(config) {
+  for (const Parameter& parameter : parameters_) {
+    first_.push_back(at::zeros_like(parameter.value));
+    second_.push_back(at::zeros_like(parameter.value));
+  }
+}
+
+void AdamW::step(double learning_rate) {
+  const at::NoGradGuard no_grad;
+  ++num_updates_;
+  const at::Tensor count = at::full({}, static_cast<double>(num_updates_), at::kFloat);
+  std::map<std::pair<double, bool>, Group> groups;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const Parameter& parameter = parameters_[i];
+    if (!parameter.value.grad().defined()) continue;
+    Group& group = groups[{parameter.learning_rate_scale, parameter.decays}];
+    group.values.push_back(parameter.value);
+    group.grads.push_back(parameter.value.grad().contiguous());
+    group.first.push_back(first_[i]);
+    group.second.push_back(second_[i]);
+    group.steps.push_back(count);
+  }
+  for (auto& [key, group] : groups) {
+    const auto& [scale, decays] = key;
+    at::_fused_adamw_(group.values, group.grads, group.first, group.second, {}, group.steps,
+                      learning_rate * scale, config_.betas[0], config_.betas[1],
+                      decays ? config_.weight_decay : 0.0, config_.epsilon, /*amsgrad=*/false,
+                      /*maximize=*/false);
+  }
+}
+
+void AdamW::reset() {
+  for (at::Tensor& moment : first_) moment.zero_();
+  for (at::Tensor& moment : second_) moment.zero_();
+  num_updates_ = 0;
+}
+
+}  // namespace polygraft::trainer

@@ -1,0 +1,58 @@
+// trainer/output.cpp: see output.h.
+#include "trainer/output.h"
+
+#include "core/config.h"
+#include "core/file.h"
+#include "expand/graft.h"
+#include "expand/tokenizer_files.h"
+
+namespace polygraft::trainer {
+namespace {
+
+void write_additions(const TrainJob& job, const Trainee& trainee, int64_t best_step,
+                     const fs::path& out) {
+  expand::ExpandedFolder expanded;
+  expanded.manifest = *trainee.folder->manifest;
+  expanded.tokenizer = job.model;
+  OrderedJson& training = expanded.manifest.provenance["training"];
+  training["config"] = config_to_yaml(job.train);
+  training["seed"] = job.seed;
+  training["step"] = best_step;
+  const expand::Additions additions = expand::get_additions(trainee.transformer.weights());
+  expand::write_expanded(*trainee.folder, additions, expanded, out);
+}
+
+void write_whole(const TrainJob& job, const Trainee& trainee, const fs::path& out) {
+  const bool moe = trainee.transformer.config().is_moe();
+  const auto new_layout = moe ? model::ExpertLayout::kPerExpert : model::ExpertLayout::kNone;
+  const auto layout = trainee.folder ? trainee.folder->layout : new_layout;
+  model::write_weights(trainee.transformer.weights(), trainee.transformer.config(), layout, out);
+  write_json(out / "config.json", trainee.config_json);
+  if (trainee.folder) {
+    model::copy_side_files(job.model, out, /*without_tokenizer=*/false);
+    return;
+  }
+  expand::copy_tokenizer_files(
+      fs::is_directory(job.tokenizer) ? job.tokenizer : job.tokenizer.parent_path(), out);
+  OrderedJson generation;
+  generation["_from_model_config"] = true;
+  if (const auto id = trainee.tokenizer.bos_id()) generation["bos_token_id"] = *id;
+  if (const auto id = trainee.tokenizer.eos_id()) generation["eos_token_id"] = *id;
+  write_json(out / "generation_config.json", generation);
+}
+
+}  // namespace
+
+void write_trained(const TrainJob& job, const Trainee& trainee, int64_t best_step) {
+  AtomicFolder out(job.output, job.replace_output);
+  const bool base_is_frozen =
+      job.train.trainable != "all" && trainee.folder && trainee.folder->manifest;
+  if (base_is_frozen) {
+    write_additions(job, trainee, best_step, out.path());
+  } else {
+    write_whole(job, trainee, out.path());
+  }
+  out.commit();
+}
+
+}  // namespace polygraft::trainer

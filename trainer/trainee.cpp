@@ -1,0 +1,98 @@
+// trainer/trainee.cpp: see trainee.h. Reference for the keys: transformers 5.23,
+// configuration_qwen3_moe.py, configuration_qwen3.py, configuration_llama.py; keys of version 4 are
+// written beside those of version 5.
+#include "trainer/trainee.h"
+
+#include "core/error.h"
+#include "core/text.h"
+#include "model/checkpoint/families.h"
+
+namespace polygraft::trainer {
+namespace {
+
+void add_special_ids(const tokenizer::Tokenizer& tokenizer, OrderedJson& json) {
+  if (const auto id = tokenizer.bos_id()) json["bos_token_id"] = *id;
+  if (const auto id = tokenizer.eos_id()) json["eos_token_id"] = *id;
+}
+
+void add_expert_keys(const ArchitectureConfig& architecture, OrderedJson& json) {
+  json["decoder_sparse_step"] = 1;
+  json["mlp_only_layers"] = OrderedJson::array();
+  json["moe_intermediate_size"] = architecture.expert_width;
+  json["num_experts"] = architecture.num_experts;
+  json["num_experts_per_tok"] = architecture.top_k;
+  json["norm_topk_prob"] = true;
+  json["output_router_logits"] = false;
+  json["router_aux_loss_coef"] = 0.001;
+}
+
+Trainee from_scratch(const TrainJob& job) {
+  auto tokenizer = tokenizer::Tokenizer::load(job.tokenizer);
+  OrderedJson json = scratch_config_json(*job.scratch, tokenizer);
+  const model::ModelConfig config = model::parse_model_config(Json(json), "architecture");
+  model::Weights weights = model::random_weights(config, job.seed, at::kFloat);
+  return {std::nullopt, std::move(json), std::move(tokenizer),
+          model::Transformer(config, std::move(weights))};
+}
+
+Trainee from_folder(const TrainJob& job) {
+  auto folder = model::ModelFolder::open(job.model);
+  if (job.train.trainable == "additions" && !folder.manifest) {
+    throw ConfigError(job.model.string(), "the model has no additions to train")
+        .expected(concat("an expanded model with ", model::kManifestFile))
+        .hint("run `polygraft expand graft` first, or set train.trainable to all");
+  }
+  OrderedJson json = folder.config_json;
+  auto tokenizer = tokenizer::Tokenizer::load(job.model);
+  auto transformer = model::Transformer::load(folder, at::kFloat);
+  return {std::move(folder), std::move(json), std::move(tokenizer), std::move(transformer)};
+}
+
+}  // namespace
+
+OrderedJson scratch_config_json(const ArchitectureConfig& architecture,
+                                const tokenizer::Tokenizer& tokenizer) {
+  const model::Family& family = model::find_family(architecture.family);
+  OrderedJson json;
+  json["architectures"] = {family.architecture};
+  json["model_type"] = family.model_type;
+  json["vocab_size"] = tokenizer.size();
+  json["hidden_size"] = architecture.hidden_size;
+  // A sparse model without dense layers never uses its dense width, but the reference's config
+  // class has the key.
+  json["intermediate_size"] = family.moe && architecture.dense_width == 0
+                                  ? architecture.expert_width * architecture.top_k
+                                  : architecture.dense_width;
+  json["num_hidden_layers"] = architecture.num_layers;
+  json["num_attention_heads"] = architecture.num_heads;
+  json["num_key_value_heads"] = architecture.num_kv_heads;
+  json["head_dim"] = architecture.head_dim;
+  json["hidden_act"] = "silu";
+  json["attention_bias"] = false;
+  json["attention_dropout"] = 0.0;
+  if (family.moe) add_expert_keys(architecture, json);
+  json["rms_norm_eps"] = 1e-6;
+  json["rope_theta"] = architecture.rope_theta;
+  json["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", architecture.rope_theta}};
+  json["max_position_embeddings"] = architecture.max_positions;
+  json["initializer_range"] = 0.02;
+  json["tie_word_embeddings"] = architecture.tied_embeddings;
+  json["use_cache"] = true;
+  add_special_ids(tokenizer, json);
+  json["torch_dtype"] = architecture.dtype;
+  json["dtype"] = architecture.dtype;
+  return json;
+}
+
+Trainee load_trainee(const TrainJob& job) {
+  Trainee trainee = job.scratch ? from_scratch(job) : from_folder(job);
+  const int64_t max_positions = trainee.transformer.config().max_positions;
+  if (job.train.sequence_length > max_positions) {
+    throw ConfigError("train.sequence_length", "is longer than the model's positions")
+        .expected(concat("at most ", max_positions))
+        .found(concat(job.train.sequence_length));
+  }
+  return trainee;
+}
+
+}  // namespace polygraft::trainer

@@ -1,0 +1,29 @@
+// trainer/trainee.h: the model a run trains: read from a folder, or made from scratch.
+#pragma once
+#include <optional>
+
+#include "core/json.h"
+#include "model/architecture/transformer.h"
+#include "model/checkpoint/model_folder.h"
+#include "tokenizer/tokenizer.h"
+#include "trainer/trainer.h"
+
+namespace polygraft::trainer {
+
+struct Trainee {
+  std::optional<model::ModelFolder> folder;  ///< what it was read from; none from scratch
+  OrderedJson config_json;                   ///< what its output's config.json will say
+  tokenizer::Tokenizer tokenizer;
+  model::Transformer transformer;  ///< float32
+};
+
+/// @throws ConfigError when `train.trainable` does not fit the model, or rows are longer than its
+/// positions.
+Trainee load_trainee(const TrainJob& job);
+
+/// config.json of a new model, as transformers' config classes of these families understand it. The
+/// vocabulary is the tokenizer's.
+OrderedJson scratch_config_json(const ArchitectureConfig& architecture,
+                                const tokenizer::Tokenizer& tokenizer);
+
+}  // namespace polygraft::trainer

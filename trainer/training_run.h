@@ -1,0 +1,62 @@
+// trainer/training_run.h: one run from start or checkpoint to the written model. Between two steps
+// everything that decides what comes next is in TrainState, the trainable tensors and AdamW's
+// moments; that is why resuming is exact.
+#pragma once
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "trainer/checkpoint.h"
+#include "trainer/metrics.h"
+#include "trainer/objective/objective.h"
+#include "trainer/probe.h"
+#include "trainer/trainee.h"
+
+namespace polygraft::trainer {
+
+class TrainingRun {
+ public:
+  /// Loads everything, scores the base, and restores the newest checkpoint of job.run_dir.
+  explicit TrainingRun(const TrainJob& job);
+
+  /// Trains to the end and writes the output. @throws Interrupted after a signal, with a checkpoint
+  /// written.
+  TrainResult run();
+
+ private:
+  struct StepReport;
+
+  void resume();
+  void train_to_end();
+  void train_step();
+  bool is_finished() const { return state_.stopped || state_.step >= num_steps_; }
+
+  bool is_probe_due() const;
+  void probe();
+  void apply_budget(const ProbeSummary& summary, Json& line);
+
+  void save_checkpoint();
+  void log_step(const StepReport& report);
+  TrainResult finish();
+
+  TrainJob job_;
+  LanguageRoles roles_;
+  Trainee trainee_;
+  TrainingData data_;
+  Parameters parameters_;
+  AdamW optimizer_;
+  Objective objective_;
+  InterferenceProbe probe_;
+  CheckpointStore checkpoints_;
+  std::vector<int32_t> token_bytes_;  ///< UTF-8 bytes by token id
+  int64_t num_steps_ = 0;
+
+  TrainState state_;
+  std::optional<BudgetController> budget_;
+  std::optional<BestTracker> best_;
+  std::optional<MetricsFile> metrics_;
+  std::optional<ProbeResult> last_probe_;  ///< of the weights as they are now
+  double last_loss_ = 0;
+};
+
+}  // namespace polygraft::trainer
