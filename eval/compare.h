@@ -1,4 +1,11 @@
 // eval/compare.h: two result folders, paired sample by sample, and the gate.
+// One rule serves every test. With `harm` the change in the bad direction and `bound` its one-sided
+// upper bound at `confidence` (percentile bootstrap over documents):
+//   pass           bound <= margin                     (non-inferiority; for a new language margin
+//   = -min_new_gain_relative) fail           harm > margin insufficient   harm <= margin < bound,
+//   or too few documents
+// All old languages must pass, so passing needs no correction (intersection-union test, Berger
+// 1982); the Holm-adjusted p-value says which failures are beyond chance.
 #pragma once
 #include <string>
 #include <vector>
@@ -13,18 +20,29 @@ namespace polygraft::eval {
 /// gate.yaml, or the pipeline's `gate:` block.
 struct GateConfig {
   double margin_relative_bpb = 0.002;
+  double margin_accuracy = 0.01;
   double confidence = 0.95;
   double min_new_gain_relative = 0.0;
   int64_t min_documents = 20;
+  int64_t resamples = 2000;
+  int64_t seed = 17;
   std::vector<std::string> new_languages;  ///< gated by gain, all others by non-inferiority
 
   template <class Visitor>
   void visit(Visitor& v) {
-    v.field("margin_relative_bpb", margin_relative_bpb, "largest tolerated relative rise in bits per byte of an old language");
+    v.field("margin_relative_bpb", margin_relative_bpb,
+            "largest tolerated relative rise in bits per byte of an old language");
+    v.field("margin_accuracy", margin_accuracy,
+            "largest tolerated fall in accuracy (0.01 = one point) of an old language");
     v.field("confidence", confidence, "of the one-sided non-inferiority test");
-    v.field("min_new_gain_relative", min_new_gain_relative, "smallest relative fall in bits per byte of a new language");
-    v.field("min_documents", min_documents, "fewer paired documents than this are insufficient evidence");
-    v.field("new_languages", new_languages, "languages gated by gain; all others must not get worse");
+    v.field("min_new_gain_relative", min_new_gain_relative,
+            "smallest relative fall in bits per byte of a new language");
+    v.field("min_documents", min_documents,
+            "fewer paired documents than this are insufficient evidence");
+    v.field("resamples", resamples, "bootstrap resamples of the documents");
+    v.field("seed", seed, "of the bootstrap");
+    v.field("new_languages", new_languages,
+            "languages gated by gain; all others must not get worse");
   }
   void validate(Problems& problems) const;
 };
@@ -36,24 +54,49 @@ ExitCode outcome_exit_code(Outcome outcome);
 struct LanguageTest {
   std::string task, language, metric;
   bool is_new = false;
-  PairedEstimate estimate;
-  double margin = 0;
-  double p_adjusted = 1;  ///< Holm over all old-language tests; bootstrap p of "worse than the margin"
+  bool higher_is_better = false;  ///< accuracy; bits per byte is better when lower
+  bool relative = true;  ///< margin and change are relative (bits per byte) or absolute (accuracy)
+  PairedEstimate estimate;  ///< in bits per byte, or accuracy
+  double margin =
+      0;  ///< the change that is still tolerated, on the scale and with the sign of change()
+  double p_adjusted =
+      1;  ///< Holm over all old-language tests; bootstrap p of "worse than the margin"
   Outcome outcome = Outcome::kInsufficient;
   std::string reason;
+
+  double change() const { return relative ? estimate.relative : estimate.delta; }
+  Interval change_interval() const {
+    return relative ? estimate.relative_interval : estimate.delta_interval;
+  }
+  /// The one-sided bound in the bad direction.
+  double change_bound() const;
+  /// How bad the change is: positive is worse.
+  double harm() const { return higher_is_better ? -change() : change(); }
 };
 
 struct Comparison {
   Outcome outcome = Outcome::kInsufficient;
   std::vector<LanguageTest> tests;  ///< old languages first, sorted by name
-  Json to_json() const;             ///< the keys of `eval compare --json`
+  GateConfig gate;                  ///< what the tests were held against
+
+  /// The comparable old-language test with the largest harm, or nullptr.
+  const LanguageTest* worst() const;
+  Json to_json() const;  ///< the keys of `eval compare --json`
 };
 
-/// Pairs on (task, filter, doc_id) and checks the hashes. A mismatch makes the outcome kNotComparable, with the first
-/// differing sample in `reason`.
-Comparison compare_results(const ResultFolder& baseline, const ResultFolder& candidate, const GateConfig& gate);
+/// Pairs on (task, filter, doc_id) and checks the hashes. A mismatch makes the outcome
+/// kNotComparable, with the first differing sample in `reason`. One metric per task is gated:
+/// bits_per_byte, else acc, else exact_match, else the first that is better when higher.
+Comparison compare_results(const ResultFolder& baseline, const ResultFolder& candidate,
+                           const GateConfig& gate);
+
+/// Pass only when every test passes: any fail, else any not comparable, else any insufficient
+/// decides.
+Outcome overall_outcome(const std::vector<LanguageTest>& tests);
 
 std::string comparison_table(const Comparison& comparison);     ///< plain text, for a terminal
 std::string comparison_markdown(const Comparison& comparison);  ///< for a pull request
+/// One sentence: what was found, for whom, how sure.
+std::string comparison_verdict(const Comparison& comparison);
 
 }  // namespace polygraft::eval

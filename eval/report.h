@@ -1,4 +1,6 @@
-// eval/report.h: one report model, written as HTML (one self-contained page), Markdown, JSON and JUnit XML.
+// eval/report.h: one report model, written as HTML (one self-contained page), Markdown, JSON and
+// JUnit XML. The page needs no network and, but for the drawn curves, no scripts: Chart.js and the
+// templates are inside the binary.
 #pragma once
 #include <filesystem>
 #include <optional>
@@ -12,7 +14,7 @@
 namespace polygraft::eval {
 
 struct Curve {
-  std::string name;                              ///< "id", "loss", "de"
+  std::string name;                               ///< "id", "loss", "de"
   std::vector<std::pair<double, double>> points;  ///< (tokens, value)
 };
 struct Chart {
@@ -33,14 +35,24 @@ struct HeatMap {
 /// What a report shows, in this order.
 struct Report {
   std::string title;
-  Comparison comparison;       ///< verdict and the forest plot of old-language changes
-  std::vector<Chart> charts;   ///< interference and learning over training
+  Comparison comparison;      ///< verdict and the forest plot of old-language changes
+  std::vector<Chart> charts;  ///< interference and learning over training
   std::vector<HeatMap> heat_maps;
-  std::vector<Table> tables;   ///< tokenizer, plan, step-0 causes, provenance
+  std::vector<Table> tables;    ///< tokenizer, plan, step-0 causes, provenance
   std::string resolved_config;  ///< YAML
 };
 
-/// report.html, report.md, report.json and junit.xml into `folder`, each atomically.
+/// report.html, report.md, report.json and junit.xml into `folder` (made if missing), each
+/// atomically.
 void write_report(const Report& report, const std::filesystem::path& folder);
+
+/// The four files' contents. Names and texts may come from anywhere: each form shows them as text
+/// and nothing else.
+std::string report_html(const Report& report);
+std::string report_markdown(const Report& report);
+Json report_json(const Report& report);
+/// One suite per language, one case per test; "insufficient" and "not_comparable" are errors, so
+/// that no CI takes them for a pass.
+std::string report_junit(const std::string& title, const Comparison& comparison);
 
 }  // namespace polygraft::eval

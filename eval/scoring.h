@@ -1,7 +1,7 @@
 // eval/scoring.h: the one scoring path: bits per byte of documents under a model.
-// A document is scored as lm-evaluation-harness does (loglikelihood_rolling): conditioned on BOS (EOS where there is none),
-// every token counted, divided by the UTF-8 bytes of the text as given. Longer than the context: windows with full
-// coverage, each token scored once.
+// A document is scored as lm-evaluation-harness does (loglikelihood_rolling): conditioned on BOS
+// (EOS where there is none), every token counted, divided by the UTF-8 bytes of the text as given.
+// Longer than the context: windows with full coverage, each token scored once.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -24,14 +24,18 @@ struct DocumentScore {
 
 struct ScoreOptions {
   model::Mask mask;
-  int64_t max_context_tokens = 0;  ///< window, prefix included; 0: the model's max_positions, at most 2048
-  int64_t batch_tokens = 4096;     ///< documents of similar length share a batch of about this many tokens
+  int64_t max_context_tokens =
+      0;  ///< window, prefix included; 0: the model's max_positions, at most 2048
+  int64_t batch_tokens =
+      4096;  ///< documents of similar length share a batch of about this many tokens
   std::string progress_label;      ///< "" = silent
   model::RouterObserver observer;  ///< called per layer and batch; may be empty
 };
 
-std::vector<DocumentScore> score_documents(const model::Transformer& transformer, const tokenizer::Tokenizer& tokenizer,
-                                           const std::vector<tokenizer::Document>& documents, const ScoreOptions& options);
+std::vector<DocumentScore> score_documents(const model::Transformer& transformer,
+                                           const tokenizer::Tokenizer& tokenizer,
+                                           const std::vector<tokenizer::Document>& documents,
+                                           const ScoreOptions& options);
 
 /// Sum of nats / ln 2 / sum of bytes.
 double bits_per_byte(const std::vector<DocumentScore>& scores);

@@ -1,0 +1,53 @@
+// eval/comparison_json.cpp: the keys of `eval compare --json`.
+// `delta`, `ci_low`, `ci_high` and `margin` share one scale, named by `scale`: relative for bits
+// per byte, absolute for accuracy. Numbers that do not exist are null.
+#include <cmath>
+
+#include "eval/compare.h"
+
+namespace polygraft::eval {
+namespace {
+
+Json number(double value) { return std::isfinite(value) ? Json(value) : Json(); }
+
+Json test_json(const LanguageTest& test) {
+  const bool measured = test.outcome != Outcome::kNotComparable;
+  const auto value = [&](double v) { return measured ? number(v) : Json(); };
+  return {{"task", test.task},
+          {"language", test.language},
+          {"metric", test.metric},
+          {"is_new", test.is_new},
+          {"higher_is_better", test.higher_is_better},
+          {"scale", test.relative ? "relative" : "absolute"},
+          {"baseline", value(test.estimate.baseline)},
+          {"candidate", value(test.estimate.candidate)},
+          {"delta", value(test.change())},
+          {"ci_low", value(test.change_interval().low)},
+          {"ci_high", value(test.change_interval().high)},
+          {"bound", value(test.change_bound())},
+          {"margin", number(test.margin)},
+          {"p_adjusted", value(test.p_adjusted)},
+          {"n", test.estimate.num_pairs},
+          {"outcome", outcome_name(test.outcome)},
+          {"reason", test.reason}};
+}
+
+}  // namespace
+
+Json Comparison::to_json() const {
+  Json out = {{"outcome", outcome_name(outcome)}, {"verdict", comparison_verdict(*this)}};
+  out["tests"] = Json::array();
+  for (const LanguageTest& test : tests) out["tests"].push_back(test_json(test));
+  out["worst"] = worst() == nullptr ? Json() : test_json(*worst());
+  out["gate"] = {{"margin_relative_bpb", gate.margin_relative_bpb},
+                 {"margin_accuracy", gate.margin_accuracy},
+                 {"confidence", gate.confidence},
+                 {"min_new_gain_relative", gate.min_new_gain_relative},
+                 {"min_documents", gate.min_documents},
+                 {"resamples", gate.resamples},
+                 {"seed", gate.seed},
+                 {"new_languages", gate.new_languages}};
+  return out;
+}
+
+}  // namespace polygraft::eval

@@ -1,0 +1,144 @@
+// eval/comparison_text.cpp: a comparison for people: terminal, pull request, and the sentence on
+// top of both.
+#include "eval/comparison_text.h"
+
+#include <set>
+
+#include "core/text.h"
+#include "eval/number_text.h"
+
+namespace polygraft::eval {
+namespace {
+
+const std::vector<std::string> kHeader = {"language", "metric", "baseline", "candidate", "change",
+                                          "interval", "margin", "p (Holm)", "documents", "outcome"};
+constexpr size_t kFirstNumber = 2;
+
+std::vector<std::string> row(const LanguageTest& test) {
+  const std::string name = concat(display_language(test), test.is_new ? " (new)" : "");
+  const std::string outcome(outcome_name(test.outcome));
+  if (test.outcome == Outcome::kNotComparable)
+    return {name, test.metric, "", "", "", "", "", "", "", outcome};
+  return {name,
+          test.metric,
+          level_text(test, test.estimate.baseline),
+          level_text(test, test.estimate.candidate),
+          change_text(test),
+          change_interval_text(test),
+          margin_text(test),
+          p_text(test.p_adjusted),
+          human_count(static_cast<uint64_t>(test.estimate.num_pairs)),
+          outcome};
+}
+
+std::vector<std::vector<std::string>> rows(const Comparison& comparison) {
+  std::vector<std::vector<std::string>> out;
+  for (const LanguageTest& test : comparison.tests) out.push_back(row(test));
+  return out;
+}
+
+/// What keeps the gate from passing, one entry per test.
+std::vector<std::string> obstacles(const Comparison& comparison) {
+  std::vector<std::string> out;
+  for (const LanguageTest& test : comparison.tests) {
+    if (test.outcome != Outcome::kPass)
+      out.push_back(concat(display_language(test), ": ", test.reason));
+  }
+  return out;
+}
+
+size_t count(const Comparison& comparison, Outcome outcome) {
+  size_t number = 0;
+  for (const LanguageTest& test : comparison.tests) number += test.outcome == outcome ? 1 : 0;
+  return number;
+}
+
+std::string gains_text(const Comparison& comparison) {
+  std::string out;
+  for (const LanguageTest& test : comparison.tests) {
+    if (!test.is_new || test.outcome == Outcome::kNotComparable) continue;
+    out += concat(" New language ", display_language(test), ": ", change_text(test), " ",
+                  change_interval_text(test), ".");
+  }
+  return out;
+}
+
+std::string tests_text(size_t number) { return concat(number, number == 1 ? " test" : " tests"); }
+
+}  // namespace
+
+std::string change_text(const LanguageTest& test) {
+  return test.relative ? signed_percent(test.change()) : signed_points(test.change());
+}
+
+std::string change_interval_text(const LanguageTest& test) {
+  return test.relative ? signed_percent(test.change_interval())
+                       : signed_points(test.change_interval());
+}
+
+std::string margin_text(const LanguageTest& test) {
+  return test.relative ? signed_percent(test.margin) : signed_points(test.margin);
+}
+
+std::string level_text(const LanguageTest& test, double level) {
+  return test.higher_is_better ? fixed(100 * level, 1) + " %" : fixed(level, 4);
+}
+
+std::string display_language(const LanguageTest& test) {
+  return test.language.empty() ? test.task : test.language;
+}
+
+std::string method_note(const Comparison& comparison) {
+  const std::string level = confidence_text(comparison.gate.confidence);
+  return concat("Intervals: two-sided ", level, ", paired bootstrap over documents (",
+                human_count(static_cast<uint64_t>(comparison.gate.resamples)),
+                " resamples). The gate looks at the one-sided ", level,
+                " bound; p, Holm-adjusted over the languages, is for being worse than the margin.");
+}
+
+Verdict verdict_of(const Comparison& comparison) {
+  Verdict out;
+  switch (comparison.outcome) {
+    case Outcome::kPass:
+      out = {"Gate passed", "No old language got worse than the margin allows."};
+      break;
+    case Outcome::kFail:
+      out = {"Gate failed",
+             concat(tests_text(count(comparison, Outcome::kFail)), " beyond the margin.")};
+      break;
+    case Outcome::kInsufficient:
+      out = {"Not enough evidence", "More documents are needed."};
+      break;
+    case Outcome::kNotComparable:
+      out = {"Not comparable", "The two results do not measure the same."};
+      break;
+  }
+  if (const LanguageTest* worst = comparison.worst()) {
+    out.detail += concat(" Worst old language: ", display_language(*worst), " ",
+                         change_text(*worst), " ", change_interval_text(*worst), ".");
+  }
+  out.detail += gains_text(comparison);
+  return out;
+}
+
+std::string comparison_verdict(const Comparison& comparison) {
+  const Verdict verdict = verdict_of(comparison);
+  return concat(verdict.headline, ". ", verdict.detail);
+}
+
+std::string comparison_table(const Comparison& comparison) {
+  std::string out = text_table(kHeader, rows(comparison), kFirstNumber);
+  out += concat("\n", printable(comparison_verdict(comparison)), "\n");
+  for (const std::string& line : obstacles(comparison)) out += concat("  ", printable(line), "\n");
+  return out + method_note(comparison) + "\n";
+}
+
+std::string comparison_markdown(const Comparison& comparison) {
+  std::string out = concat("**", markdown_text(comparison_verdict(comparison)), "**\n\n");
+  out += markdown_table(kHeader, rows(comparison), kFirstNumber) + "\n";
+  for (const std::string& line : obstacles(comparison))
+    out += concat("- ", markdown_text(line), "\n");
+  return out + (obstacles(comparison).empty() ? "" : "\n") + method_note(comparison) + "\n";
+}
+
+}  // namespace polygraft::eval

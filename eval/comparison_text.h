@@ -1,0 +1,28 @@
+// eval/comparison_text.h: one test's numbers as cells, shared by every table that shows a
+// comparison.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "eval/compare.h"
+
+namespace polygraft::eval {
+
+std::string change_text(const LanguageTest& test);           ///< "+0.123 %" or "-1.25 pp"
+std::string change_interval_text(const LanguageTest& test);  ///< "[+0.091, +0.155] %"
+std::string margin_text(const LanguageTest& test);
+std::string level_text(const LanguageTest& test,
+                       double level);  ///< "1.3705" bits per byte, "61.3 %" accuracy
+std::string display_language(
+    const LanguageTest& test);  ///< the task's name where no language is known
+
+/// What was found, for people: "Gate passed", and one or two sentences.
+struct Verdict {
+  std::string headline, detail;
+};
+Verdict verdict_of(const Comparison& comparison);
+
+/// How intervals and the gate's bound are made, in one sentence.
+std::string method_note(const Comparison& comparison);
+
+}  // namespace polygraft::eval

@@ -1,0 +1,190 @@
+// eval/gate.cpp: from paired documents to an outcome per language and one for all.
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <tuple>
+
+#include "core/text.h"
+#include "eval/compare.h"
+#include "eval/number_text.h"
+#include "eval/pairing.h"
+
+namespace polygraft::eval {
+namespace {
+
+/// How many documents like these would bring the bound to the margin: a bound's distance shrinks
+/// with the square root.
+std::string documents_needed(double harm, double bound, double margin, int64_t num_pairs) {
+  const double ratio = (bound - harm) / (margin - harm);
+  const double needed = std::ceil(static_cast<double>(num_pairs) * ratio * ratio);
+  if (!std::isfinite(needed) || needed > 1e9) return "no number of documents would decide it";
+  return concat("about ", human_count(static_cast<uint64_t>(needed)),
+                " documents like these would decide it");
+}
+
+std::string change_text(const LanguageTest& test, double change) {
+  return test.relative ? signed_percent(change) : signed_points(change);
+}
+
+void decide(LanguageTest& test, const GateConfig& gate) {
+  const double sign = test.higher_is_better ? -1 : 1;
+  const double harm = test.harm(), bound = sign * test.change_bound(), margin = sign * test.margin;
+  const int64_t n = test.estimate.num_pairs;
+  const std::string sure = concat("with ", confidence_text(gate.confidence), " confidence");
+  if (n < gate.min_documents) {
+    test.outcome = Outcome::kInsufficient;
+    test.reason = concat(n, " documents; at least ", gate.min_documents, " are needed");
+  } else if (harm > margin) {
+    test.outcome = Outcome::kFail;
+    const bool beyond_chance = test.p_adjusted < 1 - gate.confidence;
+    test.reason =
+        concat(change_text(test, test.change()), " is beyond the margin of ",
+               change_text(test, test.margin),
+               beyond_chance ? ", and not by chance (p = " : ", though it may be chance (p = ",
+               p_text(test.p_adjusted), ")");
+  } else if (bound > margin) {
+    test.outcome = Outcome::kInsufficient;
+    test.reason =
+        concat("could be ", change_text(test, sign * bound), " ", sure, ", beyond the margin of ",
+               change_text(test, test.margin), "; ", documents_needed(harm, bound, margin, n));
+  } else {
+    test.outcome = Outcome::kPass;
+    test.reason = concat("no worse than ", change_text(test, sign * bound), " ", sure);
+  }
+}
+
+/// A test with its estimate and its raw p-value; the outcome waits for the family.
+LanguageTest measure(const PairedTask& paired, const GateConfig& gate) {
+  LanguageTest test;
+  test.task = paired.task;
+  test.metric = paired.metric;
+  test.language = task_language(paired.task, gate.new_languages);
+  const auto& news = gate.new_languages;
+  test.is_new = std::find(news.begin(), news.end(), test.language) != news.end();
+  test.higher_is_better = paired.higher_is_better;
+  test.relative = !paired.higher_is_better;
+  test.margin = test.relative ? gate.margin_relative_bpb : -gate.margin_accuracy;
+  if (test.is_new) test.margin = test.relative ? 0 - gate.min_new_gain_relative : 0;
+  if (!paired.mismatch.empty()) {
+    test.outcome = Outcome::kNotComparable;
+    test.reason = paired.mismatch;
+    return test;
+  }
+  const PairedDistribution resampled =
+      paired_bootstrap_distribution(paired.pairs, {.confidence = gate.confidence,
+                                                   .resamples = gate.resamples,
+                                                   .seed = static_cast<uint64_t>(gate.seed)});
+  test.estimate = resampled.estimate;
+  test.p_adjusted = test.higher_is_better ? p_below(resampled.delta, test.margin)
+                                          : p_above(resampled.relative, test.margin);
+  return test;
+}
+
+void adjust_family(std::vector<LanguageTest>& tests, bool is_new) {
+  std::vector<LanguageTest*> family;
+  std::vector<double> p_values;
+  for (LanguageTest& test : tests) {
+    if (test.is_new != is_new || test.outcome == Outcome::kNotComparable) continue;
+    family.push_back(&test);
+    p_values.push_back(test.p_adjusted);
+  }
+  const std::vector<double> adjusted = holm_adjusted(p_values);
+  for (size_t i = 0; i < family.size(); ++i) family[i]->p_adjusted = adjusted[i];
+}
+
+/// A language that was to be learned and that nothing measures must not pass in silence.
+void add_unmeasured(std::vector<LanguageTest>& tests, const GateConfig& gate) {
+  std::set<std::string> measured;
+  for (const LanguageTest& test : tests) measured.insert(test.language);
+  for (const std::string& language : gate.new_languages) {
+    if (measured.contains(language)) continue;
+    LanguageTest test;
+    test.task = "bpb_" + language;
+    test.language = language;
+    test.is_new = true;
+    test.outcome = Outcome::kNotComparable;
+    test.reason = "no task measures this new language";
+    tests.push_back(test);
+  }
+}
+
+}  // namespace
+
+void GateConfig::validate(Problems& problems) const {
+  problems.require(margin_relative_bpb >= 0, "margin_relative_bpb", concat(margin_relative_bpb),
+                   ">= 0");
+  problems.require(margin_accuracy >= 0 && margin_accuracy <= 1, "margin_accuracy",
+                   concat(margin_accuracy), "between 0 and 1");
+  problems.require(confidence > 0.5 && confidence < 1, "confidence", concat(confidence),
+                   "above 0.5 and below 1, for instance 0.95");
+  problems.require(min_new_gain_relative >= 0 && min_new_gain_relative < 1, "min_new_gain_relative",
+                   concat(min_new_gain_relative), "at least 0 and below 1");
+  problems.require(min_documents >= 2, "min_documents", concat(min_documents), ">= 2");
+  problems.require(resamples >= 100, "resamples", concat(resamples), ">= 100");
+  problems.require(seed >= 0, "seed", concat(seed), ">= 0");
+}
+
+double LanguageTest::change_bound() const {
+  const Interval bounds = relative ? estimate.relative_bounds : estimate.delta_bounds;
+  return higher_is_better ? bounds.low : bounds.high;
+}
+
+const LanguageTest* Comparison::worst() const {
+  const LanguageTest* worst = nullptr;
+  for (const LanguageTest& test : tests) {
+    if (test.is_new || test.outcome == Outcome::kNotComparable) continue;
+    if (worst == nullptr || test.harm() > worst->harm()) worst = &test;
+  }
+  return worst;
+}
+
+std::string_view outcome_name(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kPass:
+      return "pass";
+    case Outcome::kFail:
+      return "fail";
+    case Outcome::kInsufficient:
+      return "insufficient";
+    case Outcome::kNotComparable:
+      return "not_comparable";
+  }
+  return "";
+}
+
+ExitCode outcome_exit_code(Outcome outcome) {
+  if (outcome == Outcome::kPass) return ExitCode::kDone;
+  return outcome == Outcome::kFail ? ExitCode::kGateFailed : ExitCode::kNotComparable;
+}
+
+Outcome overall_outcome(const std::vector<LanguageTest>& tests) {
+  for (const Outcome outcome : {Outcome::kFail, Outcome::kNotComparable, Outcome::kInsufficient}) {
+    for (const LanguageTest& test : tests) {
+      if (test.outcome == outcome) return outcome;
+    }
+  }
+  return tests.empty() ? Outcome::kNotComparable : Outcome::kPass;
+}
+
+Comparison compare_results(const ResultFolder& baseline, const ResultFolder& candidate,
+                           const GateConfig& gate) {
+  Comparison comparison;
+  comparison.gate = gate;
+  for (const PairedTask& paired : pair_results(baseline, candidate)) {
+    comparison.tests.push_back(measure(paired, gate));
+  }
+  adjust_family(comparison.tests, false);
+  adjust_family(comparison.tests, true);
+  for (LanguageTest& test : comparison.tests) {
+    if (test.outcome != Outcome::kNotComparable) decide(test, gate);
+  }
+  add_unmeasured(comparison.tests, gate);
+  std::sort(comparison.tests.begin(), comparison.tests.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.is_new, a.language, a.task, a.metric) <
+           std::tie(b.is_new, b.language, b.task, b.metric);
+  });
+  comparison.outcome = overall_outcome(comparison.tests);
+  return comparison;
+}
+
+}  // namespace polygraft::eval

@@ -1,0 +1,157 @@
+// eval/number_text.cpp: see number_text.h.
+#include "eval/number_text.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/text.h"
+
+namespace polygraft::eval {
+namespace {
+
+constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
+
+int digits_for(double value) {
+  const double size = std::abs(value);
+  return size < 1 ? 3 : size < 10 ? 2 : 1;
+}
+
+std::string signed_fixed(double value, int digits) {
+  if (!std::isfinite(value)) return "n/a";
+  const std::string size = fixed(std::abs(value), digits);
+  if (size.find_first_not_of("0.") == std::string::npos) return size;  // rounds to nothing: no sign
+  return (value < 0 ? "-" : "+") + size;
+}
+
+std::string interval_text(Interval interval, const char* unit) {
+  const double low = 100 * interval.low, high = 100 * interval.high;
+  const int digits = digits_for(std::max(std::abs(low), std::abs(high)));
+  return concat("[", signed_fixed(low, digits), ", ", signed_fixed(high, digits), "] ", unit);
+}
+
+std::string value_text(double fraction, const char* unit) {
+  const double value = 100 * fraction;
+  return std::isfinite(value) ? concat(signed_fixed(value, digits_for(value)), " ", unit) : "n/a";
+}
+
+/// Code points, which is the width of the text these tables hold.
+size_t width(std::string_view text) {
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+std::string padded(const std::string& cell, size_t to, bool right) {
+  const std::string space(to > width(cell) ? to - width(cell) : 0, ' ');
+  return right ? space + cell : cell + space;
+}
+
+/// Bytes of the character at `text`'s start that must not reach a terminal, or 0: C0 and C1
+/// controls, DEL, and the bidirectional marks that reorder what surrounds them (U+200E/F,
+/// U+202A..E, U+2066..9).
+size_t harmful_bytes(std::string_view text, bool keep_lines) {
+  const auto byte = [&](size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+  };
+  if (byte(0) < 0x20) return keep_lines && (text[0] == '\n' || text[0] == '\t') ? 0 : 1;
+  if (byte(0) == 0x7F) return 1;
+  if (byte(0) == 0xC2 && byte(1) >= 0x80 && byte(1) < 0xA0) return 2;
+  if (byte(0) != 0xE2) return 0;
+  const bool marks = byte(1) == 0x80 &&
+                     (byte(2) == 0x8E || byte(2) == 0x8F || (byte(2) >= 0xAA && byte(2) <= 0xAE));
+  const bool isolates = byte(1) == 0x81 && byte(2) >= 0xA6 && byte(2) <= 0xA9;
+  return marks || isolates ? 3 : 0;
+}
+
+std::string valid_utf8(std::string_view text) {
+  std::string out;
+  for (size_t bad = find_invalid_utf8(text); bad != std::string_view::npos;
+       bad = find_invalid_utf8(text)) {
+    out += text.substr(0, bad);
+    out += kReplacement;
+    text.remove_prefix(bad + 1);
+  }
+  return out += text;
+}
+
+}  // namespace
+
+std::string signed_percent(double fraction) { return value_text(fraction, "%"); }
+std::string signed_percent(Interval interval) { return interval_text(interval, "%"); }
+std::string signed_points(double fraction) { return value_text(fraction, "pp"); }
+std::string signed_points(Interval interval) { return interval_text(interval, "pp"); }
+
+std::string confidence_text(double confidence) { return concat(100 * confidence, " %"); }
+
+std::string p_text(double p) { return p < 0.001 ? "< 0.001" : fixed(p, 3); }
+
+std::string printable(std::string_view text, bool keep_lines) {
+  const std::string valid = valid_utf8(text);
+  std::string out;
+  for (std::string_view rest = valid; !rest.empty();) {
+    const size_t harmful = harmful_bytes(rest, keep_lines);
+    if (harmful > 0) {
+      out += kReplacement;
+    } else {
+      out += rest.front();
+    }
+    rest.remove_prefix(std::max<size_t>(harmful, 1));
+  }
+  return out;
+}
+
+std::string text_table(const std::vector<std::string>& header,
+                       const std::vector<std::vector<std::string>>& rows, size_t first_right) {
+  std::vector<std::vector<std::string>> lines = {header};
+  for (const auto& row : rows) lines.push_back(row);
+  std::vector<size_t> widths(header.size());
+  for (auto& line : lines) {
+    line.resize(header.size());
+    for (size_t c = 0; c < line.size(); ++c) {
+      line[c] = printable(line[c]);
+      widths[c] = std::max(widths[c], width(line[c]));
+    }
+  }
+  std::string out;
+  for (const auto& line : lines) {
+    std::string text;
+    for (size_t c = 0; c < line.size(); ++c) {
+      text += (c > 0 ? "  " : "") + padded(line[c], widths[c], c >= first_right);
+    }
+    out += text.substr(0, text.find_last_not_of(' ') + 1) + "\n";
+  }
+  return out;
+}
+
+std::string markdown_text(std::string_view text) {
+  std::string out;
+  for (const char c : printable(text)) {
+    if (c == '&') {
+      out += "&amp;";
+    } else if (c == '<') {
+      out += "&lt;";
+    } else {
+      if (std::string_view("\\`*_{}[]|#!>~").find(c) != std::string_view::npos) out += '\\';
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::string markdown_table(const std::vector<std::string>& header,
+                           const std::vector<std::vector<std::string>>& rows, size_t first_right) {
+  std::string out = "|", rule = "|";
+  for (size_t c = 0; c < header.size(); ++c) {
+    out += " " + markdown_text(header[c]) + " |";
+    rule += c >= first_right ? " ---: |" : " --- |";
+  }
+  out += "\n" + rule + "\n";
+  for (const auto& row : rows) {
+    out += "|";
+    for (size_t c = 0; c < header.size(); ++c)
+      out += " " + (c < row.size() ? markdown_text(row[c]) : "") + " |";
+    out += "\n";
+  }
+  return out;
+}
+
+}  // namespace polygraft::eval

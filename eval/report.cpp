@@ -1,0 +1,23 @@
+// eval/report.cpp: the four files of a report. All texts are made before the first file is touched.
+#include "eval/report.h"
+
+#include "core/error.h"
+#include "core/file.h"
+
+namespace polygraft::eval {
+
+void write_report(const Report& report, const fs::path& folder) {
+  const std::string html = report_html(report);
+  const std::string markdown = report_markdown(report);
+  const std::string junit = report_junit(report.title, report.comparison);
+  const Json json = report_json(report);
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw IoError(folder, "cannot make the folder").found(error.message());
+  write_json(folder / "report.json", json);
+  write_file_atomically(folder / "report.md", markdown);
+  write_file_atomically(folder / "junit.xml", junit);
+  write_file_atomically(folder / "report.html", html);
+}
+
+}  // namespace polygraft::eval

@@ -1,0 +1,229 @@
+// eval/report_html.cpp: the page. Templates and style are in templates/; ctemplate escapes every
+// value for its place (text, attribute, style), so that no name or text can become markup. What is
+// inserted as is (":none") is our own.
+#include <ctemplate/template.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/text.h"
+#include "eval/chart_data.h"
+#include "eval/comparison_text.h"
+#include "eval/embedded_texts.h"
+#include "eval/forest.h"
+#include "eval/number_text.h"
+#include "eval/page_template.h"
+#include "eval/report.h"
+
+namespace polygraft::eval {
+namespace {
+
+using ctemplate::TemplateDictionary;
+
+constexpr size_t kMostPointsDrawn = 500;  // per curve; more cannot be seen on a screen
+constexpr double kStrongestHeat = 0.65;   // opacity: text stays readable on it, in both themes
+
+const char* mark(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kPass:
+      return "✓";
+    case Outcome::kFail:
+      return "✕";
+    case Outcome::kInsufficient:
+      return "?";
+    case Outcome::kNotComparable:
+      return "≠";
+  }
+  return "";
+}
+
+std::string outcome_words(Outcome outcome) {
+  return outcome == Outcome::kNotComparable ? "not comparable" : std::string(outcome_name(outcome));
+}
+
+void add_tile(TemplateDictionary& page, const std::string& label, const std::string& value,
+              const std::string& note) {
+  TemplateDictionary* tile = page.AddSectionDictionary("TILE");
+  set(*tile, "LABEL", label);
+  set(*tile, "VALUE", value);
+  set(*tile, "NOTE", note);
+}
+
+void fill_verdict(TemplateDictionary& page, const Comparison& comparison) {
+  const Verdict verdict = verdict_of(comparison);
+  set(page, "HEADLINE", verdict.headline);
+  set(page, "DETAIL", verdict.detail);
+  set(page, "OUTCOME", std::string(outcome_name(comparison.outcome)));
+  set(page, "MARK", mark(comparison.outcome));
+  if (const LanguageTest* worst = comparison.worst()) {
+    add_tile(page, "Worst old language: " + display_language(*worst), change_text(*worst),
+             change_interval_text(*worst));
+  }
+  int64_t documents = 0;
+  for (const LanguageTest& test : comparison.tests) {
+    documents += test.estimate.num_pairs;
+    if (!test.is_new || test.outcome == Outcome::kNotComparable) continue;
+    add_tile(page, "New language: " + display_language(test), change_text(test),
+             change_interval_text(test));
+  }
+  add_tile(page, "Margin for old languages", signed_percent(comparison.gate.margin_relative_bpb),
+           concat("one-sided, ", confidence_text(comparison.gate.confidence), " confidence"));
+  add_tile(page, "Evidence", human_count(static_cast<uint64_t>(documents)), "paired documents");
+}
+
+void fill_row(TemplateDictionary& row, const LanguageTest& test, const ForestAxis& axis) {
+  const auto at = [&](double change) { return fixed(axis.percent(change), 2); };
+  set(row, "OUTCOME", std::string(outcome_name(test.outcome)));
+  set(row, "OUTCOME_TEXT", outcome_words(test.outcome));
+  set(row, "MARK", mark(test.outcome));
+  set(row, "LANGUAGE", display_language(test));
+  set(row, "METRIC", test.metric);
+  set(row, "ZERO", at(0));
+  set(row, "MARGIN_AT", at(test.margin));
+  for (const double tick : axis.ticks) set(*row.AddSectionDictionary("GRID"), "AT", at(tick));
+  if (test.outcome == Outcome::kNotComparable) return;
+  set(row, "BASELINE", level_text(test, test.estimate.baseline));
+  set(row, "CANDIDATE", level_text(test, test.estimate.candidate));
+  set(row, "CHANGE", change_text(test));
+  set(row, "INTERVAL_TEXT", change_interval_text(test));
+  set(row, "P", p_text(test.p_adjusted));
+  set(row, "DOCUMENTS", human_count(static_cast<uint64_t>(test.estimate.num_pairs)));
+  const Interval interval = test.change_interval();
+  TemplateDictionary* drawn = row.AddSectionDictionary("INTERVAL");
+  set(*drawn, "LOW", at(interval.low));
+  set(*drawn, "WIDTH", fixed(axis.percent(interval.high) - axis.percent(interval.low), 2));
+  set(*drawn, "DOT", at(test.change()));
+}
+
+void fill_reasons(TemplateDictionary& section, const ForestGroup& group) {
+  TemplateDictionary* list = nullptr;
+  for (const LanguageTest* test : group.tests) {
+    if (test->outcome == Outcome::kPass) continue;
+    if (list == nullptr) list = section.AddSectionDictionary("REASONS");
+    TemplateDictionary* reason = list->AddSectionDictionary("REASON");
+    set(*reason, "WHO", display_language(*test));
+    set(*reason, "WHAT", test->reason);
+  }
+}
+
+void fill_forest(TemplateDictionary& section, const ForestGroup& group, const GateConfig& gate) {
+  const ForestAxis axis = forest_axis(group);
+  const std::string what = group.relative ? "bits per byte" : "accuracy";
+  set(section, "HEADING", concat(group.is_new ? "New languages: " : "Old languages: ", what));
+  set(section, "HINT",
+      group.relative
+          ? "Lower is better. An interval wholly left of the dashed margin line passes."
+          : "Higher is better. An interval wholly right of the dashed margin line passes.");
+  set(section, "CONFIDENCE", confidence_text(gate.confidence));
+  set(section, "MARGIN", margin_text(*group.tests.front()));
+  for (const double tick : axis.ticks) {
+    TemplateDictionary* mark_at = section.AddSectionDictionary("TICK");
+    set(*mark_at, "AT", fixed(axis.percent(tick), 2));
+    set(*mark_at, "TEXT", tick_text(axis, tick, group.relative));
+  }
+  for (const LanguageTest* test : group.tests)
+    fill_row(*section.AddSectionDictionary("ROW"), *test, axis);
+  fill_reasons(section, group);
+}
+
+std::string chart_data(const Chart& chart) {
+  Json data = {{"x_label", chart.x_label}, {"y_label", chart.y_label}, {"curves", Json::array()}};
+  for (const Curve& curve : chart.curves) {
+    data["curves"].push_back({{"name", curve.name}, {"points", thinned(curve, kMostPointsDrawn)}});
+  }
+  return data.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+void fill_chart(TemplateDictionary& section, const Chart& chart) {
+  set(section, "NAME", chart.title);
+  set(section, "ARIA",
+      concat("Line chart: ", chart.y_label, " against ", chart.x_label, ", ", chart.curves.size(),
+             " curves; the table below has the numbers."));
+  set(section, "DATA", chart_data(chart));
+  for (const Curve& curve : chart.curves) {
+    const CurveSummary summary = summarise(curve);
+    TemplateDictionary* row = section.AddSectionDictionary("CURVE");
+    set(*row, "NAME", curve.name);
+    set(*row, "POINTS", human_count(summary.num_points));
+    set(*row, "FIRST", compact_number(summary.first));
+    set(*row, "LOWEST", compact_number(summary.lowest));
+    set(*row, "HIGHEST", compact_number(summary.highest));
+    set(*row, "LAST", compact_number(summary.last));
+  }
+}
+
+double strongest(const HeatMap& map) {
+  double most = 0;
+  for (const auto& row : map.values) {
+    for (const double value : row)
+      most = std::isfinite(value) ? std::max(most, std::abs(value)) : most;
+  }
+  return most;
+}
+
+void fill_heat_map(TemplateDictionary& section, const HeatMap& map) {
+  const double most = strongest(map);
+  set(section, "NAME", map.title);
+  for (const std::string& column : map.columns)
+    set(*section.AddSectionDictionary("COLUMN"), "NAME", column);
+  for (size_t r = 0; r < std::min(map.rows.size(), map.values.size()); ++r) {
+    TemplateDictionary* row = section.AddSectionDictionary("HEAT_ROW");
+    set(*row, "NAME", map.rows[r]);
+    for (const double value : map.values[r]) {
+      const bool shown = std::isfinite(value);
+      TemplateDictionary* cell = row->AddSectionDictionary("CELL");
+      set(*cell, "VALUE", shown ? fixed(value, 2) : "n/a");
+      set(*cell, "SIGN", shown && value < 0 ? "below" : "above");
+      set(*cell, "HEAT", fixed(shown && most > 0 ? kStrongestHeat * std::abs(value) / most : 0, 3));
+    }
+  }
+}
+
+void fill_table(TemplateDictionary& section, const Table& table) {
+  const std::vector<bool> numeric = numeric_columns(table);
+  set(section, "NAME", table.title);
+  for (size_t c = 0; c < table.header.size(); ++c) {
+    TemplateDictionary* column = section.AddSectionDictionary("COLUMN");
+    set(*column, "NAME", table.header[c]);
+    set(*column, "KIND", numeric[c] ? "num" : "");
+  }
+  for (const auto& cells : table.rows) {
+    TemplateDictionary* row = section.AddSectionDictionary("TABLE_ROW");
+    for (size_t c = 0; c < cells.size(); ++c) {
+      TemplateDictionary* cell = row->AddSectionDictionary("CELL");
+      set(*cell, "VALUE", cells[c]);
+      set(*cell, "KIND", c < numeric.size() && numeric[c] ? "num" : "");
+    }
+  }
+}
+
+}  // namespace
+
+std::string report_html(const Report& report) {
+  TemplateDictionary page("report");
+  set(page, "TITLE", report.title);
+  set_verbatim(page, "STYLE", kReportStyle);
+  set_verbatim(page, "SCRIPT", kReportScript);
+  set_verbatim(page, "CHART_LIBRARY", kChartLibrary);
+  fill_verdict(page, report.comparison);
+  for (const ForestGroup& group : forest_groups(report.comparison)) {
+    fill_forest(*page.AddSectionDictionary("FOREST"), group, report.comparison.gate);
+  }
+  if (!report.comparison.tests.empty()) {
+    set(*page.AddSectionDictionary("METHOD"), "TEXT", method_note(report.comparison));
+  }
+  if (!report.charts.empty()) {
+    TemplateDictionary* charts = page.AddSectionDictionary("CHARTS");
+    for (const Chart& chart : report.charts)
+      fill_chart(*charts->AddSectionDictionary("CHART"), chart);
+  }
+  for (const HeatMap& map : report.heat_maps)
+    fill_heat_map(*page.AddSectionDictionary("HEAT_MAP"), map);
+  for (const Table& table : report.tables) fill_table(*page.AddSectionDictionary("TABLE"), table);
+  if (!report.resolved_config.empty()) {
+    set(*page.AddSectionDictionary("CONFIG"), "YAML", report.resolved_config, /*keep_lines=*/true);
+  }
+  return expand_template(kReportTemplate, page);
+}
+
+}  // namespace polygraft::eval

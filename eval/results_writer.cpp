@@ -1,0 +1,199 @@
+// eval/results_writer.cpp: our own measurements in lm-evaluation-harness's files, so that its tools
+// read them too. A document's entry in `bits_per_byte` is [log-likelihood, bytes], as lm-eval's
+// rolling tasks store it.
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/text.h"
+#include "eval/results.h"
+
+namespace polygraft::eval {
+namespace {
+
+constexpr double kTaskVersion = 1.0;  // raised when a document's score changes its meaning
+
+std::string task_name(const std::string& language) { return "bpb_" + language; }
+
+void check_language(const std::string& language) {
+  const bool printable = std::none_of(language.begin(), language.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == '/' || c == '\\' || c == 0x7f;
+  });
+  if (printable && !language.empty() && language.size() <= 64) return;
+  throw ConfigError("languages", concat("'", language, "' cannot be part of a file name"))
+      .expected("1 to 64 bytes without slashes or control characters, for instance 'pt-BR'");
+}
+
+void check_score(const std::string& language, const DocumentScore& score) {
+  if (std::isfinite(score.nats) && score.num_bytes > 0) return;
+  throw NumericError(concat(task_name(language), ", document '", score.id, "'"),
+                     "its score cannot be used")
+      .expected("finite nats and at least one byte")
+      .found(concat(score.nats, " nats, ", score.num_bytes, " bytes"));
+}
+
+/// Standard error of sum(bits) / sum(bytes), by linearisation over documents (Cochran 1977, ch. 6).
+double standard_error(const std::vector<DocumentScore>& scores, double bits_per_byte) {
+  const auto n = static_cast<double>(scores.size());
+  double squares = 0, bytes = 0;
+  for (const DocumentScore& score : scores) {
+    const auto num_bytes = static_cast<double>(score.num_bytes);
+    const double residual = score.nats / M_LN2 - bits_per_byte * num_bytes;
+    squares += residual * residual;
+    bytes += num_bytes;
+  }
+  return std::sqrt(n / (n - 1) * squares) / bytes;
+}
+
+OrderedJson sample_json(const DocumentScore& score, int64_t index) {
+  const std::string log_likelihood = Json(-score.nats).dump();
+  const OrderedJson pair = {-score.nats, score.num_bytes};
+  OrderedJson sample;
+  sample["doc_id"] = index;
+  sample["id"] = score.id;
+  sample["doc"] = {{"id", score.id}, {"sha256", score.text_hash}};
+  sample["target"] = "";
+  sample["arguments"] = OrderedJson::object();
+  sample["resps"] = OrderedJson::array({OrderedJson::array({log_likelihood})});
+  sample["filtered_resps"] = OrderedJson::array({log_likelihood});
+  sample["filter"] = "none";
+  sample["metrics"] = {"byte_perplexity", "bits_per_byte"};
+  sample["doc_hash"] = score.text_hash;
+  sample["prompt_hash"] = score.text_hash;
+  sample["target_hash"] = score.text_hash;
+  sample["byte_perplexity"] = pair;
+  sample["bits_per_byte"] = pair;
+  sample["nats"] = score.nats;
+  sample["num_bytes"] = score.num_bytes;
+  sample["num_tokens"] = score.num_tokens;
+  return sample;
+}
+
+void write_samples(const std::vector<DocumentScore>& scores, const fs::path& file) {
+  AtomicFile out(file);
+  int64_t index = 0;
+  for (const DocumentScore& score : scores) out.write(sample_json(score, index++).dump() + "\n");
+  out.commit();
+}
+
+OrderedJson task_metrics(const std::string& task, const std::vector<DocumentScore>& scores) {
+  const double bpb = bits_per_byte(scores);
+  OrderedJson metrics;
+  metrics["name"] = task;
+  metrics["alias"] = task;
+  metrics["sample_len"] = scores.size();
+  metrics["byte_perplexity,none"] = std::exp2(bpb);
+  metrics["byte_perplexity_stderr,none"] = "N/A";
+  metrics["bits_per_byte,none"] = bpb;
+  metrics["bits_per_byte_stderr,none"] = "N/A";
+  if (scores.size() > 1) metrics["bits_per_byte_stderr,none"] = standard_error(scores, bpb);
+  return metrics;
+}
+
+OrderedJson task_config(const std::string& task) {
+  OrderedJson config;
+  config["task"] = task;
+  config["output_type"] = "loglikelihood_rolling";
+  config["metric_list"] = {{{"metric", "byte_perplexity"}}, {{"metric", "bits_per_byte"}}};
+  config["num_fewshot"] = 0;
+  config["repeats"] = 1;
+  config["metadata"] = {{"version", kTaskVersion}};
+  return config;
+}
+
+/// lm-eval's task hash: over the concatenated hashes of every sample.
+std::string task_hash(const std::vector<DocumentScore>& scores) {
+  Sha256 hash;
+  for (const DocumentScore& score : scores) {
+    for (int repeat = 0; repeat < 3; ++repeat) hash.update(score.text_hash);
+  }
+  return hash.finish();
+}
+
+OrderedJson totals(const std::vector<DocumentScore>& scores) {
+  double nats = 0;
+  int64_t num_bytes = 0, num_tokens = 0;
+  for (const DocumentScore& score : scores) {
+    nats += score.nats;
+    num_bytes += score.num_bytes;
+    num_tokens += score.num_tokens;
+  }
+  return {{"documents", scores.size()},
+          {"nats", nats},
+          {"num_bytes", num_bytes},
+          {"num_tokens", num_tokens}};
+}
+
+/// A model's path as a folder name, as lm-eval makes it.
+std::string sanitized(const std::string& name) {
+  std::string out;
+  bool in_run = false;
+  for (const char c : name) {
+    const bool reserved = std::string_view("\"<>:/|\\?*[]").find(c) != std::string_view::npos;
+    if (reserved && !in_run) out += "__";
+    if (!reserved) out += c;
+    in_run = reserved;
+  }
+  return out;
+}
+
+void add_task(OrderedJson& document, const std::string& language,
+              const std::vector<DocumentScore>& scores) {
+  const std::string task = task_name(language);
+  document["results"][task] = task_metrics(task, scores);
+  document["configs"][task] = task_config(task);
+  document["versions"][task] = kTaskVersion;
+  document["n-shot"][task] = 0;
+  document["higher_is_better"][task] = {{"byte_perplexity", false}, {"bits_per_byte", false}};
+  document["n-samples"][task] = {{"original", scores.size()}, {"effective", scores.size()}};
+  document["task_hashes"][task] = task_hash(scores);
+  document["polygraft"]["languages"][language] = totals(scores);
+}
+
+OrderedJson results_json(const BpbResult& result) {
+  OrderedJson document;
+  for (const char* key : {"results", "group_subtasks", "configs", "versions", "n-shot",
+                          "higher_is_better", "n-samples"}) {
+    document[key] = OrderedJson::object();  // fixes the order of keys to lm-eval's
+  }
+  document["config"] = {{"model", "polygraft"},
+                        {"model_args", {{"pretrained", result.model_path}}},
+                        {"model_sha", result.model_hash}};
+  document["date"] = static_cast<int64_t>(std::time(nullptr));
+  document["task_hashes"] = OrderedJson::object();
+  document["model_source"] = "polygraft";
+  document["model_name"] = result.model_path;
+  document["model_name_sanitized"] = sanitized(result.model_path);
+  document["polygraft"] = {{"model_hash", result.model_hash}, {"config", result.config}};
+  for (const auto& [language, scores] : result.languages) add_task(document, language, scores);
+  return document;
+}
+
+void check_result(const BpbResult& result) {
+  if (result.languages.empty()) throw ConfigError("languages", "there is nothing to write");
+  for (const auto& [language, scores] : result.languages) {
+    check_language(language);
+    if (scores.empty()) throw ConfigError(task_name(language), "there is no document");
+    for (const DocumentScore& score : scores) check_score(language, score);
+  }
+}
+
+}  // namespace
+
+void write_bpb_result(const BpbResult& result, const fs::path& folder) {
+  check_result(result);
+  const bool replace_empty = fs::is_directory(folder) && fs::is_empty(folder);
+  AtomicFolder out(folder, replace_empty);
+  const std::string time = iso_time_for_file_name();
+  for (const auto& [language, scores] : result.languages) {
+    write_samples(scores,
+                  out.path() / concat("samples_", task_name(language), "_", time, ".jsonl"));
+  }
+  write_json(out.path() / concat("results_", time, ".json"), results_json(result));
+  out.commit();
+}
+
+}  // namespace polygraft::eval

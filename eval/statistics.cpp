@@ -1,0 +1,186 @@
+// eval/statistics.cpp: resampling by counts. A resample of n documents is a vector of multinomial
+// counts, and its sums are dot products over contiguous arrays in document order, so that equal
+// inputs give equal bits whatever was drawn first.
+#include "eval/statistics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "core/error.h"
+#include "core/random.h"
+#include "core/text.h"
+
+namespace polygraft::eval {
+namespace {
+
+/// The pairs as three arrays, for the dot products.
+struct Columns {
+  std::vector<double> baseline, candidate, weight;
+};
+
+struct Sums {
+  double baseline = 0, candidate = 0, weight = 0;
+};
+
+/// Values of every resample, in the order drawn.
+struct Resamples {
+  std::vector<double> baseline, candidate, delta, relative;
+};
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+double relative_change(double baseline, double candidate) {
+  return baseline == 0 ? kNaN : (candidate - baseline) / baseline;
+}
+
+void check(const std::vector<Pair>& pairs, const BootstrapOptions& options) {
+  if (!(options.confidence > 0 && options.confidence < 1)) {
+    throw ConfigError("bootstrap", "confidence is out of range")
+        .expected("between 0 and 1, for instance 0.95")
+        .found(concat(options.confidence));
+  }
+  if (options.resamples < 1) {
+    throw ConfigError("bootstrap", "no resamples")
+        .expected(">= 1")
+        .found(concat(options.resamples));
+  }
+  if (pairs.empty()) {
+    throw NotComparable("paired bootstrap", "there is no document to compare")
+        .hint("give both models at least one document in common");
+  }
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    const Pair& pair = pairs[i];
+    const bool finite = std::isfinite(pair.baseline) && std::isfinite(pair.candidate);
+    if (finite && std::isfinite(pair.weight) && pair.weight > 0) continue;
+    throw NumericError(concat("paired bootstrap, pair ", i), "a value cannot be used")
+        .expected("finite values and a positive weight")
+        .found(concat("baseline ", pair.baseline, ", candidate ", pair.candidate, ", weight ",
+                      pair.weight));
+  }
+}
+
+Columns to_columns(const std::vector<Pair>& pairs) {
+  Columns columns;
+  for (const Pair& pair : pairs) {
+    columns.baseline.push_back(pair.baseline);
+    columns.candidate.push_back(pair.candidate);
+    columns.weight.push_back(pair.weight);
+  }
+  return columns;
+}
+
+Sums weighted_sums(const Columns& columns, const std::vector<double>& counts) {
+  Sums sums;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    sums.baseline += counts[i] * columns.baseline[i];
+    sums.candidate += counts[i] * columns.candidate[i];
+    sums.weight += counts[i] * columns.weight[i];
+  }
+  return sums;
+}
+
+Resamples draw_resamples(const Columns& columns, const BootstrapOptions& options) {
+  RandomStream random(options.seed, "eval/paired_bootstrap");
+  const size_t num_pairs = columns.weight.size();
+  std::vector<double> counts(num_pairs);
+  Resamples out;
+  for (int64_t r = 0; r < options.resamples; ++r) {
+    std::fill(counts.begin(), counts.end(), 0.0);
+    for (size_t draw = 0; draw < num_pairs; ++draw) counts[random.below(num_pairs)] += 1;
+    const Sums sums = weighted_sums(columns, counts);
+    const double baseline = sums.baseline / sums.weight;
+    const double candidate = sums.candidate / sums.weight;
+    out.baseline.push_back(baseline);
+    out.candidate.push_back(candidate);
+    out.delta.push_back(candidate - baseline);
+    out.relative.push_back(relative_change(baseline, candidate));
+  }
+  return out;
+}
+
+/// Ascending, NaN last: std::sort alone must not see a NaN.
+void sort_values(std::vector<double>& values) {
+  const auto finite_end =
+      std::partition(values.begin(), values.end(), [](double value) { return !std::isnan(value); });
+  std::sort(values.begin(), finite_end);
+}
+
+Interval two_sided(const std::vector<double>& ascending, double confidence) {
+  const double tail = (1 - confidence) / 2;
+  return {quantile(ascending, tail), quantile(ascending, 1 - tail)};
+}
+
+Interval one_sided(const std::vector<double>& ascending, double confidence) {
+  return {quantile(ascending, 1 - confidence), quantile(ascending, confidence)};
+}
+
+}  // namespace
+
+double quantile(const std::vector<double>& ascending, double probability) {
+  if (ascending.empty() || std::isnan(ascending.back())) return kNaN;
+  const double position = probability * static_cast<double>(ascending.size() - 1);
+  const auto below = static_cast<size_t>(position);
+  const size_t above = std::min(below + 1, ascending.size() - 1);
+  const double fraction = position - static_cast<double>(below);
+  return ascending[below] + fraction * (ascending[above] - ascending[below]);
+}
+
+double p_above(const std::vector<double>& ascending, double limit) {
+  const auto at_most = std::count_if(ascending.begin(), ascending.end(),
+                                     [&](double value) { return value <= limit; });
+  return static_cast<double>(1 + at_most) / static_cast<double>(1 + ascending.size());
+}
+
+double p_below(const std::vector<double>& ascending, double limit) {
+  const auto at_least = std::count_if(ascending.begin(), ascending.end(),
+                                      [&](double value) { return value >= limit; });
+  return static_cast<double>(1 + at_least) / static_cast<double>(1 + ascending.size());
+}
+
+std::vector<double> holm_adjusted(const std::vector<double>& p_values) {
+  std::vector<size_t> order(p_values.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return p_values[a] < p_values[b]; });
+  std::vector<double> adjusted(p_values.size());
+  double largest = 0;
+  for (size_t rank = 0; rank < order.size(); ++rank) {
+    const double scaled = static_cast<double>(order.size() - rank) * p_values[order[rank]];
+    largest = std::max(largest, std::min(1.0, scaled));
+    adjusted[order[rank]] = largest;
+  }
+  return adjusted;
+}
+
+PairedDistribution paired_bootstrap_distribution(const std::vector<Pair>& pairs,
+                                                 const BootstrapOptions& options) {
+  check(pairs, options);
+  const Columns columns = to_columns(pairs);
+  const Sums sums = weighted_sums(columns, std::vector<double>(pairs.size(), 1.0));
+  Resamples resamples = draw_resamples(columns, options);
+  for (auto* values :
+       {&resamples.baseline, &resamples.candidate, &resamples.delta, &resamples.relative}) {
+    sort_values(*values);
+  }
+  PairedEstimate estimate;
+  estimate.baseline = sums.baseline / sums.weight;
+  estimate.candidate = sums.candidate / sums.weight;
+  estimate.delta = estimate.candidate - estimate.baseline;
+  estimate.relative = relative_change(estimate.baseline, estimate.candidate);
+  estimate.baseline_interval = two_sided(resamples.baseline, options.confidence);
+  estimate.candidate_interval = two_sided(resamples.candidate, options.confidence);
+  estimate.delta_interval = two_sided(resamples.delta, options.confidence);
+  estimate.relative_interval = two_sided(resamples.relative, options.confidence);
+  estimate.delta_bounds = one_sided(resamples.delta, options.confidence);
+  estimate.relative_bounds = one_sided(resamples.relative, options.confidence);
+  estimate.num_pairs = static_cast<int64_t>(pairs.size());
+  return {estimate, std::move(resamples.relative), std::move(resamples.delta)};
+}
+
+PairedEstimate paired_bootstrap(const std::vector<Pair>& pairs, const BootstrapOptions& options) {
+  return paired_bootstrap_distribution(pairs, options).estimate;
+}
+
+}  // namespace polygraft::eval

@@ -1,0 +1,121 @@
+{{%AUTOESCAPE context="HTML"}}<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
+<title>{{TITLE}}: {{HEADLINE}}</title>
+<style>
+{{STYLE:none}}
+</style>
+</head>
+<body>
+<header class="verdict {{OUTCOME}}">
+<div class="page">
+<p class="eyebrow">{{TITLE}}</p>
+<h1><span class="mark" aria-hidden="true">{{MARK}}</span>{{HEADLINE}}</h1>
+<p class="lead">{{DETAIL}}</p>
+<dl class="tiles">
+{{#TILE}}
+<div class="tile"><dt>{{LABEL}}</dt><dd><b>{{VALUE}}</b> <span>{{NOTE}}</span></dd></div>
+{{/TILE}}
+</dl>
+</div>
+</header>
+<main class="page">
+{{#FOREST}}
+<section>
+<h2>{{HEADING}}</h2>
+<p class="hint">{{HINT}}</p>
+<table class="forest">
+<thead>
+<tr><th scope="col">Language</th><th scope="col" class="num">Before</th><th scope="col" class="num">After</th>
+<th scope="col" class="axis"><span class="sr">Change, drawn</span>
+<div class="track" aria-hidden="true">{{#TICK}}<span class="tick" style="left:{{AT}}%">{{TEXT}}</span>{{/TICK}}</div></th>
+<th scope="col" class="num">Change</th><th scope="col" class="num">p</th><th scope="col" class="num">Documents</th><th scope="col">Verdict</th></tr>
+</thead>
+<tbody>
+{{#ROW}}
+<tr class="{{OUTCOME}}">
+<th scope="row">{{LANGUAGE}} <small>{{METRIC}}</small></th>
+<td class="num before" data-label="before">{{BASELINE}}</td>
+<td class="num after" data-label="after">{{CANDIDATE}}</td>
+<td class="axis"><div class="track" aria-hidden="true">{{#GRID}}<span class="grid" style="left:{{AT}}%"></span>{{/GRID}}<span class="zero" style="left:{{ZERO}}%"></span><span class="margin" style="left:{{MARGIN_AT}}%"></span>{{#INTERVAL}}<span class="whisker" style="left:{{LOW}}%;width:{{WIDTH}}%"></span><span class="dot" style="left:{{DOT}}%"></span>{{/INTERVAL}}</div></td>
+<td class="num change"><b>{{CHANGE}}</b> <small>{{INTERVAL_TEXT}}</small></td>
+<td class="num p">{{P}}</td>
+<td class="num docs">{{DOCUMENTS}}</td>
+<td class="says"><span class="badge"><span aria-hidden="true">{{MARK}}</span> {{OUTCOME_TEXT}}</span></td>
+</tr>
+{{/ROW}}
+</tbody>
+</table>
+{{#REASONS}}
+<ul class="reasons">
+{{#REASON}}<li><b>{{WHO}}</b> {{WHAT}}</li>
+{{/REASON}}
+</ul>
+{{/REASONS}}
+<p class="legend"><span class="key dotkey" aria-hidden="true"></span> change <span class="key whiskerkey" aria-hidden="true"></span> {{CONFIDENCE}} interval <span class="key marginkey" aria-hidden="true"></span> margin {{MARGIN}}</p>
+</section>
+{{/FOREST}}
+{{#METHOD}}<p class="hint method">{{TEXT}}</p>{{/METHOD}}
+{{#CHARTS}}
+<section>
+<h2>Over training</h2>
+<div class="charts">
+{{#CHART}}
+<figure>
+<figcaption>{{NAME}}</figcaption>
+<div class="canvas"><canvas role="img" aria-label="{{ARIA}}" data-chart="{{DATA}}"></canvas></div>
+<details><summary>Numbers</summary>
+<div class="scroll"><table class="plain">
+<thead><tr><th scope="col">Curve</th><th scope="col" class="num">Points</th><th scope="col" class="num">First</th><th scope="col" class="num">Lowest</th><th scope="col" class="num">Highest</th><th scope="col" class="num">Last</th></tr></thead>
+<tbody>
+{{#CURVE}}<tr><th scope="row">{{NAME}}</th><td class="num">{{POINTS}}</td><td class="num">{{FIRST}}</td><td class="num">{{LOWEST}}</td><td class="num">{{HIGHEST}}</td><td class="num">{{LAST}}</td></tr>
+{{/CURVE}}
+</tbody></table></div>
+</details>
+</figure>
+{{/CHART}}
+</div>
+</section>
+{{/CHARTS}}
+{{#HEAT_MAP}}
+<section>
+<h2>{{NAME}}</h2>
+<div class="scroll"><table class="heat">
+<thead><tr><td></td>{{#COLUMN}}<th scope="col">{{NAME}}</th>{{/COLUMN}}</tr></thead>
+<tbody>
+{{#HEAT_ROW}}<tr><th scope="row">{{NAME}}</th>{{#CELL}}<td class="{{SIGN}}" style="--heat:{{HEAT}}">{{VALUE}}</td>{{/CELL}}</tr>
+{{/HEAT_ROW}}
+</tbody></table></div>
+</section>
+{{/HEAT_MAP}}
+{{#TABLE}}
+<section>
+<h2>{{NAME}}</h2>
+<div class="scroll"><table class="plain">
+<thead><tr>{{#COLUMN}}<th scope="col" class="{{KIND}}">{{NAME}}</th>{{/COLUMN}}</tr></thead>
+<tbody>
+{{#TABLE_ROW}}<tr>{{#CELL}}<td class="{{KIND}}">{{VALUE}}</td>{{/CELL}}</tr>
+{{/TABLE_ROW}}
+</tbody></table></div>
+</section>
+{{/TABLE}}
+{{#CONFIG}}
+<section>
+<h2>Resolved configuration</h2>
+<details><summary>YAML</summary><pre tabindex="0">{{YAML}}</pre></details>
+</section>
+{{/CONFIG}}
+<footer>Made by polygraft. The same numbers for machines are in report.json; for a pull request, in report.md.</footer>
+</main>
+<script>
+{{CHART_LIBRARY:none}}
+</script>
+<script>
+{{SCRIPT:none}}
+</script>
+</body>
+</html>

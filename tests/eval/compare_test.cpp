@@ -1,0 +1,233 @@
+// tests/eval/compare_test.cpp: the gate's outcomes, and what makes two results not comparable.
+#include "eval/compare.h"
+
+#include <catch2/catch.hpp>
+
+#include "core/error.h"
+#include "eval/pairing.h"
+#include "tests/eval/comparison_fixture.h"
+#include "tests/eval/fixture.h"
+
+namespace polygraft::eval {
+namespace {
+
+/// The only test after `edit` changed the candidate's samples.
+template <class Edit>
+LanguageTest after_edit(Edit edit) {
+  auto [baseline, candidate] = bpb_folders({{"de", {}}});
+  edit(candidate);
+  const Comparison comparison = compare_results(baseline, candidate, {});
+  CHECK(comparison.outcome == Outcome::kNotComparable);
+  REQUIRE(comparison.tests.size() == 1);
+  return comparison.tests.front();
+}
+
+}  // namespace
+
+TEST_CASE("equal results pass", "[eval][compare]") {
+  const Comparison comparison = compare_bpb({{"de", {}}, {"cs", {}}});
+  CHECK(comparison.outcome == Outcome::kPass);
+  REQUIRE(comparison.tests.size() == 2);
+  CHECK(comparison.tests[0].language == "cs");
+  CHECK(comparison.tests[0].change() == 0);
+  CHECK(comparison.tests[0].p_adjusted == 1);
+  CHECK(outcome_exit_code(comparison.outcome) == ExitCode::kDone);
+}
+
+TEST_CASE("a small and certain change passes, a large one fails, a vague one is insufficient",
+          "[eval][compare]") {
+  const Comparison comparison =
+      compare_bpb({{"de", {0.0005, 0.002}}, {"es", {0.004, 0.002}}, {"it", {0.0012, 0.02}}});
+  const LanguageTest& german = test_of(comparison, "de");
+  CHECK(german.outcome == Outcome::kPass);
+  CHECK(german.change() == Approx(0.0005).margin(0.0004));
+  CHECK(german.change_bound() <= german.margin);
+  const LanguageTest& spanish = test_of(comparison, "es");
+  CHECK(spanish.outcome == Outcome::kFail);
+  CHECK(spanish.p_adjusted < 0.01);
+  CHECK_THAT(spanish.reason, Catch::Contains("not by chance"));
+  const LanguageTest& italian = test_of(comparison, "it");
+  CHECK(italian.outcome == Outcome::kInsufficient);
+  CHECK(italian.change() <= italian.margin);
+  CHECK(italian.change_bound() > italian.margin);
+  CHECK_THAT(italian.reason, Catch::Contains("documents like these would decide it"));
+  CHECK(comparison.outcome == Outcome::kFail);
+  CHECK(outcome_exit_code(comparison.outcome) == ExitCode::kGateFailed);
+  CHECK(comparison.worst()->language == "es");
+}
+
+TEST_CASE("an estimate beyond the margin fails even when it may be chance", "[eval][compare]") {
+  const Comparison comparison =
+      compare_bpb({{"de", {0.003, 0.05, 60}}}, {.margin_relative_bpb = 0.0});
+  const LanguageTest& test = comparison.tests.front();
+  REQUIRE(test.change() > 0);
+  CHECK(test.outcome == Outcome::kFail);
+  CHECK_THAT(test.reason, Catch::Contains("may be chance"));
+}
+
+TEST_CASE("the number of documents it asks for decides the test", "[eval][compare]") {
+  const Comparison vague = compare_bpb({{"de", {0.0, 0.03, 50}}});
+  const LanguageTest& test = vague.tests.front();
+  REQUIRE(test.outcome == Outcome::kInsufficient);
+  const size_t at = test.reason.find("about ") + 6;
+  std::string digits;
+  for (const char c : test.reason.substr(at, test.reason.find(' ', at) - at))
+    digits += c == ',' ? "" : std::string(1, c);
+  const auto [baseline, candidate] = bpb_folders({{"de", {0.0, 0.03, 50}}});
+  ResultFolder more_baseline = baseline, more_candidate = candidate;
+  for (int64_t copy = 1; copy * 50 < 1.3 * std::stod(digits);
+       ++copy) {  // the same documents again, renamed
+    for (auto [from, to] :
+         {std::pair{&baseline, &more_baseline}, std::pair{&candidate, &more_candidate}}) {
+      for (Sample sample : from->tasks.at("bpb_de")) {
+        sample.doc_id += "+" + std::to_string(copy);
+        to->tasks["bpb_de"].push_back(sample);
+      }
+    }
+  }
+  CHECK(compare_results(more_baseline, more_candidate, {}).outcome == Outcome::kPass);
+}
+
+TEST_CASE("too few documents are insufficient whatever they say", "[eval][compare]") {
+  const Comparison comparison = compare_bpb({{"de", {0.5, 0.0, 19}}});
+  CHECK(comparison.outcome == Outcome::kInsufficient);
+  CHECK(outcome_exit_code(comparison.outcome) == ExitCode::kNotComparable);
+  CHECK_THAT(comparison.tests.front().reason, Catch::Contains("19 documents; at least 20"));
+}
+
+TEST_CASE("a new language is gated by its gain", "[eval][compare]") {
+  const std::map<std::string, Change> languages = {{"de", {}}, {"id", {-0.2, 0.05}}};
+  GateConfig gate = {.min_new_gain_relative = 0.1, .new_languages = {"id"}};
+  const Comparison enough = compare_bpb(languages, gate);
+  CHECK(enough.outcome == Outcome::kPass);
+  CHECK(enough.tests.back().is_new);
+  CHECK(enough.tests.back().margin == -0.1);
+  CHECK(enough.worst()->language == "de");
+  gate.min_new_gain_relative = 0.3;
+  CHECK(test_of(compare_bpb(languages, gate), "id").outcome == Outcome::kFail);
+  gate.min_new_gain_relative = 0.199;
+  CHECK(test_of(compare_bpb(languages, gate), "id").outcome != Outcome::kPass);
+}
+
+TEST_CASE("a new language that nothing measures does not pass in silence", "[eval][compare]") {
+  const Comparison comparison = compare_bpb({{"de", {}}}, {.new_languages = {"id"}});
+  CHECK(comparison.outcome == Outcome::kNotComparable);
+  CHECK_THAT(test_of(comparison, "id").reason, Catch::Contains("no task measures"));
+}
+
+TEST_CASE("Holm's adjustment spans the old languages only", "[eval][compare]") {
+  const std::map<std::string, Change> one = {{"de", {0.0022, 0.004}}};
+  std::map<std::string, Change> several = one;
+  for (const char* language : {"cs", "es", "fr", "it"}) several[language] = {0.0, 0.004};
+  const double alone = compare_bpb(one).tests.front().p_adjusted;
+  CHECK(test_of(compare_bpb(several), "de").p_adjusted == Approx(std::min(1.0, 5 * alone)));
+  CHECK(
+      test_of(compare_bpb(several, {.new_languages = {"cs", "es", "fr", "it"}}), "de").p_adjusted ==
+      Approx(alone));
+}
+
+TEST_CASE("results of different documents are not comparable, and the first difference is named",
+          "[eval][compare]") {
+  const auto reason = [](auto edit) { return after_edit(edit).reason; };
+  CHECK_THAT(reason([](ResultFolder& f) { f.tasks["bpb_de"].pop_back(); }),
+             Catch::Contains("document 199 is missing in the candidate"));
+  CHECK_THAT(reason([](ResultFolder& f) { f.tasks["bpb_de"][3].target_hash = "0"; }),
+             Catch::Contains("document 3 differs: target_hash"));
+  CHECK_THAT(reason([](ResultFolder& f) { f.tasks["bpb_de"][4].prompt_hash = "0"; }),
+             Catch::Contains("document 4 differs: prompt_hash"));
+  CHECK_THAT(reason([](ResultFolder& f) { f.tasks["bpb_de"][5].metrics["num_bytes"] += 1; }),
+             Catch::Contains("document 5 differs: bytes"));
+  CHECK_THAT(reason([](ResultFolder& f) { f.tasks["bpb_de"][6].metrics.clear(); }),
+             Catch::Contains("document 6 has no bits_per_byte"));
+  CHECK_THAT(reason([](ResultFolder& f) { f.tasks.clear(); }),
+             Catch::Contains("missing in the candidate"));
+}
+
+TEST_CASE("another version of a task is not comparable", "[eval][compare]") {
+  auto [baseline, candidate] = bpb_folders({{"de", {}}});
+  baseline.results["versions"]["bpb_de"] = 1.0;
+  candidate.results["versions"]["bpb_de"] = 2.0;
+  const Comparison comparison = compare_results(baseline, candidate, {});
+  CHECK(comparison.outcome == Outcome::kNotComparable);
+  CHECK_THAT(comparison.tests.front().reason, Catch::Contains("version"));
+  candidate.results["versions"]["bpb_de"] = 1.0;
+  CHECK(compare_results(baseline, candidate, {}).outcome == Outcome::kPass);
+}
+
+TEST_CASE("any fail outweighs what is not comparable, which outweighs little evidence",
+          "[eval][compare]") {
+  const auto overall = [](std::vector<Outcome> outcomes) {
+    std::vector<LanguageTest> tests;
+    for (const Outcome outcome : outcomes) tests.emplace_back().outcome = outcome;
+    return overall_outcome(tests);
+  };
+  using enum Outcome;
+  CHECK(overall({kPass, kInsufficient, kNotComparable, kFail}) == kFail);
+  CHECK(overall({kPass, kInsufficient, kNotComparable}) == kNotComparable);
+  CHECK(overall({kPass, kInsufficient}) == kInsufficient);
+  CHECK(overall({kPass, kPass}) == kPass);
+  CHECK(overall({}) == kNotComparable);
+}
+
+TEST_CASE("folders that lm-eval wrote are compared, accuracy on an absolute scale",
+          "[eval][compare]") {
+  const ResultFolder baseline = read_result_folder(fixture_path("lm_eval/baseline"));
+  const ResultFolder candidate = read_result_folder(fixture_path("lm_eval/candidate"));
+  const Comparison comparison = compare_results(baseline, candidate, {.min_documents = 2});
+  const LanguageTest& german = test_of(comparison, "de");
+  CHECK(german.metric == "bits_per_byte");
+  CHECK(german.estimate.candidate ==
+        Approx(candidate.results["results"]["bpb_de"]["bits_per_byte,none"].get<double>()));
+  const LanguageTest& english = test_of(comparison, "en");
+  CHECK(english.metric == "acc");
+  CHECK_FALSE(english.relative);
+  CHECK(english.margin == -0.01);
+  CHECK(english.change() == Approx(candidate.results["results"]["qa_en"]["acc,none"].get<double>() -
+                                   baseline.results["results"]["qa_en"]["acc,none"].get<double>()));
+}
+
+TEST_CASE("a fall in accuracy beyond the margin fails, a rise passes", "[eval][compare]") {
+  const auto folder = [](int64_t correct) {
+    ResultFolder out;
+    for (int64_t i = 0; i < 400; ++i) {
+      Sample sample{.doc_id = std::to_string(i), .filter = "none"};
+      sample.metrics["acc"] = i < correct ? 1 : 0;
+      out.tasks["xcopa_it"].push_back(sample);
+    }
+    return out;
+  };
+  CHECK(compare_results(folder(300), folder(280), {}).outcome == Outcome::kFail);
+  CHECK(compare_results(folder(300), folder(300), {}).outcome == Outcome::kPass);
+  CHECK(compare_results(folder(300), folder(320), {}).outcome == Outcome::kPass);
+}
+
+TEST_CASE("a task's language is found in its name", "[eval][compare]") {
+  CHECK(task_language("bpb_pt-BR", {}) == "pt-BR");
+  CHECK(task_language("xcopa_id", {}) == "id");
+  CHECK(task_language("belebele_ind_Latn", {}) == "ind_Latn");
+  CHECK(task_language("cloze_toki_pona", {"toki_pona"}) == "toki_pona");
+  CHECK(task_language("hellaswag", {}).empty());
+}
+
+TEST_CASE("the JSON has the documented keys, on one scale", "[eval][compare]") {
+  const Json json = compare_bpb({{"de", {0.004, 0.002}}}).to_json();
+  CHECK(json["outcome"] == "fail");
+  for (const char* key : {"task", "language", "metric", "baseline", "candidate", "delta", "ci_low",
+                          "ci_high", "margin", "p_adjusted", "n", "outcome"}) {
+    INFO(key);
+    CHECK(json["tests"][0].contains(key));
+    CHECK(json["worst"].contains(key));
+  }
+  CHECK(json["tests"][0]["delta"] > json["tests"][0]["margin"]);
+  CHECK(compare_bpb({{"id", {}}}, {.new_languages = {"id"}}).to_json()["worst"].is_null());
+}
+
+TEST_CASE("a gate that cannot be meant is refused, all problems at once", "[eval][compare]") {
+  const auto source = ConfigSource::from_text(
+      "{margin_relative_bpb: -1, confidence: 95, resamples: 3}", "gate.yaml");
+  CHECK_THROWS_WITH(bind_config<GateConfig>(source), Catch::Contains("margin_relative_bpb") &&
+                                                         Catch::Contains("confidence") &&
+                                                         Catch::Contains("resamples"));
+}
+
+}  // namespace polygraft::eval

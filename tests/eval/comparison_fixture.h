@@ -1,0 +1,54 @@
+// tests/eval/comparison_fixture.h: result folders in memory, with known changes.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/hash.h"
+#include "core/random.h"
+#include "eval/compare.h"
+
+namespace polygraft::eval {
+
+/// How one language's documents change: relative change of each document = mean + spread * normal.
+struct Change {
+  double mean = 0, spread = 0;
+  int64_t documents = 200;
+};
+
+/// bpb_<lang> tasks; both sides hold the same documents.
+inline std::pair<ResultFolder, ResultFolder> bpb_folders(
+    const std::map<std::string, Change>& languages) {
+  ResultFolder baseline, candidate;
+  for (const auto& [language, change] : languages) {
+    RandomStream random(11, language);
+    for (int64_t i = 0; i < change.documents; ++i) {
+      const double num_bytes = 100 + static_cast<double>(random.below(400));
+      const double nats = num_bytes * (1.0 + 0.1 * random.normal());
+      Sample sample;
+      sample.doc_id = std::to_string(i);
+      sample.filter = "none";
+      sample.doc_hash = sample.prompt_hash = sample.target_hash = sha256(language + sample.doc_id);
+      sample.metrics = {{"nats", nats}, {"num_bytes", num_bytes}};
+      baseline.tasks["bpb_" + language].push_back(sample);
+      sample.metrics["nats"] = nats * (1 + change.mean + change.spread * random.normal());
+      candidate.tasks["bpb_" + language].push_back(sample);
+    }
+  }
+  return {baseline, candidate};
+}
+
+inline Comparison compare_bpb(const std::map<std::string, Change>& languages,
+                              GateConfig gate = {}) {
+  const auto [baseline, candidate] = bpb_folders(languages);
+  return compare_results(baseline, candidate, gate);
+}
+
+inline const LanguageTest& test_of(const Comparison& comparison, const std::string& language) {
+  for (const LanguageTest& test : comparison.tests) {
+    if (test.language == language) return test;
+  }
+  throw NotComparable(language, "there is no such test");
+}
+
+}  // namespace polygraft::eval

@@ -1,0 +1,203 @@
+// tests/eval/report_test.cpp: the four files of a report, and foreign names that try to be markup.
+#include "eval/report.h"
+
+#include <catch2/catch.hpp>
+#include <limits>
+
+#include "core/error.h"
+#include "eval/chart_data.h"
+#include "eval/forest.h"
+#include "eval/number_text.h"
+#include "tests/eval/fixture.h"
+#include "tests/eval/report_fixture.h"
+
+namespace polygraft::eval {
+namespace {
+
+const char* const kHostileNames[] = {"<script>alert(1)</script>",
+                                     "\"><img src=x onerror=alert(1)>",
+                                     "' onmouseover='alert(1)",
+                                     "</title></style></script><b>",
+                                     "{{TITLE}}{{#ROW}}",
+                                     "| cell | `code` [x](javascript:alert(1)) ![i](x)",
+                                     "\x1b[2J\x1b]0;owned\x07",
+                                     "abc\xE2\x80\xAE"
+                                     "cba",
+                                     "broken \xff\xfe bytes",
+                                     "]]> &amp; <!--"};
+
+Report hostile_report(const std::string& name) {
+  Report report = sample_report();
+  report.title = report.resolved_config = name;
+  for (LanguageTest& test : report.comparison.tests) {
+    test.task = test.language = test.metric = test.reason = name;
+    test.outcome = Outcome::kFail;
+  }
+  for (Chart& chart : report.charts) {
+    chart.title = chart.x_label = chart.y_label = chart.curves[0].name = name;
+  }
+  for (HeatMap& map : report.heat_maps) map.title = map.rows[0] = map.columns[0] = name;
+  for (Table& table : report.tables) table.title = table.header[0] = table.rows[0][0] = name;
+  return report;
+}
+
+size_t count(const std::string& text, const std::string& part) {
+  size_t number = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++number;
+  return number;
+}
+
+std::string unescaped(std::string text) {
+  for (const auto& [from, to] :
+       {std::pair{"&quot;", "\""}, {"&#39;", "'"}, {"&lt;", "<"}, {"&gt;", ">"}, {"&amp;", "&"}}) {
+    for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + 1)) {
+      text.replace(at, std::string(from).size(), to);
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("a report is four files, and the page needs nothing else", "[eval][report]") {
+  const TemporaryFolder temporary;
+  write_report(sample_report(), temporary.path() / "out");
+  for (const char* name : {"report.html", "report.md", "report.json", "junit.xml"}) {
+    INFO(name);
+    CHECK(fs::file_size(temporary.path() / "out" / name) > 500);
+  }
+  const std::string html = read_file(temporary.path() / "out" / "report.html");
+  CHECK_THAT(html, Catch::StartsWith("<!doctype html>"));
+  CHECK_THAT(html, Catch::Contains("Chart.js v3"));
+  CHECK(count(html, "<link") + count(html, " src=") + count(html, "@import") +
+            count(html, "url(") ==
+        0);
+  CHECK_THAT(html, Catch::Contains("default-src 'none'"));
+  CHECK(html.size() < 400 * 1024);
+  CHECK(read_json(temporary.path() / "out" / "report.json") == report_json(sample_report()));
+}
+
+TEST_CASE("the page shows the verdict first, and every language's numbers as text",
+          "[eval][report]") {
+  const Report report = sample_report();
+  const std::string html = report_html(report);
+  CHECK(html.find("Gate passed") < html.find("<main"));
+  for (const LanguageTest& test : report.comparison.tests)
+    CHECK_THAT(html, Catch::Contains(signed_percent(test.change())));
+  CHECK(count(html, "class=\"dot\"") == report.comparison.tests.size());
+  CHECK(count(html, "<canvas") == report.charts.size());
+  CHECK(count(html, "aria-label=\"Line chart") == report.charts.size());
+}
+
+TEST_CASE("a report of an empty comparison is still a report", "[eval][report]") {
+  Report report;
+  report.title = "nothing";
+  report.comparison.outcome = Outcome::kNotComparable;
+  CHECK_THAT(report_html(report), Catch::Contains("Not comparable"));
+  CHECK_THAT(report_markdown(report), Catch::Contains("Not comparable"));
+  CHECK(report_json(report)["comparison"]["worst"].is_null());
+}
+
+TEST_CASE("hostile names are text on the page", "[eval][report]") {
+  const size_t num_scripts = count(report_html(sample_report()), "<script");
+  for (const char* name : kHostileNames) {
+    INFO(printable(name));
+    const std::string html = report_html(hostile_report(name));
+    CHECK(count(html, "<script") == num_scripts);
+    CHECK(count(html, "<img") + count(html, "<b>") - count(html, "<b></b>") ==
+          count(report_html(hostile_report("name")), "<b>"));
+    CHECK(count(html, " onmouseover='") + count(html, "onerror=alert(1)>") == 0);
+    CHECK(count(html, "\x1b") + count(html, "\xE2\x80\xAE") + count(html, "\xff") == 0);
+  }
+}
+
+TEST_CASE("a chart's data survives the escaping", "[eval][report]") {
+  Report report = sample_report();
+  report.charts.resize(1);
+  report.charts[0].curves[0].name = "\"><img src=x> & 'it'";
+  const std::string html = report_html(report);
+  const size_t begin = html.find("data-chart=\"") + 12;
+  const Json data =
+      parse_json(unescaped(html.substr(begin, html.find('"', begin) - begin)), "data-chart");
+  CHECK(data["curves"][0]["name"] == report.charts[0].curves[0].name);
+  CHECK(data["curves"][0]["points"].size() == 25);
+}
+
+TEST_CASE("hostile names are text in Markdown, JUnit and the terminal, and JSON stays JSON",
+          "[eval][report]") {
+  for (const char* name : kHostileNames) {
+    INFO(printable(name));
+    const Report report = hostile_report(name);
+    const std::string markdown = report_markdown(report);
+    const std::string fence = report.resolved_config;  // shown as it is, inside a code fence
+    CHECK(count(markdown, "<script") + count(markdown, "<img") ==
+          count(fence, "<script") + count(fence, "<img"));
+    CHECK(count(markdown, "](javascript") - count(markdown, "\\](javascript") ==
+          count(fence, "](javascript"));
+    const std::string junit = report_junit(report.title, report.comparison);
+    CHECK(count(junit, "<script") + count(junit, "<img") + count(junit, "<!--") == 0);
+    CHECK(count(junit, "<failure") == report.comparison.tests.size());
+    for (const std::string& text : {markdown, junit, comparison_table(report.comparison)}) {
+      CHECK(count(text, "\x1b") + count(text, "\xE2\x80\xAE") + count(text, "\xff") == 0);
+    }
+    CHECK_NOTHROW(report_json(report).dump());
+  }
+}
+
+TEST_CASE("numbers that are not finite stay out of every file", "[eval][report]") {
+  Report report = sample_report();
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  report.charts[0].curves[0].points[3].second = nan;
+  report.heat_maps[0].values[0][1] = std::numeric_limits<double>::infinity();
+  CHECK(count(report_html(report), "nan") == count(report_html(sample_report()), "nan"));
+  CHECK(report_json(report)["charts"][0]["curves"][0]["points"][3][1].is_null());
+  CHECK(summarise(report.charts[0].curves[0]).num_points == 24);
+  CHECK_THAT(report_markdown(report), Catch::Contains("n/a"));
+}
+
+TEST_CASE("a long curve is thinned without losing its spikes", "[eval][report]") {
+  Curve curve{"loss", {}};
+  for (int i = 0; i < 100000; ++i)
+    curve.points.emplace_back(i, i == 77777 ? 9.0 : i == 12345 ? -9.0 : 1.0);
+  const auto points = thinned(curve, 500);
+  CHECK(points.size() <= 502);
+  CHECK(std::is_sorted(points.begin(), points.end()));
+  CHECK(summarise({"", points}).highest == 9.0);
+  CHECK(summarise({"", points}).lowest == -9.0);
+  CHECK(points.front().first == 0);
+  CHECK(points.back().first == 99999);
+}
+
+TEST_CASE("a forest's axis holds zero, the margin and every interval, with round ticks",
+          "[eval][report]") {
+  const Comparison comparison = sample_report().comparison;
+  for (const ForestGroup& group : forest_groups(comparison)) {
+    const ForestAxis axis = forest_axis(group);
+    CHECK(axis.percent(0) > 0);
+    CHECK(axis.percent(0) < 100);
+    for (const LanguageTest* test : group.tests) {
+      CHECK(axis.percent(test->change_interval().low) > 0);
+      CHECK(axis.percent(std::max(test->change_interval().high, test->margin)) < 100);
+    }
+    CHECK(axis.ticks.size() >= 2);
+    CHECK(axis.ticks.size() <= 6);
+  }
+  const ForestAxis axis{.low = -0.001, .high = 0.003, .ticks = {}, .step = 0.0005};
+  CHECK(tick_text(axis, 0.0005, true) == "+0.05 %");
+  CHECK(tick_text(axis, 0, true) == "0 %");
+  CHECK(tick_text({.low = -0.3, .high = 0, .ticks = {}, .step = 0.1}, -0.2, true) == "-20 %");
+}
+
+TEST_CASE("a column is numeric when all its cells are", "[eval][report]") {
+  const Table table{
+      "t", {"a", "b", "c"}, {{"1.5", "x", "-3"}, {"2", "1", ""}, {"3 of 7", "2", "-"}}};
+  CHECK(numeric_columns(table) == std::vector<bool>{true, false, true});
+}
+
+TEST_CASE("a report that cannot be written says where", "[eval][report]") {
+  const TemporaryFolder temporary;
+  write_file_atomically(temporary.path() / "file", "in the way");
+  CHECK_THROWS_AS(write_report(sample_report(), temporary.path() / "file"), IoError);
+}
+
+}  // namespace polygraft::eval

@@ -1,0 +1,215 @@
+// tests/eval/results_test.cpp: result folders, ours and lm-evaluation-harness's own
+// (fixtures/lm_eval), whole and broken.
+#include "eval/results.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+
+#include "core/error.h"
+#include "core/hash.h"
+#include "core/text.h"
+#include "tests/eval/fixture.h"
+
+namespace polygraft::eval {
+namespace {
+
+BpbResult small_result() {
+  BpbResult result;
+  result.model_path = "models/base";
+  result.model_hash = sha256("weights");
+  result.config["batch_tokens"] = 4096;
+  result.languages["de"] = {{"de.txt:1", sha256("eins"), 4, 2, 3.25},
+                            {"de.txt:2", sha256("zwei"), 5, 3, 0.1}};
+  result.languages["pt-BR"] = {{"a \"quoted\" id", sha256("um"), 2, 1, 1.0 / 3.0}};
+  return result;
+}
+
+fs::path only_file(const fs::path& folder, const std::string& start) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().filename().string().starts_with(start)) return entry.path();
+  }
+  throw IoError(folder, "no file " + start);
+}
+
+/// What reading `folder` says, or "" when it reads.
+std::string reading_error(const fs::path& folder) {
+  try {
+    read_result_folder(folder);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+/// Replaces the samples of German in a fresh copy of our own results, and returns what reading
+/// says.
+std::string error_for_samples(const std::function<std::string(std::string)>& edit) {
+  const TemporaryFolder temporary;
+  write_bpb_result(small_result(), temporary.path() / "run");
+  const fs::path file = only_file(temporary.path() / "run", "samples_bpb_de_");
+  write_file_atomically(file, edit(read_file(file)));
+  return reading_error(temporary.path() / "run");
+}
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  const size_t at = text.find(from);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, from.size(), to);
+}
+
+}  // namespace
+
+TEST_CASE("what is written reads back to the last bit", "[eval][results]") {
+  const TemporaryFolder temporary;
+  const BpbResult result = small_result();
+  write_bpb_result(result, temporary.path() / "run");
+  const ResultFolder read = read_result_folder(temporary.path() / "run");
+  REQUIRE(read.tasks.size() == 2);
+  const auto& german = read.tasks.at("bpb_de");
+  REQUIRE(german.size() == 2);
+  CHECK(german[1].doc_id == "1");
+  CHECK(german[1].filter == "none");
+  CHECK(german[1].metrics.at("nats") == 0.1);
+  CHECK(german[1].metrics.at("num_bytes") == 5);
+  CHECK(german[1].target_hash == sha256("zwei"));
+  CHECK(read.tasks.at("bpb_pt-BR")[0].metrics.at("nats") == 1.0 / 3.0);
+}
+
+TEST_CASE("the results file has the keys and the numbers of lm-eval's", "[eval][results]") {
+  const TemporaryFolder temporary;
+  write_bpb_result(small_result(), temporary.path());  // an empty folder may exist
+  const Json ours = read_json(only_file(temporary.path(), "results_"));
+  const Json theirs = read_json(only_file(fixture_path("lm_eval/baseline/model0"), "results_"));
+  for (const char* key : {"results", "group_subtasks", "configs", "versions", "n-shot",
+                          "higher_is_better", "n-samples", "config", "date", "task_hashes",
+                          "model_source", "model_name", "model_name_sanitized"}) {
+    INFO(key);
+    REQUIRE(theirs.contains(key));
+    REQUIRE(ours.contains(key));
+    CHECK(ours[key].type_name() == std::string(theirs[key].type_name()));
+  }
+  for (const auto& [key, unused] : theirs["results"]["bpb_de"].items()) {
+    INFO(key);
+    CHECK(ours["results"]["bpb_de"].contains(key));
+  }
+  CHECK(ours["results"]["bpb_de"]["bits_per_byte,none"] == Approx(3.35 / M_LN2 / 9));
+  CHECK(ours["results"]["bpb_de"]["byte_perplexity,none"] == Approx(std::exp(3.35 / 9)));
+  CHECK(ours["polygraft"]["config"]["batch_tokens"] == 4096);
+  CHECK(ours["polygraft"]["languages"]["de"]["num_tokens"] == 5);
+}
+
+TEST_CASE("a sample line has every key of lm-eval's, and its hashes of the text",
+          "[eval][results]") {
+  const TemporaryFolder temporary;
+  write_bpb_result(small_result(), temporary.path());
+  const auto first_line = [](const fs::path& file) {
+    return parse_json(split(read_file(file), '\n').front(), file);
+  };
+  const Json ours = first_line(only_file(temporary.path(), "samples_bpb_de_"));
+  const Json theirs =
+      first_line(only_file(fixture_path("lm_eval/baseline/model0"), "samples_bpb_de_"));
+  for (const auto& [key, value] : theirs.items()) {
+    INFO(key);
+    REQUIRE(ours.contains(key));
+    CHECK(ours[key].type_name() == std::string(value.type_name()));
+  }
+  CHECK(theirs["target_hash"] == sha256("Guten Tag."));
+  CHECK(theirs["prompt_hash"] == sha256("Guten Tag."));
+}
+
+TEST_CASE("lm-eval's folders are read as they are, from the folder above too", "[eval][results]") {
+  const ResultFolder read = read_result_folder(fixture_path("lm_eval/baseline"));
+  CHECK(read.path.filename() == "model0");
+  const auto& rolling = read.tasks.at("bpb_de");
+  REQUIRE(rolling.size() == 7);
+  double nats = 0, num_bytes = 0;
+  for (const Sample& sample : rolling) {
+    nats += sample.metrics.at("nats");
+    num_bytes += sample.metrics.at("num_bytes");
+  }
+  CHECK(
+      nats / M_LN2 / num_bytes ==
+      Approx(read.results["results"]["bpb_de"]["bits_per_byte,none"].get<double>()).epsilon(1e-12));
+  const auto& choice = read.tasks.at("qa_en");
+  double correct = 0;
+  for (const Sample& sample : choice) correct += sample.metrics.at("acc");
+  CHECK(correct / 6 == Approx(read.results["results"]["qa_en"]["acc,none"].get<double>()));
+}
+
+TEST_CASE("broken samples are named by file and line", "[eval][results]") {
+  const std::string cut =
+      error_for_samples([](std::string text) { return text.substr(0, text.size() - 30); });
+  CHECK_THAT(cut, Catch::Contains("samples_bpb_de_") && Catch::Contains(".jsonl:2"));
+  const std::string nan = error_for_samples(
+      [](std::string text) { return replaced(text, "\"nats\":3.25", "\"nats\": NaN"); });
+  CHECK_THAT(nan, Catch::Contains(".jsonl:1") && Catch::Contains("not finite"));
+  const std::string null = error_for_samples([](std::string text) {
+    return replaced(text, "\"bits_per_byte\":[-3.25,4]", "\"bits_per_byte\":null");
+  });
+  CHECK_THAT(null, Catch::Contains(".jsonl:1") && Catch::Contains("bits_per_byte"));
+  const std::string twice = error_for_samples(
+      [](std::string text) { return replaced(text, "\"doc_id\":1", "\"doc_id\":0"); });
+  CHECK_THAT(twice, Catch::Contains(".jsonl:2") && Catch::Contains("twice"));
+  const std::string no_bytes = error_for_samples([](std::string text) {
+    return replaced(text, "\"bits_per_byte\":[-3.25,4]", "\"bits_per_byte\":[-3.25,0]");
+  });
+  CHECK_THAT(no_bytes, Catch::Contains(".jsonl:1") && Catch::Contains("no bytes"));
+  const std::string short_by_a_line =
+      error_for_samples([](std::string text) { return text.substr(0, text.find('\n') + 1); });
+  CHECK_THAT(short_by_a_line, Catch::Contains("end too early") && Catch::Contains("2 documents"));
+  CHECK_THAT(error_for_samples([](const std::string&) { return "[1, 2]\n"; }),
+             Catch::Contains(".jsonl:1"));
+  CHECK_THAT(error_for_samples([](const std::string&) { return "{}\n"; }),
+             Catch::Contains("doc_id"));
+}
+
+TEST_CASE("a folder without results, or with several models', is not comparable",
+          "[eval][results]") {
+  const TemporaryFolder temporary;
+  CHECK_THROWS_AS(read_result_folder(temporary.path() / "absent"), NotComparable);
+  CHECK_THROWS_AS(read_result_folder(temporary.path()), NotComparable);
+  write_bpb_result(small_result(), temporary.path() / "one");
+  write_bpb_result(small_result(), temporary.path() / "two");
+  CHECK_THAT(reading_error(temporary.path()), Catch::Contains("one") && Catch::Contains("two"));
+  fs::remove(only_file(temporary.path() / "one", "samples_bpb_de_"));
+  CHECK_THROWS_AS(read_result_folder(temporary.path() / "one"), NotComparable);
+}
+
+TEST_CASE("the newest of several results files counts", "[eval][results]") {
+  const TemporaryFolder temporary;
+  write_bpb_result(small_result(), temporary.path() / "old");
+  BpbResult second = small_result();
+  second.languages.erase("de");
+  write_bpb_result(second, temporary.path() / "new");
+  for (const auto& entry : fs::directory_iterator(temporary.path() / "new")) {
+    fs::copy(entry.path(), temporary.path() / "old");
+  }
+  CHECK(read_result_folder(temporary.path() / "old").tasks.size() == 1);
+}
+
+TEST_CASE("a task's name cannot lead out of its folder", "[eval][results]") {
+  const TemporaryFolder temporary;
+  write_file_atomically(temporary.path() / "results_2026-01-01T00-00-00.json",
+                        R"({"results": {"../../secret": {"alias": "x"}}})");
+  CHECK_THAT(reading_error(temporary.path()), Catch::Contains("out of the folder"));
+}
+
+TEST_CASE("what must not be written is refused before anything is", "[eval][results]") {
+  const TemporaryFolder temporary;
+  const fs::path folder = temporary.path() / "run";
+  BpbResult bad_name = small_result();
+  bad_name.languages["../up"] = bad_name.languages["de"];
+  CHECK_THROWS_AS(write_bpb_result(bad_name, folder), ConfigError);
+  BpbResult no_documents = small_result();
+  no_documents.languages["fr"] = {};
+  CHECK_THROWS_AS(write_bpb_result(no_documents, folder), ConfigError);
+  BpbResult not_finite = small_result();
+  not_finite.languages["de"][1].nats = std::numeric_limits<double>::infinity();
+  CHECK_THROWS_WITH(write_bpb_result(not_finite, folder), Catch::Contains("de.txt:2"));
+  CHECK_FALSE(fs::exists(folder));
+  write_bpb_result(small_result(), folder);
+  CHECK_THROWS_AS(write_bpb_result(small_result(), folder), ConfigError);  // in use
+}
+
+}  // namespace polygraft::eval

@@ -1,0 +1,158 @@
+// tests/eval/statistics_test.cpp: the bootstrap against closed forms, numpy and scipy
+// (fixtures/make_statistics.py).
+#include "eval/statistics.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <ctime>
+#include <limits>
+
+#include "core/error.h"
+#include "core/random.h"
+#include "tests/eval/fixture.h"
+
+namespace polygraft::eval {
+namespace {
+
+std::vector<Pair> pairs_of(const Json& rows) {
+  std::vector<Pair> pairs;
+  for (const Json& row : rows) pairs.push_back({row[0], row[1], row[2]});
+  return pairs;
+}
+
+/// Documents of random length with a common difficulty, so that pairing matters.
+std::vector<Pair> random_pairs(int64_t count, double relative, uint64_t seed) {
+  RandomStream random(seed, "statistics_test");
+  std::vector<Pair> pairs;
+  for (int64_t i = 0; i < count; ++i) {
+    const double num_bytes = 50 + 400 * random.uniform();
+    const double bits = num_bytes * (1.4 + 0.3 * random.normal());
+    pairs.push_back({bits, bits * (1 + relative + 0.01 * random.normal()), num_bytes});
+  }
+  return pairs;
+}
+
+void require_close(Interval interval, const Json& expected, double tolerance) {
+  CHECK(interval.low == Approx(expected[0].get<double>()).margin(tolerance));
+  CHECK(interval.high == Approx(expected[1].get<double>()).margin(tolerance));
+}
+
+}  // namespace
+
+TEST_CASE("the estimate is a ratio of sums, not a mean of ratios", "[eval][statistics]") {
+  const PairedEstimate estimate = paired_bootstrap({{10, 11, 5}, {90, 90, 95}}, {});
+  CHECK(estimate.baseline == Approx(1.0));
+  CHECK(estimate.candidate == Approx(1.01));
+  CHECK(estimate.delta == Approx(0.01));
+  CHECK(estimate.relative == Approx(0.01));
+  CHECK(estimate.num_pairs == 2);
+}
+
+TEST_CASE("two documents have three resamples, so quantiles are known exactly",
+          "[eval][statistics]") {
+  // Ratios 1 (a, a), 1.5 (a, b) and 2 (b, b) with probabilities 1/4, 1/2, 1/4.
+  const std::vector<Pair> pairs = {{1, 1, 1}, {1, 2, 1}};
+  const auto wide = paired_bootstrap(pairs, {.confidence = 0.95});
+  CHECK(wide.candidate_interval.low == 1);
+  CHECK(wide.candidate_interval.high == 2);
+  CHECK(wide.relative_bounds.high == 1);
+  const auto narrow = paired_bootstrap(pairs, {.confidence = 0.4});
+  CHECK(narrow.candidate_interval.low == 1.5);
+  CHECK(narrow.candidate_interval.high == 1.5);
+  const auto resampled = paired_bootstrap_distribution(pairs, {.resamples = 4000});
+  CHECK(p_above(resampled.delta, 0.5) == Approx(0.75).margin(0.03));
+  CHECK(p_below(resampled.delta, 0.5) == Approx(0.75).margin(0.03));
+}
+
+TEST_CASE("intervals agree with scipy.stats.bootstrap", "[eval][statistics]") {
+  const Json known = fixture_json("statistics.json");
+  const auto estimate = paired_bootstrap(pairs_of(known["pairs"]),
+                                         {.confidence = 0.9, .resamples = 20000, .seed = 3});
+  const double tolerance = known["tolerance"];  // four Monte Carlo errors of an interval's end
+  CHECK(estimate.relative == Approx(known["relative"].get<double>()).epsilon(1e-12));
+  require_close(estimate.relative_interval, known["relative_interval"], tolerance);
+  require_close(estimate.delta_interval, known["delta_interval"], tolerance);
+  require_close(estimate.relative_bounds, known["relative_bounds"], tolerance);
+}
+
+TEST_CASE("quantiles equal numpy's and Holm's adjustment follows its definition",
+          "[eval][statistics]") {
+  const Json known = fixture_json("statistics.json");
+  const auto values = known["quantiles"]["values"].get<std::vector<double>>();
+  for (const Json& row : known["quantiles"]["table"]) {
+    CHECK(quantile(values, row[0]) == Approx(row[1].get<double>()).epsilon(1e-14));
+  }
+  const auto adjusted = holm_adjusted(known["holm"]["raw"].get<std::vector<double>>());
+  const auto expected = known["holm"]["adjusted"].get<std::vector<double>>();
+  REQUIRE(adjusted.size() == expected.size());
+  for (size_t i = 0; i < expected.size(); ++i)
+    CHECK(adjusted[i] == Approx(expected[i]).epsilon(1e-12));
+}
+
+TEST_CASE("the same input gives the same bits, another seed does not", "[eval][statistics]") {
+  const auto pairs = random_pairs(60, 0.01, 1);
+  const auto once = paired_bootstrap(pairs, {.seed = 5});
+  const auto again = paired_bootstrap(pairs, {.seed = 5});
+  const auto other = paired_bootstrap(pairs, {.seed = 6});
+  CHECK(once.relative_interval.low == again.relative_interval.low);
+  CHECK(once.relative_interval.high == again.relative_interval.high);
+  CHECK(once.relative_interval.low != other.relative_interval.low);
+}
+
+TEST_CASE("two equal models differ by exactly nothing", "[eval][statistics]") {
+  auto pairs = random_pairs(40, 0.0, 2);
+  for (Pair& pair : pairs) pair.candidate = pair.baseline;
+  const auto resampled = paired_bootstrap_distribution(pairs, {});
+  CHECK(resampled.estimate.relative_interval.low == 0);
+  CHECK(resampled.estimate.relative_interval.high == 0);
+  CHECK(p_above(resampled.relative, 0) == 1);
+}
+
+TEST_CASE("a 90 % interval covers the true change in about 90 % of samples", "[eval][statistics]") {
+  int covered = 0;
+  constexpr int kSamples = 300;
+  for (int sample = 0; sample < kSamples; ++sample) {
+    const auto estimate =
+        paired_bootstrap(random_pairs(80, 0.02, 100 + static_cast<uint64_t>(sample)),
+                         {.confidence = 0.9, .resamples = 400});
+    const Interval interval = estimate.relative_interval;
+    covered += interval.low <= 0.02 && 0.02 <= interval.high ? 1 : 0;
+  }
+  CHECK(covered > 0.83 * kSamples);  // 0.90 less four standard errors
+  CHECK(covered < 0.97 * kSamples);
+}
+
+TEST_CASE("pairing removes what both models find hard", "[eval][statistics]") {
+  const auto estimate = paired_bootstrap(random_pairs(200, 0.001, 4), {});
+  const double paired = estimate.delta_interval.high - estimate.delta_interval.low;
+  const double alone = estimate.baseline_interval.high - estimate.baseline_interval.low;
+  CHECK(paired < 0.1 * alone);
+}
+
+TEST_CASE("a baseline of zero has no relative change", "[eval][statistics]") {
+  const auto estimate = paired_bootstrap({{0, 1, 1}, {0, 0, 1}}, {});
+  CHECK(std::isnan(estimate.relative));
+  CHECK(std::isnan(estimate.relative_interval.low));
+  CHECK(estimate.delta == 0.5);
+}
+
+TEST_CASE("what cannot be resampled is refused", "[eval][statistics]") {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  CHECK_THROWS_AS(paired_bootstrap({}, {}), NotComparable);
+  CHECK_THROWS_AS(paired_bootstrap({{1, nan, 1}}, {}), NumericError);
+  CHECK_THROWS_AS(paired_bootstrap({{1, 1, 0}}, {}), NumericError);
+  CHECK_THROWS_AS(paired_bootstrap({{1, 1, -1}}, {}), NumericError);
+  CHECK_THROWS_AS(paired_bootstrap({{1, 1, 1}}, {.confidence = 1.0}), ConfigError);
+  CHECK_THROWS_AS(paired_bootstrap({{1, 1, 1}}, {.resamples = 0}), ConfigError);
+}
+
+TEST_CASE("2,000 resamples of 2,000 documents take well under a second", "[eval][statistics]") {
+  const auto pairs = random_pairs(2000, 0.001, 9);
+  const std::clock_t start = std::clock();  // processor time: a busy machine must not decide
+  const auto estimate = paired_bootstrap(pairs, {});
+  const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+  CHECK(estimate.num_pairs == 2000);
+  CHECK(seconds < 1.0);
+}
+
+}  // namespace polygraft::eval
