@@ -3,6 +3,7 @@
 
 #include "cli/version.h"
 #include "core/text.h"
+#include "tokenizer/base_view.h"
 #include "tokenizer/tokenizer.h"
 
 namespace polygraft::cli {
@@ -15,7 +16,11 @@ eval::BpbResult evaluate_bpb(const model::ModelFolder& folder, const tokenizer::
                         "has no held-out text to measure on");
     }
   }
-  const auto tokenizer = tokenizer::Tokenizer::load(folder.path);
+  auto tokenizer = tokenizer::Tokenizer::load(folder.path);
+  if (mask.head) {  // the masked model has no rows for added tokens: text is cut as the base cuts it
+    const auto first_added = static_cast<tokenizer::TokenId>(folder.num_base_vocab_rows());
+    tokenizer = tokenizer::without_added_tokens(tokenizer, first_added);
+  }
   const auto transformer = model::Transformer::load(folder);
   eval::BpbResult result;
   result.model_path = folder.path;

@@ -41,6 +41,14 @@ class MergeTable {
     return slots_[locate(pair_key(left, right))].merge;
   }
   size_t size() const { return size_; }
+  /// Calls visit(left, right, merge) for every merge, in no particular order.
+  template <class Visit>
+  void for_each(const Visit& visit) const {
+    for (const Slot& slot : slots_) {
+      if (slot.key == kEmpty) continue;
+      visit(static_cast<TokenId>(slot.key >> 32), static_cast<TokenId>(slot.key), slot.merge);
+    }
+  }
 
  private:
   static constexpr uint64_t kEmpty = UINT64_MAX;  // no pair of valid ids has this key

@@ -50,7 +50,7 @@ class BadInput(unittest.TestCase):
         config = json.loads((model / "config.json").read_text())
         config["num_experts"] = 9
         (model / "config.json").write_text(json.dumps(config))
-        self.eval_fails(model, 1, "expected", "found")
+        self.eval_fails(model, 1, "experts.8.gate_proj.weight", "num_experts (9) with the experts present (8)")
 
     def test_another_family_is_refused_by_name(self):
         model = self.copy_base()

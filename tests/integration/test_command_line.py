@@ -48,8 +48,8 @@ class CommandLine(unittest.TestCase):
         self.assertIn("/nowhere/model", result.stderr)
         self.assertEqual(result.stdout, "")
 
-    def test_broken_yaml_is_located(self):
-        self.assertIn("'='", run("eval", "compare", "a", "b", "--set", "margin", expect=2).stderr)
+    def test_a_broken_assignment_is_shown(self):
+        self.assertIn("dotted.key=value", run("eval", "compare", "a", "b", "--set", "margin", expect=2).stderr)
 
 
 if __name__ == "__main__":
