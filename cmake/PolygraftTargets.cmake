@@ -13,7 +13,8 @@ target_compile_options(polygraft_options INTERFACE
   # g++ 12 at -O3 sees overlapping copies in `"text" + string` (GCC bug 105651).
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>,$<CONFIG:Release>>:-Wno-restrict>)
 if(POLYGRAFT_SANITIZE)
-  target_compile_options(polygraft_options INTERFACE -fsanitize=address,undefined -fno-omit-frame-pointer)
+  target_compile_options(polygraft_options INTERFACE -fsanitize=address,undefined -fno-omit-frame-pointer
+    -Wno-maybe-uninitialized)  # false under the sanitizers of g++ 12
   target_link_options(polygraft_options INTERFACE -fsanitize=address,undefined)
 endif()
 if(POLYGRAFT_TIDY)
