@@ -29,10 +29,9 @@ std::string nested(size_t depth) { return std::string(depth, '[') + std::string(
 }  // namespace
 
 TEST_CASE("what our parser builds is what nlohmann's own builds", "[core][json]") {
-  const std::string text =
-      R"({"b": [1, -2, 3.5, 1e400e, true, null, "x\n\u00e9\ud83d\ude00", {}, []], "a": {"z": 18446744073709551615, "y": {"k": [[[]]]}}})";
-  std::string valid = text;
-  valid.replace(valid.find("1e400e"), 6, "1e40");
+  const std::string valid =
+      R"({"b": [1, -2, 3.5, 1e40, true, null, "x\n\u00e9\ud83d\ude00", {}, []],
+                                "a": {"z": 18446744073709551615, "y": {"k": [[[]]]}}})";
   CHECK(parse_json(valid, "x") == Json::parse(valid));
   CHECK(parse_ordered_json(valid, "x") == OrderedJson::parse(valid));
   CHECK(parse_ordered_json(valid, "x").dump() == OrderedJson::parse(valid).dump());
@@ -41,7 +40,6 @@ TEST_CASE("what our parser builds is what nlohmann's own builds", "[core][json]"
   for (const char* scalar : {"1", "\"x\"", "null", " true ", "[]", "{}", "-0.0"}) {
     CHECK(parse_json(scalar, "x") == Json::parse(scalar));
   }
-  CHECK_THROWS_AS(parse_json(text, "x"), FormatError);
 }
 
 TEST_CASE("broken JSON is refused with its byte, line and column", "[core][json]") {
@@ -102,8 +100,8 @@ TEST_CASE("a vocabulary of 200,000 keys is read in order, in linear time", "[cor
 
 TEST_CASE("json_get tells what is wrong and converts nothing silently", "[core][json]") {
   const Json json = parse_json(
-      R"({"n": 5, "neg": -1, "big": 18446744073709551615, "half": 1.5, "mega": 1e6, "s": "x", "b": true,
-          "list": [1, 2], "mixed": [1, "2"], "null": null, "far": 1e300})",
+      R"({"n": 5, "neg": -1, "big": 18446744073709551615, "half": 1.5, "mega": 1e6, "s": "x",
+          "b": true, "list": [1, 2], "mixed": [1, "2"], "null": null, "far": 1e300})",
       "c.json");
   CHECK(json_get<int64_t>(json, "n", "c.json") == 5);
   CHECK(json_get<double>(json, "n", "c.json") == 5.0);
