@@ -8,7 +8,7 @@
 
 namespace polygraft::expand {
 
-/// Vocabulary extension and the start values of its rows (RECIPE.md steps 1 and 2).
+/// Vocabulary extension and the start values of its rows.
 struct VocabularyConfig {
   int64_t new_tokens = 800;
   double guard_max_changed = 0.0;
@@ -34,15 +34,15 @@ struct VocabularyConfig {
   void validate(Problems& problems) const;
 };
 
-/// New experts and their router rows (RECIPE.md steps 3 and 4).
+/// New experts and their router rows.
 struct ExpertConfig {
   int64_t experts_per_layer = 8;
   std::string layers = "auto";     ///< auto: every MoE layer
   std::string donors = "nearest";  ///< nearest: used by the new language, weighted by how specific
                                    ///< to its nearest languages; used: most used
   double reinit_ratio = 0.5;  ///< share of intermediate units redrawn from the donor's statistics
-  std::string router =
-      "discriminant";  ///< discriminant: fitted rows; donor: copies (unprotected; a control)
+  /// discriminant: fitted rows; donor: copies (unprotected; a control).
+  std::string router = "discriminant";
   double router_margin = 0.3;      ///< m
   double router_old_weight = 8.0;  ///< beta
   double router_ridge = 1e-3;      ///< lambda

@@ -1,7 +1,8 @@
 // expand/graft.h: computes the additions of a plan and writes base + additions as one Hugging Face
-// folder. Vocabulary rows, experts and router rows: RECIPE.md steps 2 to 4 (closed form and L-BFGS,
-// before any training). Legend: D model width, E base experts, n new experts, F expert width, G =
-// 2F, v new vocabulary rows.
+// folder. Vocabulary rows, experts and router rows get their start values in closed form and by
+// L-BFGS, before any training (README.md names the parts).
+// Legend: D model width, E base experts, n new experts, F expert width, G = 2F, v new vocabulary
+// rows.
 #pragma once
 #include <ATen/ATen.h>
 

@@ -1,6 +1,8 @@
 // tests/expand/tiny_model.cpp: see tiny_model.h.
 #include "tests/expand/tiny_model.h"
 
+#include <ATen/Parallel.h>
+
 #include <cstring>
 #include <set>
 
