@@ -1,5 +1,7 @@
 // trainer/loop.cpp: the loop of a run: probe when due, checkpoint when due, step; then write the
 // best weights.
+#include <malloc.h>
+
 #include <chrono>
 #include <cmath>
 #include <numbers>
@@ -51,6 +53,14 @@ ProbeOptions probe_options(const TrainJob& job) {
   if (job.train.budget) options.confidence = job.train.budget->confidence;
   options.seed = job.seed;
   return options;
+}
+
+/// Every step allocates and frees the same large tensors. By default glibc hands such blocks back
+/// to the kernel, which then clears their pages again at each step; kept, they cost nothing (5 % of
+/// a small model's step, measured). 32 MiB is the highest threshold that glibc accepts.
+void keep_freed_memory() {
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }
 
 Fingerprint fingerprint_of(const TrainJob& job, const LanguageRoles& roles,
@@ -264,6 +274,7 @@ TrainResult TrainingRun::finish() {
 
 TrainResult train(const TrainJob& job) {
   refuse_existing_output(job.output, job.replace_output);
+  keep_freed_memory();
   TrainingRun run(job);
   return run.run();
 }

@@ -1,6 +1,8 @@
 // tests/trainer/tiny_world.cpp: see tiny_world.h.
 #include "tests/trainer/tiny_world.h"
 
+#include <ATen/Parallel.h>
+
 #include "core/log.h"
 #include "core/random.h"
 #include "core/text.h"
@@ -131,6 +133,7 @@ trainer::ArchitectureConfig tiny_architecture() {
 
 const TinyWorld& tiny_world() {
   static const TinyWorld* world = [] {
+    at::set_num_threads(1);         // tensors this small gain nothing from a second one
     set_log_level(LogLevel::kOff);  // broken files and budgets exceeded on purpose are no news
     static TinyWorld made;
     write_corpus(made);
