@@ -93,9 +93,9 @@ void split_piece(const PreTokenizerStep& step, std::string_view text, std::vecto
 }
 
 void PreTokenizer::add_byte_level(const Json& json, const std::filesystem::path& where) {
-  if (json_get_or<bool>(json, "add_prefix_space", true, where)) steps_.push_back({});
+  if (json_get_or<bool>(json, "add_prefix_space", true, where)) steps_.emplace_back();
   if (json_get_or<bool>(json, "use_regex", true, where)) {
-    steps_.push_back({{{Pattern(kGpt2Pattern, where), SplitBehavior::kIsolated, false}}});
+    steps_.emplace_back(PreTokenizerStep{Pattern(kGpt2Pattern, where)});
   }
   has_byte_level_ = true;
 }
@@ -114,11 +114,11 @@ void PreTokenizer::collect(const Json& json, const std::filesystem::path& where,
   if (type == "ByteLevel") {
     result.add_byte_level(json, where);
   } else if (type == "Split") {
-    result.steps_.push_back({{read_split(json, where)}});
+    result.steps_.emplace_back(read_split(json, where));
   } else if (type == "Digits") {
     const bool individual = json_get_or<bool>(json, "individual_digits", false, where);
     const auto behavior = individual ? SplitBehavior::kIsolated : SplitBehavior::kContiguous;
-    result.steps_.push_back({{{Pattern(kNumericPattern, where), behavior, false}}});
+    result.steps_.emplace_back(PreTokenizerStep{Pattern(kNumericPattern, where), behavior});
   } else {
     throw NotBuiltError(concat("pre-tokenizer '", type, "'")).found(where.string());
   }

@@ -3,6 +3,7 @@
 // NormalizedString::split.
 #pragma once
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,7 +16,7 @@ namespace polygraft::tokenizer {
 /// What becomes of the matches of a Split pattern.
 enum class SplitBehavior { kIsolated, kRemoved, kMergedWithPrevious, kMergedWithNext, kContiguous };
 
-/// One step of a pre-tokenizer: cuts a piece by a pattern, or puts a space before it.
+/// One step of a pre-tokenizer that cuts pieces by a pattern.
 struct PreTokenizerStep {
   Pattern pattern;
   SplitBehavior behavior = SplitBehavior::kIsolated;
@@ -39,9 +40,7 @@ class PreTokenizer {
   }
 
  private:
-  struct Step {
-    std::vector<PreTokenizerStep> split;  ///< one, or none for "put a space before the piece"
-  };
+  using Step = std::optional<PreTokenizerStep>;  ///< none: put a space before the piece
   static void collect(const Json& json, const std::filesystem::path& where, PreTokenizer& result);
   void add_byte_level(const Json& json, const std::filesystem::path& where);
 
@@ -49,8 +48,8 @@ class PreTokenizer {
   void visit_from(size_t step, std::string_view text, const Visitor& visit) const {
     if (text.empty()) return;
     if (step == steps_.size()) return visit(text);
-    if (steps_[step].split.empty()) return visit_prefixed(step, text, visit);
-    const PreTokenizerStep& split = steps_[step].split.front();
+    if (!steps_[step]) return visit_prefixed(step, text, visit);
+    const PreTokenizerStep& split = *steps_[step];
     if (split.behavior != SplitBehavior::kIsolated) {
       std::vector<Span> pieces;
       split_piece(split, text, pieces);

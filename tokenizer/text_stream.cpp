@@ -1,10 +1,14 @@
 // tokenizer/text_stream.cpp: see text_stream.h.
 #include "tokenizer/text_stream.h"
 
+#include <zstd.h>
+
 #include <boost/iostreams/device/file_descriptor.hpp>
 #include <boost/iostreams/filter/gzip.hpp>
-#include <boost/iostreams/filter/zstd.hpp>
 #include <boost/iostreams/filtering_stream.hpp>
+#include <fstream>
+#include <stdexcept>
+#include <vector>
 
 #include "core/error.h"
 #include "core/text.h"
@@ -14,6 +18,54 @@ namespace {
 
 namespace io = boost::iostreams;
 constexpr std::streamsize kBufferBytes = 1 << 18;
+
+/// A .zst file as a Boost.Iostreams source. Boost's own filter stops after the first of several
+/// frames and takes a file that is cut off for one that ends.
+class ZstdSource : public io::source {
+ public:
+  explicit ZstdSource(const std::filesystem::path& file) : state_(std::make_shared<State>(file)) {}
+
+  std::streamsize read(char* text, std::streamsize size) {
+    ZSTD_outBuffer output{text, static_cast<size_t>(size), 0};
+    while (output.pos == 0) {
+      const bool used_up = state_->input.pos == state_->input.size;
+      if (used_up && !state_->holds_output && !refill()) return -1;
+      const size_t result = ZSTD_decompressStream(state_->context.get(), &output, &state_->input);
+      if (ZSTD_isError(result) != 0) throw std::runtime_error(ZSTD_getErrorName(result));
+      state_->inside_frame = result != 0;
+      state_->holds_output = state_->inside_frame && output.pos == output.size;
+    }
+    return static_cast<std::streamsize>(output.pos);
+  }
+
+ private:
+  struct State {
+    explicit State(const std::filesystem::path& path)
+        : file(path, std::ios::binary),
+          buffer(kBufferBytes),
+          context(ZSTD_createDCtx(), ZSTD_freeDCtx) {
+      if (!file) throw std::runtime_error("cannot be opened");
+    }
+    std::ifstream file;
+    std::vector<char> buffer;
+    ZSTD_inBuffer input{nullptr, 0, 0};
+    std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context;
+    bool inside_frame = false;
+    bool holds_output = false;  ///< the decoder may have more, without more input
+  };
+
+  /// False at the file's end.
+  bool refill() {
+    state_->file.read(state_->buffer.data(), kBufferBytes);
+    state_->input = {state_->buffer.data(), static_cast<size_t>(state_->file.gcount()), 0};
+    if (state_->file.bad()) throw std::runtime_error("read error");
+    if (state_->input.size > 0) return true;
+    if (state_->inside_frame) throw std::runtime_error("the Zstandard data is cut off");
+    return false;
+  }
+
+  std::shared_ptr<State> state_;  // Boost copies its devices
+};
 
 }  // namespace
 
@@ -27,11 +79,15 @@ TextStream::TextStream(const std::filesystem::path& file)
   if (!std::filesystem::is_regular_file(file)) throw IoError(file, "not a regular file");
   const std::string extension = file.extension().string();
   auto& stream = chain_->stream;
-  if (extension == ".gz")
+  if (extension == ".gz") {
     stream.push(io::gzip_decompressor(io::zlib::default_window_bits, kBufferBytes));
-  if (extension == ".zst") stream.push(io::zstd_decompressor(kBufferBytes));
+  }
   try {
-    stream.push(io::file_descriptor_source(file.string()), kBufferBytes);
+    if (extension == ".zst") {
+      stream.push(ZstdSource(file), kBufferBytes);
+    } else {
+      stream.push(io::file_descriptor_source(file.string()), kBufferBytes);
+    }
   } catch (const std::exception& error) {
     throw IoError(file, "cannot be read").found(error.what());
   }

@@ -10,6 +10,11 @@
 namespace polygraft::tokenizer {
 
 void Tokenizer::Impl::require_utf8(std::string_view text) {
+  if (text.size() > static_cast<size_t>(INT32_MAX)) {  // positions in a piece have 32 bits
+    throw FormatError("text", concat("one text of ", human_bytes(text.size())))
+        .expected("less than 2 GiB")
+        .hint("split it into documents");
+  }
   const size_t invalid = find_invalid_utf8(text);
   if (invalid == std::string_view::npos) return;
   throw FormatError("text", concat("invalid UTF-8 at byte ", invalid))

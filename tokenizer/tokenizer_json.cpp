@@ -91,7 +91,9 @@ MergeTable read_merges(const Json& model, const fs::path& file, const Vocabulary
       }
       return *id;
     };
-    table.insert(id_of(left), id_of(right), {static_cast<uint32_t>(number), id_of(left + right)});
+    const TokenId left_id = id_of(left);
+    const TokenId right_id = id_of(right);
+    table.insert(left_id, right_id, {static_cast<uint32_t>(number), id_of(left + right)});
   }
   return table;
 }

@@ -39,11 +39,16 @@ def first_difference(reference, text, ours, theirs):
     return "\n".join(lines)
 
 
-def check(encoder, folder, texts, work, lossless):
-    """Number of tokens compared. @param lossless: nothing is normalised, so decode(encode(x)) == x."""
+def load_reference(folder):
     reference = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     reference.no_truncation()
     reference.no_padding()
+    return reference
+
+
+def check(encoder, folder, texts, work, lossless):
+    """Number of tokens compared. @param lossless: nothing is normalised, so decode(encode(x)) == x."""
+    reference = load_reference(folder)
     num_tokens = 0
     results = run_ours(encoder, folder, texts, work)
     if len(results) != len(texts):
@@ -70,23 +75,30 @@ def documents(file):
     return [json.loads(line)["text"] for line in lines] if file.suffix == ".jsonl" else lines
 
 
+def check_folder(encoder, folder, real, work, characters, long):
+    """Compares one tokenizer on nasty texts and on `real` ones; on request on every code point, on huge texts."""
+    description = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    added = [token["content"] for token in description["added_tokens"]][:12]
+    texts = nasty_texts.hand_made(added) + nasty_texts.random_texts(17, 2000) + real
+    texts += nasty_texts.every_character() if characters else []
+    texts += nasty_texts.long_texts() if long else []
+    num_tokens = check(encoder, folder, texts, work, is_lossless(description))
+    print(f"{folder}: {len(texts)} texts, {num_tokens} tokens, all equal", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--work", required=True, type=pathlib.Path)
     parser.add_argument("--real", nargs="*", default=[], type=pathlib.Path)
+    parser.add_argument("--characters", action="store_true", help="also every code point, in lines of 64")
     parser.add_argument("--long", action="store_true", help="also texts of a megabyte without a break")
     parser.add_argument("folders", nargs="+", type=pathlib.Path)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     real = [text for file in args.real for text in documents(file)]
     for folder in args.folders:
-        description = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-        added = [token["content"] for token in description["added_tokens"]][:12]
-        texts = nasty_texts.hand_made(added) + nasty_texts.random_texts(17, 2000) + nasty_texts.every_character() + real
-        texts += nasty_texts.long_texts() if args.long else []
-        num_tokens = check(args.encoder, folder, texts, args.work, is_lossless(description))
-        print(f"{folder}: {len(texts)} texts, {num_tokens} tokens, all equal", flush=True)
+        check_folder(args.encoder, folder, real, args.work, args.characters, args.long)
     return 0
 
 

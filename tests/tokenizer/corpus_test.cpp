@@ -1,0 +1,139 @@
+// tests/tokenizer/corpus_test.cpp
+#include "tokenizer/corpus.h"
+
+#include <boost/iostreams/filter/gzip.hpp>
+#include <boost/iostreams/filter/zstd.hpp>
+#include <boost/iostreams/filtering_stream.hpp>
+#include <catch2/catch.hpp>
+#include <sstream>
+
+#include "core/error.h"
+#include "sample_tokenizer.h"
+
+namespace polygraft::tokenizer {
+namespace {
+
+template <class Compressor>
+std::string compressed(const std::string& text) {
+  std::ostringstream bytes;
+  boost::iostreams::filtering_ostream stream;
+  stream.push(Compressor());
+  stream.push(bytes);
+  stream << text;
+  stream.reset();
+  return bytes.str();
+}
+
+bool has(const std::string& message, std::string_view part) {
+  INFO(message);
+  return message.find(part) != std::string::npos;
+}
+
+std::string failure(const fs::path& file) {
+  return message_of<FormatError>([&] { read_documents({file}); });
+}
+
+}  // namespace
+
+TEST_CASE("text files hold a document a line", "[tokenizer]") {
+  const ScratchFolder folder;
+  const auto documents = read_documents({folder.write("a.txt", "one\n\n two \r\nlast")});
+  REQUIRE(documents.size() == 3);
+  CHECK(documents[0].id == "a.txt:1");
+  CHECK(documents[0].text == "one");
+  CHECK(documents[1].id == "a.txt:3");
+  CHECK(documents[1].text == " two ");
+  CHECK(documents[2].text == "last");
+}
+
+TEST_CASE("jsonl files name their documents", "[tokenizer]") {
+  const ScratchFolder folder;
+  const auto documents =
+      read_documents({folder.write("a.jsonl",
+                                   "{\"text\": \"x\\ny\", \"id\": \"first\"}\n{\"id\": 7, "
+                                   "\"text\": \"z\"}\n{\"text\": \"w\"}\n")});
+  REQUIRE(documents.size() == 3);
+  CHECK(documents[0].id == "first");
+  CHECK(documents[0].text == "x\ny");
+  CHECK(documents[1].id == "7");
+  CHECK(documents[2].id == "a.jsonl:3");
+}
+
+TEST_CASE("compressed files read like plain ones", "[tokenizer]") {
+  const ScratchFolder folder;
+  std::string text;
+  for (int line = 0; line < 50'000; ++line) text += "line " + std::to_string(line) + " é\n";
+  const auto plain = read_documents({folder.write("a.txt", text)});
+  const auto gz = folder.write("a.txt.gz", compressed<boost::iostreams::gzip_compressor>(text));
+  const auto zst = folder.write("a.txt.zst", compressed<boost::iostreams::zstd_compressor>(text));
+  for (const auto& file : {gz, zst}) {
+    const auto documents = read_documents({file});
+    REQUIRE(documents.size() == plain.size());
+    CHECK(documents.back().text == plain.back().text);
+    CHECK(documents.back().id == file.filename().string() + ":50000");
+  }
+}
+
+TEST_CASE("files of several compressed parts are read to the end", "[tokenizer]") {
+  const ScratchFolder folder;
+  using boost::iostreams::gzip_compressor;
+  using boost::iostreams::zstd_compressor;
+  const auto gz = compressed<gzip_compressor>("one\n") + compressed<gzip_compressor>("two\n");
+  const auto zst = compressed<zstd_compressor>("one\n") + compressed<zstd_compressor>("two\n");
+  CHECK(read_documents({folder.write("a.txt.gz", gz)}).size() == 2);
+  CHECK(read_documents({folder.write("a.txt.zst", zst)}).size() == 2);
+}
+
+TEST_CASE("compressed files that are cut off or broken are errors", "[tokenizer]") {
+  const ScratchFolder folder;
+  std::string text;
+  for (int line = 0; line < 20'000; ++line) text += std::to_string(line * 7919) + "\n";
+  const std::string gz = compressed<boost::iostreams::gzip_compressor>(text);
+  const std::string zst = compressed<boost::iostreams::zstd_compressor>(text);
+  CHECK(has(failure(folder.write("cut.txt.gz", gz.substr(0, gz.size() / 2))), "cut.txt.gz"));
+  CHECK(has(failure(folder.write("cut.txt.zst", zst.substr(0, zst.size() / 2))), "cut.txt.zst"));
+  CHECK(has(failure(folder.write("plain.txt.gz", "not compressed\n")), "line 1 cannot be read"));
+  CHECK(has(failure(folder.write("plain.txt.zst", "not compressed\n")), "line 1 cannot be read"));
+  std::string flipped = gz;
+  flipped[flipped.size() / 2] = static_cast<char>(flipped[flipped.size() / 2] ^ 0x55);
+  CHECK_FALSE(failure(folder.write("flipped.txt.gz", flipped)).empty());
+}
+
+TEST_CASE("broken lines name file and line", "[tokenizer]") {
+  const ScratchFolder folder;
+  const auto utf8 = failure(folder.write("a.txt", "good\nbad \xC3(\n"));
+  CHECK(has(utf8, "a.txt:2"));
+  CHECK(has(utf8, "byte 4"));
+  CHECK(has(failure(folder.write("b.jsonl", "{\"text\": \"x\"}\n{\"text\": \n")), "b.jsonl:2"));
+  CHECK(has(failure(folder.write("c.jsonl", "{\"txt\": \"x\"}\n")), "c.jsonl:1"));
+  CHECK(has(failure(folder.write("d.jsonl", "{\"text\": 5}\n")), "d.jsonl:1"));
+  CHECK(has(failure(folder.write("e.jsonl", "[]\n")), "e.jsonl:1"));
+  CHECK(has(failure(folder.write("f.txt", "")), "no document"));
+  CHECK(has(failure(folder.write("g.txt", "\n\n")), "no document"));
+  CHECK(has(failure(folder.write("h.csv", "x\n")), ".csv"));
+  CHECK_THROWS_AS(read_documents({folder.path() / "none.txt"}), IoError);
+}
+
+TEST_CASE("corpus.yaml resolves its paths and lists every problem", "[tokenizer]") {
+  const ScratchFolder folder;
+  folder.write("en.txt", "x\n");
+  const auto yaml = folder.write("corpus.yaml",
+                                 "languages:\n"
+                                 "  en: {role: old, train: [en.txt], heldout: [./en.txt]}\n"
+                                 "  id: {role: new}\n");
+  const Corpus corpus = load_corpus(yaml);
+  CHECK(corpus.languages.at("en").train.front() == (folder.path() / "en.txt").string());
+  CHECK(corpus.languages.at("en").heldout.front() == (folder.path() / "en.txt").string());
+  CHECK(corpus.with_role("old") == std::vector<std::string>{"en"});
+  CHECK(corpus.with_role("new") == std::vector<std::string>{"id"});
+  const auto broken = folder.write("broken.yaml",
+                                   "languages:\n"
+                                   "  en: {role: older, train: [none.txt]}\n"
+                                   "  id: {role: new, heldout: [neither.txt]}\n");
+  const auto message = message_of<ConfigError>([&] { load_corpus(broken); });
+  CHECK(has(message, "languages.en.role"));
+  CHECK(has(message, "none.txt"));
+  CHECK(has(message, "neither.txt"));
+}
+
+}  // namespace polygraft::tokenizer

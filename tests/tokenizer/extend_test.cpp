@@ -1,0 +1,210 @@
+// tests/tokenizer/extend_test.cpp: continued BPE, and that guarded text keeps its ids.
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "core/random.h"
+#include "sample_tokenizer.h"
+#include "tokenizer/bpe_trainer.h"
+#include "tokenizer/corpus.h"
+#include "tokenizer/extend_guard.h"
+
+namespace polygraft::tokenizer {
+namespace {
+
+/// Words over a small alphabet in a language's own preference for letters, so that languages share
+/// pairs.
+std::string language_text(uint64_t seed, const std::string& letters) {
+  RandomStream random(seed, "language");
+  std::vector<std::string> words(120);
+  for (std::string& word : words) {
+    for (uint64_t i = 0, length = 2 + random.below(7); i < length; ++i) {
+      word += letters[random.below(letters.size())];
+    }
+  }
+  std::string text;
+  for (int line = 0; line < 150; ++line) {
+    for (int i = 0; i < 9; ++i) text += (i > 0 ? " " : "") + words[random.below(words.size())];
+    text += "\n";
+  }
+  return text;
+}
+
+struct Setting {
+  ScratchFolder folder;
+  fs::path old_text = folder.write("old.txt", language_text(1, "abcdeeaa"));
+  fs::path other_old_text = folder.write("other.txt", language_text(2, "bcdefgaa"));
+  fs::path new_text = folder.write("new.txt", language_text(3, "cdefghae"));
+  fs::path source = folder.path() / "source";
+  fs::path target = folder.path() / "target";
+
+  Setting() {
+    TrainOptions options;
+    options.vocab_size = 330;
+    train_tokenizer({old_text, other_old_text}, options, source);
+  }
+  ExtendReport extend(int64_t new_tokens, bool guarded = true) const {
+    ExtendOptions options;
+    options.new_tokens = new_tokens;
+    std::map<std::string, std::vector<fs::path>> guard{{"o1", {old_text}},
+                                                       {"o2", {other_old_text}}};
+    if (!guarded) guard.clear();
+    return extend_tokenizer(source, {{"nw", {new_text}}}, guard, options, target);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("guarded text keeps its ids, and new text gets shorter", "[tokenizer][property]") {
+  const Setting setting;
+  const ExtendReport report = setting.extend(60);
+  CHECK(report.merges_added == 60);
+  CHECK(report.tokens.size() == 60);
+  CHECK(report.unreachable == 0);
+  CHECK(report.guard_rejected_total > 0);
+  CHECK(report.languages.at("nw").tokens_after < report.languages.at("nw").tokens_before);
+  CHECK(report.languages.at("nw").changed_documents > 0);
+  const Tokenizer old = Tokenizer::load(setting.source), grown = Tokenizer::load(setting.target);
+  CHECK(grown.size() == old.size() + 60);
+  int64_t documents = 0;
+  for (const Document& document : read_documents({setting.old_text, setting.other_old_text})) {
+    REQUIRE(old.encode(document.text) == grown.encode(document.text));
+    ++documents;
+  }
+  CHECK(documents == report.languages.at("o1").documents + report.languages.at("o2").documents);
+}
+
+TEST_CASE("without the guard the same merges do change old text", "[tokenizer]") {
+  const Setting setting;  // the test above could not fail if this did not hold
+  setting.extend(60, /*guarded=*/false);
+  const Tokenizer old = Tokenizer::load(setting.source), grown = Tokenizer::load(setting.target);
+  int64_t changed = 0;
+  for (const Document& document : read_documents({setting.old_text})) {
+    changed += old.encode(document.text) != grown.encode(document.text) ? 1 : 0;
+  }
+  CHECK(changed > 0);
+}
+
+TEST_CASE("each new token says what it is made of", "[tokenizer]") {
+  const Setting setting;
+  const ExtendReport report = setting.extend(40);
+  const Tokenizer old = Tokenizer::load(setting.source), grown = Tokenizer::load(setting.target);
+  TokenId expected = static_cast<TokenId>(old.size());
+  std::set<std::string> texts;
+  for (const NewToken& token : report.tokens) {
+    CHECK(token.id == expected++);
+    CHECK(grown.token(token.id) == grown.token(token.left) + grown.token(token.right));
+    CHECK(texts.insert(grown.token(token.id)).second);
+    CHECK_FALSE(old.find(grown.token(token.id)).has_value());
+    std::string bytes;
+    for (const TokenId id : token.old_tokens) {
+      CHECK(id < old.size());
+      bytes += old.token_bytes(id);
+    }
+    CHECK(bytes == grown.token_bytes(token.id));
+    CHECK(token.old_tokens == old.encode(bytes));
+    CHECK(grown.encode(bytes) == std::vector<TokenId>{token.id});
+  }
+}
+
+TEST_CASE("an extension is repeatable, and keeps the rest of the file", "[tokenizer]") {
+  const Setting setting;
+  setting.extend(30);
+  const std::string first = read_file(setting.target / "tokenizer.json");
+  setting.extend(30);
+  CHECK(read_file(setting.target / "tokenizer.json") == first);
+  Json before = read_json(setting.source / "tokenizer.json");
+  Json after = read_json(setting.target / "tokenizer.json");
+  CHECK(after["model"]["vocab"].size() == before["model"]["vocab"].size() + 30);
+  CHECK(after["model"]["merges"].size() == before["model"]["merges"].size() + 30);
+  for (size_t i = 0; i < before["model"]["merges"].size(); ++i) {
+    REQUIRE(after["model"]["merges"][i] == before["model"]["merges"][i]);
+  }
+  before["model"].erase("vocab"), before["model"].erase("merges");
+  after["model"].erase("vocab"), after["model"].erase("merges");
+  CHECK(before == after);
+  CHECK(read_file(setting.target / "tokenizer_config.json") ==
+        read_file(setting.source / "tokenizer_config.json"));
+}
+
+TEST_CASE("added tokens outside the model keep their ids", "[tokenizer]") {
+  const Setting setting;
+  Json json = read_json(setting.source / "tokenizer.json");
+  json["added_tokens"].push_back(added_token_json(330, "<|im_start|>"));
+  json["added_tokens"].push_back(added_token_json(331, "<|im_end|>"));
+  write_json(setting.source / "tokenizer.json", json);
+  const ExtendReport report = setting.extend(20);
+  CHECK(report.tokens.front().id == 332);
+  const Tokenizer grown = Tokenizer::load(setting.target);
+  CHECK(grown.find("<|im_end|>") == 331);
+  CHECK(grown.size() == 352);
+  // Only so does the reference, which renumbers added tokens that the model lacks, keep them too.
+  CHECK(read_json(setting.target / "tokenizer.json")["model"]["vocab"]["<|im_end|>"] == 331);
+}
+
+TEST_CASE("with ignore_merges whole words of guarded text do not become tokens", "[tokenizer]") {
+  const Setting setting;
+  Json json = read_json(setting.source / "tokenizer.json");
+  json["model"]["ignore_merges"] = true;
+  write_json(setting.source / "tokenizer.json", json);
+  const ExtendReport report = setting.extend(60);  // would throw if a guard document changed
+  CHECK(report.languages.at("o1").changed_documents == 0);
+  CHECK(report.unreachable == 0);
+
+  const ScratchFolder folder;
+  const Tokenizer tokenizer = load_json([] {
+    Json sample = sample_json({"b c"});
+    sample["model"]["ignore_merges"] = true;
+    return sample;
+  }());
+  const ExtendGuard guard(tokenizer, {{"old", {folder.write("old.txt", "abc\n")}}});
+  CHECK(guard.forbids('a', 256, "abc"));
+  CHECK(guard.forbids('x', 'y', "abc"));
+  CHECK_FALSE(guard.forbids('x', 'y', "xy"));
+}
+
+TEST_CASE("vocab.json and merges.txt grow along", "[tokenizer]") {
+  const Setting setting;
+  const Json json = read_json(setting.source / "tokenizer.json");
+  setting.folder.write("source/vocab.json", json["model"]["vocab"].dump());
+  setting.folder.write("source/merges.txt", "#version: 0.2\nĠ a");
+  setting.extend(10);
+  const Json grown = read_json(setting.target / "tokenizer.json");
+  CHECK(read_json(setting.target / "vocab.json") == grown["model"]["vocab"]);
+  const Json last = grown["model"]["merges"].back();
+  const std::string merges = read_file(setting.target / "merges.txt");
+  CHECK(merges.starts_with("#version: 0.2\nĠ a\n"));
+  CHECK(merges.ends_with(last[0].get<std::string>() + " " + last[1].get<std::string>() + "\n"));
+}
+
+TEST_CASE("the report has the keys that others read", "[tokenizer]") {
+  const Setting setting;
+  const Json report = setting.extend(5).to_json();
+  CHECK(report["added"] == 5);
+  CHECK(report["merges_added"] == 5);
+  CHECK(report["unreachable"] == 0);
+  CHECK(report["guard_rejected"].is_number_integer());
+  const Json& language = report["languages"]["nw"];
+  CHECK(language["bytes_per_token_after"].get<double>() >
+        language["bytes_per_token_before"].get<double>());
+  CHECK(language["changed_documents"].get<int64_t>() <= language["documents"].get<int64_t>());
+  CHECK(report["languages"]["o1"]["changed_documents"] == 0);
+}
+
+TEST_CASE("an extension that cannot be is refused, and nothing is written", "[tokenizer]") {
+  const Setting setting;
+  const auto extend = [&](const ExtendOptions& options, const std::string& new_code) {
+    extend_tokenizer(setting.source, {{new_code, {setting.new_text}}},
+                     {{"old", {setting.old_text}}}, options, setting.target);
+  };
+  CHECK_THROWS_AS(extend({.guard_max_changed = 0.1}, "nw"), NotBuiltError);
+  CHECK_THROWS_AS(extend({.guard_max_changed = -1}, "nw"), ConfigError);
+  CHECK_THROWS_AS(extend({.new_tokens = 0}, "nw"), ConfigError);
+  CHECK_THROWS_AS(extend({.min_count = 0}, "nw"), ConfigError);
+  CHECK_THROWS_AS(extend({}, "old"), ConfigError);
+  CHECK_THROWS_AS(extend({.min_count = 1'000'000}, "nw"), NumericError);
+  CHECK_FALSE(fs::exists(setting.target));
+}
+
+}  // namespace polygraft::tokenizer

@@ -1,0 +1,91 @@
+// tests/tokenizer/pattern_test.cpp
+#include "tokenizer/pattern.h"
+
+#include <catch2/catch.hpp>
+
+#include "core/error.h"
+#include "sample_tokenizer.h"
+#include "tokenizer/regex_dialect.h"
+
+namespace polygraft::tokenizer {
+namespace {
+
+bool whole_match(const std::string& regex, std::string_view text) {
+  Span match;
+  return Pattern(regex, "test").find(text, 0, match) && match.begin == 0 &&
+         match.end == text.size();
+}
+
+}  // namespace
+
+TEST_CASE("white space is Unicode's, which PCRE2's own is not", "[tokenizer]") {
+  CHECK(whole_match(R"(\s+)", " \t\n\u00A0\u3000\u2028"));
+  CHECK_FALSE(whole_match(R"(\s)", "\u180E"));
+  CHECK(whole_match(R"(\S)", "\u180E"));
+  CHECK(whole_match(R"([\S])", "\u180E"));
+  CHECK_FALSE(whole_match(R"([^\s])", "\u0085"));
+  CHECK(whole_match(R"([\s\S]+)", "a \u180E\n漢"));
+}
+
+TEST_CASE("characters newer than PCRE2's tables have their categories", "[tokenizer]") {
+  CHECK(whole_match(R"(\p{L})", "\U00031350"));     // CJK extension H, Unicode 15
+  CHECK(whole_match(R"([\p{Nd}])", "\U00011F50"));  // Kawi digit zero, Unicode 15
+  CHECK_FALSE(whole_match(R"([^\s\p{L}\p{N}])", "\U00031350"));
+  CHECK_FALSE(whole_match(R"(\P{L})", "\U000105C0"));  // Todhri, Unicode 16
+  CHECK(whole_match(R"(\P{L})", "1"));
+}
+
+TEST_CASE("a bounded repetition followed by + repeats, as Oniguruma reads it", "[tokenizer]") {
+  CHECK(to_pcre2(R"(\d{1,3}+x)", "t").find("{1,3})+x") != std::string::npos);
+  CHECK(whole_match(R"(a{2}+)", "aaaa"));
+  CHECK(whole_match(R"((?:ab){1,2}+)", "ababab"));
+  CHECK(whole_match(R"(é{,2})"
+                    "x",
+                    "ééx"));
+}
+
+TEST_CASE("escapes mean what Oniguruma means", "[tokenizer]") {
+  CHECK(whole_match(R"(\v)", "\v"));
+  CHECK_FALSE(whole_match(R"(\v)", "\n"));
+  CHECK(whole_match(R"([\u4e00-\u9fa5\x{3040}]+)", "漢字\u3040"));
+  CHECK(whole_match(R"([!\-\[\]\\/]+)", "!-[]\\/"));
+  CHECK(whole_match(R"((?i:'ll|k))", "'LL"));
+}
+
+TEST_CASE("what has no exact translation is refused by name", "[tokenizer]") {
+  for (const char* regex : {R"(\w+)", R"(\bx)", R"(\h)", R"(^a)", R"(a$)", R"([a[b]])", R"([a&&b])",
+                            R"(\p{Han})", R"(\p{Mn})", R"((?<name>a))", R"((?i)a)", R"(\1)",
+                            R"([\P{L}])", R"(a{x})", R"(\xFF)", R"([])", R"([a)", R"(a))"}) {
+    INFO(regex);
+    CHECK_THROWS_AS(Pattern(regex, "tokenizer.json"), NotBuiltError);
+  }
+  const auto message = message_of<NotBuiltError>([] { Pattern(R"(a|\w)", "dir/tokenizer.json"); });
+  CHECK(message.find("escape \\w") != std::string::npos);
+  CHECK(message.find("dir/tokenizer.json") != std::string::npos);
+}
+
+TEST_CASE("a broken expression and an empty match are errors", "[tokenizer]") {
+  CHECK_THROWS_AS(Pattern("a(b", "tokenizer.json"), FormatError);
+  CHECK_THROWS_AS(Pattern("+", "tokenizer.json"), FormatError);
+  CHECK_THROWS_AS(Pattern("x*", "tokenizer.json"), NotBuiltError);
+}
+
+TEST_CASE("a pattern that backtracks without end gives up and says where", "[tokenizer]") {
+  const Pattern pattern(R"((?:a+)+(?:a+)+[bc])", "tokenizer.json");
+  Span match;
+  const std::string text(5000, 'a');
+  const auto message = message_of<FormatError>([&] { pattern.find(text, 7, match); });
+  CHECK(message.find("gave up") != std::string::npos);
+  CHECK(message.find("from byte 7 of 5000") != std::string::npos);
+}
+
+TEST_CASE("a literal pattern matches its text only", "[tokenizer]") {
+  Span match;
+  const Pattern pattern = Pattern::literal("a.é", "test");
+  CHECK(pattern.find("xa.éx", 0, match));
+  CHECK(match.begin == 1);
+  CHECK(match.end == 5);
+  CHECK_FALSE(pattern.find("xabéx", 0, match));
+}
+
+}  // namespace polygraft::tokenizer

@@ -1,0 +1,129 @@
+// tests/tokenizer/tokenizer_json_test.cpp: what may be wrong with a tokenizer.json, and how it is
+// told.
+#include <catch2/catch.hpp>
+
+#include "core/error.h"
+#include "core/hash.h"
+#include "sample_tokenizer.h"
+
+namespace polygraft::tokenizer {
+namespace {
+
+bool has(const std::string& message, std::string_view part) {
+  INFO(message);
+  return message.find(part) != std::string::npos;
+}
+
+template <class ErrorType>
+std::string refusal(const Json& json) {
+  return message_of<ErrorType>([&] { load_json(json); });
+}
+
+}  // namespace
+
+TEST_CASE("ids, tokens and bytes belong together", "[tokenizer]") {
+  const Tokenizer tokenizer = load_json(sample_json({"Ġ t", "Ġt h"}));
+  CHECK(tokenizer.size() == 258);
+  CHECK(tokenizer.token(257) == "Ġth");
+  CHECK(tokenizer.token_bytes(257) == " th");
+  CHECK(tokenizer.find("Ġth") == 257);
+  CHECK_FALSE(tokenizer.find("nothing").has_value());
+  CHECK(tokenizer.token(9999).empty());
+  CHECK(tokenizer.decode(tokenizer.encode(" the\n")) == " the\n");
+  CHECK(tokenizer.encode("").empty());
+  CHECK(tokenizer.decode(std::vector<TokenId>{0xE6}) == "\uFFFD");
+  CHECK_THROWS_AS(tokenizer.decode(std::vector<TokenId>{258}), ConfigError);
+  CHECK_THROWS_AS(tokenizer.decode(std::vector<TokenId>{-1}), ConfigError);
+}
+
+TEST_CASE("both spellings of merges are read", "[tokenizer]") {
+  Json json = sample_json({"a b"});
+  json["model"]["merges"] = Json::array({Json::array({"a", "b"})});
+  CHECK(tokens_of(load_json(json), "ab") == std::vector<std::string>{"ab"});
+}
+
+TEST_CASE("invalid UTF-8 is refused with its offset", "[tokenizer]") {
+  const Tokenizer tokenizer = load_json(sample_json());
+  const auto message = message_of<FormatError>([&] { tokenizer.encode("abc\xFF"); });
+  CHECK(has(message, "byte 3"));
+  CHECK(has(message, "255"));
+}
+
+TEST_CASE("broken files are told apart, with the place", "[tokenizer]") {
+  const ScratchFolder folder;
+  CHECK_THROWS_AS(Tokenizer::load(folder.path()), IoError);
+  CHECK_THROWS_AS(Tokenizer::load(folder.path() / "none.json"), IoError);
+  const auto file = folder.write("tokenizer.json", R"({"version": "1.0", "model": )");
+  CHECK(has(message_of<FormatError>([&] { Tokenizer::load(file); }), "byte"));
+  folder.write("tokenizer.json", "[]");
+  CHECK_THROWS_AS(Tokenizer::load(folder.path()), FormatError);
+  folder.write("tokenizer.json", "");
+  CHECK_THROWS_AS(Tokenizer::load(folder.path()), FormatError);
+  fs::remove(folder.path() / "tokenizer.json");
+  folder.write("tokenizer.model", "x");
+  CHECK(has(message_of<NotBuiltError>([&] { Tokenizer::load(folder.path()); }), "SentencePiece"));
+}
+
+TEST_CASE("a broken model names what is broken", "[tokenizer]") {
+  const Json good = sample_json({"a b"});
+  Json json = good;
+  json["model"]["merges"] = Json::array({"a q!"});
+  CHECK(has(refusal<FormatError>(json), "merge 0 needs token 'q!'"));
+  json["model"]["merges"] = Json::array({"a c"});
+  CHECK(has(refusal<FormatError>(json), "merge 0 needs token 'ac'"));
+  json["model"]["merges"] = Json::array({"a b", "a b c"});
+  CHECK(has(refusal<FormatError>(json), "merge 1 is not a pair"));
+  json["model"]["merges"] = "a b";
+  CHECK_THROWS_AS(load_json(json), FormatError);
+  json = good;
+  json["model"]["vocab"]["twin"] = 5;
+  CHECK(has(refusal<FormatError>(json), "two tokens have id 5"));
+  json["model"]["vocab"]["twin"] = -1;
+  CHECK_THROWS_AS(load_json(json), FormatError);
+  json["model"]["vocab"]["twin"] = 1LL << 40;
+  CHECK_THROWS_AS(load_json(json), FormatError);
+  json["model"]["vocab"]["twin"] = "six";
+  CHECK(has(refusal<FormatError>(json), "'twin' has no integer id"));
+  json["model"].erase("vocab");
+  CHECK_THROWS_AS(load_json(json), FormatError);
+  json.erase("model");
+  CHECK(has(refusal<FormatError>(json), "'model'"));
+}
+
+TEST_CASE("what is not supported is refused by name", "[tokenizer]") {
+  const auto with = [](const std::vector<std::string>& path, const Json& value) {
+    Json json = sample_json();
+    Json* place = &json;
+    for (const std::string& key : path) place = &(*place)[key];
+    *place = value;
+    return refusal<NotBuiltError>(json);
+  };
+  CHECK(has(with({"model", "type"}, "Unigram"), "'Unigram'"));
+  CHECK(has(with({"model", "dropout"}, 0.1), "dropout"));
+  CHECK(has(with({"model", "end_of_word_suffix"}, "</w>"), "end_of_word_suffix"));
+  CHECK(has(with({"model", "continuing_subword_prefix"}, "##"), "continuing_subword_prefix"));
+  CHECK(has(with({"decoder"}, {{"type", "WordPiece"}}), "'WordPiece'"));
+  CHECK(has(with({"decoder"}, nullptr), "decoder"));
+  CHECK(has(with({"normalizer"}, {{"type", "Lowercase"}}), "'Lowercase'"));
+  CHECK(has(with({"pre_tokenizer"}, {{"type", "WhitespaceSplit"}}), "'WhitespaceSplit'"));
+}
+
+TEST_CASE("BOS and EOS come from the files beside", "[tokenizer]") {
+  const ScratchFolder folder;
+  const std::string text = sample_json().dump();
+  folder.write("tokenizer.json", text);
+  const Tokenizer bare = Tokenizer::load(folder.path());
+  CHECK(bare.hash() == sha256(text));
+  CHECK_THROWS_AS(bare.prefix_id(), FormatError);
+  folder.write("tokenizer_config.json", R"({"bos_token": null, "eos_token": {"content": "!"}})");
+  const Tokenizer with_eos = Tokenizer::load(folder.path());
+  CHECK_FALSE(with_eos.bos_id().has_value());
+  CHECK(with_eos.eos_id() == '!');
+  CHECK(with_eos.prefix_id() == '!');
+  folder.write("special_tokens_map.json", R"({"bos_token": "?"})");
+  CHECK(Tokenizer::load(folder.path()).prefix_id() == '?');
+  folder.write("tokenizer_config.json", R"({"bos_token": "<none>"})");
+  CHECK(has(message_of<FormatError>([&] { Tokenizer::load(folder.path()); }), "<none>"));
+}
+
+}  // namespace polygraft::tokenizer
