@@ -189,7 +189,7 @@ at::Tensor cross_entropy_sum(const at::Tensor& hidden_TD, const at::Tensor& targ
         if (gradient != nullptr) {
           auto d_logits_CN = log_p_CN.exp_();  // p - onehot(target)
           d_logits_CN.scatter_add_(1, safe_targets_C.unsqueeze(1), at::full({count, 1}, -1.0F));
-          d_logits_CN.masked_fill_(skipped_C.unsqueeze(1), 0);
+          d_logits_CN.index_fill_(0, at::nonzero(skipped_C).flatten(), 0);
           gradient->add(first, d_logits_CN);
         }
         return sum;

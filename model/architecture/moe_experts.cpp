@@ -88,19 +88,32 @@ at::Tensor grouped_product(const ExpertRows& experts, const at::Tensor& in, cons
   return out;
 }
 
-/// d W_e = d_out[rows of e]^T in[rows of e] for the experts [first, first + count): zero where an
-/// expert was not chosen.
-at::Tensor grouped_weight_gradient(const ExpertRows& experts, const at::Tensor& d_out,
-                                   const at::Tensor& in, int64_t first, int64_t count) {
-  auto gradient = at::empty({count, d_out.size(1), in.size(1)}, in.options());
-  for (int64_t i = 0; i < count; ++i) {
+/// Consecutive experts of one bank, and the rows of all of them.
+struct Bank {
+  int64_t first = 0, count = 0;  // experts
+
+  at::Tensor rows(const SortedSlots& slots, const at::Tensor& all_rows) const {
+    const int64_t begin = slots.first_row[first];
+    return all_rows.narrow(0, begin, slots.first_row[first + count] - begin);
+  }
+};
+
+/// d W_e = d_out[rows of e]^T in[rows of e] for every expert of a bank: zero where an expert was
+/// not chosen. @param d_out, in the rows of this bank alone.
+at::Tensor grouped_weight_gradient(const ExpertRows& experts, Bank bank, const at::Tensor& d_out,
+                                   const at::Tensor& in) {
+  auto gradient = at::empty({bank.count, d_out.size(1), in.size(1)}, in.options());
+  for (int64_t i = 0; i < bank.count; ++i) {
     auto one = gradient.select(0, i);
-    const int64_t e = first + i;
-    if (e < experts.num_active && experts.is_hit(e)) {
-      at::mm_out(one, experts.of(d_out, e).t(), experts.of(in, e));
-    } else {
+    const Bank expert{bank.first + i, 1};
+    if (expert.first >= experts.num_active || !experts.is_hit(expert.first)) {
       one.zero_();
+      continue;
     }
+    const int64_t begin =
+        experts.slots.first_row[expert.first] - experts.slots.first_row[bank.first];
+    const int64_t count = expert.rows(experts.slots, experts.slots.token_of_row).size(0);
+    at::mm_out(one, d_out.narrow(0, begin, count).t(), in.narrow(0, begin, count));
   }
   return gradient;
 }
@@ -149,14 +162,34 @@ struct MoeExpertsFunction : torch::autograd::Function<MoeExpertsFunction> {
   static variable_list backward(AutogradContext* ctx, const variable_list& grads);
 };
 
-/// [dg | du] of H = silu(g) * u, given dH.
-at::Tensor swiglu_backward(const at::Tensor& d_h_RF, const at::Tensor& gate_up_RG,
+/// [dg | du] of H = silu(g) * u, given dH, whose memory is used up.
+at::Tensor swiglu_backward(at::Tensor& d_h_RF, const at::Tensor& gate_up_RG,
                            const at::Tensor& silu_RF) {
   auto d_gate_up_RG = at::empty_like(gate_up_RG);
   auto d_gate = gate_of(d_gate_up_RG), d_up = up_of(d_gate_up_RG);
   at::mul_out(d_up, d_h_RF, silu_RF);
-  at::silu_backward_out(d_gate, at::mul(d_h_RF, up_of(gate_up_RG)), gate_of(gate_up_RG));
+  at::silu_backward_out(d_gate, d_h_RF.mul_(up_of(gate_up_RG)), gate_of(gate_up_RG));
   return d_gate_up_RG;
+}
+
+/// What both matrices' gradients are made of; all rows.
+struct ExpertGradientInputs {
+  const at::Tensor &x_TD, &h_RF, &weight_R1, &d_out_RD, &d_gate_up_RG;
+};
+
+/// Gradients of one bank's two tensors, where they train. Only this bank's rows are gathered and
+/// weighted: with a frozen base that is the short tail of the added experts.
+void bank_gradients(const ExpertRows& experts, Bank bank, const ExpertGradientInputs& inputs,
+                    at::Tensor* d_gate_up, at::Tensor* d_down) {
+  const auto rows = [&](const at::Tensor& all) { return bank.rows(experts.slots, all); };
+  if (d_gate_up != nullptr) {
+    const auto x_rows = inputs.x_TD.index_select(0, rows(experts.slots.token_of_row));
+    *d_gate_up = grouped_weight_gradient(experts, bank, rows(inputs.d_gate_up_RG), x_rows);
+  }
+  if (d_down != nullptr) {
+    const auto weighted_h_rows = at::mul(rows(inputs.h_RF), rows(inputs.weight_R1));
+    *d_down = grouped_weight_gradient(experts, bank, rows(inputs.d_out_RD), weighted_h_rows);
+  }
 }
 
 variable_list MoeExpertsFunction::backward(AutogradContext* ctx, const variable_list& grads) {
@@ -169,34 +202,30 @@ variable_list MoeExpertsFunction::backward(AutogradContext* ctx, const variable_
   const ExpertRows experts{slots, num_base, silence_added ? num_base : num_base + num_added};
 
   const auto d_out_RD = grads[0].index_select(0, slots.token_of_row);
-  const auto unweighted_RF = grouped_product(experts, d_out_RD, down, true);
+  auto d_h_RF = grouped_product(experts, d_out_RD, down, true);  // without the weight as yet
   const auto silu_RF = at::silu(gate_of(gate_up_RG));
   const auto h_RF = at::mul(silu_RF, up_of(gate_up_RG));
   const auto weight_R1 =
       weight_TK.to(x_TD.scalar_type()).flatten().index_select(0, slots.slot_of_row).unsqueeze(1);
   variable_list result(8);
   if (weight_TK.requires_grad()) {
-    const auto d_weight_R = at::mul(unweighted_RF, h_RF).sum(1, false, at::kFloat);
+    const auto d_weight_R = at::mul(d_h_RF, h_RF).sum(1, false, at::kFloat);
     result[1] = d_weight_R.index_select(0, slots.row_of_slot).view_as(weight_TK);
   }
-  const auto d_gate_up_RG = swiglu_backward(at::mul(unweighted_RF, weight_R1), gate_up_RG, silu_RF);
+  d_h_RF.mul_(weight_R1);
+  const auto d_gate_up_RG = swiglu_backward(d_h_RF, gate_up_RG, silu_RF);
   if (x_TD.requires_grad()) {
     const auto d_x_RD = grouped_product(experts, d_gate_up_RG, gate_up, true);
     result[0] = sum_slots(d_x_RD, slots, {}, expert_TK.size(1));
   }
-  const bool wants_gate_up = gate_up.base.requires_grad() || wants_grad(gate_up.added);
-  const auto x_RD = wants_gate_up ? x_TD.index_select(0, slots.token_of_row) : at::Tensor();
-  if (gate_up.base.requires_grad())
-    result[3] = grouped_weight_gradient(experts, d_gate_up_RG, x_RD, 0, num_base);
-  if (wants_grad(gate_up.added))
-    result[4] = grouped_weight_gradient(experts, d_gate_up_RG, x_RD, num_base, num_added);
-  const bool wants_down = down.base.requires_grad() || wants_grad(down.added);
-  const auto weighted_h_RF = wants_down ? at::mul(h_RF, weight_R1) : at::Tensor();
-  if (down.base.requires_grad())
-    result[5] = grouped_weight_gradient(experts, d_out_RD, weighted_h_RF, 0, num_base);
-  if (wants_grad(down.added)) {
-    result[6] = grouped_weight_gradient(experts, d_out_RD, weighted_h_RF, num_base, num_added);
-  }
+  const ExpertGradientInputs inputs{x_TD, h_RF, weight_R1, d_out_RD, d_gate_up_RG};
+  const auto wanted = [&](const at::Tensor& tensor, at::Tensor& gradient) {
+    return wants_grad(tensor) ? &gradient : nullptr;
+  };
+  bank_gradients(experts, {0, num_base}, inputs, wanted(gate_up.base, result[3]),
+                 wanted(down.base, result[5]));
+  bank_gradients(experts, {num_base, num_added}, inputs, wanted(gate_up.added, result[4]),
+                 wanted(down.added, result[6]));
   return result;
 }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# tests/bench/bench.sh: builds the preset `release` and times it against its peers; the README quotes these figures.
+# tests/bench/bench.sh: builds the preset `release` and times it against its peers.
+# The README quotes these figures.
 # usage: bash tests/bench/bench.sh [--build DIR] [arguments of compare.py, such as --rounds 15]
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -9,7 +10,8 @@ if [[ ${1:-} == --build ]]; then
   shift 2
 fi
 venv=${POLYGRAFT_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/polygraft/venv}
-[[ -e $build/CMakeCache.txt ]] || cmake -S "$root" --preset release -B "$build" -DPOLYGRAFT_VENV="$venv"
+[[ -e $build/CMakeCache.txt ]] ||
+  cmake -S "$root" --preset release -B "$build" -DPOLYGRAFT_VENV="$venv"
 cmake --build "$build" --target bench_training_step
 "$venv/bin/python" "$root/tests/bench/training_step/compare.py" \
   --ours "$build/tests/bench/bench_training_step" "$@"

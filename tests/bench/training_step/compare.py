@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times our training step against transformers' on the same model and batch, in turns, and prints the ratio.
 
-    compare.py --ours BUILD/tests/bench/bench_training_step [--rounds N] [--threads N] [--json FILE]
+    compare.py --ours BUILD/tests/bench/bench_training_step [--rounds N] [--threads N] [--trainable all]
 
 The model has the quickstart's size. All processes stay alive and take turns, so that a busy machine slows all of them;
 the ratio is the median over rounds of (best peer / ours) within a round. The losses must agree before anything is timed.
@@ -115,9 +115,10 @@ def main():
     parser.add_argument("--ours", required=True)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--trainable", choices=("all", "additions"), nargs="+", default=("all", "additions"))
+    parser.add_argument("--json", type=pathlib.Path, help="also write the figures there")
     arguments = parser.parse_args()
-    results = [measure(trainable, arguments) for trainable in ("all", "additions")]
+    results = [measure(trainable, arguments) for trainable in arguments.trainable]
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=2) + "\n")
     if min(result["ratio"] for result in results) < 1:
