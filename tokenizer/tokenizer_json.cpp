@@ -224,6 +224,24 @@ std::optional<TokenId> special_token(const fs::path& folder, const char* key,
   return std::nullopt;
 }
 
+/// transformers adds tokens of its own configuration to those of tokenizer.json; with one that is
+/// not there, it would encode otherwise than this file says.
+void refuse_other_added_tokens(const fs::path& folder, const Vocabulary& vocabulary) {
+  const fs::path file = folder / "tokenizer_config.json";
+  if (!fs::exists(file)) return;
+  const Json tokens =
+      json_get_or<Json>(read_json(file), "added_tokens_decoder", Json::object(), file);
+  for (const auto& [id, token] : tokens.items()) {
+    const auto content = json_get<std::string>(token, "content", file);
+    const auto known = vocabulary.find(content);
+    if (known && std::to_string(*known) == id) continue;
+    throw FormatError(file, concat("added token '", content, "' with id ", id))
+        .expected("the same token and id in tokenizer.json")
+        .found(known ? concat("id ", *known) : "no such token")
+        .hint("load the folder with transformers and save the tokenizer again");
+  }
+}
+
 }  // namespace
 
 fs::path tokenizer_json_of(const fs::path& folder_or_file) {
@@ -257,6 +275,7 @@ std::shared_ptr<const Tokenizer::Impl> parse_tokenizer(const std::string& text,
   const std::vector<AddedToken> added = read_added_tokens(root, file);
   insert_added_tokens(added, file, vocabulary);
   mark_added_tokens(added, normalizer, vocabulary);
+  refuse_other_added_tokens(config_folder, vocabulary);
   const auto bos = special_token(config_folder, "bos_token", vocabulary);
   const auto eos = special_token(config_folder, "eos_token", vocabulary);
   return std::make_shared<Tokenizer::Impl>(

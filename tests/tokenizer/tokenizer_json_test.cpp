@@ -122,6 +122,10 @@ TEST_CASE("BOS and EOS come from the files beside", "[tokenizer]") {
   CHECK(with_eos.prefix_id() == '!');
   folder.write("special_tokens_map.json", R"({"bos_token": "?"})");
   CHECK(Tokenizer::load(folder.path()).prefix_id() == '?');
+  folder.write("tokenizer_config.json", R"({"added_tokens_decoder": {"33": {"content": "!"}}})");
+  CHECK(Tokenizer::load(folder.path()).prefix_id() == '?');
+  folder.write("tokenizer_config.json", R"({"added_tokens_decoder": {"256": {"content": "<x>"}}})");
+  CHECK(has(message_of<FormatError>([&] { Tokenizer::load(folder.path()); }), "'<x>' with id 256"));
   folder.write("tokenizer_config.json", R"({"bos_token": "<none>"})");
   CHECK(has(message_of<FormatError>([&] { Tokenizer::load(folder.path()); }), "<none>"));
 }

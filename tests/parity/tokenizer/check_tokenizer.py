@@ -19,7 +19,9 @@ import tokenizers
 def run_ours(encoder, folder, texts, work):
     lines = work / "texts.jsonl"
     lines.write_text("".join(json.dumps(text) + "\n" for text in texts), encoding="utf-8")
-    result = subprocess.run([encoder, str(folder), str(lines)], capture_output=True, encoding="utf-8")
+    result = subprocess.run(
+        [encoder, str(folder), str(lines)], capture_output=True, encoding="utf-8"
+    )
     if result.returncode != 0:
         raise SystemExit(f"{encoder} {folder} failed:\n{result.stderr}")
     return [json.loads(line) for line in result.stdout.split("\n") if line]
@@ -27,15 +29,29 @@ def run_ours(encoder, folder, texts, work):
 
 def run_theirs(reference, text):
     ids = reference.encode(text, add_special_tokens=False).ids
-    return {"ids": ids, "decoded": reference.decode(ids, skip_special_tokens=False), "decoded_plain": reference.decode(ids)}
+    return {
+        "ids": ids,
+        "decoded": reference.decode(ids, skip_special_tokens=False),
+        "decoded_plain": reference.decode(ids),
+    }
 
 
 def first_difference(reference, text, ours, theirs):
     key = next(key for key in theirs if ours[key] != theirs[key])
-    at = next((i for i, (a, b) in enumerate(zip(ours[key], theirs[key])) if a != b), min(len(ours[key]), len(theirs[key])))
-    lines = [f"text ({len(text)} characters): {text[:200]!a}", f"{key} differ at {at}:", f"  ours   {ours[key][at:at + 8]!a}", f"  theirs {theirs[key][at:at + 8]!a}"]
+    at = next(
+        (i for i, (a, b) in enumerate(zip(ours[key], theirs[key])) if a != b),
+        min(len(ours[key]), len(theirs[key])),
+    )
+    lines = [
+        f"text ({len(text)} characters): {text[:200]!a}",
+        f"{key} differ at {at}:",
+        f"  ours   {ours[key][at:at + 8]!a}",
+        f"  theirs {theirs[key][at:at + 8]!a}",
+    ]
     if key == "ids":
-        lines.append(f"  theirs as tokens {[reference.id_to_token(i) for i in theirs[key][max(0, at - 2):at + 6]]}")
+        lines.append(
+            f"  theirs as tokens {[reference.id_to_token(i) for i in theirs[key][max(0, at - 2):at + 6]]}"
+        )
     return "\n".join(lines)
 
 
@@ -56,7 +72,9 @@ def check(encoder, folder, texts, work, lossless):
     for text, ours in zip(texts, results):
         theirs = run_theirs(reference, text)
         if ours != theirs:
-            raise SystemExit(f"{folder} differs\n" + first_difference(reference, text, ours, theirs))
+            raise SystemExit(
+                f"{folder} differs\n" + first_difference(reference, text, ours, theirs)
+            )
         if lossless and ours["decoded"] != text:
             raise SystemExit(f"{folder}: decode(encode(x)) is not x for {text[:200]!a}")
         num_tokens += len(ours["ids"])
@@ -67,7 +85,12 @@ def is_lossless(description):
     """Neither a normaliser nor an added token that takes spaces along, nor a space put in front."""
     text = json.dumps(description["pre_tokenizer"])
     strips = any(token["lstrip"] or token["rstrip"] for token in description["added_tokens"])
-    return description["normalizer"] is None and not strips and '"add_prefix_space": true' not in text and "Removed" not in text
+    return (
+        description["normalizer"] is None
+        and not strips
+        and '"add_prefix_space": true' not in text
+        and "Removed" not in text
+    )
 
 
 def documents(file):
@@ -91,8 +114,12 @@ def main():
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--work", required=True, type=pathlib.Path)
     parser.add_argument("--real", nargs="*", default=[], type=pathlib.Path)
-    parser.add_argument("--characters", action="store_true", help="also every code point, in lines of 64")
-    parser.add_argument("--long", action="store_true", help="also texts of a megabyte without a break")
+    parser.add_argument(
+        "--characters", action="store_true", help="also every code point, in lines of 64"
+    )
+    parser.add_argument(
+        "--long", action="store_true", help="also texts of a megabyte without a break"
+    )
     parser.add_argument("folders", nargs="+", type=pathlib.Path)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)

