@@ -41,6 +41,16 @@ std::string outcome_words(Outcome outcome) {
   return outcome == Outcome::kNotComparable ? "not comparable" : std::string(outcome_name(outcome));
 }
 
+/// Keeps a number and its unit on one line.
+std::string unbroken(std::string text) {
+  for (const char* unit : {" %", " pp"}) {
+    for (size_t at = text.find(unit); at != std::string::npos; at = text.find(unit, at)) {
+      text.replace(at, 1, "\xC2\xA0");
+    }
+  }
+  return text;
+}
+
 void add_tile(TemplateDictionary& page, const std::string& label, const std::string& value,
               const std::string& note) {
   TemplateDictionary* tile = page.AddSectionDictionary("TILE");
@@ -52,7 +62,7 @@ void add_tile(TemplateDictionary& page, const std::string& label, const std::str
 void fill_verdict(TemplateDictionary& page, const Comparison& comparison) {
   const Verdict verdict = verdict_of(comparison);
   set(page, "HEADLINE", verdict.headline);
-  set(page, "DETAIL", verdict.detail);
+  set(page, "DETAIL", unbroken(verdict.detail));
   set(page, "OUTCOME", std::string(outcome_name(comparison.outcome)));
   set(page, "MARK", mark(comparison.outcome));
   if (const LanguageTest* worst = comparison.worst()) {
@@ -77,7 +87,9 @@ void fill_row(TemplateDictionary& row, const LanguageTest& test, const ForestAxi
   set(row, "OUTCOME_TEXT", outcome_words(test.outcome));
   set(row, "MARK", mark(test.outcome));
   set(row, "LANGUAGE", display_language(test));
-  set(row, "METRIC", test.metric);
+  if (test.metric != "bits_per_byte") {  // the heading says it already
+    set(*row.AddSectionDictionary("METRIC_NAME"), "METRIC", test.metric);
+  }
   set(row, "ZERO", at(0));
   set(row, "MARGIN_AT", at(test.margin));
   for (const double tick : axis.ticks) set(*row.AddSectionDictionary("GRID"), "AT", at(tick));
@@ -102,7 +114,7 @@ void fill_reasons(TemplateDictionary& section, const ForestGroup& group) {
     if (list == nullptr) list = section.AddSectionDictionary("REASONS");
     TemplateDictionary* reason = list->AddSectionDictionary("REASON");
     set(*reason, "WHO", display_language(*test));
-    set(*reason, "WHAT", test->reason);
+    set(*reason, "WHAT", unbroken(test->reason));
   }
 }
 

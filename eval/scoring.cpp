@@ -7,8 +7,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <numeric>
+#include <optional>
 
 #include "core/error.h"
 #include "core/hash.h"
@@ -135,6 +135,27 @@ class BatchScorer {
   throw error;
 }
 
+/// Sets `nats` of every piece, with progress under `label` unless that is empty.
+void score_pieces(std::vector<Piece>& pieces, const BatchScorer& scorer,
+                  const std::vector<tokenizer::Document>& documents, const ScoreOptions& options) {
+  uint64_t num_tokens = 0;
+  for (const Piece& piece : pieces) num_tokens += static_cast<uint64_t>(piece.length());
+  std::optional<Progress> progress;
+  if (!options.progress_label.empty())
+    progress.emplace(options.progress_label, num_tokens, "tokens");
+  for (const PieceBatch& batch : make_batches(pieces, options.batch_tokens)) {
+    throw_if_stopped();
+    try {
+      scorer.score(batch);
+    } catch (const NumericError& error) {
+      blame_document(scorer, batch, documents, error);
+    }
+    if (!progress) continue;
+    for (const Piece* piece : batch) progress->advance(static_cast<uint64_t>(piece->length()));
+  }
+  if (progress) progress->finish();
+}
+
 }  // namespace
 
 std::vector<DocumentScore> score_documents(const model::Transformer& transformer,
@@ -147,27 +168,10 @@ std::vector<DocumentScore> score_documents(const model::Transformer& transformer
         .found(concat(options.batch_tokens));
   }
   const at::NoGradGuard no_grad;
+  const int64_t max_tokens = context_tokens(transformer, options);
   std::vector<DocumentScore> scores(documents.size());
-  std::vector<Piece> pieces =
-      cut_documents(documents, tokenizer, context_tokens(transformer, options), scores);
-  const BatchScorer scorer(transformer, options);
-  std::unique_ptr<Progress> progress;
-  if (!options.progress_label.empty()) {
-    uint64_t total = 0;
-    for (const Piece& piece : pieces) total += static_cast<uint64_t>(piece.length());
-    progress = std::make_unique<Progress>(options.progress_label, total, "tokens");
-  }
-  for (const PieceBatch& batch : make_batches(pieces, options.batch_tokens)) {
-    throw_if_stopped();
-    try {
-      scorer.score(batch);
-    } catch (const NumericError& error) {
-      blame_document(scorer, batch, documents, error);
-    }
-    if (!progress) continue;
-    for (const Piece* piece : batch) progress->advance(static_cast<uint64_t>(piece->length()));
-  }
-  if (progress) progress->finish();
+  std::vector<Piece> pieces = cut_documents(documents, tokenizer, max_tokens, scores);
+  score_pieces(pieces, BatchScorer(transformer, options), documents, options);
   for (const Piece& piece : pieces) scores[piece.document].nats += piece.nats;  // in document order
   for (size_t d = 0; d < documents.size(); ++d) {
     scores[d].id = documents[d].id;

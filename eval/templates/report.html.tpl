@@ -38,11 +38,11 @@
 <tbody>
 {{#ROW}}
 <tr class="{{OUTCOME}}">
-<th scope="row">{{LANGUAGE}} <small>{{METRIC}}</small></th>
+<th scope="row">{{LANGUAGE}}{{#METRIC_NAME}} <small>{{METRIC}}</small>{{/METRIC_NAME}}</th>
 <td class="num before" data-label="before">{{BASELINE}}</td>
 <td class="num after" data-label="after">{{CANDIDATE}}</td>
 <td class="axis"><div class="track" aria-hidden="true">{{#GRID}}<span class="grid" style="left:{{AT}}%"></span>{{/GRID}}<span class="zero" style="left:{{ZERO}}%"></span><span class="margin" style="left:{{MARGIN_AT}}%"></span>{{#INTERVAL}}<span class="whisker" style="left:{{LOW}}%;width:{{WIDTH}}%"></span><span class="dot" style="left:{{DOT}}%"></span>{{/INTERVAL}}</div></td>
-<td class="num change"><b>{{CHANGE}}</b> <small>{{INTERVAL_TEXT}}</small></td>
+<td class="num change">{{#INTERVAL}}<b>{{CHANGE}}</b> <small>{{INTERVAL_TEXT}}</small>{{/INTERVAL}}</td>
 <td class="num p">{{P}}</td>
 <td class="num docs">{{DOCUMENTS}}</td>
 <td class="says"><span class="badge"><span aria-hidden="true">{{MARK}}</span> {{OUTCOME_TEXT}}</span></td>
@@ -56,7 +56,7 @@
 {{/REASON}}
 </ul>
 {{/REASONS}}
-<p class="legend"><span class="key dotkey" aria-hidden="true"></span> change <span class="key whiskerkey" aria-hidden="true"></span> {{CONFIDENCE}} interval <span class="key marginkey" aria-hidden="true"></span> margin {{MARGIN}}</p>
+<p class="legend"><span><span class="key dotkey" aria-hidden="true"></span>change</span> <span><span class="key whiskerkey" aria-hidden="true"></span>{{CONFIDENCE}} interval</span> <span><span class="key marginkey" aria-hidden="true"></span>margin {{MARGIN}}</span></p>
 </section>
 {{/FOREST}}
 {{#METHOD}}<p class="hint method">{{TEXT}}</p>{{/METHOD}}

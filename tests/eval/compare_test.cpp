@@ -66,26 +66,29 @@ TEST_CASE("an estimate beyond the margin fails even when it may be chance", "[ev
 }
 
 TEST_CASE("the number of documents it asks for decides the test", "[eval][compare]") {
-  const Comparison vague = compare_bpb({{"de", {0.0, 0.03, 50}}});
-  const LanguageTest& test = vague.tests.front();
-  REQUIRE(test.outcome == Outcome::kInsufficient);
-  const size_t at = test.reason.find("about ") + 6;
-  std::string digits;
-  for (const char c : test.reason.substr(at, test.reason.find(' ', at) - at))
-    digits += c == ',' ? "" : std::string(1, c);
   const auto [baseline, candidate] = bpb_folders({{"de", {0.0, 0.03, 50}}});
-  ResultFolder more_baseline = baseline, more_candidate = candidate;
-  for (int64_t copy = 1; copy * 50 < 1.3 * std::stod(digits);
-       ++copy) {  // the same documents again, renamed
-    for (auto [from, to] :
-         {std::pair{&baseline, &more_baseline}, std::pair{&candidate, &more_candidate}}) {
-      for (Sample sample : from->tasks.at("bpb_de")) {
-        sample.doc_id += "+" + std::to_string(copy);
-        to->tasks["bpb_de"].push_back(sample);
+  const LanguageTest measured = compare_results(baseline, candidate, {}).tests.front();
+  // Half way from the estimate to its bound: four times the documents bring the bound there.
+  const GateConfig gate = {.margin_relative_bpb =
+                               (measured.change() + measured.change_bound()) / 2};
+  const LanguageTest vague = compare_results(baseline, candidate, gate).tests.front();
+  REQUIRE(vague.outcome == Outcome::kInsufficient);
+  CHECK_THAT(vague.reason, Catch::Contains("about 200 documents like these would decide it"));
+  const auto outcome_of_copies = [&, &from = baseline, &to = candidate](int copies) {
+    ResultFolder more_baseline = from, more_candidate = to;
+    for (int copy = 1; copy < copies; ++copy) {  // the same documents again, under other names
+      for (auto [source, target] :
+           {std::pair{&from, &more_baseline}, std::pair{&to, &more_candidate}}) {
+        for (Sample sample : source->tasks.at("bpb_de")) {
+          sample.doc_id += "+" + std::to_string(copy);
+          target->tasks["bpb_de"].push_back(sample);
+        }
       }
     }
-  }
-  CHECK(compare_results(more_baseline, more_candidate, {}).outcome == Outcome::kPass);
+    return compare_results(more_baseline, more_candidate, gate).outcome;
+  };
+  CHECK(outcome_of_copies(3) == Outcome::kInsufficient);
+  CHECK(outcome_of_copies(5) == Outcome::kPass);
 }
 
 TEST_CASE("too few documents are insufficient whatever they say", "[eval][compare]") {
