@@ -71,19 +71,30 @@ AddedSizes count_added(const ModelConfig& config, const ExpansionPlan& plan) {
   return sizes;
 }
 
+/// What one forward pass of a batch holds at once: the chosen experts' intermediates, and a handful
+/// of tensors as wide as the model.
+int64_t activation_bytes(const ModelConfig& config) {
+  constexpr int64_t kBatchTokens = 4096;  // of make_batches()
+  const int64_t per_slot = 3 * config.expert_width + config.hidden_size;
+  return 4 * kBatchTokens * (config.top_k * per_slot + 8 * config.hidden_size);
+}
+
 /// The base and the additions in float32; of the calibration text, every layer's router inputs and
-/// scores in float32, and one layer's in float64 while it is fitted.
+/// scores in float32, and one layer's in float64 while it is fitted. Files mapped into memory are
+/// not counted: the system takes their pages back when it needs them.
 int64_t estimate_peak_memory(const ModelConfig& config, const ExpansionPlan& plan) {
-  const int64_t tokens = plan.experts.calibration_new_tokens + plan.experts.calibration_old_tokens;
+  constexpr int64_t kProgramBytes = int64_t{160} << 20;  // measured: LibTorch and its threads
+  const int64_t new_tokens = plan.experts.calibration_new_tokens;
+  const int64_t tokens = new_tokens + plan.experts.calibration_old_tokens;
   const int64_t width = config.hidden_size;
   const auto num_layers = static_cast<int64_t>(plan.layers.size());
   const int64_t n = plan.experts.experts_per_layer;
+  const int64_t weights = 4 * (model::count_parameters(config).total + plan.added_parameters);
   const int64_t features = 4 * tokens * num_layers * (width + n + 2);
-  const int64_t hidden = 4 * tokens * width;
+  const int64_t hidden = 4 * (tokens + new_tokens) * width;  // new text is cut in two ways
   // Inputs and one scaled copy of them; targets, scores and hinges; moment matrix and its factor.
   const int64_t fit = 8 * (2 * tokens * width + 4 * tokens * n + 3 * width * width);
-  return 4 * (model::count_parameters(config).total + plan.added_parameters) + features + hidden +
-         fit;
+  return kProgramBytes + weights + features + hidden + std::max(fit, activation_bytes(config));
 }
 
 }  // namespace

@@ -29,8 +29,8 @@ struct ExpansionPlan {
   bool untie_head = false;
   int64_t added_parameters = 0;
   int64_t added_bytes = 0;
-  int64_t peak_memory_bytes =
-      0;  ///< of `expand graft`, estimated: the base in float32 plus calibration activations
+  /// Of `expand graft`, estimated: the program, the base in float32, calibration features.
+  int64_t peak_memory_bytes = 0;
   uint64_t seed = 17;
   ExpertConfig experts;
   VocabularyConfig vocabulary;

@@ -46,6 +46,6 @@ struct VerifyReport {
 /// difference: it is reported.
 VerifyReport verify_expansion(const model::ModelFolder& base, const model::ModelFolder& expanded,
                               const std::optional<tokenizer::Corpus>& corpus,
-                              int64_t bytes_per_language = 65'536);
+                              int64_t bytes_per_language = 32'768);
 
 }  // namespace polygraft::expand

@@ -112,6 +112,12 @@ TEST_CASE("a plan counts what it adds", "[expand]") {
   CHECK(plan.added_parameters == 2 * 2 * (3 * 8 * 16 + 16) + 10 * 16 * 2);
   CHECK(plan.added_bytes == 2 * (plan.added_parameters + 100 * 16));
   CHECK(plan.peak_memory_bytes > 4 * model::count_parameters(moe_config()).total);
+  PlanRequest more_text = request();
+  more_text.experts.calibration_old_tokens += 1'000'000;
+  // A million more tokens: router inputs and scores of 2 layers and final states, 4 bytes each.
+  CHECK(plan_expansion(moe_config(), profile(), more_text).peak_memory_bytes -
+            plan.peak_memory_bytes >=
+        4'000'000 * (2 * (16 + 2 + 2) + 16));
   CHECK_THAT(plan_table(plan), Contains("ms") && Contains("1 (0.700), 0 (0.400)"));
 
   PlanRequest tied = request();
