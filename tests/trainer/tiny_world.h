@@ -1,4 +1,4 @@
-// tests/trainer/tiny_world.h: three invented languages, a tokenizer, a random base model and an
+// tests/trainer/tiny_world.h: three invented languages, a tokenizer, a base model and an
 // expanded one, all tiny; made once per test program.
 #pragma once
 #include <filesystem>
@@ -14,7 +14,7 @@ struct TinyWorld {
   TemporaryFolder folder;
   tokenizer::Corpus corpus;         ///< aa and bb are old, cc is new
   std::filesystem::path tokenizer;  ///< of the base
-  std::filesystem::path base;       ///< D 16, 2 layers, 4 experts top-2, random
+  std::filesystem::path base;       ///< D 16, 2 layers, 4 experts top-2
   std::filesystem::path
       expanded;  ///< base + 2 experts a layer + a few vocabulary rows for cc, untied
 };
