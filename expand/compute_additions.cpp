@@ -166,8 +166,8 @@ void AdditionBuilder::add_router_rows(const LayerPlan& layer, const CalibrationF
                                                    config.router_ridge, config.router_iterations});
   additions_[added_router(layer.layer)] = fit.rows_nD;
   log_info(concat("layer ", layer.layer, ": new experts win ", fixed(100 * fit.new_captured, 1),
-                  " % of new tokens and ", fixed(100 * fit.old_leaked, 2), " % of old ones (",
-                  fit.iterations, " iterations)"));
+                  " % of new tokens and ", fixed(100 * fit.old_leaked, 2),
+                  " % of old ones by weight (", fit.iterations, " iterations)"));
 }
 
 Additions AdditionBuilder::build() {
