@@ -91,6 +91,10 @@ venv=${venv:-$(polygraft_cache_dir)/venv}
 mkdir -p "$work" || fail "cannot make the work folder '$work'" "name another by --work"
 work=$(cd "$work" && pwd)
 
+# The programs started below inherit the lock: one that outlives a killed run is waited for, not joined in its folders.
+exec 8>"$work/quickstart.lock"
+flock -n 8 || { say "waiting for an earlier run in $work to end" && flock 8; }
+
 bash "$root/cmake/install.sh" --venv "$venv"
 build
 bash "$here/fetch_text.sh" --new "$new" --work "$work"
