@@ -1,8 +1,7 @@
 // trainer/estimate.cpp: the size of a run before it begins, from shapes and a sample of the text.
 // Peak memory is the sum of
 //   runtime       192 MiB: the program and LibTorch (118 measured at the start), thread stacks,
-//   blocks
-//                 that stay with the process when freed
+//                 blocks that stay with the process when freed
 //   weights       4 bytes a parameter (float32 masters are the weights computed with)
 //   training      12 bytes a trainable parameter (gradient, two moments)
 //   activations   4 bytes times what autograd keeps of one token, times the tokens that go through
