@@ -1,12 +1,12 @@
 // tokenizer/base_view.cpp: filters merges and whole pieces by the id they make.
 #include "tokenizer/base_view.h"
 
-#include "tokenizer/tokenizer_impl.h"
+#include "tokenizer/bpe_tokenizer.h"
 
 namespace polygraft::tokenizer {
 
 Tokenizer without_added_tokens(const Tokenizer& extended, TokenId first_added) {
-  auto impl = std::make_shared<Tokenizer::Impl>(extended.impl());
+  auto impl = std::make_shared<BpeTokenizer>(bpe_of(extended));
   BpeParts parts = impl->model.parts();
   MergeTable kept;
   parts.merges.for_each([&](TokenId left, TokenId right, Merge merge) {

@@ -2,8 +2,8 @@
 #include "tokenizer/extend_report.h"
 
 #include "core/stop.h"
+#include "tokenizer/bpe_tokenizer.h"
 #include "tokenizer/corpus.h"
-#include "tokenizer/tokenizer_impl.h"
 
 namespace polygraft::tokenizer {
 namespace {
@@ -50,7 +50,7 @@ int64_t count_unreachable(const Tokenizer& grown, const std::vector<NewToken>& t
   std::vector<TokenId> ids;
   for (const NewToken& token : tokens) {
     ids.clear();
-    grown.impl().model.merge_piece(grown.token_bytes(token.id), ids);
+    bpe_of(grown).model.merge_piece(grown.token_bytes(token.id), ids);
     unreachable += ids != std::vector<TokenId>{token.id} ? 1 : 0;
   }
   return unreachable;

@@ -7,11 +7,11 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "tokenizer/bpe_tokenizer.h"
 #include "tokenizer/bpe_trainer.h"
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/extend_guard.h"
 #include "tokenizer/extend_report.h"
-#include "tokenizer/tokenizer_impl.h"
 #include "tokenizer/tokenizer_json.h"
 #include "tokenizer/tokenizer_writer.h"
 #include "tokenizer/vocabulary_growth.h"
@@ -51,7 +51,7 @@ MergeLearner learner_of_old_tokens(const Tokenizer& old, const TextsByLanguage& 
   std::vector<TokenId> symbols;
   for (const auto& [word, count] : words.sorted()) {
     symbols.clear();
-    old.impl().model.encode_piece(word, symbols);
+    bpe_of(old).model.encode_piece(word, symbols);
     learner.add_word(symbols, count);
   }
   return learner;
@@ -102,7 +102,7 @@ std::vector<NewToken> new_tokens(const Tokenizer& old, const Tokenizer& grown,
   std::vector<NewToken> tokens;
   for (const VocabularyGrowth::Step& step : growth.steps()) {
     NewToken token{step.merged, step.left, step.right, {}};
-    old.impl().model.merge_piece(grown.token_bytes(step.merged), token.old_tokens);
+    bpe_of(old).model.merge_piece(grown.token_bytes(step.merged), token.old_tokens);
     tokens.push_back(std::move(token));
   }
   return tokens;

@@ -5,11 +5,10 @@
 #include "core/text.h"
 #include "tokenizer/tokenizer_impl.h"
 #include "tokenizer/tokenizer_json.h"
-#include "tokenizer/utf8.h"
 
 namespace polygraft::tokenizer {
 
-void Tokenizer::Impl::require_utf8(std::string_view text) {
+void require_encodable(std::string_view text) {
   if (text.size() > static_cast<size_t>(INT32_MAX)) {  // positions in a piece have 32 bits
     throw FormatError("text", concat("one text of ", human_bytes(text.size())))
         .expected("less than 2 GiB")
@@ -34,22 +33,16 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text) const {
 }
 
 void Tokenizer::encode_append(std::string_view text, std::vector<TokenId>& ids) const {
-  impl_->for_each_piece(
-      text, [&](TokenId id) { ids.push_back(id); },
-      [&](std::string_view piece) { impl_->model.encode_piece(piece, ids); });
+  impl_->encode_append(text, ids);
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> ids, bool skip_special_tokens) const {
-  std::string bytes;
   for (const TokenId id : ids) {
-    if (!impl_->vocabulary.has(id)) {
-      throw ConfigError("decode", concat("id ", id, " is not in the vocabulary"))
-          .expected(concat("an id below ", size()));
-    }
-    const Vocabulary::Entry& entry = impl_->vocabulary.entry(id);
-    if (!(skip_special_tokens && entry.skipped)) bytes += entry.bytes;
+    if (impl_->vocabulary.has(id)) continue;
+    throw ConfigError("decode", concat("id ", id, " is not in the vocabulary"))
+        .expected(concat("an id below ", size()));
   }
-  return to_valid_utf8(bytes);
+  return impl_->decode(ids, skip_special_tokens);
 }
 
 int64_t Tokenizer::size() const { return impl_->vocabulary.size(); }

@@ -278,11 +278,17 @@ std::shared_ptr<const Tokenizer::Impl> parse_tokenizer(const std::string& text,
   refuse_other_added_tokens(config_folder, vocabulary);
   const auto bos = special_token(config_folder, "bos_token", vocabulary);
   const auto eos = special_token(config_folder, "eos_token", vocabulary);
-  return std::make_shared<Tokenizer::Impl>(
-      Tokenizer::Impl{file, sha256(text), std::move(vocabulary),
-                      AddedTokenMatcher(patterns_of(added, false, normalizer)),
-                      AddedTokenMatcher(patterns_of(added, true, normalizer)), normalizer,
-                      std::move(pre_tokenizer), BpeModel(std::move(parts)), bos, eos});
+  auto result = std::make_shared<BpeTokenizer>(std::move(parts));
+  result->file = file;
+  result->hash = sha256(text);
+  result->vocabulary = std::move(vocabulary);
+  result->bos = bos;
+  result->eos = eos;
+  result->plain_tokens = AddedTokenMatcher(patterns_of(added, false, normalizer));
+  result->normalized_tokens = AddedTokenMatcher(patterns_of(added, true, normalizer));
+  result->normalizer = std::move(normalizer);
+  result->pre_tokenizer = std::move(pre_tokenizer);
+  return result;
 }
 
 }  // namespace polygraft::tokenizer

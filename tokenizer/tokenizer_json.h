@@ -4,7 +4,7 @@
 #pragma once
 #include <memory>
 
-#include "tokenizer/tokenizer_impl.h"
+#include "tokenizer/bpe_tokenizer.h"
 
 namespace polygraft::tokenizer {
 

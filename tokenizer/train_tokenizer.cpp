@@ -16,7 +16,7 @@ MergeLearner learner_of_bytes(const Tokenizer& base, const WordCounts& words) {
   std::vector<TokenId> symbols;
   for (const auto& [word, count] : words.sorted()) {
     symbols.clear();
-    base.impl().model.merge_piece(word, symbols);  // no merges yet: its bytes
+    bpe_of(base).model.merge_piece(word, symbols);  // no merges yet: its bytes
     learner.add_word(symbols, count);
   }
   return learner;

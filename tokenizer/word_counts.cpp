@@ -4,13 +4,13 @@
 #include <algorithm>
 
 #include "core/stop.h"
+#include "tokenizer/bpe_tokenizer.h"
 #include "tokenizer/corpus.h"
-#include "tokenizer/tokenizer_impl.h"
 
 namespace polygraft::tokenizer {
 
 void WordCounts::add_text(const Tokenizer& tokenizer, std::string_view text) {
-  tokenizer.impl().for_each_piece(
+  bpe_of(tokenizer).for_each_piece(
       text, [](TokenId) {},
       [this](std::string_view piece) {
         const auto known = counts_.find(piece);

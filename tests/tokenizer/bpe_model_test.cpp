@@ -7,7 +7,7 @@
 
 #include "core/random.h"
 #include "sample_tokenizer.h"
-#include "tokenizer/tokenizer_impl.h"
+#include "tokenizer/bpe_tokenizer.h"
 
 namespace polygraft::tokenizer {
 namespace {
@@ -45,7 +45,7 @@ TEST_CASE("the lowest rank is merged first, the leftmost of equals", "[tokenizer
 
 TEST_CASE("short, long and cached pieces follow the definition", "[tokenizer][property]") {
   const Tokenizer tokenizer = load_json(sample_json(kMerges));
-  const BpeModel& model = tokenizer.impl().model;
+  const BpeModel& model = bpe_of(tokenizer).model;
   RandomStream random(11, "pieces");
   for (int round = 0; round < 600; ++round) {
     std::string piece;
