@@ -2,7 +2,10 @@
 #   cli -> trainer -> expand -> eval -> tokenizer, model -> core
 find_program(CCACHE ccache)
 if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
+  # Results serve every checkout: paths below the source folder count as relative, and the precompiled header is known by
+  # its .gch.sum (written below), not by its bytes, which differ from build to build.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros
+    CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 CCACHE_PCH_EXTSUM=1 ${CCACHE})
 endif()
 
 add_library(polygraft_options INTERFACE)
@@ -18,7 +21,9 @@ if(POLYGRAFT_SANITIZE)
   target_link_options(polygraft_options INTERFACE -fsanitize=address,undefined)
 endif()
 if(POLYGRAFT_TIDY)
-  set(CMAKE_CXX_CLANG_TIDY clang-tidy)
+  # clang reads neither g++'s precompiled header nor all of its warning names.
+  set(CMAKE_DISABLE_PRECOMPILE_HEADERS ON)
+  set(CMAKE_CXX_CLANG_TIDY clang-tidy --extra-arg=-Wno-unknown-warning-option --quiet)
 endif()
 
 # polygraft_library(NAME [TORCH] DEPENDS targets...): every .cpp below the folder, as target polygraft_NAME.
@@ -48,6 +53,13 @@ function(polygraft_use_torch target)
     target_link_libraries(polygraft_pch PUBLIC polygraft_options polygraft_torch)
     target_precompile_headers(polygraft_pch PRIVATE ${CMAKE_SOURCE_DIR}/cmake/torch_pch.h)
     set_target_properties(polygraft_pch PROPERTIES CXX_CLANG_TIDY "")
+    # What decides the header's content besides the compiler and its flags, which ccache looks at anyway.
+    set(header ${CMAKE_SOURCE_DIR}/cmake/torch_pch.h)
+    set_property(DIRECTORY ${CMAKE_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${header} ${torch_root}/version.py)
+    file(SHA256 ${header} header_hash)
+    file(SHA256 ${torch_root}/version.py torch_hash)
+    get_target_property(pch_folder polygraft_pch BINARY_DIR)
+    file(WRITE ${pch_folder}/CMakeFiles/polygraft_pch.dir/cmake_pch.hxx.gch.sum "${header_hash} ${torch_hash}\n")
   endif()
   target_precompile_headers(${target} REUSE_FROM polygraft_pch)
   # g++ 12 at -O3 sees overflows inside std::string's own append.
