@@ -17,7 +17,8 @@ eval::BpbResult evaluate_bpb(const model::ModelFolder& folder, const tokenizer::
     }
   }
   auto tokenizer = tokenizer::Tokenizer::load(folder.path);
-  if (mask.head) {  // the masked model has no rows for added tokens: text is cut as the base cuts it
+  if (mask.head) {  // the masked model has no rows for added tokens: text is cut as the base cuts
+                    // it
     const auto first_added = static_cast<tokenizer::TokenId>(folder.num_base_vocab_rows());
     tokenizer = tokenizer::without_added_tokens(tokenizer, first_added);
   }

@@ -25,10 +25,7 @@ ExitCode run(const Arguments& arguments) {
               << folder.config.num_layers << " layers\n";
     return ExitCode::kDone;
   }
-  const auto tokenizer = tokenizer::Tokenizer::load(folder.path);
-  const auto transformer = model::Transformer::load(folder);
-  expand::Profile profile = expand::profile_model(transformer, tokenizer, corpus, options);
-  profile.model_hash = model::hash_tensors(folder.tensors);
+  const expand::Profile profile = expand::profile_folder(folder, corpus, options);
   const Json json = profile.to_json();
   write_json(output, json);
   log_info(concat("profile written to ", output.string()));

@@ -2,12 +2,12 @@
 // is the gate's.
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
 
 #include "cli/command.h"
 #include "cli/pipeline/pipeline.h"
 #include "core/file.h"
+#include "core/folder_lock.h"
 #include "core/log.h"
 #include "core/stop.h"
 #include "core/text.h"
@@ -19,7 +19,7 @@ namespace {
 void append_step_summary(const fs::path& run_dir) {
   const char* summary = std::getenv("GITHUB_STEP_SUMMARY");
   if (summary == nullptr) return;
-  std::ofstream(summary, std::ios::app) << read_file(run_dir / "report.md") << "\n";
+  append_to_file(summary, read_file(run_dir / "report.md") + "\n");
 }
 
 void check_until(const std::vector<Stage>& stages, const std::string& until) {
@@ -80,11 +80,7 @@ ExitCode run(const Arguments& arguments) {
     list_stages(stages, run_dir);
     return ExitCode::kDone;
   }
-  std::error_code failure;
-  fs::create_directories(run_dir, failure);
-  if (failure)
-    throw IoError(run_dir, failure.message()).hint("choose a run_dir that can be written");
-  const RunLock lock(run_dir);
+  const FolderLock lock(run_dir);
   hashes.save();
   write_file_atomically(run_dir / "pipeline.resolved.yaml", pipeline.yaml);
   const ExitCode code = run_stages(stages, run_dir, until);

@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "core/file.h"
+#include "core/folder_lock.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "trainer/trainer.h"
@@ -39,7 +40,7 @@ ExitCode run(const Arguments& arguments) {
     return ExitCode::kDone;
   }
   refuse_existing_output(job.output, job.replace_output);
-  fs::create_directories(job.run_dir);
+  const FolderLock lock(job.run_dir);
   write_file_atomically(job.run_dir / "train.resolved.yaml", config_to_yaml(file));
   const trainer::TrainResult result = trainer::train(job);
   log_info(concat("model written to ", job.output.string()));

@@ -39,7 +39,7 @@ void AtomicFile::write(const void* data, size_t num_bytes) {
   const char* bytes = static_cast<const char*>(data);
   if (buffer_.size() + num_bytes > kBufferBytes) flush();
   if (num_bytes > kBufferBytes) {
-    write_through(bytes, num_bytes);
+    write_all(descriptor_, {bytes, num_bytes}, file_);
   } else {
     buffer_.append(bytes, num_bytes);
   }
@@ -47,19 +47,8 @@ void AtomicFile::write(const void* data, size_t num_bytes) {
 }
 
 void AtomicFile::flush() {
-  write_through(buffer_.data(), buffer_.size());
+  write_all(descriptor_, buffer_, file_);
   buffer_.clear();
-}
-
-void AtomicFile::write_through(const char* data, size_t num_bytes) {
-  while (num_bytes > 0) {
-    const ssize_t written =
-        ::write(descriptor_, data, num_bytes);  // Linux takes at most 2 GiB at once
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw io_error(file_, "write", errno);
-    data += written;
-    num_bytes -= static_cast<size_t>(written);
-  }
 }
 
 void AtomicFile::commit() {

@@ -58,9 +58,7 @@ AtomicFolder::AtomicFolder(fs::path folder, bool replace)
   if (replace_) refuse_to_replace_working_folder(folder_);
   recover_replaced(folder_);
   refuse_existing_output(folder_, replace_);
-  std::error_code error;
-  if (folder_.has_parent_path()) fs::create_directories(folder_.parent_path(), error);
-  if (error) throw io_error(folder_.parent_path(), "create the folder", error.value());
+  if (folder_.has_parent_path()) create_folders(folder_.parent_path());
   remove_orphans(folder_);
   if (::mkdir(partial_.c_str(), 0777) != 0) throw io_error(folder_, "create the folder", errno);
   lock_ = ::open(partial_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace polygraft {
 
@@ -30,6 +31,9 @@ Descriptor open_regular_file(const std::filesystem::path& file);
 /// Up to `size` bytes; fewer only at the end of the file. @throws IoError.
 size_t read_some(const Descriptor& descriptor, void* buffer, size_t size,
                  const std::filesystem::path& file);
+
+/// All of `content`, at the descriptor's place. @throws IoError.
+void write_all(int descriptor, std::string_view content, const std::filesystem::path& file);
 
 /// fsync of a folder's own entries. @throws IoError.
 void sync_folder(const std::filesystem::path& folder);

@@ -72,6 +72,12 @@ int Descriptor::close() {
   return ::close(std::exchange(number_, -1)) == 0 ? 0 : errno;
 }
 
+void create_folders(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw io_error(folder, "create the folder", error.value());
+}
+
 Descriptor open_regular_file(const fs::path& file) {
   Descriptor descriptor(file, O_RDONLY | O_NONBLOCK,
                         "open");  // a pipe without a writer would block
@@ -94,6 +100,21 @@ size_t read_some(const Descriptor& descriptor, void* buffer, size_t size, const 
     done += static_cast<size_t>(got);
   }
   return done;
+}
+
+void write_all(int descriptor, std::string_view content, const fs::path& file) {
+  while (!content.empty()) {
+    // Linux takes at most 2 GiB at once.
+    const ssize_t written = ::write(descriptor, content.data(), content.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) throw io_error(file, "write", errno);
+    content.remove_prefix(static_cast<size_t>(written));
+  }
+}
+
+void append_to_file(const fs::path& file, std::string_view content) {
+  const Descriptor descriptor(file, O_WRONLY | O_CREAT | O_APPEND, "open");
+  write_all(descriptor.get(), content, file);
 }
 
 void sync_folder(const fs::path& folder) {

@@ -55,7 +55,6 @@ class AtomicFile {
 
  private:
   void flush();
-  void write_through(const char* data, size_t num_bytes);
   fs::path file_;
   fs::path partial_;
   int descriptor_ = -1;
@@ -64,6 +63,13 @@ class AtomicFile {
 };
 
 void write_file_atomically(const fs::path& file, std::string_view content);
+
+/// Adds a line or more at the end of a file that others read and write too (made if missing).
+/// @throws IoError.
+void append_to_file(const fs::path& file, std::string_view content);
+
+/// `folder` and its missing parents. @throws IoError.
+void create_folders(const fs::path& folder);
 
 /// A folder that appears whole or not at all: fill path(), then commit(). Missing parents are
 /// created. What a killed process left is removed when the same folder is written again.

@@ -11,9 +11,7 @@ void write_report(const Report& report, const fs::path& folder) {
   const std::string markdown = report_markdown(report);
   const std::string junit = report_junit(report.title, report.comparison);
   const Json json = report_json(report);
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) throw IoError(folder, "cannot make the folder").found(error.message());
+  create_folders(folder);
   write_json(folder / "report.json", json);
   write_file_atomically(folder / "report.md", markdown);
   write_file_atomically(folder / "junit.xml", junit);

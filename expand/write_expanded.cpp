@@ -184,7 +184,7 @@ void write_expanded(const ModelFolder& source, const Additions& additions,
   if (!config.tied_embeddings && counts.num_vocab_rows > 0 && !counts.has_head) {
     throw NotComparable(kAddedHead, "an untied head needs output rows for the new vocabulary");
   }
-  std::filesystem::create_directories(out);
+  create_folders(out);
   const SourceMap map = map_sources(source, additions, config.tied_embeddings);
   write_tensors(source, config, map, out);
   write_json(out / "config.json", edited_config(source.config_json, config));

@@ -128,7 +128,7 @@ void check_promises(const ExtendReport& report, const TextsByLanguage& guard_tex
 
 void write_folder(const fs::path& source_folder, const std::string& tokenizer_json,
                   const VocabularyAdditions& additions, const fs::path& folder) {
-  fs::create_directories(folder);
+  create_folders(folder);
   for (const char* name : kFilesCopied) {
     if (!fs::exists(source_folder / name)) continue;
     write_file_atomically(folder / name, read_file(source_folder / name));

@@ -48,7 +48,7 @@ void train_tokenizer(const std::vector<fs::path>& texts, const TrainOptions& opt
         .expected(concat(num_merges, " merges for a vocabulary of ", options.vocab_size))
         .hint(concat("more text, or a vocabulary of at most ", base.size() + num_learned));
   }
-  fs::create_directories(folder);
+  create_folders(folder);
   write_file_atomically(file, add_to_tokenizer_json(empty, growth.additions(), file));
   write_file_atomically(folder / "tokenizer_config.json", tokenizer_config_json(form));
 }

@@ -13,7 +13,7 @@
 namespace polygraft::trainer {
 
 MetricsFile::MetricsFile(fs::path file, uint64_t keep_bytes) : file_(std::move(file)) {
-  fs::create_directories(file_.parent_path());
+  create_folders(file_.parent_path());
   descriptor_ = ::open(file_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
   if (descriptor_ < 0) throw io_error(file_, "open", errno);
   const auto present = static_cast<uint64_t>(fs::file_size(file_));

@@ -1,9 +1,5 @@
-// cli/pipeline/stage.cpp: stamps, remembered file hashes, and the lock of a run folder.
+// cli/pipeline/stage.cpp: stamps and remembered file hashes.
 #include "cli/pipeline/stage.h"
-
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -30,7 +26,6 @@ bool stage_is_done(const Stage& stage, const fs::path& run_dir) {
 }
 
 void run_stage(const Stage& stage, const fs::path& run_dir) {
-  fs::create_directories(run_dir / "stages");
   AtomicFolder folder(stage_folder(stage, run_dir), /*replace=*/true);
   stage.run(folder.path());
   write_json(folder.path() / "stamp.json", Json{{"stage", stage.name}, {"key", stage.key}});
@@ -70,24 +65,5 @@ std::string FileHashes::of(const fs::path& path) {
 }
 
 void FileHashes::save() const { write_json(cache_file_, cache_); }
-
-RunLock::RunLock(const fs::path& run_dir) {
-  const fs::path file = run_dir / "lock";
-  descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (descriptor_ < 0)
-    throw IoError(file, "cannot be opened for writing").hint("is run_dir writable?");
-  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
-    const std::string owner = read_file(file);
-    ::close(descriptor_);
-    throw ConfigError(run_dir.string(), "another polygraft works in this run folder")
-        .found(concat("process ", owner));
-  }
-  const std::string owner = std::to_string(::getpid());
-  if (::ftruncate(descriptor_, 0) != 0 || ::write(descriptor_, owner.data(), owner.size()) < 0) {
-    throw IoError(file, "cannot be written");
-  }
-}
-
-RunLock::~RunLock() { ::close(descriptor_); }
 
 }  // namespace polygraft::cli

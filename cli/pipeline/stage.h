@@ -43,16 +43,4 @@ class FileHashes {
   Json cache_;
 };
 
-/// Holds run_dir for one process. @throws ConfigError naming the process that has it.
-class RunLock {
- public:
-  explicit RunLock(const fs::path& run_dir);
-  ~RunLock();
-  RunLock(const RunLock&) = delete;
-  RunLock& operator=(const RunLock&) = delete;
-
- private:
-  int descriptor_;
-};
-
 }  // namespace polygraft::cli

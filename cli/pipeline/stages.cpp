@@ -46,11 +46,8 @@ void extend_tokenizer(const Run& run, const fs::path& folder) {
 
 void profile(const Run& run, const fs::path& folder) {
   const auto base = model::ModelFolder::open(run.config().base);
-  expand::Profile profile =
-      expand::profile_model(model::Transformer::load(base), tokenizer::Tokenizer::load(base.path),
-                            run.pipeline.corpus, {});
-  profile.model_hash = model::hash_tensors(base.tensors);
-  write_json(folder / "profile.json", profile.to_json());
+  write_json(folder / "profile.json",
+             expand::profile_folder(base, run.pipeline.corpus, {}).to_json());
 }
 
 void write_corpus(const Run& run, const fs::path& file) {
@@ -78,7 +75,7 @@ void plan(const Run& run, const fs::path& folder) {
 
 void graft(const Run& run, const fs::path& folder) {
   const fs::path plan_file = run.stage("plan") / "plan.json";
-  fs::create_directories(folder / "model");
+  create_folders(folder / "model");
   expand::graft(model::ModelFolder::open(run.config().base),
                 expand::ExpansionPlan::from_json(read_json(plan_file), plan_file),
                 folder / "model");
@@ -91,7 +88,7 @@ void train(const Run& run, const std::string& key, const fs::path& folder) {
   const fs::path key_file = training / "stage-key";
   if (!fs::exists(key_file) || read_file(key_file) != key) {
     fs::remove_all(training);
-    fs::create_directories(training);
+    create_folders(training);
     write_file_atomically(key_file, key);
   }
   const fs::path link = run.dir / "metrics.jsonl";

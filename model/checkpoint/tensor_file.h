@@ -63,6 +63,8 @@ class TensorFolder {
 
  private:
   void add(TensorView view);
+  /// The index and the shards name the same tensors. @param weight_map tensor -> file name.
+  void check_against(const std::map<std::string, std::string>& weight_map) const;
   fs::path folder_;
   std::map<std::string, TensorView> tensors_;
   std::vector<std::string> names_;

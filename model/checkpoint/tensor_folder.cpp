@@ -85,60 +85,58 @@ fs::path checked_file(const fs::path& folder, const std::string& name, const fs:
   throw error;
 }
 
-void check_index_agrees(const WeightMap& weight_map, const std::set<std::string>& found_in_shards,
-                        const fs::path& index) {
-  for (const std::string& name : found_in_shards) {
-    if (weight_map.count(name) == 0) {
-      throw FormatError(
-          index, concat("the shards hold tensor ", in_quotes(name), ", which the index lacks"))
-          .hint("the shards and the index come from different saves; fetch the model again");
-    }
+/// The index of `folder`; empty for one that has a single file of weights.
+WeightMap find_weights(const fs::path& folder, std::set<std::string>& files) {
+  if (!fs::exists(folder / kIndexFile)) {
+    if (!fs::exists(fs::symlink_status(folder / kSingleFile))) fail_without_tensors(folder);
+    files.insert(kSingleFile);
+    return {};
   }
+  WeightMap weight_map = read_index(checked_file(folder, kIndexFile, folder));
+  for (const auto& [name, file] : weight_map) files.insert(file);
+  if (fs::exists(folder / kSingleFile) && files.count(kSingleFile) == 0) {
+    throw FormatError(folder,
+                      concat("the folder holds both ", kSingleFile, " and an index of other files"))
+        .hint("remove the one that is out of date");
+  }
+  return weight_map;
 }
 
 }  // namespace
 
 TensorFolder TensorFolder::open(const fs::path& folder) {
   if (!fs::is_directory(folder)) throw IoError(folder, "no such folder");
-  const fs::path index = folder / kIndexFile;
-  WeightMap weight_map;
   std::set<std::string> files;
-  if (fs::exists(index)) {
-    checked_file(folder, kIndexFile, folder);
-    weight_map = read_index(index);
-    for (const auto& [name, file] : weight_map) files.insert(file);
-    if (fs::exists(folder / kSingleFile) && files.count(kSingleFile) == 0) {
-      throw FormatError(
-          folder, concat("the folder holds both ", kSingleFile, " and an index of other files"))
-          .hint("remove the one that is out of date");
-    }
-  } else if (fs::exists(fs::symlink_status(folder / kSingleFile))) {
-    files.insert(kSingleFile);
-  } else {
-    fail_without_tensors(folder);
-  }
+  const WeightMap weight_map = find_weights(folder, files);
 
   TensorFolder result;
   result.folder_ = folder;
   result.num_files_ = static_cast<int64_t>(files.size());
   const bool indexed = !weight_map.empty();
+  const fs::path named_by = indexed ? folder / kIndexFile : folder;
   for (const std::string& file : files) {
-    for (TensorView& view :
-         read_tensor_views(checked_file(folder, file, indexed ? index : folder))) {
+    for (TensorView& view : read_tensor_views(checked_file(folder, file, named_by))) {
       result.add(std::move(view));
     }
   }
-  if (indexed) {
-    check_index_agrees(weight_map, {result.names_.begin(), result.names_.end()}, index);
-    for (const auto& [name, file] : weight_map) {
-      const auto found = result.tensors_.find(name);
-      if (found != result.tensors_.end() && found->second.file.filename() == file) continue;
-      throw FormatError(folder / file, concat("tensor ", in_quotes(name), " is not in this file"))
-          .expected(concat("the tensor, since ", kIndexFile, " says so"))
-          .hint("the shards and the index come from different saves; fetch the model again");
-    }
-  }
+  if (indexed) result.check_against(weight_map);
   return result;
+}
+
+void TensorFolder::check_against(const std::map<std::string, std::string>& weight_map) const {
+  for (const std::string& name : names_) {
+    if (weight_map.count(name) != 0) continue;
+    throw FormatError(folder_ / kIndexFile,
+                      concat("the shards hold tensor ", in_quotes(name), ", which the index lacks"))
+        .hint("the shards and the index come from different saves; fetch the model again");
+  }
+  for (const auto& [name, file] : weight_map) {
+    const auto found = tensors_.find(name);
+    if (found != tensors_.end() && found->second.file.filename() == file) continue;
+    throw FormatError(folder_ / file, concat("tensor ", in_quotes(name), " is not in this file"))
+        .expected(concat("the tensor, since ", kIndexFile, " says so"))
+        .hint("the shards and the index come from different saves; fetch the model again");
+  }
 }
 
 void TensorFolder::add(TensorView view) {

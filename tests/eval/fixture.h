@@ -6,6 +6,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "tests/core/temporary_folder.h"
 
 namespace polygraft::eval {
 
@@ -18,25 +19,6 @@ inline fs::path fixture_path(const std::string& name) {
 }
 inline Json fixture_json(const std::string& name) { return read_json(fixture_path(name)); }
 
-/// An empty folder below the system's temporary one.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (fs::temp_directory_path() / "polygraft-eval-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr)
-      throw IoError(pattern, "cannot make a temporary folder");
-    path_ = pattern;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
+using testing::TemporaryFolder;
 
 }  // namespace polygraft::eval

@@ -11,6 +11,7 @@ PROGRAM = os.environ["POLYGRAFT"]
 SOURCE = pathlib.Path(os.environ["POLYGRAFT_SOURCE_DIR"])
 WORK = pathlib.Path(os.environ["POLYGRAFT_TEST_WORK"])
 BASE = WORK / "base"
+BASE_CONFIG = WORK / "base.yaml"
 CORPUS = WORK / "corpus.yaml"
 OLD_LANGUAGES = ["en", "de", "es"]
 NEW_LANGUAGE = "id"

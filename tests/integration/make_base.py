@@ -5,7 +5,7 @@ import pathlib
 import shutil
 import subprocess
 
-from harness import BASE, CORPUS, NEW_LANGUAGE, OLD_LANGUAGES, SOURCE, WORK, run
+from harness import BASE, BASE_CONFIG, CORPUS, NEW_LANGUAGE, OLD_LANGUAGES, SOURCE, WORK, run
 
 TRAIN_BYTES = 250_000
 HELDOUT_BYTES = 40_000
@@ -59,8 +59,8 @@ def main():
     CORPUS.write_text("\n".join(corpus) + "\n")
     old_files = [WORK / f"{language}.train.jsonl" for language in OLD_LANGUAGES]
     run("tokenizer", "train", "--text", *old_files, "--vocab-size", 1024, "-o", WORK / "tokenizer")
-    (WORK / "base.yaml").write_text(TRAIN_YAML)
-    run("train", "--config", WORK / "base.yaml")
+    BASE_CONFIG.write_text(TRAIN_YAML)
+    run("train", "--config", BASE_CONFIG)
     assert (BASE / "model.safetensors").exists()
 
 

@@ -1,5 +1,6 @@
 """Broken input: a clear error, the documented exit code, and nothing left under the final name."""
 
+import contextlib
 import json
 import os
 import resource
@@ -8,7 +9,18 @@ import struct
 import subprocess
 import unittest
 
-from harness import BASE, CORPUS, PROGRAM, fresh, partial_outputs, pipeline_yaml, run
+from harness import BASE, BASE_CONFIG, CORPUS, PROGRAM, fresh, partial_outputs, pipeline_yaml, run
+
+
+@contextlib.contextmanager
+def held_lock(file):
+    """Another process holds the lock on `file`."""
+    file.touch()
+    with subprocess.Popen(["flock", file, "sleep", "30"]) as holder:
+        while subprocess.run(["flock", "-n", file, "true"]).returncode == 0:
+            pass  # until the holder has it
+        yield
+        holder.kill()
 
 
 class BadInput(unittest.TestCase):
@@ -123,16 +135,19 @@ class BadInput(unittest.TestCase):
         yaml = self.folder / "pipeline.yaml"
         yaml.write_text(pipeline_yaml(self.folder / "run"))
         run("run", yaml, "--until", "tokenizer")
-        with open(self.folder / "run" / "lock") as lock:
-            subprocess.run(["flock", "--version"], check=True, capture_output=True)
-            with subprocess.Popen(["flock", lock.name, "sleep", "30"]) as holder:
-                while True:  # until the holder has the lock
-                    probe = subprocess.run(["flock", "-n", lock.name, "true"])
-                    if probe.returncode != 0:
-                        break
-                result = run("run", yaml, expect=2)
-                holder.kill()
+        with held_lock(self.folder / "run" / "lock"):
+            result = run("run", yaml, expect=2)
         self.assertIn("another polygraft", result.stderr)
+
+    def test_a_second_process_is_kept_out_of_a_training_folder(self):
+        training = self.folder / "training"
+        training.mkdir()
+        output = self.folder / "model"
+        with held_lock(training / "lock"):
+            result = run("train", "--config", BASE_CONFIG, "--set", f"run_dir={training}", "--set", f"output={output}",
+                         expect=2)
+        self.assertIn("another polygraft", result.stderr)
+        self.assertFalse(output.exists())
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ TokenShard open_or_encode_shard(const fs::path& file, const std::vector<fs::path
                                 const tokenizer::Tokenizer& tokenizer, const std::string& label) {
   const std::string key = shard_key(sources, tokenizer);
   if (std::optional<TokenShard> shard = reusable_shard(file, key)) return *shard;
-  fs::create_directories(file.parent_path());
+  create_folders(file.parent_path());
   encode_shard(file, key, sources, tokenizer, label);
   return TokenShard::open(file);
 }
