@@ -69,13 +69,21 @@ struct Pattern::Code {
   }
 };
 
-Pattern::Pattern(const std::string& regex, const std::filesystem::path& where) {
-  auto code = std::make_shared<Code>(regex, to_pcre2(regex, where), where);
+Pattern::Pattern(std::shared_ptr<const Code> code, std::string_view pcre2, PatternEngine engine)
+    : code_(std::move(code)) {
+  if (engine == PatternEngine::kPcre2) return;
+  if (const auto tree = parse_regex(pcre2)) automaton_ = RegexAutomaton::build(*tree);
+}
+
+Pattern::Pattern(const std::string& regex, const std::filesystem::path& where,
+                 PatternEngine engine) {
+  const std::string translated = to_pcre2(regex, where);
+  auto code = std::make_shared<Code>(regex, translated, where);
   if (code->matches_empty()) {
     throw NotBuiltError("a Split pattern that can match the empty string")
         .found(concat(regex, " in ", where.string()));
   }
-  code_ = std::move(code);
+  *this = Pattern(std::move(code), translated, engine);
 }
 
 Pattern Pattern::literal(std::string_view text, const std::filesystem::path& where) {
@@ -88,10 +96,11 @@ Pattern Pattern::literal(std::string_view text, const std::filesystem::path& whe
     else
       quoted += byte;
   }
-  return Pattern(std::make_shared<Code>(std::string(text), quoted, where));
+  return {std::make_shared<Code>(std::string(text), quoted, where), quoted,
+          PatternEngine::kFastest};
 }
 
-bool Pattern::find(std::string_view text, size_t from, Span& match) const {
+bool Pattern::find_by_pcre2(std::string_view text, size_t from, Span& match) const {
   thread_local MatchScratch scratch;
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   const int result = code_->jit ? pcre2_jit_match(code_->code, subject, text.size(), from, 0,

@@ -2,6 +2,7 @@
 #include "tokenizer/tokenizer.h"
 
 #include "core/error.h"
+#include "core/parallel.h"
 #include "core/text.h"
 #include "tokenizer/tokenizer_impl.h"
 #include "tokenizer/tokenizer_json.h"
@@ -34,6 +35,13 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text) const {
 
 void Tokenizer::encode_append(std::string_view text, std::vector<TokenId>& ids) const {
   impl_->encode_append(text, ids);
+}
+
+std::vector<std::vector<TokenId>> Tokenizer::encode_batch(std::span<const std::string> texts,
+                                                          int num_threads) const {
+  std::vector<std::vector<TokenId>> ids(texts.size());
+  parallel_for(texts.size(), num_threads, [&](size_t i) { ids[i] = encode(texts[i]); });
+  return ids;
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> ids, bool skip_special_tokens) const {

@@ -28,6 +28,9 @@ class Tokenizer {
   /// @throws FormatError with the byte offset for invalid UTF-8.
   std::vector<TokenId> encode(std::string_view text) const;
   void encode_append(std::string_view text, std::vector<TokenId>& ids) const;
+  /// Ids of each text, encoded on up to `num_threads` threads (0: one a core).
+  std::vector<std::vector<TokenId>> encode_batch(std::span<const std::string> texts,
+                                                 int num_threads = 0) const;
 
   /// Text of `ids`; invalid UTF-8 becomes U+FFFD as in the reference. @throws ConfigError for an id
   /// outside the vocabulary.
