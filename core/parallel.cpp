@@ -2,7 +2,6 @@
 #include "core/parallel.h"
 
 #include <algorithm>
-#include <atomic>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -11,28 +10,46 @@
 namespace polygraft {
 namespace {
 
-/// What the threads of one parallel_for share. Indices are handed out in order, so the smallest one
-/// that throws has begun before any later one stops the others.
+/// What the threads share. Tasks are handed out in order, so the earliest one that throws was
+/// handed out before any later one stopped the others.
 struct Shared {
-  std::atomic<size_t> next{0};
-  std::atomic<bool> failed{false};
+  const std::function<Task()>& next;
   std::mutex mutex;
+  size_t num_handed_out = 0;
+  bool finished = false;
   size_t failed_index = SIZE_MAX;
   std::exception_ptr error;
 
-  void run(size_t count, const std::function<void(size_t)>& work) {
-    while (!failed.load(std::memory_order_relaxed)) {
-      const size_t index = next.fetch_add(1, std::memory_order_relaxed);
-      if (index >= count) return;
+  void fail(size_t index) {
+    finished = true;
+    if (index > failed_index) return;
+    failed_index = index;
+    error = std::current_exception();
+  }
+
+  /// An empty task when there is nothing left to do.
+  Task take(size_t& index) {
+    const std::lock_guard lock(mutex);
+    if (finished) return {};
+    index = num_handed_out++;
+    try {
+      Task task = next();
+      finished = task == nullptr;
+      return task;
+    } catch (...) {
+      fail(index);
+      return {};
+    }
+  }
+
+  void run(size_t thread) {
+    size_t index = 0;
+    while (const Task task = take(index)) {
       try {
-        work(index);
+        task(thread);
       } catch (...) {
         const std::lock_guard lock(mutex);
-        failed = true;
-        if (index < failed_index) {
-          failed_index = index;
-          error = std::current_exception();
-        }
+        fail(index);
       }
     }
   }
@@ -40,20 +57,30 @@ struct Shared {
 
 }  // namespace
 
-int default_num_threads() {
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+size_t resolve_num_threads(int num_threads) {
+  if (num_threads > 0) return static_cast<size_t>(num_threads);
+  return std::max(1U, std::thread::hardware_concurrency());
+}
+
+void parallel_tasks(int num_threads, const std::function<Task()>& next) {
+  Shared shared{next};
+  std::vector<std::thread> others;
+  for (size_t thread = 1; thread < resolve_num_threads(num_threads); ++thread) {
+    others.emplace_back([&shared, thread] { shared.run(thread); });
+  }
+  shared.run(0);
+  for (std::thread& thread : others) thread.join();
+  if (shared.error) std::rethrow_exception(shared.error);
 }
 
 void parallel_for(size_t count, int num_threads, const std::function<void(size_t)>& work) {
-  const auto wanted = static_cast<size_t>(num_threads > 0 ? num_threads : default_num_threads());
-  Shared shared;
-  std::vector<std::thread> others;
-  for (size_t i = 1; i < std::min(wanted, count); ++i) {
-    others.emplace_back([&] { shared.run(count, work); });
-  }
-  shared.run(count, work);
-  for (std::thread& thread : others) thread.join();
-  if (shared.error) std::rethrow_exception(shared.error);
+  size_t next_index = 0;
+  const auto threads = static_cast<int>(std::min(resolve_num_threads(num_threads), count));
+  if (count == 0) return;
+  parallel_tasks(threads, [&]() -> Task {
+    if (next_index == count) return {};
+    return [&work, index = next_index++](size_t) { work(index); };
+  });
 }
 
 }  // namespace polygraft

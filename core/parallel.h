@@ -11,7 +11,15 @@ namespace polygraft {
 /// rethrown after all threads have ended; no call begins after the first throw.
 void parallel_for(size_t count, int num_threads, const std::function<void(size_t)>& work);
 
-/// What 0 stands for: the number of cores, at least 1.
-int default_num_threads();
+/// A piece of work; told which of the threads, from 0, it runs on.
+using Task = std::function<void(size_t thread)>;
+
+/// The same for work that is found piece by piece: calls `next` until it gives an empty task, one
+/// thread at a time, and runs the tasks. Of several exceptions the one of the earliest task (or the
+/// earliest call of `next`) is rethrown.
+void parallel_tasks(int num_threads, const std::function<Task()>& next);
+
+/// How many threads `num_threads` stands for: itself, or for 0 the number of cores.
+size_t resolve_num_threads(int num_threads);
 
 }  // namespace polygraft

@@ -130,22 +130,9 @@ void BpeModel::encode_uncached(std::string_view piece, std::vector<TokenId>& ids
 }
 
 void BpeModel::encode_piece(std::string_view piece, std::vector<TokenId>& ids) const {
-  if (piece.size() > WordCache::kMostBytes) return encode_uncached(piece, ids);
-  bool hit = false;
-  WordCache::Entry& entry = WordCache::of_model(serial_).entry(piece, hit);
-  if (hit) {
-    const auto known = entry.value();
-    ids.insert(ids.end(), known.begin(), known.end());
-    return;
-  }
-  const size_t first = ids.size();
-  encode_uncached(piece, ids);
-  const std::span<const TokenId> fresh(ids.data() + first, ids.size() - first);
-  if (fresh.size() <= WordCache::kMostIds) {
-    WordCache::store(entry, piece, fresh);
-  } else {
-    entry.num_bytes = 0;
-  }
+  if (piece.empty()) return;
+  WordCache::of_model(serial_).append(
+      piece, ids, [&](std::vector<TokenId>& fresh) { encode_uncached(piece, fresh); });
 }
 
 }  // namespace polygraft::tokenizer

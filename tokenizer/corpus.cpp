@@ -1,10 +1,12 @@
 // tokenizer/corpus.cpp: see corpus.h.
 #include "tokenizer/corpus.h"
 
+#include <atomic>
 #include <utility>
 
 #include "core/error.h"
 #include "core/json.h"
+#include "core/parallel.h"
 #include "core/text.h"
 #include "tokenizer/text_stream.h"
 
@@ -40,33 +42,142 @@ Document parse_line(const fs::path& file, int64_t line_number, const std::string
   return document;
 }
 
-}  // namespace
+/// The lines of one file, and what they say.
+class DocumentLines {
+ public:
+  explicit DocumentLines(const fs::path& file)
+      : file_(file),
+        name_(file.filename().string()),
+        extension_(uncompressed_extension(file)),
+        stream_(std::make_unique<TextStream>(require_known(file, extension_))) {}
 
-void for_each_document(const fs::path& file, const std::function<void(Document&&)>& visit) {
-  const std::string extension = uncompressed_extension(file);
-  if (extension != ".txt" && extension != ".jsonl") {
+  struct Line {
+    int64_t number = 0;
+    std::string text;
+  };
+  /// False at the end of the file, which is closed then.
+  bool next(Line& line) {
+    if (!stream_->next_line(line.text)) {
+      stream_.reset();
+      return false;
+    }
+    line.number = ++num_lines_;
+    return true;
+  }
+
+  /// False for a line that is no document: it is empty, or its text is.
+  bool parse(Line& line, Document& document) const {
+    if (line.text.empty()) return false;
+    require_utf8(file_, line.number, line.text);
+    document = extension_ == ".txt" ? Document{{}, std::move(line.text)}
+                                    : parse_line(file_, line.number, line.text);
+    if (document.text.empty()) return false;
+    if (document.id.empty()) document.id = concat(name_, ":", line.number);
+    return true;
+  }
+
+  void require_any(bool any) const {
+    if (any) return;
+    throw FormatError(file_, "no document in it")
+        .found(concat(num_lines_, " lines"))
+        .expected("at least one line of text");
+  }
+
+ private:
+  static const fs::path& require_known(const fs::path& file, const std::string& extension) {
+    if (extension == ".txt" || extension == ".jsonl") return file;
     throw FormatError(file, concat("extension '", extension, "' is not known"))
         .expected(".txt or .jsonl, either also with .gz or .zst");
   }
-  TextStream stream(file);
-  const std::string name = file.filename().string();
+
+  fs::path file_;
+  std::string name_, extension_;
+  std::unique_ptr<TextStream> stream_;
+  int64_t num_lines_ = 0;
+};
+
+/// Lines of several files, in blocks that are worth a thread's while.
+class LineBlocks {
+ public:
+  explicit LineBlocks(const std::vector<fs::path>& files) : files_(files) {}
+
+  struct Source {
+    explicit Source(const fs::path& file) : lines(file) {}
+    DocumentLines lines;
+    std::atomic<bool> any = false;
+  };
+  struct Block {
+    std::shared_ptr<Source> source;
+    std::vector<DocumentLines::Line> lines;
+  };
+
+  /// False when all files are read.
+  bool next(Block& block) {
+    constexpr size_t kBlockBytes = 256 << 10;
+    size_t num_bytes = 0;
+    while (num_bytes < kBlockBytes) {
+      if (!source_ && !open_next()) return false;
+      DocumentLines::Line line;
+      if (!source_->lines.next(line)) {
+        block.source = std::exchange(source_, nullptr);
+        return true;
+      }
+      num_bytes += line.text.size() + sizeof line;
+      block.lines.push_back(std::move(line));
+    }
+    block.source = source_;
+    return true;
+  }
+
+  /// To be called when all blocks are parsed.
+  void require_documents() const {
+    for (const auto& source : opened_) source->lines.require_any(source->any);
+  }
+
+ private:
+  bool open_next() {
+    if (opened_.size() == files_.size()) return false;
+    opened_.push_back(std::make_shared<Source>(files_[opened_.size()]));
+    source_ = opened_.back();
+    return true;
+  }
+
+  const std::vector<fs::path>& files_;
+  std::vector<std::shared_ptr<Source>> opened_;
+  std::shared_ptr<Source> source_;
+};
+
+}  // namespace
+
+void for_each_document(const fs::path& file, const std::function<void(Document&&)>& visit) {
+  DocumentLines lines(file);
   bool any = false;
-  for (std::string line; stream.next_line(line);) {
-    if (line.empty()) continue;
-    require_utf8(file, stream.line_number(), line);
-    Document document = extension == ".txt" ? Document{{}, std::move(line)}
-                                            : parse_line(file, stream.line_number(), line);
-    line.clear();
-    if (document.text.empty()) continue;
-    if (document.id.empty()) document.id = concat(name, ":", stream.line_number());
+  Document document;
+  for (DocumentLines::Line line; lines.next(line);) {
+    if (!lines.parse(line, document)) continue;
     any = true;
     visit(std::move(document));
   }
-  if (!any) {
-    throw FormatError(file, "no document in it")
-        .found(concat(stream.line_number(), " lines"))
-        .expected("at least one line of text");
-  }
+  lines.require_any(any);
+}
+
+void for_each_document_unordered(const std::vector<fs::path>& files, int num_threads,
+                                 const std::function<void(Document&&, size_t)>& visit) {
+  LineBlocks blocks(files);
+  const auto work = [&visit](LineBlocks::Block& block, size_t thread) {
+    Document document;
+    for (DocumentLines::Line& line : block.lines) {
+      if (!block.source->lines.parse(line, document)) continue;
+      block.source->any = true;
+      visit(std::move(document), thread);
+    }
+  };
+  parallel_tasks(num_threads, [&]() -> Task {
+    auto block = std::make_shared<LineBlocks::Block>();
+    if (!blocks.next(*block)) return {};
+    return [&work, block](size_t thread) { work(*block, thread); };
+  });
+  blocks.require_documents();
 }
 
 std::vector<Document> read_documents(const std::vector<fs::path>& files) {

@@ -8,30 +8,36 @@
 #pragma once
 #include <map>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 #include <vector>
 
 #include "tokenizer/merge_table.h"
 #include "tokenizer/tokenizer.h"
-#include "tokenizer/word_counts.h"
 
 namespace polygraft::tokenizer {
 
 class ExtendGuard {
  public:
+  /// Reads on up to `num_threads` threads (0: one a core). Memory grows with the pairs and, for
+  /// `ignore_merges`, with the different pieces (eight bytes each), not with the text.
   /// @param texts old text, files by language, segmented by `old`.
-  ExtendGuard(const Tokenizer& old, const std::map<std::string, std::vector<fs::path>>& texts);
+  ExtendGuard(const Tokenizer& old, const std::map<std::string, std::vector<fs::path>>& texts,
+              int num_threads = 0);
 
   /// @param token_bytes what the merged token would stand for.
   bool forbids(TokenId left, TokenId right, const std::string& token_bytes) const {
-    return adjacent_.count(pair_key(left, right)) != 0 ||
-           (whole_pieces_matter_ && words_.contains(token_bytes));
+    return adjacent_.count(pair_key(left, right)) != 0 || pieces_.count(hash(token_bytes)) != 0;
   }
 
  private:
+  struct Reader;
+  static uint64_t hash(std::string_view piece) { return std::hash<std::string_view>()(piece); }
+
   std::unordered_set<uint64_t> adjacent_;
-  WordCounts words_;
-  bool whole_pieces_matter_;
+  /// Hashes of pieces that are no token, for `ignore_merges` alone. Two pieces of one hash would
+  /// have one merge more refused than need be, never one less.
+  std::unordered_set<uint64_t> pieces_;
 };
 
 }  // namespace polygraft::tokenizer

@@ -3,31 +3,38 @@
 
 #include <algorithm>
 
+#include "core/parallel.h"
 #include "core/stop.h"
 #include "tokenizer/bpe_tokenizer.h"
 #include "tokenizer/corpus.h"
 
 namespace polygraft::tokenizer {
 
-void WordCounts::add_text(const Tokenizer& tokenizer, std::string_view text) {
-  bpe_of(tokenizer).for_each_piece(
-      text, [](TokenId) {},
-      [this](std::string_view piece) {
-        const auto known = counts_.find(piece);
-        if (known != counts_.end()) {
-          ++known->second;
-        } else {
-          counts_.emplace(piece, 1);
-        }
-      });
-}
-
-void WordCounts::add_files(const Tokenizer& tokenizer, const std::vector<fs::path>& files) {
-  for (const fs::path& file : files) {
-    for_each_document(file, [&](Document&& document) {
-      throw_if_stopped();
-      add_text(tokenizer, document.text);
-    });
+void WordCounts::add_files(const Tokenizer& tokenizer, const std::vector<fs::path>& files,
+                           int num_threads) {
+  const BpeTokenizer& bpe = bpe_of(tokenizer);
+  std::vector<Counts> counts(resolve_num_threads(num_threads));
+  for_each_document_unordered(files, num_threads, [&](Document&& document, size_t thread) {
+    throw_if_stopped();
+    Counts& own = counts[thread];
+    bpe.for_each_piece(
+        document.text, [](TokenId) {},
+        [&own](std::string_view piece) {
+          const auto known = own.find(piece);
+          if (known != own.end()) {
+            ++known->second;
+          } else {
+            own.emplace(piece, 1);
+          }
+        });
+  });
+  for (Counts& own : counts) {
+    if (counts_.empty()) {
+      counts_ = std::move(own);
+      continue;
+    }
+    for (const auto& [word, count] : own) counts_[word] += count;
+    own = {};
   }
 }
 

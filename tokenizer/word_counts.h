@@ -13,11 +13,11 @@ namespace polygraft::tokenizer {
 
 class WordCounts {
  public:
-  /// Counts the pieces between added tokens, as `tokenizer` cuts the documents of `files`.
-  void add_files(const Tokenizer& tokenizer, const std::vector<fs::path>& files);
-  void add_text(const Tokenizer& tokenizer, std::string_view text);
+  /// Counts the pieces between added tokens, as `tokenizer` cuts the documents of `files`, on up to
+  /// `num_threads` threads (0: one a core). The counts do not depend on how many there are.
+  void add_files(const Tokenizer& tokenizer, const std::vector<fs::path>& files,
+                 int num_threads = 0);
 
-  bool contains(const std::string& word) const { return counts_.count(word) != 0; }
   /// Sorted by bytes, so that nothing depends on hashing.
   std::vector<std::pair<std::string_view, int64_t>> sorted() const;
 
@@ -26,7 +26,8 @@ class WordCounts {
     using is_transparent = void;
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
-  std::unordered_map<std::string, int64_t, Hash, std::equal_to<>> counts_;
+  using Counts = std::unordered_map<std::string, int64_t, Hash, std::equal_to<>>;
+  Counts counts_;
 };
 
 }  // namespace polygraft::tokenizer

@@ -32,4 +32,29 @@ TEST_CASE("the exception of the smallest index arrives", "[core]") {
   }
 }
 
+TEST_CASE("tasks are found one at a time and told their thread", "[core]") {
+  constexpr int kThreads = 3, kTasks = 500;
+  int found = 0;
+  std::vector<int> done(kThreads);
+  parallel_tasks(kThreads, [&]() -> Task {
+    if (found == kTasks) return {};
+    ++found;
+    return [&done](size_t thread) { ++done.at(thread); };
+  });
+  CHECK(done[0] + done[1] + done[2] == kTasks);
+}
+
+TEST_CASE("an exception while looking for tasks comes after those of earlier tasks", "[core]") {
+  for (const bool task_throws : {false, true}) {
+    int found = 0;
+    const auto next = [&]() -> Task {
+      if (++found == 20) throw std::runtime_error("next");
+      return [task_throws, index = found](size_t) {
+        if (task_throws && index == 5) throw std::runtime_error("task");
+      };
+    };
+    CHECK_THROWS_WITH(parallel_tasks(2, next), task_throws ? "task" : "next");
+  }
+}
+
 }  // namespace polygraft
