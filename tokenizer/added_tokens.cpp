@@ -7,6 +7,7 @@
 
 #include "tokenizer/newer_characters.h"
 #include "tokenizer/utf8.h"
+#include "tokenizer/white_space.h"
 
 namespace polygraft::tokenizer {
 namespace {
@@ -28,13 +29,6 @@ bool is_word_character(char32_t character) {
          u_hasBinaryProperty(c, UCHAR_JOIN_CONTROL) != 0 || is_newer_word_character(character);
 }
 
-char32_t last_code_point(std::string_view text, size_t& begin) {
-  begin = text.size() - 1;
-  while (begin > 0 && (text[begin] & 0xC0) == 0x80) --begin;
-  size_t position = begin;
-  return next_code_point(text, position);
-}
-
 bool ends_with_word(std::string_view text) {
   size_t begin = 0;
   return !text.empty() && is_word_character(last_code_point(text, begin));
@@ -43,23 +37,6 @@ bool ends_with_word(std::string_view text) {
 bool starts_with_word(std::string_view text) {
   size_t position = 0;
   return !text.empty() && is_word_character(next_code_point(text, position));
-}
-
-size_t without_trailing_space(std::string_view text) {
-  size_t end = text.size();
-  for (size_t begin = 0; end > 0; end = begin) {
-    if (u_isUWhiteSpace(static_cast<UChar32>(last_code_point(text.substr(0, end), begin))) == 0)
-      break;
-  }
-  return end;
-}
-
-size_t leading_space(std::string_view text) {
-  size_t end = 0;
-  for (size_t position = 0; position < text.size(); end = position) {
-    if (u_isUWhiteSpace(static_cast<UChar32>(next_code_point(text, position))) == 0) break;
-  }
-  return end;
 }
 
 bool stands_alone(std::string_view text, Section match) {

@@ -4,8 +4,9 @@
 
 namespace polygraft::tokenizer {
 
-/// The tokenizer without every merge that makes an id >= first_added. Since an extension only
-/// appends merges, this cuts any text as the base's own tokenizer does. Ids keep their meaning.
+/// The tokenizer without every merge (or SentencePiece piece) that makes an id >= first_added.
+/// Since an extension only appends those, this cuts any text as the base's own tokenizer does. Ids
+/// keep their meaning.
 Tokenizer without_added_tokens(const Tokenizer& extended, TokenId first_added);
 
 }  // namespace polygraft::tokenizer

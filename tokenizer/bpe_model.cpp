@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 
+#include "tokenizer/utf8.h"
 #include "tokenizer/word_cache.h"
 
 namespace polygraft::tokenizer {
@@ -43,6 +44,10 @@ struct LongMerge {
 
 BpeModel::BpeModel(BpeParts parts) : parts_(std::move(parts)), serial_(next_serial()) {}
 
+void BpeModel::append_symbols(std::string_view piece, std::vector<TokenId>& ids) const {
+  parts_.byte_level ? append_bytes(piece, ids) : append_characters(piece, ids);
+}
+
 void BpeModel::append_bytes(std::string_view piece, std::vector<TokenId>& ids) const {
   bool after_unknown = false;
   for (const char byte : piece) {
@@ -56,9 +61,40 @@ void BpeModel::append_bytes(std::string_view piece, std::vector<TokenId>& ids) c
   }
 }
 
+bool BpeModel::append_fallback(std::string_view character, std::vector<TokenId>& ids) const {
+  const auto id_of = [this](char byte) {
+    return parts_.byte_ids[static_cast<unsigned char>(byte)];
+  };
+  if (std::any_of(character.begin(), character.end(), [&](char b) { return id_of(b) < 0; })) {
+    return false;
+  }
+  for (const char byte : character) ids.push_back(id_of(byte));
+  return true;
+}
+
+void BpeModel::append_characters(std::string_view piece, std::vector<TokenId>& ids) const {
+  bool unknown_waits = false;  // the reference writes it before the next character it knows
+  const auto write_unknown = [&] {
+    if (unknown_waits) ids.push_back(*parts_.unknown);
+    unknown_waits = false;
+  };
+  for (size_t position = 0; position < piece.size();) {
+    const size_t begin = position;
+    const TokenId id = parts_.characters.find(next_code_point(piece, position));
+    if (id >= 0) {
+      write_unknown();
+      ids.push_back(id);
+    } else if (!append_fallback(piece.substr(begin, position - begin), ids) && parts_.unknown) {
+      if (!parts_.fuse_unknown) write_unknown();
+      unknown_waits = true;
+    }
+  }
+  write_unknown();
+}
+
 void BpeModel::merge_piece(std::string_view piece, std::vector<TokenId>& ids) const {
   const size_t first = ids.size();
-  append_bytes(piece, ids);
+  append_symbols(piece, ids);
   if (ids.size() - first <= kMostSymbolsScanned) {
     merge_short(ids, first);
   } else {

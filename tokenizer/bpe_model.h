@@ -9,18 +9,25 @@
 #include <unordered_map>
 #include <vector>
 
+#include "tokenizer/character_table.h"
 #include "tokenizer/merge_table.h"
 #include "tokenizer/tokenizer.h"
 
 namespace polygraft::tokenizer {
 
-/// What a BPE model is made of.
+/// What a BPE model is made of. It starts from bytes, or from characters (models made by
+/// SentencePiece); the merges are the same.
 struct BpeParts {
-  std::array<TokenId, 256> byte_ids;  ///< the token of each byte, -1 where there is none
+  bool byte_level = true;
+  /// The token of each byte, -1 where there is none. A model that starts from characters falls back
+  /// to them for a character without a token, when there is one for each of its bytes.
+  std::array<TokenId, 256> byte_ids{};
+  CharacterTable characters;  ///< where not `byte_level`
   MergeTable merges;
   /// Whole pieces (as bytes) that are tokens, for models with `ignore_merges`; else empty.
   std::unordered_map<std::string, TokenId> whole_pieces;
-  /// What a byte without a token becomes; without it such a byte is dropped, as in the reference.
+  /// What a byte or character without a token becomes; without it, it is dropped, as in the
+  /// reference.
   std::optional<TokenId> unknown;
   bool fuse_unknown = false;
 };
@@ -43,7 +50,10 @@ class BpeModel {
 
  private:
   void encode_uncached(std::string_view piece, std::vector<TokenId>& ids) const;
+  void append_symbols(std::string_view piece, std::vector<TokenId>& ids) const;
   void append_bytes(std::string_view piece, std::vector<TokenId>& ids) const;
+  void append_characters(std::string_view piece, std::vector<TokenId>& ids) const;
+  bool append_fallback(std::string_view character, std::vector<TokenId>& ids) const;
   void merge_short(std::vector<TokenId>& ids, size_t first) const;
   void merge_long(std::vector<TokenId>& ids, size_t first) const;
 

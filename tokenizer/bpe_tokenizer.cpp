@@ -13,12 +13,35 @@ void BpeTokenizer::encode_append(std::string_view text, std::vector<TokenId>& id
 }
 
 std::string BpeTokenizer::decode(std::span<const TokenId> ids, bool skip_special_tokens) const {
-  std::string bytes;
-  for (const TokenId id : ids) {
-    const Vocabulary::Entry& entry = vocabulary.entry(id);
-    if (!(skip_special_tokens && entry.skipped)) bytes += entry.bytes;
+  const auto is_skipped = [&](TokenId id) {
+    return skip_special_tokens && vocabulary.entry(id).skipped;
+  };
+  if (decoder.concatenates_bytes()) {
+    std::string bytes;
+    for (const TokenId id : ids) {
+      if (!is_skipped(id)) bytes += vocabulary.entry(id).bytes;
+    }
+    return to_valid_utf8(bytes);
   }
-  return to_valid_utf8(bytes);
+  std::vector<std::string> tokens;
+  tokens.reserve(ids.size());
+  for (const TokenId id : ids) {
+    if (!is_skipped(id)) tokens.push_back(vocabulary.spelling(id));
+  }
+  return decoder.decode(std::move(tokens));
+}
+
+std::shared_ptr<const Tokenizer::Impl> BpeTokenizer::without_tokens_from(TokenId first) const {
+  BpeParts parts = model.parts();
+  MergeTable kept;
+  parts.merges.for_each([&](TokenId left, TokenId right, Merge merge) {
+    if (merge.result < first) kept.insert(left, right, merge);
+  });
+  parts.merges = std::move(kept);
+  std::erase_if(parts.whole_pieces, [&](const auto& piece) { return piece.second >= first; });
+  auto result = std::make_shared<BpeTokenizer>(*this);
+  result->model = BpeModel(std::move(parts));
+  return result;
 }
 
 const BpeTokenizer& bpe_of(const Tokenizer& tokenizer) {

@@ -1,6 +1,7 @@
 // tokenizer/bpe_tokenizer.h: the parts of a tokenizer read from tokenizer.json, and the stages of
 // encoding: added tokens -> normaliser -> added tokens again -> pre-tokenizer -> merges.
 #pragma once
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -8,6 +9,7 @@
 
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/bpe_model.h"
+#include "tokenizer/decoder.h"
 #include "tokenizer/normalizer.h"
 #include "tokenizer/pre_tokenizer.h"
 #include "tokenizer/tokenizer_impl.h"
@@ -20,11 +22,13 @@ struct BpeTokenizer final : Tokenizer::Impl {
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
   BpeModel model;
+  Decoder decoder;
 
   explicit BpeTokenizer(BpeParts parts) : model(std::move(parts)) {}
 
   void encode_append(std::string_view text, std::vector<TokenId>& ids) const override;
   std::string decode(std::span<const TokenId> ids, bool skip_special_tokens) const override;
+  std::shared_ptr<const Impl> without_tokens_from(TokenId first) const override;
 
   /// Calls `on_token(TokenId)` for each added token and `on_piece(std::string_view)` for each piece
   /// of the text between them, in order: all of encoding but the merges.
@@ -37,17 +41,20 @@ struct BpeTokenizer final : Tokenizer::Impl {
     plain_tokens.split(text, outer);
     std::string buffer;
     for (const Section& section : outer) {
+      const bool begins_text = section.text.data() == text.data();
       if (section.id >= 0) {
         on_token(section.id);
         continue;
       }
       inner.clear();
-      normalized_tokens.split(normalizer.normalize(section.text, buffer), inner);
+      const std::string_view normal = normalizer.normalize(section.text, buffer);
+      normalized_tokens.split(normal, inner);
       for (const Section& part : inner) {
         if (part.id >= 0) {
           on_token(part.id);
         } else {
-          pre_tokenizer.for_each_piece(part.text, on_piece);
+          const bool at_start = begins_text && part.text.data() == normal.data();
+          pre_tokenizer.for_each_piece(part.text, at_start, on_piece);
         }
       }
     }

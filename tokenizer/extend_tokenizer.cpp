@@ -153,6 +153,10 @@ ExtendReport extend_tokenizer(const fs::path& source, const TextsByLanguage& new
   const fs::path source_folder = source_file.parent_path();
   const std::string source_text = read_file(source_file);
   const Tokenizer old(parse_tokenizer(source_text, source_file, source_folder));
+  if (!bpe_of(old).pre_tokenizer.byte_level()) {
+    throw NotBuiltError("extending a tokenizer.json whose BPE starts from characters")
+        .found(source_file.string());
+  }
 
   ExtendReport report;
   VocabularyGrowth growth(old);

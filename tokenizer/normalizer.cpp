@@ -8,9 +8,12 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "core/error.h"
 #include "core/text.h"
+#include "tokenizer/white_space.h"
 
 namespace polygraft::tokenizer {
 namespace {
@@ -72,43 +75,75 @@ bool is_normal(NormalForm form, std::string_view text) {
   return normal;
 }
 
-void apply(NormalForm form, std::string_view text, std::string& normal) {
+/// Each step gives the changed text, or nothing where it changes nothing; Strip moves `text`
+/// itself.
+std::optional<std::string> changed_by(NormalForm form, std::string_view& text) {
+  if (is_normal(form, text)) return std::nullopt;
+  std::string normal;
+  normal.reserve(text.size());
   UErrorCode status = U_ZERO_ERROR;
   icu::StringByteSink<std::string> sink(&normal);
   const icu::StringPiece piece(text.data(), static_cast<int32_t>(text.size()));
   icu_normalizer(form).normalizeUTF8(0, piece, sink, nullptr, status);
   require(status, "normalising");
+  return normal;
 }
 
-void collect(const Json& json, const std::filesystem::path& where, std::vector<NormalForm>& forms) {
-  if (json.is_null()) return;
-  const auto type = json_get<std::string>(json, "type", where);
-  if (type == "Sequence") {
-    for (const Json& part : json_get<Json>(json, "normalizers", where)) collect(part, where, forms);
-    return;
-  }
-  for (size_t i = 0; i < kForms.size(); ++i) {
-    if (type == kForms[i].type) return forms.push_back(static_cast<NormalForm>(i));
-  }
-  throw NotBuiltError(concat("normalizer '", type, "'")).found(where.string());
+std::optional<std::string> changed_by(const PrependedText& prepended, std::string_view& text) {
+  if (text.empty()) return std::nullopt;
+  std::string longer;
+  longer.reserve(prepended.text.size() + text.size());
+  return std::move(longer.append(prepended.text).append(text));
+}
+
+std::optional<std::string> changed_by(const Replacement& replacement, std::string_view& text) {
+  return replacement.apply(text);
+}
+
+std::optional<std::string> changed_by(const StrippedEnds& ends, std::string_view& text) {
+  if (ends.right) text = text.substr(0, without_trailing_space(text));
+  if (ends.left) text.remove_prefix(leading_space(text));
+  return std::nullopt;
 }
 
 }  // namespace
 
+void Normalizer::add(const Json& json, const std::filesystem::path& where) {
+  const auto type = json_get<std::string>(json, "type", where);
+  if (type == "Sequence") {
+    for (const Json& part : json_get<Json>(json, "normalizers", where)) add(part, where);
+    return;
+  }
+  for (size_t i = 0; i < kForms.size(); ++i) {
+    if (type == kForms[i].type) {
+      steps_.emplace_back(static_cast<NormalForm>(i));
+      return;
+    }
+  }
+  if (type == "Prepend") {
+    steps_.emplace_back(PrependedText{json_get<std::string>(json, "prepend", where)});
+  } else if (type == "Replace") {
+    steps_.emplace_back(Replacement::from_json(json, where));
+  } else if (type == "Strip") {
+    steps_.emplace_back(StrippedEnds{json_get<bool>(json, "strip_left", where),
+                                     json_get<bool>(json, "strip_right", where)});
+  } else {
+    throw NotBuiltError(concat("normalizer '", type, "'")).found(where.string());
+  }
+}
+
 Normalizer Normalizer::from_json(const Json& json, const std::filesystem::path& where) {
   Normalizer normalizer;
-  collect(json, where, normalizer.forms_);
+  if (!json.is_null()) normalizer.add(json, where);
   return normalizer;
 }
 
 std::string_view Normalizer::normalize(std::string_view text, std::string& buffer) const {
   std::string_view current = text;
-  for (const NormalForm form : forms_) {
-    if (is_normal(form, current)) continue;
-    std::string normal;
-    normal.reserve(current.size());
-    apply(form, current, normal);
-    buffer = std::move(normal);
+  for (const Step& step : steps_) {
+    auto changed = std::visit([&](const auto& kind) { return changed_by(kind, current); }, step);
+    if (!changed) continue;
+    buffer = std::move(*changed);
     current = buffer;
   }
   return current;

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "tokenizer/replacement.h"
 
 namespace polygraft::tokenizer {
 namespace {
@@ -34,14 +35,8 @@ SplitBehavior read_behavior(const Json& json, const std::filesystem::path& where
 }
 
 PreTokenizerStep read_split(const Json& json, const std::filesystem::path& where) {
-  const auto pattern = json_get<Json>(json, "pattern", where);
-  const SplitBehavior behavior = read_behavior(json, where);
-  const bool invert = json_get_or<bool>(json, "invert", false, where);
-  if (pattern.contains("String")) {
-    return {Pattern::literal(json_get<std::string>(pattern, "String", where), where), behavior,
-            invert};
-  }
-  return {Pattern(json_get<std::string>(pattern, "Regex", where), where), behavior, invert};
+  return {read_pattern(json_get<Json>(json, "pattern", where), where), read_behavior(json, where),
+          json_get_or<bool>(json, "invert", false, where)};
 }
 
 /// A part of the text, and whether it is a delimiter.
@@ -93,32 +88,32 @@ void split_piece(const PreTokenizerStep& step, std::string_view text, std::vecto
 }
 
 void PreTokenizer::add_byte_level(const Json& json, const std::filesystem::path& where) {
-  if (json_get_or<bool>(json, "add_prefix_space", true, where)) steps_.emplace_back();
+  if (json_get_or<bool>(json, "add_prefix_space", true, where)) steps_.emplace_back(PrefixSpace{});
   if (json_get_or<bool>(json, "use_regex", true, where)) {
     steps_.emplace_back(PreTokenizerStep{Pattern(kGpt2Pattern, where)});
   }
   has_byte_level_ = true;
 }
 
-void PreTokenizer::collect(const Json& json, const std::filesystem::path& where,
-                           PreTokenizer& result) {
+void PreTokenizer::add(const Json& json, const std::filesystem::path& where) {
   const auto type = json_get<std::string>(json, "type", where);
   if (type == "Sequence") {
-    const auto parts = json_get<Json>(json, "pretokenizers", where);
-    for (const Json& part : parts) collect(part, where, result);
+    for (const Json& part : json_get<Json>(json, "pretokenizers", where)) add(part, where);
     return;
   }
-  if (result.has_byte_level_) {
+  if (has_byte_level_) {
     throw NotBuiltError(concat("pre-tokenizer '", type, "' after ByteLevel")).found(where.string());
   }
   if (type == "ByteLevel") {
-    result.add_byte_level(json, where);
+    add_byte_level(json, where);
   } else if (type == "Split") {
-    result.steps_.emplace_back(read_split(json, where));
+    steps_.emplace_back(read_split(json, where));
   } else if (type == "Digits") {
     const bool individual = json_get_or<bool>(json, "individual_digits", false, where);
     const auto behavior = individual ? SplitBehavior::kIsolated : SplitBehavior::kContiguous;
-    result.steps_.emplace_back(PreTokenizerStep{Pattern(kNumericPattern, where), behavior});
+    steps_.emplace_back(PreTokenizerStep{Pattern(kNumericPattern, where), behavior});
+  } else if (type == "Metaspace") {
+    steps_.emplace_back(MetaspaceOptions::from_json(json, where));
   } else {
     throw NotBuiltError(concat("pre-tokenizer '", type, "'")).found(where.string());
   }
@@ -126,12 +121,7 @@ void PreTokenizer::collect(const Json& json, const std::filesystem::path& where,
 
 PreTokenizer PreTokenizer::from_json(const Json& json, const std::filesystem::path& where) {
   PreTokenizer result;
-  if (!json.is_null()) collect(json, where, result);
-  if (!result.has_byte_level_) {
-    throw NotBuiltError("a tokenizer without a ByteLevel pre-tokenizer")
-        .expected("byte-level BPE (GPT-2, Llama 3, Qwen, DeepSeek, ...)")
-        .found(where.string());
-  }
+  if (!json.is_null()) result.add(json, where);
   return result;
 }
 

@@ -1,5 +1,6 @@
 // tokenizer/tokenizer.h: text to ids and back, exactly as the reference library does it.
-// Reference: Hugging Face tokenizers 0.23 (byte-level BPE from tokenizer.json).
+// References: Hugging Face tokenizers 0.23 (BPE from tokenizer.json), and SentencePiece 0.2 (BPE
+// and unigram models from tokenizer.model).
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -15,16 +16,22 @@ namespace polygraft::tokenizer {
 namespace fs = std::filesystem;
 using TokenId = int32_t;
 
+/// What a tokenizer's own template puts around a text; encode() leaves it out.
+struct SpecialTemplate {
+  std::vector<TokenId> before, after;
+};
+
 /// An immutable tokenizer. Cheap to copy, safe to use from several threads at once.
 class Tokenizer {
  public:
-  /// Reads a Hugging Face model folder (tokenizer.json, plus tokenizer_config.json for BOS and EOS)
-  /// or one tokenizer.json.
+  /// Reads a Hugging Face model folder (tokenizer.json or else tokenizer.model, plus
+  /// tokenizer_config.json for BOS and EOS) or one such file.
   /// @throws FormatError for a broken file or a piece that is not supported (named); IoError when
   /// there is none.
   static Tokenizer load(const fs::path& folder_or_file);
 
-  /// Ids of `text`, added and special tokens recognised, no post-processor (no BOS is added).
+  /// Ids of `text`, no post-processor (no BOS is added). Added and special tokens are recognised;
+  /// in a SentencePiece model user-defined pieces are, control pieces such as <s> are not.
   /// @throws FormatError with the byte offset for invalid UTF-8.
   std::vector<TokenId> encode(std::string_view text) const;
   void encode_append(std::string_view text, std::vector<TokenId>& ids) const;
@@ -49,7 +56,9 @@ class Tokenizer {
   /// What documents are conditioned on: BOS, or EOS where there is no BOS. @throws FormatError when
   /// there is neither.
   TokenId prefix_id() const;
-  /// SHA-256 of tokenizer.json's bytes.
+  /// The special ids around one text: the post-processor's TemplateProcessing, if it has one.
+  const SpecialTemplate& special_template() const;
+  /// SHA-256 of the bytes of tokenizer.json or tokenizer.model.
   const std::string& hash() const;
 
   struct Impl;

@@ -1,6 +1,8 @@
 // tokenizer/tokenizer_impl.h: what every tokenizer has, and the two things each kind does in its
-// own way. Kinds: bpe_tokenizer.h (tokenizer.json).
+// own way. Kinds: bpe_tokenizer.h (tokenizer.json) and
+// sentencepiece_tokenizer.h (tokenizer.model).
 #pragma once
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,12 +19,15 @@ struct Tokenizer::Impl {
   std::string hash;  ///< SHA-256 of its bytes
   Vocabulary vocabulary;
   std::optional<TokenId> bos, eos;
+  SpecialTemplate special_template;
 
   virtual ~Impl() = default;
   /// @param text valid UTF-8 below 2 GiB.
   virtual void encode_append(std::string_view text, std::vector<TokenId>& ids) const = 0;
   /// @param ids all in the vocabulary.
   virtual std::string decode(std::span<const TokenId> ids, bool skip_special_tokens) const = 0;
+  /// The same tokenizer without everything that makes an id >= first; see base_view.h.
+  virtual std::shared_ptr<const Impl> without_tokens_from(TokenId first) const = 0;
 };
 
 /// @throws FormatError with the byte offset for invalid UTF-8, or for 2 GiB and more.

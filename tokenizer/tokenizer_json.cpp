@@ -1,131 +1,41 @@
 // tokenizer/tokenizer_json.cpp: see tokenizer_json.h.
-// Reference: Hugging Face tokenizers, tokenizer/serialization.rs and models/bpe/serialization.rs.
+// Reference: Hugging Face tokenizers, tokenizer/serialization.rs.
 #include "tokenizer/tokenizer_json.h"
 
 #include <algorithm>
 #include <set>
 
 #include "core/error.h"
-#include "core/file.h"
 #include "core/hash.h"
 #include "core/json.h"
-#include "core/log.h"
 #include "core/text.h"
-#include "tokenizer/byte_alphabet.h"
+#include "tokenizer/model_json.h"
+#include "tokenizer/post_processor.h"
+#include "tokenizer/tokenizer_config.h"
+#include "tokenizer/utf8.h"
 
 namespace polygraft::tokenizer {
 namespace {
 
-/// Bytes that no UTF-8 text holds need no token.
-bool occurs_in_utf8(unsigned byte) { return byte != 0xC0 && byte != 0xC1 && byte <= 0xF4; }
+constexpr std::string_view kVisibleSpace = "\u2581";
 
-void refuse_unsupported_model(const Json& model, const fs::path& file) {
-  const auto type = json_get_or<std::string>(model, "type", "BPE", file);
-  if (type != "BPE")
-    throw NotBuiltError(concat("tokenizer model '", type, "'")).found(file.string());
-  if (json_get_or<double>(model, "dropout", 0.0, file) != 0.0) {
-    throw NotBuiltError("BPE with dropout").found(file.string());
-  }
-  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    if (!json_get_or<std::string>(model, key, "", file).empty()) {
-      throw NotBuiltError(concat("BPE with ", key)).found(file.string());
-    }
-  }
-}
-
-void refuse_unsupported_decoder(const Json& decoder, const fs::path& file) {
-  if (decoder.is_null()) throw NotBuiltError("a tokenizer without decoder").found(file.string());
-  const auto type = json_get<std::string>(decoder, "type", file);
-  if (type == "Sequence") {
-    const auto parts = json_get<Json>(decoder, "decoders", file);
-    if (parts.size() != 1) throw NotBuiltError("a decoder of several steps").found(file.string());
-    return refuse_unsupported_decoder(parts.front(), file);
-  }
-  if (type != "ByteLevel") throw NotBuiltError(concat("decoder '", type, "'")).found(file.string());
-}
-
-void read_vocabulary(const Json& model, const fs::path& file, Vocabulary& vocabulary) {
-  const auto entries = model.find("vocab");
-  if (entries == model.end() || !entries->is_object()) {
-    throw FormatError(file, "model.vocab is missing or no object");
-  }
-  for (const auto& [token, id] : entries->items()) {
-    if (!id.is_number_integer()) {
-      throw FormatError(file, concat("token '", token, "' has no integer id")).found(id.dump());
-    }
-    vocabulary.insert(token, id.get<int64_t>(), file);
-  }
-}
-
-/// "a b" or ["a", "b"].
-std::pair<std::string, std::string> read_merge(const Json& merge, size_t number,
-                                               const fs::path& file) {
-  if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
-    return {merge[0].get<std::string>(), merge[1].get<std::string>()};
-  }
-  if (merge.is_string()) {
-    const auto& text = merge.get_ref<const std::string&>();
-    const size_t space = text.find(' ');
-    if (space != std::string::npos && text.find(' ', space + 1) == std::string::npos) {
-      return {text.substr(0, space), text.substr(space + 1)};
-    }
-  }
-  throw FormatError(file, concat("merge ", number, " is not a pair of tokens"))
-      .expected(R"("a b" or ["a", "b"])")
-      .found(merge.dump().substr(0, 80));
-}
-
-MergeTable read_merges(const Json& model, const fs::path& file, const Vocabulary& vocabulary) {
-  const auto merges = model.find("merges");
-  if (merges == model.end() || !merges->is_array()) {
-    throw FormatError(file, "model.merges is missing or no array");
-  }
-  MergeTable table;
-  for (size_t number = 0; number < merges->size(); ++number) {
-    const auto [left, right] = read_merge((*merges)[number], number, file);
-    const auto id_of = [&, number = number](const std::string& token) {
-      const auto id = vocabulary.find(token);
-      if (!id) {
-        throw FormatError(file, concat("merge ", number, " needs token '", token, "'"))
-            .expected("both halves and their concatenation in model.vocab");
+/// Whether no merge joins a visible space to what stands before it, unless that is one, too. Then
+/// merging words one by one, each with the spaces before it, is merging the whole text.
+bool may_cut_before_space(const BpeParts& parts, const Vocabulary& vocabulary) {
+  const bool joins_words = [&] {
+    bool found = false;
+    parts.merges.for_each([&](TokenId, TokenId, Merge merge) {
+      const std::string& token = vocabulary.entry(merge.result).token;
+      for (size_t at = token.find(kVisibleSpace, 1); at != std::string::npos;
+           at = token.find(kVisibleSpace, at + 1)) {
+        found |= !std::string_view(token).substr(0, at).ends_with(kVisibleSpace);
       }
-      return *id;
-    };
-    const TokenId left_id = id_of(left);
-    const TokenId right_id = id_of(right);
-    table.insert(left_id, right_id, {static_cast<uint32_t>(number), id_of(left + right)});
-  }
-  return table;
-}
-
-BpeParts read_model(const Json& model, const fs::path& file, Vocabulary& vocabulary) {
-  refuse_unsupported_model(model, file);
-  read_vocabulary(model, file, vocabulary);
-  BpeParts parts;
-  parts.merges = read_merges(model, file, vocabulary);
-  bool complete = true;
-  for (unsigned byte = 0; byte < 256; ++byte) {
-    parts.byte_ids[byte] =
-        vocabulary.find(alphabet_character(static_cast<uint8_t>(byte))).value_or(-1);
-    complete &= parts.byte_ids[byte] >= 0 || !occurs_in_utf8(byte);
-  }
-  if (!complete) log_warn(concat(file.string(), ": some bytes have no token and will be dropped"));
-  if (json_get_or<bool>(model, "byte_fallback", false, file) && !complete) {
-    throw NotBuiltError("BPE with byte_fallback").found(file.string());
-  }
-  const auto unknown = json_get_or<std::string>(model, "unk_token", "", file);
-  if (!unknown.empty()) parts.unknown = vocabulary.find(unknown);
-  if (!unknown.empty() && !parts.unknown && !complete) {
-    throw FormatError(file, concat("unk_token '", unknown, "' is not in model.vocab"));
-  }
-  parts.fuse_unknown = json_get_or<bool>(model, "fuse_unk", false, file);
-  if (json_get_or<bool>(model, "ignore_merges", false, file)) {
-    for (TokenId id = 0; id < vocabulary.size(); ++id) {
-      if (!vocabulary.has(id)) continue;
-      if (auto bytes = from_alphabet(vocabulary.entry(id).token)) parts.whole_pieces[*bytes] = id;
-    }
-  }
-  return parts;
+    });
+    return found;
+  }();
+  size_t begin = 0;
+  return !parts.byte_level && parts.whole_pieces.empty() && !joins_words &&
+         parts.characters.find(next_code_point(kVisibleSpace, begin)) >= 0;
 }
 
 AddedToken read_added_token(const Json& json, const fs::path& file) {
@@ -207,41 +117,6 @@ std::vector<std::pair<std::string, AddedToken>> patterns_of(std::vector<AddedTok
   return patterns;
 }
 
-/// "bos_token": "<s>" or {"content": "<s>", ...}, from the first of the two files that has it.
-std::optional<TokenId> special_token(const fs::path& folder, const char* key,
-                                     const Vocabulary& vocabulary) {
-  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
-    const fs::path file = folder / name;
-    if (!fs::exists(file)) continue;
-    const Json config = read_json(file);
-    const Json value = json_get_or<Json>(config, key, Json(), file);
-    if (value.is_null()) continue;
-    const auto token = value.is_string() ? value.get<std::string>()
-                                         : json_get<std::string>(value, "content", file);
-    if (const auto id = vocabulary.find(token)) return id;
-    throw FormatError(file, concat(key, " '", token, "' is no token of the tokenizer"));
-  }
-  return std::nullopt;
-}
-
-/// transformers adds tokens of its own configuration to those of tokenizer.json; with one that is
-/// not there, it would encode otherwise than this file says.
-void refuse_other_added_tokens(const fs::path& folder, const Vocabulary& vocabulary) {
-  const fs::path file = folder / "tokenizer_config.json";
-  if (!fs::exists(file)) return;
-  const Json tokens =
-      json_get_or<Json>(read_json(file), "added_tokens_decoder", Json::object(), file);
-  for (const auto& [id, token] : tokens.items()) {
-    const auto content = json_get<std::string>(token, "content", file);
-    const auto known = vocabulary.find(content);
-    if (known && std::to_string(*known) == id) continue;
-    throw FormatError(file, concat("added token '", content, "' with id ", id))
-        .expected("the same token and id in tokenizer.json")
-        .found(known ? concat("id ", *known) : "no such token")
-        .hint("load the folder with transformers and save the tokenizer again");
-  }
-}
-
 }  // namespace
 
 fs::path tokenizer_json_of(const fs::path& folder_or_file) {
@@ -249,45 +124,44 @@ fs::path tokenizer_json_of(const fs::path& folder_or_file) {
   const fs::path file = folder_or_file / "tokenizer.json";
   if (fs::exists(file)) return file;
   if (fs::exists(folder_or_file / "tokenizer.model")) {
-    throw NotBuiltError("SentencePiece tokenizer (tokenizer.model)").found(folder_or_file.string());
+    throw NotBuiltError("this for a SentencePiece model (tokenizer.model)")
+        .found(folder_or_file.string());
   }
   throw IoError(file, "no such file").expected("a Hugging Face model folder with tokenizer.json");
-}
-
-std::shared_ptr<const Tokenizer::Impl> read_tokenizer(const fs::path& folder_or_file) {
-  const fs::path file = tokenizer_json_of(folder_or_file);
-  return parse_tokenizer(read_file(file), file, file.parent_path());
 }
 
 std::shared_ptr<const Tokenizer::Impl> parse_tokenizer(const std::string& text,
                                                        const fs::path& file,
                                                        const fs::path& config_folder) {
-  const Json root = parse_json(text, file);
-  if (!root.is_object()) throw FormatError(file, "not a JSON object");
-  const Json model = json_get<Json>(root, "model", file);
-  refuse_unsupported_decoder(json_get_or<Json>(root, "decoder", Json(), file), file);
-  Normalizer normalizer =
-      Normalizer::from_json(json_get_or<Json>(root, "normalizer", Json(), file), file);
-  PreTokenizer pre_tokenizer =
-      PreTokenizer::from_json(json_get_or<Json>(root, "pre_tokenizer", Json(), file), file);
+  const SplitJson json = split_tokenizer_json(text, file);
+  const Json& root = json.rest;
+  if (!root.contains("model") || !root["model"].is_object()) {
+    throw FormatError(file, "'model' is missing or no object");
+  }
+  const auto part = [&](const char* key) { return json_get_or<Json>(root, key, Json(), file); };
+  Decoder decoder = Decoder::from_json(part("decoder"), file);
+  Normalizer normalizer = Normalizer::from_json(part("normalizer"), file);
+  PreTokenizer pre_tokenizer = PreTokenizer::from_json(part("pre_tokenizer"), file);
   Vocabulary vocabulary;
-  BpeParts parts = read_model(model, file, vocabulary);
+  BpeParts parts = read_bpe_model(json, text, file, pre_tokenizer.byte_level(), vocabulary);
+  if (may_cut_before_space(parts, vocabulary)) pre_tokenizer.cut_before(std::string(kVisibleSpace));
   const std::vector<AddedToken> added = read_added_tokens(root, file);
   insert_added_tokens(added, file, vocabulary);
   mark_added_tokens(added, normalizer, vocabulary);
+  vocabulary.set_bytes([&](const std::string& token) { return decoder.bytes_of(token); });
   refuse_other_added_tokens(config_folder, vocabulary);
-  const auto bos = special_token(config_folder, "bos_token", vocabulary);
-  const auto eos = special_token(config_folder, "eos_token", vocabulary);
   auto result = std::make_shared<BpeTokenizer>(std::move(parts));
   result->file = file;
   result->hash = sha256(text);
   result->vocabulary = std::move(vocabulary);
-  result->bos = bos;
-  result->eos = eos;
+  result->bos = special_token(config_folder, "bos_token", result->vocabulary);
+  result->eos = special_token(config_folder, "eos_token", result->vocabulary);
+  result->special_template = read_post_processor(part("post_processor"), result->vocabulary, file);
   result->plain_tokens = AddedTokenMatcher(patterns_of(added, false, normalizer));
   result->normalized_tokens = AddedTokenMatcher(patterns_of(added, true, normalizer));
   result->normalizer = std::move(normalizer);
   result->pre_tokenizer = std::move(pre_tokenizer);
+  result->decoder = std::move(decoder);
   return result;
 }
 

@@ -26,6 +26,14 @@ inline char32_t next_code_point(std::string_view text, size_t& position) {
   return code_point;
 }
 
+/// The last code point of `text`, which is valid and not empty, and where it begins.
+inline char32_t last_code_point(std::string_view text, size_t& begin) {
+  begin = text.size() - 1;
+  while (begin > 0 && (text[begin] & 0xC0) == 0x80) --begin;
+  size_t position = begin;
+  return next_code_point(text, position);
+}
+
 void append_utf8(char32_t code_point, std::string& text);
 
 /// Every maximal part that is not UTF-8 becomes one U+FFFD (Unicode 16, section 3.9, "U+FFFD

@@ -1,9 +1,11 @@
 // tokenizer/vocabulary.cpp: see vocabulary.h.
 #include "tokenizer/vocabulary.h"
 
+#include <functional>
+#include <utility>
+
 #include "core/error.h"
 #include "core/text.h"
-#include "tokenizer/byte_alphabet.h"
 
 namespace polygraft::tokenizer {
 namespace {
@@ -13,7 +15,7 @@ constexpr int64_t kMostIds = int64_t{1} << 24;
 
 }  // namespace
 
-void Vocabulary::insert(const std::string& token, int64_t id, const fs::path& where) {
+void Vocabulary::insert(std::string_view token, int64_t id, const fs::path& where) {
   if (id < 0 || id >= kMostIds) {
     throw FormatError(where, concat("token '", token, "' has id ", id))
         .expected(concat("an id from 0 to ", kMostIds - 1));
@@ -25,26 +27,49 @@ void Vocabulary::insert(const std::string& token, int64_t id, const fs::path& wh
     throw FormatError(where, concat("two tokens have id ", id))
         .found(concat("'", entry.token, "' and '", token, "'"));
   }
-  const auto [known, fresh] = ids_.emplace(token, static_cast<TokenId>(id));
-  if (!fresh && known->second != id) {
+  if (2 * (static_cast<size_t>(num_tokens_) + 1) > slots_.size()) grow_slots();
+  TokenId& slot = slots_[slot_of(token)];
+  if (slot != kFree && slot != id) {
     throw FormatError(where, concat("token '", token, "' has two ids"))
-        .found(concat(known->second, " and ", id));
+        .found(concat(slot, " and ", id));
   }
+  num_tokens_ += slot == kFree ? 1 : 0;
+  slot = static_cast<TokenId>(id);
   entry.token = token;
-  entry.bytes = from_alphabet(token).value_or(token);
 }
 
-void Vocabulary::mark_added(TokenId id, bool special, std::string_view decoded, bool skipped) {
+size_t Vocabulary::slot_of(std::string_view token) const {
+  size_t slot = std::hash<std::string_view>()(token) & (slots_.size() - 1);
+  while (slots_[slot] != kFree && entry(slots_[slot]).token != token) {
+    slot = (slot + 1) & (slots_.size() - 1);
+  }
+  return slot;
+}
+
+void Vocabulary::grow_slots() {
+  const std::vector<TokenId> old = std::move(slots_);
+  slots_.assign(4 * old.size(), kFree);
+  for (const TokenId id : old) {
+    if (id != kFree) slots_[slot_of(entry(id).token)] = id;
+  }
+}
+
+void Vocabulary::mark_added(TokenId id, bool special, std::string_view spelling, bool skipped) {
   Entry& entry = entries_[static_cast<size_t>(id)];
-  entry.bytes = from_alphabet(decoded).value_or(std::string(decoded));
   entry.special = special;
   entry.skipped = skipped;
+  if (spelling != entry.token) spellings_[id] = spelling;
+}
+
+const std::string& Vocabulary::spelling(TokenId id) const {
+  const auto other = spellings_.find(id);
+  return other == spellings_.end() ? entry(id).token : other->second;
 }
 
 std::optional<TokenId> Vocabulary::find(std::string_view token) const {
-  const auto found = ids_.find(token);
-  if (found == ids_.end()) return std::nullopt;
-  return found->second;
+  const TokenId id = slots_[slot_of(token)];
+  if (id == kFree) return std::nullopt;
+  return id;
 }
 
 }  // namespace polygraft::tokenizer

@@ -15,31 +15,44 @@ class Vocabulary {
  public:
   struct Entry {
     std::string token;  ///< as tokenizer.json spells it; "" for a hole
-    std::string bytes;  ///< what it decodes to
+    std::string bytes;  ///< what it decodes to in the middle of a text
     bool special = false;
     bool skipped = false;  ///< by decode(..., skip_special_tokens)
   };
 
   /// Adds a token, or finds the same one there. @throws FormatError when the id has another token,
   /// or is no id. @param where the file named in errors.
-  void insert(const std::string& token, int64_t id, const fs::path& where);
+  void insert(std::string_view token, int64_t id, const fs::path& where);
   /// The reference decodes an added token that is looked for in normalised text to its normalised
   /// spelling, and asks of that spelling whether to skip it.
-  void mark_added(TokenId id, bool special, std::string_view decoded, bool skipped);
+  void mark_added(TokenId id, bool special, std::string_view spelling, bool skipped);
+  /// Fills every token's bytes: bytes_of(spelling).
+  template <class BytesOf>
+  void set_bytes(const BytesOf& bytes_of) {
+    for (TokenId id = 0; id < size(); ++id) {
+      if (has(id)) entries_[static_cast<size_t>(id)].bytes = bytes_of(spelling(id));
+    }
+  }
 
-  int64_t size() const { return static_cast<int64_t>(entries_.size()); }    ///< highest id + 1
-  int64_t num_tokens() const { return static_cast<int64_t>(ids_.size()); }  ///< holes not counted
+  int64_t size() const { return static_cast<int64_t>(entries_.size()); }  ///< highest id + 1
+  int64_t num_tokens() const { return num_tokens_; }                      ///< holes not counted
   bool has(TokenId id) const { return id >= 0 && id < size() && !entry(id).token.empty(); }
   const Entry& entry(TokenId id) const { return entries_[static_cast<size_t>(id)]; }
+  /// What the decoder is given for a token.
+  const std::string& spelling(TokenId id) const;
   std::optional<TokenId> find(std::string_view token) const;
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
-  };
+  static constexpr TokenId kFree = -1;
+  size_t slot_of(std::string_view token) const;
+  void grow_slots();
+
   std::vector<Entry> entries_;
-  std::unordered_map<std::string, TokenId, Hash, std::equal_to<>> ids_;
+  std::unordered_map<TokenId, std::string>
+      spellings_;  ///< of added tokens, where another than `token`
+  /// Ids by the hash of their token, open addressing; at most half full.
+  std::vector<TokenId> slots_ = std::vector<TokenId>(64, kFree);
+  int64_t num_tokens_ = 0;
 };
 
 }  // namespace polygraft::tokenizer

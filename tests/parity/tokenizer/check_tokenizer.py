@@ -1,8 +1,8 @@
-"""Compares ids and decoded texts with Hugging Face tokenizers, on nasty and on real text.
+"""Compares ids and decoded texts with Hugging Face tokenizers or SentencePiece, on nasty and on real text.
 
 check_tokenizer.py --encoder build/encode_lines --work DIR [--real FILE...] TOKENIZER...
 
-Each TOKENIZER is a folder with tokenizer.json. Real text: .txt or .jsonl, one document a line. Exits 1 at the first
+Each TOKENIZER is a folder with tokenizer.json or tokenizer.model. Real text: .txt or .jsonl, one document a line. Exits 1 at the first
 tokenizer that differs, showing where.
 """
 
@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 import nasty_texts
-import tokenizers
+import references
 
 
 def run_ours(encoder, folder, texts, work):
@@ -27,13 +27,10 @@ def run_ours(encoder, folder, texts, work):
     return [json.loads(line) for line in result.stdout.split("\n") if line]
 
 
-def run_theirs(reference, text):
-    ids = reference.encode(text, add_special_tokens=False).ids
-    return {
-        "ids": ids,
-        "decoded": reference.decode(ids, skip_special_tokens=False),
-        "decoded_plain": reference.decode(ids),
-    }
+def run_theirs(reference, texts):
+    ids = reference.encode(texts)
+    rows = zip(ids, reference.decode(ids), reference.decode_plain(ids))
+    return [{"ids": row, "decoded": text, "decoded_plain": plain} for row, text, plain in rows]
 
 
 def first_difference(reference, text, ours, theirs):
@@ -50,27 +47,19 @@ def first_difference(reference, text, ours, theirs):
     ]
     if key == "ids":
         lines.append(
-            f"  theirs as tokens {[reference.id_to_token(i) for i in theirs[key][max(0, at - 2):at + 6]]}"
+            f"  theirs as tokens {[reference.token(i) for i in theirs[key][max(0, at - 2):at + 6]]}"
         )
     return "\n".join(lines)
 
 
-def load_reference(folder):
-    reference = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-    reference.no_truncation()
-    reference.no_padding()
-    return reference
-
-
-def check(encoder, folder, texts, work, lossless):
-    """Number of tokens compared. @param lossless: nothing is normalised, so decode(encode(x)) == x."""
-    reference = load_reference(folder)
+def check(encoder, folder, reference, texts, work):
+    """Number of tokens compared; where nothing is normalised, decode(encode(x)) == x as well."""
     num_tokens = 0
+    lossless = reference.is_lossless()
     results = run_ours(encoder, folder, texts, work)
     if len(results) != len(texts):
         raise SystemExit(f"{folder}: {len(results)} results for {len(texts)} texts")
-    for text, ours in zip(texts, results):
-        theirs = run_theirs(reference, text)
+    for text, ours, theirs in zip(texts, results, run_theirs(reference, texts)):
         if ours != theirs:
             raise SystemExit(
                 f"{folder} differs\n" + first_difference(reference, text, ours, theirs)
@@ -81,32 +70,27 @@ def check(encoder, folder, texts, work, lossless):
     return num_tokens
 
 
-def is_lossless(description):
-    """Neither a normaliser nor an added token that takes spaces along, nor a space put in front."""
-    text = json.dumps(description["pre_tokenizer"])
-    strips = any(token["lstrip"] or token["rstrip"] for token in description["added_tokens"])
-    return (
-        description["normalizer"] is None
-        and not strips
-        and '"add_prefix_space": true' not in text
-        and "Removed" not in text
-    )
-
-
 def documents(file):
     lines = [line for line in file.read_text(encoding="utf-8").split("\n") if line]
     return [json.loads(line)["text"] for line in lines] if file.suffix == ".jsonl" else lines
 
 
-def check_folder(encoder, folder, real, work, characters, long):
-    """Compares one tokenizer on nasty texts and on `real` ones; on request on every code point, on huge texts."""
-    description = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    added = [token["content"] for token in description["added_tokens"]][:12]
-    texts = nasty_texts.hand_made(added) + nasty_texts.random_texts(17, 2000) + real
-    texts += nasty_texts.every_character() if characters else []
-    texts += nasty_texts.long_texts() if long else []
-    num_tokens = check(encoder, folder, texts, work, is_lossless(description))
-    print(f"{folder}: {len(texts)} texts, {num_tokens} tokens, all equal", flush=True)
+def check_folder(encoder, folder, real, work, characters, whole):
+    """Compares one tokenizer on nasty texts and on `real` ones; on request on every code point. Bytes compared."""
+    reference = references.load(folder)
+    texts = nasty_texts.hand_made(reference.added())
+    texts += nasty_texts.random_texts(17, 2000 if whole else 150)
+    texts += nasty_texts.long_texts(1_000_000 if whole else 20_000)
+    texts += real
+    texts += nasty_texts.every_character(whole) if characters else []
+    texts = [text[: reference.longest_text] for text in texts]
+    num_tokens = check(encoder, folder, reference, texts, work)
+    num_bytes = sum(len(text.encode()) for text in texts)
+    print(
+        f"{folder}: {len(texts)} texts, {num_bytes} bytes, {num_tokens} tokens, all equal",
+        flush=True,
+    )
+    return num_bytes
 
 
 def main():
@@ -114,18 +98,14 @@ def main():
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--work", required=True, type=pathlib.Path)
     parser.add_argument("--real", nargs="*", default=[], type=pathlib.Path)
-    parser.add_argument(
-        "--characters", action="store_true", help="also every code point, in lines of 64"
-    )
-    parser.add_argument(
-        "--long", action="store_true", help="also texts of a megabyte without a break"
-    )
+    parser.add_argument("--characters", action="store_true", help="also every code point")
+    parser.add_argument("--whole", action="store_true", help="more random texts, longer long ones")
     parser.add_argument("folders", nargs="+", type=pathlib.Path)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     real = [text for file in args.real for text in documents(file)]
     for folder in args.folders:
-        check_folder(args.encoder, folder, real, args.work, args.characters, args.long)
+        check_folder(args.encoder, folder, real, args.work, args.characters, args.whole)
     return 0
 
 

@@ -2,8 +2,6 @@
 
 import random
 
-MEGABYTE = 1_000_000
-
 
 def hand_made(added_tokens):
     texts = [
@@ -162,31 +160,31 @@ def random_texts(seed, count):
     return ["".join(rng.choice(pieces) for _ in range(rng.randint(1, 60))) for _ in range(count)]
 
 
-def every_character():
-    """All assigned and unassigned code points, in lines of 64, alone and between letters."""
+def every_character(whole):
+    """All assigned and unassigned code points, in lines of 64 between spaces; if `whole`, alone and between letters, too."""
     texts = []
     for first in range(0, 0x110000, 64):
         characters = [chr(c) for c in range(first, first + 64) if not 0xD800 <= c <= 0xDFFF]
-        texts += (
-            ["".join(characters), "a".join(characters), " ".join(characters)] if characters else []
-        )
+        for between in ["", "a", " "] if whole else [" "]:
+            texts += [between.join(characters)] if characters else []
     return texts
 
 
-def long_texts():
+def long_texts(length):
     rng = random.Random(5)
-    letters = "".join(rng.choice("etaoinshrdlu") for _ in range(MEGABYTE))
+    letters = "".join(rng.choice("etaoinshrdlu") for _ in range(length))
+    tenth = length // 10
     return [
         letters,
-        "a" * MEGABYTE,
-        " " * MEGABYTE,
-        "\n" * MEGABYTE,
-        "1" * 100_000,
-        "漢字" * 100_000,
-        "é" * 100_000,
-        "e\u0301" * 100_000,
-        "!?" * 100_000,
-        " x" * 100_000,
-        "'s" * 100_000,
-        " \n" * 100_000,
+        "a" * length,
+        " " * length,
+        "\n" * length,
+        "1" * tenth,
+        "漢字" * tenth,
+        "é" * tenth,
+        "e\u0301" * tenth,
+        "!?" * tenth,
+        " x" * tenth,
+        "'s" * tenth,
+        " \n" * tenth,
     ]

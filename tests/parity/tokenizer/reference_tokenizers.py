@@ -1,5 +1,7 @@
 """Tokenizers made by the reference library, one for each way of building a byte-level one."""
 
+import json
+
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -92,6 +94,74 @@ def variants():
             ODD_ADDED,
         ),
     }
+
+
+def first_metaspace(split):
+    return pre_tokenizers.Metaspace(prepend_scheme="first", split=split)
+
+
+def character_variants():
+    """BPE that starts from characters: name -> (normalizer, pre-tokenizer, decoder, options of the model)"""
+    space = "\u2581"
+    fallback = dict(byte_fallback=True, fuse_unk=True)
+    back_to_text = decoders.Sequence(
+        [decoders.Replace(space, " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    llama = normalizers.Sequence([normalizers.Prepend(space), normalizers.Replace(" ", space)])
+    return {
+        "llama2": (llama, None, back_to_text, fallback),
+        "metaspace-first": (None, first_metaspace(False), decoders.Metaspace(prepend_scheme="first"), {}),
+        "metaspace-always": (
+            normalizers.Sequence(
+                [normalizers.NFKC(), normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]
+            ),
+            pre_tokenizers.Sequence(
+                [pre_tokenizers.Metaspace(), pre_tokenizers.Digits(individual_digits=True)]
+            ),
+            decoders.Metaspace(),
+            dict(fuse_unk=True),
+        ),
+        "metaspace-never": (
+            None,
+            pre_tokenizers.Sequence(
+                [split(r"\n"), pre_tokenizers.Metaspace(prepend_scheme="never", split=True)]
+            ),
+            back_to_text,
+            fallback,
+        ),
+        "metaspace-split-first": (
+            None,
+            pre_tokenizers.Sequence([split(r"\d+"), first_metaspace(True)]),
+            decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace(prepend_scheme="first")]),
+            fallback,
+        ),
+    }
+
+
+def make_from_characters(name, texts, folder, vocab_size):
+    normalizer, pre_tokenizer, decoder, options = character_variants()[name]
+    tokenizer = tokenizers.Tokenizer(models.BPE(unk_token="<unk>", **options))
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
+    if pre_tokenizer is not None:
+        tokenizer.pre_tokenizer = pre_tokenizer
+    tokenizer.decoder = decoder
+    byte_tokens = [f"<0x{byte:02X}>" for byte in range(256)] if "byte_fallback" in options else []
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        limit_alphabet=200,
+        special_tokens=["<unk>", "<s>", "</s>"] + byte_tokens,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([line for text in texts for line in text.split(" ")], trainer)
+    tokenizer.add_tokens(ODD_ADDED)
+    description = json.loads(tokenizer.to_str())
+    # Trained as special tokens to have ids; they are not to be found in a text.
+    description["added_tokens"] = [
+        token for token in description["added_tokens"] if token["content"] not in byte_tokens
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tokenizer.json").write_text(json.dumps(description), encoding="utf-8")
 
 
 def make(name, texts, folder, vocab_size):

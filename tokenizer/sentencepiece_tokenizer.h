@@ -1,0 +1,34 @@
+// tokenizer/sentencepiece_tokenizer.h: a SentencePiece model (BPE or unigram), encoded and decoded
+// by the sentencepiece library. Control pieces (<s>) are not looked for in text, and decode to
+// nothing. Reference: Kudo and Richardson 2018; github.com/google/sentencepiece.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "tokenizer/sentencepiece_file.h"
+#include "tokenizer/tokenizer_impl.h"
+
+namespace sentencepiece {
+class SentencePieceProcessor;
+}
+
+namespace polygraft::tokenizer {
+
+struct SentencePieceTokenizer final : Tokenizer::Impl {
+  std::string bytes;  ///< the file's
+  SentencePieceFile pieces;
+  std::shared_ptr<const sentencepiece::SentencePieceProcessor> processor;
+
+  void encode_append(std::string_view text, std::vector<TokenId>& ids) const override;
+  std::string decode(std::span<const TokenId> ids, bool skip_special_tokens) const override;
+  std::shared_ptr<const Impl> without_tokens_from(TokenId first) const override;
+};
+
+/// @param bytes of a tokenizer.model. @param file names it in errors; BOS and EOS come from the
+/// tokenizer_config.json in `config_folder`, or else from the model. @throws FormatError for a
+/// broken file, NotBuiltError for a model that is neither BPE nor unigram.
+std::shared_ptr<const Tokenizer::Impl> parse_sentencepiece(const std::string& bytes,
+                                                           const fs::path& file,
+                                                           const fs::path& config_folder);
+
+}  // namespace polygraft::tokenizer
