@@ -11,7 +11,7 @@ namespace polygraft::tokenizer {
 namespace {
 
 /// No released vocabulary is near; an id beyond is a broken file, not a table to allocate.
-constexpr int64_t kMostIds = int64_t{1} << 24;
+constexpr int64_t kMostIds = int64_t{1} << 22;
 
 }  // namespace
 
