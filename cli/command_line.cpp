@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/version.h"
 #include "core/log.h"
+#include "core/parallel.h"
 #include "core/stop.h"
 #include "core/text.h"
 
@@ -97,7 +98,9 @@ void apply_common(const po::variables_map& values) {
   const int64_t threads = values["threads"].as<int64_t>();
   if (threads < 0)
     throw ConfigError("--threads", "must not be negative").found(std::to_string(threads));
-  if (threads > 0) at::set_num_threads(static_cast<int>(threads));
+  if (threads == 0) return;
+  at::set_num_threads(static_cast<int>(threads));
+  set_default_num_threads(static_cast<int>(threads));
 }
 
 ExitCode run_words(const std::vector<std::string>& words) {

@@ -1,5 +1,7 @@
 // cli/tokenizer_encode.cpp: `polygraft tokenizer encode` and `decode`: lines of text to JSON arrays
 // of ids, and back.
+#include <array>
+#include <charconv>
 #include <fstream>
 #include <iostream>
 
@@ -23,16 +25,55 @@ void for_each_line(const std::string& file,
   for (int64_t number = 1; std::getline(in, line); ++number) visit(line, number);
 }
 
+/// Lines are encoded in blocks, on all threads, and written in order.
+class LineEncoder {
+ public:
+  explicit LineEncoder(const tokenizer::Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+
+  void add(const std::string& line) {
+    constexpr size_t kBlockBytes = 4 << 20;
+    num_bytes_ += line.size() + 1;
+    lines_.push_back(line);
+    if (num_bytes_ >= kBlockBytes) flush();
+  }
+  void flush() {
+    std::string out;
+    for (const auto& ids : tokenizer_.encode_batch(lines_)) append_array(ids, out);
+    std::cout << out;
+    lines_.clear();
+    num_bytes_ = 0;
+  }
+
+ private:
+  static void append_array(const std::vector<tokenizer::TokenId>& ids, std::string& out) {
+    std::array<char, 16> digits{};
+    out += '[';
+    for (size_t i = 0; i < ids.size(); ++i) {
+      if (i > 0) out += ',';
+      const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), ids[i]).ptr;
+      out.append(digits.data(), end);
+    }
+    out += "]\n";
+  }
+
+  const tokenizer::Tokenizer& tokenizer_;
+  std::vector<std::string> lines_;
+  size_t num_bytes_ = 0;
+};
+
 ExitCode encode(const Arguments& arguments) {
   const auto tokenizer = tokenizer::Tokenizer::load(arguments.path("tokenizer"));
   const std::string file = arguments.text("file");
+  LineEncoder encoder(tokenizer);
   for_each_line(file, [&](const std::string& line, int64_t number) {
     if (const size_t offset = find_invalid_utf8(line); offset != std::string::npos) {
+      encoder.flush();
       throw FormatError(concat(file, ":", number),
                         concat("invalid UTF-8 at byte ", offset, " of the line"));
     }
-    std::cout << Json(tokenizer.encode(line)).dump() << "\n";
+    encoder.add(line);
   });
+  encoder.flush();
   return ExitCode::kDone;
 }
 

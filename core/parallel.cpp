@@ -2,6 +2,7 @@
 #include "core/parallel.h"
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -9,6 +10,8 @@
 
 namespace polygraft {
 namespace {
+
+std::atomic<int> default_num_threads{0};
 
 /// What the threads share. Tasks are handed out in order, so the earliest one that throws was
 /// handed out before any later one stopped the others.
@@ -59,8 +62,11 @@ struct Shared {
 
 size_t resolve_num_threads(int num_threads) {
   if (num_threads > 0) return static_cast<size_t>(num_threads);
+  if (default_num_threads > 0) return static_cast<size_t>(default_num_threads);
   return std::max(1U, std::thread::hardware_concurrency());
 }
+
+void set_default_num_threads(int num_threads) { default_num_threads = num_threads; }
 
 void parallel_tasks(int num_threads, const std::function<Task()>& next) {
   Shared shared{next};

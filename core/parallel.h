@@ -5,7 +5,7 @@
 
 namespace polygraft {
 
-/// Calls `work(i)` for every i below `count`, on up to `num_threads` threads (0: one a core), the
+/// Calls `work(i)` for every i below `count`, on up to `num_threads` threads (0: the default), the
 /// caller's being one of them. Threads take the next i when they are free, so results must not
 /// depend on which thread does what. When calls throw, the exception of the smallest i is
 /// rethrown after all threads have ended; no call begins after the first throw.
@@ -19,7 +19,10 @@ using Task = std::function<void(size_t thread)>;
 /// earliest call of `next`) is rethrown.
 void parallel_tasks(int num_threads, const std::function<Task()>& next);
 
-/// How many threads `num_threads` stands for: itself, or for 0 the number of cores.
+/// How many threads `num_threads` stands for: itself, or for 0 the default.
 size_t resolve_num_threads(int num_threads);
+
+/// What 0 stands for from now on (`--threads`); 0: the number of cores, as at the start.
+void set_default_num_threads(int num_threads);
 
 }  // namespace polygraft

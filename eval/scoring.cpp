@@ -12,6 +12,7 @@
 
 #include "core/error.h"
 #include "core/hash.h"
+#include "core/parallel.h"
 #include "core/progress.h"
 #include "core/stop.h"
 #include "core/text.h"
@@ -47,9 +48,12 @@ int64_t context_tokens(const model::Transformer& transformer, const ScoreOptions
 std::vector<Piece> cut_documents(const std::vector<tokenizer::Document>& documents,
                                  const tokenizer::Tokenizer& tokenizer, int64_t max_tokens,
                                  std::vector<DocumentScore>& scores) {
+  std::vector<std::vector<tokenizer::TokenId>> encoded(documents.size());
+  parallel_for(documents.size(), /*num_threads=*/0,
+               [&](size_t d) { encoded[d] = tokenizer.encode(documents[d].text); });
   std::vector<Piece> pieces;
   for (size_t d = 0; d < documents.size(); ++d) {
-    const std::vector<tokenizer::TokenId> tokens = tokenizer.encode(documents[d].text);
+    const std::vector<tokenizer::TokenId>& tokens = encoded[d];
     scores[d].num_tokens = static_cast<int64_t>(tokens.size());
     for (TokenWindow& window : rolling_windows(tokens, tokenizer.prefix_id(), max_tokens)) {
       pieces.push_back({d, std::move(window)});

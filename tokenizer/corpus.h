@@ -26,7 +26,7 @@ struct Document {
 /// @throws IoError for a missing file, FormatError naming file and line for broken UTF-8, broken
 /// JSON, a line without "text", or a file without any document.
 void for_each_document(const fs::path& file, const std::function<void(Document&&)>& visit);
-/// The same for all files, on up to `num_threads` threads (0: one a core), in no particular order:
+/// The same for all files, on up to `num_threads` threads (0: the default of core/parallel.h), in no particular order:
 /// `visit(document, thread)` is called by several threads at once, each with its number, from 0.
 /// Of several errors the first in the files' order is thrown.
 void for_each_document_unordered(const std::vector<fs::path>& files, int num_threads,

@@ -8,15 +8,27 @@
 
 namespace polygraft::tokenizer {
 
-/// What one thread has found. A piece is looked at when it is new; the list of those that are not
-/// is emptied when it is long, which costs time and changes nothing.
+/// A set of keys with the ones seen last in front of it: nearly all that text brings are known.
+struct ExtendGuard::Keys {
+  std::unordered_set<uint64_t> all;
+  std::vector<uint64_t> recent = std::vector<uint64_t>(size_t{1} << kRecentBits, kNoKey);
+
+  void insert(uint64_t key) {
+    uint64_t& slot = recent[mix_key(key) >> (64 - kRecentBits)];
+    if (slot == key && key != kNoKey) return;
+    slot = key;
+    all.insert(key);
+  }
+  static constexpr int kRecentBits = 16;
+  static constexpr uint64_t kNoKey = UINT64_MAX;
+};
+
+/// What one thread has found.
 struct ExtendGuard::Reader {
-  static constexpr size_t kMostSeen = 1 << 20;
+  Keys adjacent, pieces;
+  std::vector<TokenId> symbols;
 
   void read(const BpeTokenizer& old, std::string_view piece) {
-    if (seen.find(piece) != seen.end()) return;
-    if (seen.size() == kMostSeen) seen.clear();
-    seen.emplace(piece);
     symbols.clear();
     old.model.encode_piece(piece, symbols);
     for (size_t i = 0; i + 1 < symbols.size(); ++i) {
@@ -24,14 +36,6 @@ struct ExtendGuard::Reader {
     }
     if (old.model.takes_whole_pieces() && symbols.size() > 1) pieces.insert(hash(piece));
   }
-
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
-  };
-  std::unordered_set<std::string, Hash, std::equal_to<>> seen;
-  std::unordered_set<uint64_t> adjacent, pieces;
-  std::vector<TokenId> symbols;
 };
 
 ExtendGuard::ExtendGuard(const Tokenizer& old,
@@ -48,8 +52,8 @@ ExtendGuard::ExtendGuard(const Tokenizer& old,
         [&](std::string_view piece) { readers[thread].read(bpe, piece); });
   });
   for (Reader& reader : readers) {
-    adjacent_.merge(reader.adjacent);
-    pieces_.merge(reader.pieces);
+    adjacent_.merge(reader.adjacent.all);
+    pieces_.merge(reader.pieces.all);
     reader = {};
   }
 }

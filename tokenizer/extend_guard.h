@@ -19,8 +19,9 @@ namespace polygraft::tokenizer {
 
 class ExtendGuard {
  public:
-  /// Reads on up to `num_threads` threads (0: one a core). Memory grows with the pairs and, for
-  /// `ignore_merges`, with the different pieces (eight bytes each), not with the text.
+  /// Reads on up to `num_threads` threads (0: the default of core/parallel.h). Memory grows with
+  /// the pairs and, for `ignore_merges`, with the different pieces (eight bytes each), not with the
+  /// text.
   /// @param texts old text, files by language, segmented by `old`.
   ExtendGuard(const Tokenizer& old, const std::map<std::string, std::vector<fs::path>>& texts,
               int num_threads = 0);
@@ -31,6 +32,7 @@ class ExtendGuard {
   }
 
  private:
+  struct Keys;
   struct Reader;
   static uint64_t hash(std::string_view piece) { return std::hash<std::string_view>()(piece); }
 

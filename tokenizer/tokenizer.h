@@ -35,7 +35,7 @@ class Tokenizer {
   /// @throws FormatError with the byte offset for invalid UTF-8.
   std::vector<TokenId> encode(std::string_view text) const;
   void encode_append(std::string_view text, std::vector<TokenId>& ids) const;
-  /// Ids of each text, encoded on up to `num_threads` threads (0: one a core).
+  /// Ids of each text, encoded on up to `num_threads` threads (0: the default of core/parallel.h).
   std::vector<std::vector<TokenId>> encode_batch(std::span<const std::string> texts,
                                                  int num_threads = 0) const;
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <thread>
 
+#include "core/error.h"
 #include "core/random.h"
 #include "sample_tokenizer.h"
 #include "tokenizer/bpe_tokenizer.h"
@@ -49,7 +50,7 @@ TEST_CASE("short, long and cached pieces follow the definition", "[tokenizer][pr
   RandomStream random(11, "pieces");
   for (int round = 0; round < 600; ++round) {
     std::string piece;
-    const size_t length = 1 + random.below(round % 3 == 0 ? 150 : 30);
+    const size_t length = 1 + random.below(round % 3 == 0 ? 150 : 30);  // both tables, and beyond
     for (size_t i = 0; i < length; ++i) piece += static_cast<char>('a' + random.below(3));
     const auto expected = merge_plainly(model, piece);
     for (int repeat = 0; repeat < 2; ++repeat) {  // the second time out of the cache
@@ -94,6 +95,20 @@ TEST_CASE("threads share a tokenizer", "[tokenizer]") {
   }
   for (std::thread& thread : threads) thread.join();
   for (const auto& result : results) CHECK(result == expected);
+}
+
+TEST_CASE("a batch is encoded as its texts are", "[tokenizer]") {
+  const Tokenizer tokenizer = load_json(sample_json(kMerges));
+  std::vector<std::string> texts;
+  for (int i = 0; i < 50; ++i)
+    texts.push_back("abc abacc " + std::string(static_cast<size_t>(i), 'a'));
+  for (const int num_threads : {1, 3}) {
+    const auto ids = tokenizer.encode_batch(texts, num_threads);
+    REQUIRE(ids.size() == texts.size());
+    for (size_t i = 0; i < texts.size(); ++i) CHECK(ids[i] == tokenizer.encode(texts[i]));
+  }
+  texts[20] = "\xFF";
+  CHECK_THROWS_AS(tokenizer.encode_batch(texts, 2), FormatError);
 }
 
 TEST_CASE("ignore_merges takes a whole piece that is a token", "[tokenizer]") {

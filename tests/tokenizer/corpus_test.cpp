@@ -1,6 +1,7 @@
 // tests/tokenizer/corpus_test.cpp
 #include "tokenizer/corpus.h"
 
+#include <algorithm>
 #include <boost/iostreams/filter/gzip.hpp>
 #include <boost/iostreams/filter/zstd.hpp>
 #include <boost/iostreams/filtering_stream.hpp>
@@ -134,6 +135,45 @@ TEST_CASE("corpus.yaml resolves its paths and lists every problem", "[tokenizer]
   CHECK(has(message, "languages.en.role"));
   CHECK(has(message, "none.txt"));
   CHECK(has(message, "neither.txt"));
+}
+
+TEST_CASE("threads see every document of several files once", "[tokenizer]") {
+  const ScratchFolder folder;
+  std::string lines;
+  for (int i = 0; i < 20'000; ++i)
+    lines += "{\"text\": \"some text, number " + std::to_string(i) + "\"}\n";
+  const std::vector<fs::path> files{folder.write("a.jsonl", lines),
+                                    folder.write("b.txt", "x\n\ny\n")};
+  std::vector<std::string> expected;
+  for (const Document& document : read_documents(files))
+    expected.push_back(document.id + document.text);
+  std::sort(expected.begin(), expected.end());
+  for (const int num_threads : {1, 4}) {
+    std::vector<std::vector<std::string>> seen(static_cast<size_t>(num_threads));
+    for_each_document_unordered(files, num_threads, [&](Document&& document, size_t thread) {
+      seen.at(thread).push_back(document.id + document.text);
+    });
+    std::vector<std::string> all;
+    for (const auto& own : seen) all.insert(all.end(), own.begin(), own.end());
+    std::sort(all.begin(), all.end());
+    CHECK(all == expected);
+  }
+}
+
+TEST_CASE("threads report the first broken line, and a file without documents", "[tokenizer]") {
+  const ScratchFolder folder;
+  std::string lines;
+  for (int i = 1; i <= 20'000; ++i)
+    lines += i % 6'000 == 0 ? "{broken\n" : "{\"text\": \"some text as it may be\"}\n";
+  const auto failure_of = [](const fs::path& file) {
+    return message_of<FormatError>(
+        [&] { for_each_document_unordered({file}, 4, [](Document&&, size_t) {}); });
+  };
+  const fs::path broken = folder.write("broken.jsonl", lines),
+                 empty = folder.write("empty.txt", "\n\n");
+  CHECK(has(failure(broken), "broken.jsonl:6000"));
+  CHECK(failure_of(broken) == failure(broken));
+  CHECK(failure_of(empty) == failure(empty));
 }
 
 }  // namespace polygraft::tokenizer

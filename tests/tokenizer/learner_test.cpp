@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/parallel.h"
 #include "core/random.h"
 #include "sample_tokenizer.h"
 #include "tokenizer/bpe_trainer.h"
@@ -136,6 +137,31 @@ TEST_CASE("training refuses what it cannot do", "[tokenizer]") {
   const Tokenizer tokenizer = Tokenizer::load(folder.path() / "out");
   CHECK(tokenizer.bos_id() == tokenizer.eos_id());
   CHECK(tokenizer.size() == 260);
+}
+
+TEST_CASE("what is learned does not depend on the number of threads", "[tokenizer][property]") {
+  const ScratchFolder folder;
+  RandomStream random(31, "text");
+  std::string text;
+  for (int line = 0; line < 4000; ++line) {
+    for (int word = 0; word < 20; ++word) {
+      for (size_t letter = 1 + random.below(8); letter > 0; --letter) {
+        text += static_cast<char>('a' + random.below(6));
+      }
+      text += ' ';
+    }
+    text += '\n';
+  }
+  const fs::path file = folder.write("text.txt", text);
+  std::vector<std::string> results;
+  for (const int num_threads : {1, 2, 5}) {
+    set_default_num_threads(num_threads);
+    train_tokenizer({file}, {.vocab_size = 600, .pattern = "qwen2"}, folder.path() / "out");
+    results.push_back(read_file(folder.path() / "out/tokenizer.json"));
+  }
+  set_default_num_threads(0);
+  CHECK(results[1] == results[0]);
+  CHECK(results[2] == results[0]);
 }
 
 }  // namespace polygraft::tokenizer

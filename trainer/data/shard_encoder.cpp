@@ -3,8 +3,6 @@
 // the end (4 bytes a token), since the offsets stand before them in the file.
 #include "trainer/data/shard_encoder.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cstring>
 
@@ -31,12 +29,7 @@ class ShardBuilder {
 
   void encode_block() {
     throw_if_stopped();
-    std::vector<std::vector<tokenizer::TokenId>> encoded(block_.size());
-    at::parallel_for(0, static_cast<int64_t>(block_.size()), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        encoded[static_cast<size_t>(i)] = tokenizer_.encode(block_[static_cast<size_t>(i)]);
-      }
-    });
+    const auto encoded = tokenizer_.encode_batch(block_);
     for (size_t i = 0; i < block_.size(); ++i) {
       ids_.insert(ids_.end(), encoded[i].begin(), encoded[i].end());
       token_offsets_.push_back(ids_.size());
