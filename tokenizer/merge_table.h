@@ -1,5 +1,6 @@
 // tokenizer/merge_table.h: the merges of a BPE model, looked up by pair of token ids.
-// One flat open-addressing table: a lookup is one hash and, nearly always, one cache line.
+// One flat open-addressing table: a lookup is one hash and, nearly always, one cache line. Most
+// lookups find nothing, which a bit for each hash, in a table that fits the cache, tells first.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -36,9 +37,13 @@ class MergeTable {
     Slot& slot = slots_[locate(pair_key(left, right))];
     if (slot.key == kEmpty) ++size_;
     slot = {pair_key(left, right), merge};
+    note(slot.key);
   }
   Merge find(TokenId left, TokenId right) const {
-    return slots_[locate(pair_key(left, right))].merge;
+    const uint64_t key = pair_key(left, right);
+    const uint64_t bit = bit_of(key);
+    if ((present_[bit / 64] >> (bit % 64) & 1) == 0) return {};
+    return slots_[locate(key)].merge;
   }
   size_t size() const { return size_; }
   /// Calls visit(left, right, merge) for every merge, in no particular order.
@@ -57,6 +62,13 @@ class MergeTable {
     Merge merge;
   };
 
+  static constexpr int kBitsPerSlotLog2 = 3;
+
+  uint64_t bit_of(uint64_t key) const { return mix_key(key) >> (shift_ - kBitsPerSlotLog2); }
+  void note(uint64_t key) {
+    const uint64_t bit = bit_of(key);
+    present_[bit / 64] |= uint64_t{1} << (bit % 64);
+  }
   size_t locate(uint64_t key) const {
     size_t index = mix_key(key) >> shift_;
     while (slots_[index].key != key && slots_[index].key != kEmpty) {
@@ -66,6 +78,7 @@ class MergeTable {
   }
   void resize(size_t num_slots) {
     slots_.assign(num_slots, {});
+    present_.assign((num_slots << kBitsPerSlotLog2) / 64, 0);
     shift_ = 64;
     for (size_t n = num_slots; n > 1; n /= 2) --shift_;
   }
@@ -73,11 +86,14 @@ class MergeTable {
     std::vector<Slot> old = std::move(slots_);
     resize(2 * old.size());
     for (const Slot& slot : old) {
-      if (slot.key != kEmpty) slots_[locate(slot.key)] = slot;
+      if (slot.key == kEmpty) continue;
+      slots_[locate(slot.key)] = slot;
+      note(slot.key);
     }
   }
 
   std::vector<Slot> slots_;
+  std::vector<uint64_t> present_;  ///< the bits of the hashes of all keys
   size_t size_ = 0;
   int shift_ = 64;
 };
