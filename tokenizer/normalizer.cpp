@@ -138,6 +138,14 @@ Normalizer Normalizer::from_json(const Json& json, const std::filesystem::path& 
   return normalizer;
 }
 
+bool Normalizer::may_remove_beginning() const {
+  return std::any_of(steps_.begin(), steps_.end(), [](const Step& step) {
+    const auto* ends = std::get_if<StrippedEnds>(&step);
+    const auto* replacement = std::get_if<Replacement>(&step);
+    return (ends != nullptr && ends->left) || (replacement != nullptr && replacement->removes());
+  });
+}
+
 std::string_view Normalizer::normalize(std::string_view text, std::string& buffer) const {
   std::string_view current = text;
   for (const Step& step : steps_) {

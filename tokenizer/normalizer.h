@@ -33,6 +33,9 @@ class Normalizer {
   /// @param json null, {"type": "NFC"...} or a Sequence. @throws NotBuiltError naming another type.
   static Normalizer from_json(const Json& json, const std::filesystem::path& where);
 
+  /// Whether the beginning of a text may be removed, not only changed.
+  bool may_remove_beginning() const;
+
   /// The normal form of valid UTF-8: a part of `text` itself where nothing else changes, else kept
   /// in `buffer`.
   std::string_view normalize(std::string_view text, std::string& buffer) const;

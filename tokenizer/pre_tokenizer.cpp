@@ -1,6 +1,7 @@
 // tokenizer/pre_tokenizer.cpp: see pre_tokenizer.h.
 #include "tokenizer/pre_tokenizer.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -123,6 +124,13 @@ PreTokenizer PreTokenizer::from_json(const Json& json, const std::filesystem::pa
   PreTokenizer result;
   if (!json.is_null()) result.add(json, where);
   return result;
+}
+
+bool PreTokenizer::marks_beginning() const {
+  return std::any_of(steps_.begin(), steps_.end(), [](const Step& step) {
+    const auto* metaspace = std::get_if<MetaspaceOptions>(&step);
+    return metaspace != nullptr && metaspace->prepend == MetaspaceOptions::Prepend::kFirst;
+  });
 }
 
 }  // namespace polygraft::tokenizer

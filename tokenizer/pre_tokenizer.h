@@ -46,6 +46,9 @@ class PreTokenizer {
   /// Whether the pieces are bytes, which tokens spell in the byte alphabet; else characters.
   bool byte_level() const { return has_byte_level_; }
 
+  /// Whether the beginning of the whole text is treated otherwise than that of a part.
+  bool marks_beginning() const;
+
   /// Cuts the pieces further before `marker`; for a model none of whose merges crosses such a cut.
   void cut_before(std::string marker) { steps_.emplace_back(CutBefore{std::move(marker)}); }
 

@@ -20,6 +20,8 @@ class Replacement {
   /// {"pattern": {...}, "content": "..."}.
   static Replacement from_json(const Json& json, const std::filesystem::path& where);
 
+  bool removes() const { return content_.empty(); }
+
   /// The changed text, or nothing where `text` has no match.
   std::optional<std::string> apply(std::string_view text) const;
 

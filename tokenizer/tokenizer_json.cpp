@@ -142,6 +142,12 @@ std::shared_ptr<const Tokenizer::Impl> parse_tokenizer(const std::string& text,
   Decoder decoder = Decoder::from_json(part("decoder"), file);
   Normalizer normalizer = Normalizer::from_json(part("normalizer"), file);
   PreTokenizer pre_tokenizer = PreTokenizer::from_json(part("pre_tokenizer"), file);
+  if (pre_tokenizer.marks_beginning() && normalizer.may_remove_beginning()) {
+    // The reference marks the first character of the original text, if that is still there.
+    throw NotBuiltError(
+        "Metaspace with prepend_scheme 'first' after a normaliser that removes text")
+        .found(file.string());
+  }
   Vocabulary vocabulary;
   BpeParts parts = read_bpe_model(json, text, file, pre_tokenizer.byte_level(), vocabulary);
   if (may_cut_before_space(parts, vocabulary)) pre_tokenizer.cut_before(std::string(kVisibleSpace));

@@ -108,6 +108,8 @@ TEST_CASE("Metaspace marks the beginning of the text, not of every part", "[toke
   json["added_tokens"] = {added_token_json(next_id, "<x>")};
   CHECK(tokens_of(load_json(json), "ab<x>ab ab") == Tokens{"\u2581ab", "<x>", "ab", "\u2581ab"});
   CHECK(tokens_of(load_json(json), "<x>ab") == Tokens{"<x>", "ab"});
+  json["normalizer"] = {{"type", "Strip"}, {"strip_left", true}, {"strip_right", false}};
+  CHECK_THROWS_AS(load_json(json), NotBuiltError);
   json["pre_tokenizer"]["prepend_scheme"] = "always";
   CHECK(tokens_of(load_json(json), "<x>ab") == Tokens{"<x>", "\u2581ab"});
   json["pre_tokenizer"]["add_prefix_space"] = false;
