@@ -33,8 +33,12 @@ class HuggingFace:
         return [token["content"] for token in self.description["added_tokens"]][:12]
 
     def is_lossless(self):
-        """Neither a normaliser nor an added token that takes spaces along, nor a space put in front."""
+        """Every byte of UTF-8 has a token (SmolLM2 lacks some); neither a normaliser nor an added token that takes spaces along, nor a space put in front."""
         text = json.dumps(self.description["pre_tokenizer"])
+        never = {chr(byte) for byte in (0xC0, 0xC1, *range(0xF5, 0x100))}
+        letters = set(tokenizers.pre_tokenizers.ByteLevel.alphabet()) - never
+        if any(self.tokenizer.token_to_id(letter) is None for letter in letters):
+            return False
         strips = any(token["lstrip"] or token["rstrip"] for token in self.description["added_tokens"])
         return (
             self.description["normalizer"] is None
