@@ -20,8 +20,9 @@ std::set<std::string> growing_tensors(const ModelFolder& folder) {
   const model::TensorNames& names = folder.family->names;
   std::set<std::string> growing{names.embedding, names.head};
   for (const int64_t layer : AdditionShapes::of(folder.config).moe_layers) {
-    growing.insert(model::fill(names.router, layer));
-    if (folder.layout != model::ExpertLayout::kFused) continue;
+    const model::ExpertLayout layout = folder.layout.of(layer);
+    growing.insert(model::fill(names.router_of(layout), layer));
+    if (layout != model::ExpertLayout::kFused) continue;
     growing.insert(model::fill(names.fused_gate_up, layer));
     growing.insert(model::fill(names.fused_down, layer));
   }
@@ -34,8 +35,8 @@ std::set<std::string> allowed_new_tensors(const ModelFolder& base, const ModelFo
   const model::TensorNames& names = base.family->names;
   std::set<std::string> allowed;
   if (base.config.tied_embeddings && !expanded.config.tied_embeddings) allowed.insert(names.head);
-  if (base.layout != model::ExpertLayout::kPerExpert) return allowed;
   for (const int64_t layer : AdditionShapes::of(base.config).moe_layers) {
+    if (base.layout.of(layer) != model::ExpertLayout::kPerExpert) continue;
     for (int64_t e = base.config.num_experts; e < expanded.config.num_experts; ++e) {
       for (const std::string& name : {names.expert_gate, names.expert_up, names.expert_down}) {
         allowed.insert(model::fill(name, layer, e));

@@ -81,9 +81,10 @@ SourceMap map_sources(const ModelFolder& source, const Additions& additions, boo
   SourceMap map;
   add_vocabulary_sources(source, additions, tied, map);
   for (const int64_t layer : AdditionShapes::of(source.config).moe_layers) {
-    const std::string router = model::fill(source.family->names.router, layer);
+    const ExpertLayout layout = source.layout.of(layer);
+    const std::string router = model::fill(source.family->names.router_of(layout), layer);
     map[router] = {router, source.num_base_experts(), addition(additions, added_router(layer))};
-    if (source.layout == ExpertLayout::kFused) {
+    if (layout == ExpertLayout::kFused) {
       add_fused_sources(source, additions, layer, map);
     } else {
       add_per_expert_sources(source, additions, layer, map);
@@ -133,8 +134,15 @@ void write_tensors(const ModelFolder& source, const ModelConfig& config, const S
 /// config.json as read, changed only where the expansion changes it.
 OrderedJson edited_config(const OrderedJson& original, const ModelConfig& config) {
   OrderedJson edited = original;
+  bool counted = false;
   for (const char* key : {"num_experts", "num_local_experts"}) {
-    if (edited.contains(key)) edited[key] = config.num_experts;
+    if (!edited.contains(key)) continue;
+    edited[key] = config.num_experts;
+    counted = true;
+  }
+  // A silent config means the family's default, which is the base's count.
+  if (!counted) {
+    edited[model::find_family(config.family).switches.num_experts_key] = config.num_experts;
   }
   edited["vocab_size"] = config.vocab_rows;
   // Families differ in what a missing key means, so an untied head is always stated.

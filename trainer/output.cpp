@@ -24,8 +24,9 @@ void write_additions(const TrainJob& job, const Trainee& trainee, int64_t best_s
 
 void write_whole(const TrainJob& job, const Trainee& trainee, const fs::path& out) {
   const bool moe = trainee.transformer.config().is_moe();
-  const auto new_layout = moe ? model::ExpertLayout::kPerExpert : model::ExpertLayout::kNone;
-  const auto layout = trainee.folder ? trainee.folder->layout : new_layout;
+  const model::FolderLayout new_layout =
+      moe ? model::ExpertLayout::kPerExpert : model::ExpertLayout::kNone;
+  const model::FolderLayout layout = trainee.folder ? trainee.folder->layout : new_layout;
   model::write_weights(trainee.transformer.weights(), trainee.transformer.config(), layout, out);
   write_json(out / "config.json", trainee.config_json);
   if (trainee.folder) {

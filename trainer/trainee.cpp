@@ -60,7 +60,7 @@ OrderedJson scratch_config_json(const ArchitectureConfig& architecture,
   json["hidden_size"] = architecture.hidden_size;
   // A sparse model without dense layers never uses its dense width, but the reference's config
   // class has the key.
-  json["intermediate_size"] = family.moe && architecture.dense_width == 0
+  json["intermediate_size"] = family.switches.moe && architecture.dense_width == 0
                                   ? architecture.expert_width * architecture.top_k
                                   : architecture.dense_width;
   json["num_hidden_layers"] = architecture.num_layers;
@@ -70,7 +70,7 @@ OrderedJson scratch_config_json(const ArchitectureConfig& architecture,
   json["hidden_act"] = "silu";
   json["attention_bias"] = false;
   json["attention_dropout"] = 0.0;
-  if (family.moe) add_expert_keys(architecture, json);
+  if (family.switches.moe) add_expert_keys(architecture, json);
   json["rms_norm_eps"] = 1e-6;
   json["rope_theta"] = architecture.rope_theta;
   json["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", architecture.rope_theta}};

@@ -10,17 +10,36 @@ at::Tensor project(const at::Tensor& x_TD, const at::Tensor& weight, const at::T
   return bias.defined() ? at::addmm(bias, x_TD, weight.t()) : at::mm(x_TD, weight.t());
 }
 
-/// Causal attention within each sequence of one group. @return [tokens, H, C].
-at::Tensor attend(const SequenceGroup& group, const at::Tensor& q_THC, const at::Tensor& k_TJC,
-                  const at::Tensor& v_TJC) {
+/// True where row's token may look at column's: not ahead, and less than `window` back.
+at::Tensor window_mask(int64_t length, int64_t window) {
+  return at::ones({length, length}, at::kBool).tril().triu(1 - window);
+}
+
+/// Causal attention within each sequence of one group, `window` tokens back at most (0: no limit).
+/// @return [tokens, H, C].
+at::Tensor attend(const SequenceGroup& group, int64_t window, const at::Tensor& q_THC,
+                  const at::Tensor& k_TJC, const at::Tensor& v_TJC) {
   const auto rows = [&group](const at::Tensor& x) {
     return x.view({group.num_sequences, group.length, x.size(1), x.size(2)}).transpose(1, 2);
   };
   const bool grouped_queries = q_THC.size(1) != k_TJC.size(1);
+  const bool windowed = window > 0 && group.length > window;
+  const std::optional<at::Tensor> mask =
+      windowed ? std::optional(window_mask(group.length, window)) : std::nullopt;
   const auto out_BHLC =
-      at::scaled_dot_product_attention(rows(q_THC), rows(k_TJC), rows(v_TJC), {}, 0.0,
-                                       /*is_causal=*/true, std::nullopt, grouped_queries);
+      at::scaled_dot_product_attention(rows(q_THC), rows(k_TJC), rows(v_TJC), mask, 0.0,
+                                       /*is_causal=*/!windowed, std::nullopt, grouped_queries);
   return out_BHLC.transpose(1, 2).reshape({group.num_tokens(), q_THC.size(1), q_THC.size(2)});
+}
+
+/// One projection as [tokens, heads, head_dim]: normed in pieces as wide as `norm` (a head, or all
+/// of them), then bounded.
+at::Tensor shape_heads(at::Tensor x, const at::Tensor& norm, const AttentionRule& rule) {
+  if (norm.defined()) {
+    x = rms_norm(x.view({x.size(0), -1, norm.size(0)}), norm, rule.norm_eps);
+  }
+  if (rule.clip > 0) x = at::clamp(x, -rule.clip, rule.clip);
+  return x.view({x.size(0), -1, rule.head_dim});
 }
 
 }  // namespace
@@ -35,24 +54,19 @@ std::vector<SequenceGroup> group_sequences(const std::vector<int64_t>& lengths) 
 }
 
 at::Tensor attention(const at::Tensor& x_TD, const AttentionWeights& weights,
-                     const ModelConfig& config, const RopeTable& rope,
+                     const AttentionRule& rule, const RopeTable& rope,
                      const std::vector<SequenceGroup>& groups) {
   const int64_t num_tokens = x_TD.size(0);
-  const auto heads = [&](const at::Tensor& weight, const at::Tensor& bias) {
-    return project(x_TD, weight, bias).view({num_tokens, -1, config.head_dim});
+  const auto heads = [&](const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& norm) {
+    return shape_heads(project(x_TD, weight, bias), norm, rule);
   };
-  auto q_THC = heads(weights.query, weights.query_bias);
-  auto k_TJC = heads(weights.key, weights.key_bias);
-  const auto v_TJC = heads(weights.value, weights.value_bias);
-  if (weights.query_norm.defined())
-    q_THC = rms_norm(q_THC, weights.query_norm, config.rms_norm_eps);
-  if (weights.key_norm.defined()) k_TJC = rms_norm(k_TJC, weights.key_norm, config.rms_norm_eps);
-  q_THC = apply_rope(q_THC, rope);
-  k_TJC = apply_rope(k_TJC, rope);
+  const auto q_THC = apply_rope(heads(weights.query, weights.query_bias, weights.query_norm), rope);
+  const auto k_TJC = apply_rope(heads(weights.key, weights.key_bias, weights.key_norm), rope);
+  const auto v_TJC = heads(weights.value, weights.value_bias, {});
 
   at::Tensor out_THC;
   if (groups.size() == 1) {
-    out_THC = attend(groups[0], q_THC, k_TJC, v_TJC);
+    out_THC = attend(groups[0], rule.window, q_THC, k_TJC, v_TJC);
   } else {
     std::vector<int64_t> sizes;
     for (const auto& group : groups) sizes.push_back(group.num_tokens());
@@ -60,7 +74,9 @@ at::Tensor attention(const at::Tensor& x_TD, const AttentionWeights& weights,
     const auto k = at::split_with_sizes(k_TJC, sizes);
     const auto v = at::split_with_sizes(v_TJC, sizes);
     std::vector<at::Tensor> parts;
-    for (size_t i = 0; i < groups.size(); ++i) parts.push_back(attend(groups[i], q[i], k[i], v[i]));
+    for (size_t i = 0; i < groups.size(); ++i) {
+      parts.push_back(attend(groups[i], rule.window, q[i], k[i], v[i]));
+    }
     out_THC = at::cat(parts);
   }
   return project(out_THC.reshape({num_tokens, -1}), weights.output, weights.output_bias);

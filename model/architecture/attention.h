@@ -1,7 +1,7 @@
 // model/architecture/attention.h: causal self-attention over sequences laid end to end, grouped
-// queries, optional q/k norm. Reference implementation: transformers 5.23, Qwen3MoeAttention /
-// LlamaAttention with the sdpa interface. Legend: T tokens, D model width, H query heads, C
-// channels of a head.
+// queries, optional q/k norm, bound and window. Reference implementation: transformers 5.23,
+// Qwen3MoeAttention, LlamaAttention, OlmoeAttention with the sdpa interface. Legend: T tokens, D
+// model width, H query heads, C channels of a head.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -22,10 +22,22 @@ struct SequenceGroup {
 
 std::vector<SequenceGroup> group_sequences(const std::vector<int64_t>& lengths);
 
+/// What a layer's weights do not say of its attention.
+struct AttentionRule {
+  int64_t head_dim = 0;
+  double norm_eps = 0;  ///< of the q/k norm
+  double clip = 0;      ///< largest absolute value of queries, keys and values; 0: no bound
+  int64_t window = 0;   ///< tokens that a token sees, itself included; 0: all before it
+
+  static AttentionRule of(const ModelConfig& config, size_t layer) {
+    return {config.head_dim, config.rms_norm_eps, config.clip_qkv, config.window_of(layer)};
+  }
+};
+
 /// The part of a layer between the norm and the residual addition. @param x_TD normed input.
 /// @return [T, D].
 at::Tensor attention(const at::Tensor& x_TD, const AttentionWeights& weights,
-                     const ModelConfig& config, const RopeTable& rope,
+                     const AttentionRule& rule, const RopeTable& rope,
                      const std::vector<SequenceGroup>& groups);
 
 }  // namespace polygraft::model

@@ -6,7 +6,8 @@ namespace {
 
 class StoredTensors {
  public:
-  StoredTensors(const ModelConfig& config, ExpertLayout layout, const StoredTensorVisitor& visit)
+  StoredTensors(const ModelConfig& config, const FolderLayout& layout,
+                const StoredTensorVisitor& visit)
       : names_(find_family(config.family).names), layout_(layout), visit_(visit) {}
 
   void visit(const Weights& weights) {
@@ -52,11 +53,23 @@ class StoredTensors {
     one(names_.dense_gate, weights.gate);
     one(names_.dense_up, weights.up);
     one(names_.dense_down, weights.down);
+    one(names_.dense_gate_bias, weights.gate_bias);
+    one(names_.dense_up_bias, weights.up_bias);
+    one(names_.dense_down_bias, weights.down_bias);
+  }
+
+  void shared_expert(const MoeWeights& weights) {
+    one(names_.shared_gate, weights.shared.gate);
+    one(names_.shared_up, weights.shared.up);
+    one(names_.shared_down, weights.shared.down);
+    one(names_.shared_expert_gate, weights.shared_gate);
   }
 
   void moe(const MoeWeights& weights) {
-    rows(names_.router, weights.router);
-    if (layout_ == ExpertLayout::kFused) {
+    const ExpertLayout layout = layout_.of(layer_);
+    rows(names_.router_of(layout), weights.router);
+    shared_expert(weights);
+    if (layout == ExpertLayout::kFused) {
       rows(names_.fused_gate_up, weights.gate_up);
       rows(names_.fused_down, weights.down);
       return;
@@ -74,7 +87,7 @@ class StoredTensors {
   }
 
   const TensorNames& names_;
-  ExpertLayout layout_;
+  const FolderLayout& layout_;
   const StoredTensorVisitor& visit_;
   int64_t layer_ = -1;
 };
@@ -101,16 +114,30 @@ AttentionWeights allocate_attention(const ModelConfig& config, const at::TensorO
   weights.key = at::empty({key_rows, width}, options);
   weights.value = at::empty({key_rows, width}, options);
   weights.output = at::empty({width, query_rows}, options);
-  if (config.attention_bias) {
+  if (config.qkv_bias) {
     weights.query_bias = at::empty({query_rows}, options);
     weights.key_bias = at::empty({key_rows}, options);
     weights.value_bias = at::empty({key_rows}, options);
-    weights.output_bias = at::empty({width}, options);
   }
-  if (config.qk_norm) {
-    weights.query_norm = at::empty({config.head_dim}, options);
-    weights.key_norm = at::empty({config.head_dim}, options);
+  if (config.output_bias) weights.output_bias = at::empty({width}, options);
+  if (config.qk_norm != QkNorm::kNone) {
+    const bool per_head = config.qk_norm == QkNorm::kPerHead;
+    weights.query_norm = at::empty({per_head ? config.head_dim : query_rows}, options);
+    weights.key_norm = at::empty({per_head ? config.head_dim : key_rows}, options);
   }
+  return weights;
+}
+
+DenseWeights allocate_dense(int64_t model_width, int64_t width, bool with_bias,
+                            const at::TensorOptions& options) {
+  DenseWeights weights;
+  weights.gate = at::empty({width, model_width}, options);
+  weights.up = at::empty({width, model_width}, options);
+  weights.down = at::empty({model_width, width}, options);
+  if (!with_bias) return weights;
+  weights.gate_bias = at::empty({width}, options);
+  weights.up_bias = at::empty({width}, options);
+  weights.down_bias = at::empty({model_width}, options);
   return weights;
 }
 
@@ -127,10 +154,12 @@ LayerWeights allocate_layer(const ModelConfig& config, bool is_moe, int64_t base
     layer.moe.gate_up =
         allocate_rows(base_experts, added, {2 * config.expert_width, width}, options);
     layer.moe.down = allocate_rows(base_experts, added, {width, config.expert_width}, options);
+    if (config.shared_expert_width > 0) {
+      layer.moe.shared = allocate_dense(width, config.shared_expert_width, false, options);
+      layer.moe.shared_gate = at::empty({1, width}, options);
+    }
   } else {
-    layer.dense.gate = at::empty({config.dense_width, width}, options);
-    layer.dense.up = at::empty({config.dense_width, width}, options);
-    layer.dense.down = at::empty({width, config.dense_width}, options);
+    layer.dense = allocate_dense(width, config.dense_width, config.mlp_bias, options);
   }
   return layer;
 }
@@ -155,8 +184,8 @@ Weights allocate_weights(const ModelConfig& config, SplitCounts counts, at::Scal
   return weights;
 }
 
-void for_each_stored_tensor(const Weights& weights, const ModelConfig& config, ExpertLayout layout,
-                            const StoredTensorVisitor& visit) {
+void for_each_stored_tensor(const Weights& weights, const ModelConfig& config,
+                            const FolderLayout& layout, const StoredTensorVisitor& visit) {
   StoredTensors(config, layout, visit).visit(weights);
 }
 

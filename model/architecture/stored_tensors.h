@@ -26,7 +26,7 @@ Weights allocate_weights(const ModelConfig& config, SplitCounts counts, at::Scal
 /// come before added rows.
 using StoredTensorVisitor =
     std::function<void(const std::string& name, std::vector<at::Tensor>& parts)>;
-void for_each_stored_tensor(const Weights& weights, const ModelConfig& config, ExpertLayout layout,
-                            const StoredTensorVisitor& visit);
+void for_each_stored_tensor(const Weights& weights, const ModelConfig& config,
+                            const FolderLayout& layout, const StoredTensorVisitor& visit);
 
 }  // namespace polygraft::model

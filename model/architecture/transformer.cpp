@@ -46,9 +46,20 @@ at::Tensor embed(const at::Tensor& ids_T, const SplitRows& embedding) {
   return base_TD.index_copy(0, position_a, embedding.added.index_select(0, row_a));
 }
 
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  return bias.defined() ? at::addmm(bias, x, weight.t()) : at::mm(x, weight.t());
+}
+
 at::Tensor dense_mlp(const at::Tensor& x_TD, const DenseWeights& weights) {
-  const auto gate_TF = at::silu(at::mm(x_TD, weights.gate.t()));
-  return at::mm(gate_TF * at::mm(x_TD, weights.up.t()), weights.down.t());
+  const auto gate_TF = at::silu(linear(x_TD, weights.gate, weights.gate_bias));
+  return linear(gate_TF * linear(x_TD, weights.up, weights.up_bias), weights.down,
+                weights.down_bias);
+}
+
+/// sigmoid(s . x) * mlp(x), for every token (transformers: Qwen2MoeSparseMoeBlock).
+at::Tensor shared_expert(const at::Tensor& x_TD, const MoeWeights& weights) {
+  const auto share_T1 = at::sigmoid(at::mm(x_TD, weights.shared_gate.t()));
+  return share_T1 * dense_mlp(x_TD, weights.shared);
 }
 
 /// Scores of base and added experts are separate products, so that the base's bits do not depend on
@@ -61,17 +72,15 @@ at::Tensor moe_mlp(const at::Tensor& x_TD, const MoeWeights& weights, RouterRule
   }
   tap.routing = route(tap.base_TE, tap.added_Tn, rule);
   if (observer) observer(tap);
-  return moe_experts(x_TD, tap.routing, weights.gate_up, weights.down, mask.silence_experts);
+  const auto y_TD =
+      moe_experts(x_TD, tap.routing, weights.gate_up, weights.down, mask.silence_experts);
+  return weights.shared_gate.defined() ? y_TD + shared_expert(x_TD, weights) : y_TD;
 }
 
 }  // namespace
 
 Transformer::Transformer(ModelConfig config, Weights weights)
-    : config_(std::move(config)), weights_(std::move(weights)) {
-  if (config_.mlp_bias)
-    throw NotBuiltError("mlp_bias: true")
-        .hint("no released model of the supported families has it");
-}
+    : config_(std::move(config)), weights_(std::move(weights)) {}
 
 Transformer Transformer::load(const ModelFolder& folder, at::ScalarType dtype) {
   return {folder.config, load_weights(folder, dtype)};
@@ -87,7 +96,8 @@ at::Tensor Transformer::hidden(const Batch& batch, Mask mask,
   for (size_t i = 0; i < weights_.layers.size(); ++i) {
     const LayerWeights& layer = weights_.layers[i];
     const auto attention_input_TD = rms_norm(x_TD, layer.attention.norm, config_.rms_norm_eps);
-    x_TD = x_TD + attention(attention_input_TD, layer.attention, config_, rope, groups);
+    x_TD = x_TD + attention(attention_input_TD, layer.attention, AttentionRule::of(config_, i),
+                            rope, groups);
     const auto mlp_input_TD = rms_norm(x_TD, layer.mlp_norm, config_.rms_norm_eps);
     x_TD = x_TD + (layer.is_moe ? moe_mlp(mlp_input_TD, layer.moe, rule, mask,
                                           static_cast<int64_t>(i), observer)

@@ -1,9 +1,9 @@
 // model/architecture/transformer.h: one decoder-only transformer for all families, on one device,
 // in one process. Pre-norm RMSNorm, rotary positions, grouped-query attention, optional q/k norm,
-// dense or sparse SwiGLU. Tokens of a batch lie flat, document after document: no padding, and
-// attention never crosses a boundary. Reference implementation: transformers 5.23
-// (modeling_llama.py, modeling_qwen3.py, modeling_qwen3_moe.py). Legend: T tokens of the batch, D
-// model width, V vocabulary rows (base + added).
+// dense or sparse SwiGLU, optional shared expert. Tokens of a batch lie flat, document after
+// document: no padding, and attention never crosses a boundary. Reference implementation:
+// transformers 5.23 (modeling_*.py of the families in model/checkpoint/families.cpp). Legend: T
+// tokens of the batch, D model width, V vocabulary rows (base + added).
 #pragma once
 #include <ATen/ATen.h>
 

@@ -58,11 +58,19 @@ class WeightWalk {
       rows("moe.router", weights.moe.router);
       rows("moe.gate_up", weights.moe.gate_up);
       rows("moe.down", weights.moe.down);
+      dense("moe.shared.", weights.moe.shared);
+      one("moe.shared_gate", weights.moe.shared_gate);
     } else {
-      one("dense.gate", weights.dense.gate);
-      one("dense.up", weights.dense.up);
-      one("dense.down", weights.dense.down);
+      dense("dense.", weights.dense);
     }
+  }
+  void dense(const std::string& name, DenseWeights& weights) {
+    one(name + "gate", weights.gate);
+    one(name + "up", weights.up);
+    one(name + "down", weights.down);
+    one(name + "gate_bias", weights.gate_bias);
+    one(name + "up_bias", weights.up_bias);
+    one(name + "down_bias", weights.down_bias);
   }
 
   Part part_;

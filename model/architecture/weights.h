@@ -29,17 +29,23 @@ struct AttentionWeights {
   at::Tensor query, key, value,
       output;  // [heads*head_dim, D], [kv*head_dim, D] x2, [D, heads*head_dim]
   at::Tensor query_bias, key_bias, value_bias, output_bias;  // undefined where the family has none
-  at::Tensor query_norm, key_norm;  // [head_dim]; undefined where the family has none
+  // [head_dim], or as long as the projection (QkNorm); undefined where the family has none
+  at::Tensor query_norm, key_norm;
 };
 
 struct DenseWeights {
-  at::Tensor gate, up, down;  // [F, D], [F, D], [D, F]
+  at::Tensor gate, up, down;                 // [F, D], [F, D], [D, F]
+  at::Tensor gate_bias, up_bias, down_bias;  // undefined where the family has none
 };
 
 struct MoeWeights {
   SplitRows router;   // [E, D] + [n, D]
   SplitRows gate_up;  // [E, G, D] + [n, G, D]
   SplitRows down;     // [E, D, F] + [n, D, F]
+  // The expert that every token visits, and the row whose score's sigmoid scales it; undefined
+  // where the family has none.
+  DenseWeights shared;
+  at::Tensor shared_gate;  // [1, D]
 };
 
 struct LayerWeights {
@@ -74,7 +80,7 @@ Weights random_weights(const ModelConfig& config, uint64_t seed, at::ScalarType 
 
 /// Writes a whole model folder's tensors (base and added rows together) from `weights`, converted
 /// to config.dtype. config.vocab_rows and config.num_experts count base + added.
-void write_weights(const Weights& weights, const ModelConfig& config, ExpertLayout layout,
+void write_weights(const Weights& weights, const ModelConfig& config, const FolderLayout& layout,
                    const fs::path& folder);
 
 /// A tensor over the mapped bytes, no copy; it keeps the mapping alive and must not be written to.

@@ -53,7 +53,7 @@ Weights load_weights(const ModelFolder& folder, at::ScalarType dtype) {
   return weights;
 }
 
-void write_weights(const Weights& weights, const ModelConfig& config, ExpertLayout layout,
+void write_weights(const Weights& weights, const ModelConfig& config, const FolderLayout& layout,
                    const fs::path& folder) {
   std::map<std::string, std::vector<at::Tensor>> stored;
   for_each_stored_tensor(

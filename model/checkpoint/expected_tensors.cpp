@@ -1,6 +1,6 @@
 // model/checkpoint/expected_tensors.cpp: see expected_tensors.h.
-// The order is that of transformers' state_dict(): attention, feed-forward (experts before the
-// router), the two norms.
+// The order within a layer is that of transformers' Qwen3MoeForCausalLM.state_dict(): attention,
+// feed-forward (experts before the router), the two norms.
 #include "model/checkpoint/expected_tensors.h"
 
 namespace polygraft::model {
@@ -8,7 +8,7 @@ namespace {
 
 class Walk {
  public:
-  Walk(const ModelConfig& config, ExpertLayout layout, const ExpectedVisitor& visit)
+  Walk(const ModelConfig& config, const FolderLayout& layout, const ExpectedVisitor& visit)
       : config_(config), names_(find_family(config.family).names), layout_(layout), visit_(visit) {}
 
   void run() {
@@ -26,7 +26,8 @@ class Walk {
     attention();
     if (config_.layer_is_moe.at(static_cast<size_t>(layer_))) {
       experts();
-      emit(names_.router, {config_.num_experts, config_.hidden_size},
+      if (config_.shared_expert_width > 0) shared_expert();
+      emit(names_.router_of(layout_.of(layer_)), {config_.num_experts, config_.hidden_size},
            "num_experts x hidden_size, one row per expert");
     } else {
       dense();
@@ -42,13 +43,16 @@ class Walk {
     constexpr std::string_view kQuery = "num_attention_heads * head_dim x hidden_size";
     constexpr std::string_view kKey = "num_key_value_heads * head_dim x hidden_size";
     constexpr std::string_view kOutput = "hidden_size x num_attention_heads * head_dim";
-    with_bias(names_.query, names_.query_bias, queries, D, config_.attention_bias, kQuery);
-    with_bias(names_.key, names_.key_bias, keys, D, config_.attention_bias, kKey);
-    with_bias(names_.value, names_.value_bias, keys, D, config_.attention_bias, kKey);
-    with_bias(names_.output, names_.output_bias, D, queries, config_.attention_bias, kOutput);
-    if (!config_.qk_norm) return;
-    emit(names_.query_norm, {config_.head_dim}, "head_dim");
-    emit(names_.key_norm, {config_.head_dim}, "head_dim");
+    with_bias(names_.query, names_.query_bias, queries, D, config_.qkv_bias, kQuery);
+    with_bias(names_.key, names_.key_bias, keys, D, config_.qkv_bias, kKey);
+    with_bias(names_.value, names_.value_bias, keys, D, config_.qkv_bias, kKey);
+    with_bias(names_.output, names_.output_bias, D, queries, config_.output_bias, kOutput);
+    if (config_.qk_norm == QkNorm::kNone) return;
+    const bool per_head = config_.qk_norm == QkNorm::kPerHead;
+    emit(names_.query_norm, {per_head ? config_.head_dim : queries},
+         per_head ? "head_dim" : "num_attention_heads * head_dim");
+    emit(names_.key_norm, {per_head ? config_.head_dim : keys},
+         per_head ? "head_dim" : "num_key_value_heads * head_dim");
   }
 
   void dense() {
@@ -62,17 +66,26 @@ class Walk {
 
   void experts() {
     const int64_t D = config_.hidden_size, F = config_.expert_width, E = config_.num_experts;
-    if (layout_ == ExpertLayout::kFused) {
+    if (layout_.of(layer_) == ExpertLayout::kFused) {
       emit(names_.fused_gate_up, {E, 2 * F, D},
-           "num_experts x 2 * moe_intermediate_size x hidden_size");
-      emit(names_.fused_down, {E, D, F}, "num_experts x hidden_size x moe_intermediate_size");
+           "num_experts x 2 * the width of an expert x hidden_size");
+      emit(names_.fused_down, {E, D, F}, "num_experts x hidden_size x the width of an expert");
       return;
     }
     for (expert_ = 0; expert_ < E; ++expert_) {
-      emit(names_.expert_gate, {F, D}, "moe_intermediate_size x hidden_size");
-      emit(names_.expert_up, {F, D}, "moe_intermediate_size x hidden_size");
-      emit(names_.expert_down, {D, F}, "hidden_size x moe_intermediate_size");
+      emit(names_.expert_gate, {F, D}, "the width of an expert x hidden_size");
+      emit(names_.expert_up, {F, D}, "the width of an expert x hidden_size");
+      emit(names_.expert_down, {D, F}, "hidden_size x the width of an expert");
     }
+  }
+
+  void shared_expert() {
+    const int64_t D = config_.hidden_size, F = config_.shared_expert_width;
+    constexpr std::string_view kIn = "shared_expert_intermediate_size x hidden_size";
+    emit(names_.shared_gate, {F, D}, kIn);
+    emit(names_.shared_up, {F, D}, kIn);
+    emit(names_.shared_down, {D, F}, "hidden_size x shared_expert_intermediate_size");
+    emit(names_.shared_expert_gate, {1, D}, "1 x hidden_size");
   }
 
   void with_bias(const std::string& weight, const std::string& bias, int64_t rows, int64_t columns,
@@ -88,19 +101,19 @@ class Walk {
 
   const ModelConfig& config_;
   const TensorNames& names_;
-  ExpertLayout layout_;
+  const FolderLayout& layout_;
   const ExpectedVisitor& visit_;
   int64_t layer_ = 0, expert_ = 0;
 };
 
 }  // namespace
 
-void visit_expected_tensors(const ModelConfig& config, ExpertLayout layout,
+void visit_expected_tensors(const ModelConfig& config, const FolderLayout& layout,
                             const ExpectedVisitor& visit) {
   Walk(config, layout, visit).run();
 }
 
-std::vector<TensorSpec> expected_tensors(const ModelConfig& config, ExpertLayout layout) {
+std::vector<TensorSpec> expected_tensors(const ModelConfig& config, const FolderLayout& layout) {
   std::vector<TensorSpec> specs;
   visit_expected_tensors(config, layout,
                          [&](const TensorSpec& spec, std::string_view) { specs.push_back(spec); });

@@ -1,5 +1,5 @@
 // model/checkpoint/families.cpp: the table. Another family of this shape is another row.
-// Reference: transformers 5.23, models/{llama,qwen3,qwen3_moe}/{configuration,modeling}_*.py and
+// Reference: transformers 5.23, models/*/{configuration,modeling}_*.py of each model_type, and
 // conversion_mapping.py.
 #include "model/checkpoint/families.h"
 
@@ -10,7 +10,7 @@
 namespace polygraft::model {
 namespace {
 
-// What all three share.
+// What all share.
 TensorNames llama_names() {
   TensorNames names;
   names.embedding = "model.embed_tokens.weight";
@@ -60,9 +60,7 @@ const std::vector<Family>& families() {
       {
           .model_type = "llama",
           .architecture = "LlamaForCausalLM",
-          .moe = false,
-          .qk_norm = false,
-          .switches = {.attention_bias = true, .mlp_bias = true},
+          .switches = {.attention_bias = BiasRule::kSwitched, .mlp_bias = true},
           .defaults = {},
           .names = with_mlp_bias(llama_names()),
           .ignored_suffixes = {".self_attn.rotary_emb.inv_freq"},
@@ -70,20 +68,26 @@ const std::vector<Family>& families() {
       {
           .model_type = "qwen3",
           .architecture = "Qwen3ForCausalLM",
-          .moe = false,
-          .qk_norm = true,
-          .switches = {.attention_bias = true, .sliding_window = true},
-          .defaults = {.num_kv_heads = 32, .head_dim = 128},
+          .switches = {.qk_norm = QkNorm::kPerHead,
+                       .attention_bias = BiasRule::kSwitched,
+                       .window = WindowRule::kLaterLayers},
+          .defaults = {.num_kv_heads = 32, .head_dim = 128, .sliding_window = 4096},
           .names = with_qk_norm(llama_names()),
           .ignored_suffixes = {},
       },
       {
           .model_type = "qwen3_moe",
           .architecture = "Qwen3MoeForCausalLM",
-          .moe = true,
-          .qk_norm = true,
-          .switches = {.attention_bias = true, .sliding_window = true},
-          .defaults = {.num_kv_heads = 4, .num_experts = 128, .top_k = 8, .expert_width = 768},
+          .switches = {.moe = true,
+                       .dense_layers = true,
+                       .qk_norm = QkNorm::kPerHead,
+                       .attention_bias = BiasRule::kSwitched,
+                       .window = WindowRule::kEveryLayerIfOn},
+          .defaults = {.num_kv_heads = 4,
+                       .num_experts = 128,
+                       .top_k = 8,
+                       .expert_width = 768,
+                       .sliding_window = 4096},
           .names = with_experts(with_qk_norm(llama_names())),
           .ignored_suffixes = {},
       },
@@ -97,6 +101,16 @@ void replace(std::string& text, std::string_view placeholder, int64_t value) {
 }
 
 }  // namespace
+
+FolderLayout::FolderLayout(const std::vector<ExpertLayout>& layers) {
+  ExpertLayout first = ExpertLayout::kNone;
+  bool uniform = true;
+  for (const ExpertLayout layout : layers) {
+    if (first == ExpertLayout::kNone) first = layout;
+    uniform = uniform && (layout == first || layout == ExpertLayout::kNone);
+  }
+  layers_ = uniform ? std::vector<ExpertLayout>{first} : layers;
+}
 
 const Family& find_family(const std::string& model_type) {
   for (const Family& family : families()) {

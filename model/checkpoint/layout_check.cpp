@@ -77,28 +77,28 @@ bool has_ignored_suffix(const std::string& name, const Family& family) {
 
 }  // namespace
 
-ExpertLayout detect_expert_layout(const ModelConfig& config, const TensorFolder& tensors) {
+FolderLayout detect_expert_layout(const ModelConfig& config, const TensorFolder& tensors) {
   const TensorNames& names = find_family(config.family).names;
-  ExpertLayout layout = ExpertLayout::kNone;
+  std::vector<ExpertLayout> layers;
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+    layers.push_back(ExpertLayout::kNone);
     if (!config.layer_is_moe[static_cast<size_t>(layer)]) continue;
     const bool fused = tensors.contains(fill(names.fused_gate_up, layer)) ||
                        tensors.contains(fill(names.fused_down, layer));
     const bool per_expert = tensors.contains(fill(names.expert_gate, layer, 0)) ||
                             tensors.contains(fill(names.expert_down, layer, 0));
-    const ExpertLayout here = fused ? ExpertLayout::kFused : ExpertLayout::kPerExpert;
-    if ((fused && per_expert) || (layout != ExpertLayout::kNone && layout != here)) {
+    if (fused && per_expert) {
       throw FormatError(tensors.folder(), "some experts are stored one by one and some fused")
-          .expected("one layout in all layers")
-          .found(concat("both, up to layer ", layer))
+          .expected("one layout for all experts of a layer")
+          .found(concat("both in layer ", layer))
           .hint(kHalfConverted);
     }
-    layout = here;
+    layers.back() = fused ? ExpertLayout::kFused : ExpertLayout::kPerExpert;
   }
-  return layout;
+  return FolderLayout(layers);
 }
 
-void check_tensors(const ModelConfig& config, ExpertLayout layout, TensorFolder& tensors) {
+void check_tensors(const ModelConfig& config, const FolderLayout& layout, TensorFolder& tensors) {
   std::set<std::string> expected;
   visit_expected_tensors(config, layout, [&](const TensorSpec& spec, std::string_view meaning) {
     check_one(spec, meaning, config, tensors);

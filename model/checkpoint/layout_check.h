@@ -6,14 +6,14 @@
 
 namespace polygraft::model {
 
-/// How the folder stores its experts. @throws FormatError when one layer is fused and another (or
-/// part of it) is not.
-ExpertLayout detect_expert_layout(const ModelConfig& config, const TensorFolder& tensors);
+/// How the folder stores its experts. @throws FormatError when a part of one layer is fused and
+/// another part is not.
+FolderLayout detect_expert_layout(const ModelConfig& config, const TensorFolder& tensors);
 
 /// Checks names and shapes. Drops what the model does not need: buffers of old transformers
 /// versions, and the stored copy of a tied head, which must equal the embedding byte for byte.
 /// @throws FormatError for a tensor that is missing, left over, or of another shape.
-void check_tensors(const ModelConfig& config, ExpertLayout layout, TensorFolder& tensors);
+void check_tensors(const ModelConfig& config, const FolderLayout& layout, TensorFolder& tensors);
 
 /// The one element type of all weights. @throws NotBuiltError when there are several, or one we do
 /// not compute with.

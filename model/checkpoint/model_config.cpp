@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "model/checkpoint/attention_window.h"
 #include "model/checkpoint/families.h"
 #include "model/checkpoint/json_fields.h"
 #include "model/checkpoint/quote.h"
@@ -29,6 +30,40 @@ constexpr double kMostParameters = 1e17;
   throw FormatError(json.file(), problem).expected(expected).found(found);
 }
 
+void read_biases(const JsonFields& json, const FamilySwitches& switches, ModelConfig& config) {
+  config.mlp_bias = switches.mlp_bias && json.flag_or("mlp_bias", false);
+  switch (switches.attention_bias) {
+    case BiasRule::kNone:
+      return;
+    case BiasRule::kSwitched:
+      config.qkv_bias = config.output_bias = json.flag_or("attention_bias", false);
+      return;
+    case BiasRule::kQkv:
+      config.qkv_bias = true;
+      return;
+    case BiasRule::kQkvSwitched:
+      config.qkv_bias = json.flag_or("qkv_bias", true);
+      return;
+  }
+}
+
+/// Queries and keys: their norm and their bound.
+void read_qk_rules(const JsonFields& json, const FamilySwitches& switches, ModelConfig& config) {
+  config.qk_norm = switches.qk_norm;
+  if (config.qk_norm == QkNorm::kAllHeads &&
+      config.num_heads * config.head_dim != config.hidden_size) {
+    contradiction(json, "the norm of all query heads does not fit them",
+                  concat("num_attention_heads * head_dim = hidden_size, ", config.hidden_size),
+                  concat(config.num_heads, " * ", config.head_dim));
+  }
+  if (!switches.clip_qkv || !json.has("clip_qkv")) return;
+  config.clip_qkv = json.number("clip_qkv");
+  if (config.clip_qkv <= 0) {
+    contradiction(json, "key 'clip_qkv' cannot be used", "a number above zero, or null",
+                  concat(config.clip_qkv));
+  }
+}
+
 void read_attention(const JsonFields& json, const Family& family, ModelConfig& config) {
   config.num_heads = json.integer("num_attention_heads", 1, kMostHeads);
   // An explicit null means "as many as query heads"; silence means the family's default.
@@ -47,9 +82,9 @@ void read_attention(const JsonFields& json, const Family& family, ModelConfig& c
     contradiction(json, "head_dim cannot be rotated in pairs", "an even head_dim",
                   concat(config.head_dim));
   }
-  config.qk_norm = family.qk_norm;
-  config.attention_bias = family.switches.attention_bias && json.flag_or("attention_bias", false);
-  config.mlp_bias = family.switches.mlp_bias && json.flag_or("mlp_bias", false);
+  read_biases(json, family.switches, config);
+  read_qk_rules(json, family.switches, config);
+  config.layer_window = read_windows(json, family, config.num_layers);
 }
 
 int64_t read_num_experts(const JsonFields& json, int64_t fallback) {
@@ -86,17 +121,27 @@ std::vector<bool> read_moe_layers(const JsonFields& json, int64_t num_layers, in
 }
 
 void read_experts(const JsonFields& json, const Family& family, ModelConfig& config) {
-  if (!family.moe) {
+  const FamilySwitches& switches = family.switches;
+  if (!switches.moe) {
     config.layer_is_moe.assign(static_cast<size_t>(config.num_layers), false);
     return;
   }
   config.num_experts = read_num_experts(json, family.defaults.num_experts);
-  config.layer_is_moe = read_moe_layers(json, config.num_layers, config.num_experts);
+  config.layer_is_moe.assign(static_cast<size_t>(config.num_layers), config.num_experts > 0);
+  if (switches.dense_layers) {
+    config.layer_is_moe = read_moe_layers(json, config.num_layers, config.num_experts);
+  } else if (!config.is_moe()) {
+    contradiction(json, "the family has no layers without experts", "at least one expert", "0");
+  }
   if (!config.is_moe()) return;
   config.top_k = json.integer_or("num_experts_per_tok", family.defaults.top_k, 1, kMostExperts);
   config.expert_width =
-      json.integer_or("moe_intermediate_size", family.defaults.expert_width, 1, kMostWidth);
-  config.renormalize_top_k = json.flag_or("norm_topk_prob", false);
+      json.integer_or(switches.expert_width_key, family.defaults.expert_width, 1, kMostWidth);
+  config.renormalize_top_k = switches.always_renormalized || json.flag_or("norm_topk_prob", false);
+  if (switches.shared_expert) {
+    config.shared_expert_width = json.integer_or(
+        "shared_expert_intermediate_size", family.defaults.shared_expert_width, 1, kMostWidth);
+  }
   if (config.top_k > config.num_experts) {
     contradiction(json, "num_experts_per_tok is larger than the number of experts",
                   concat("at most ", config.num_experts), concat(config.top_k));
@@ -123,12 +168,13 @@ Dtype read_dtype(const JsonFields& json) {
 void refuse_absurd_size(const JsonFields& json, const ModelConfig& config) {
   const auto num = [](int64_t value) { return static_cast<double>(value); };
   const double per_expert = 3 * num(config.expert_width) * num(config.hidden_size);
+  const double shared = 3 * num(config.shared_expert_width) * num(config.hidden_size);
   const double per_dense = 3 * num(config.dense_width) * num(config.hidden_size);
   const double attention =
       4 * num(config.num_heads) * num(config.head_dim) * num(config.hidden_size);
   const double layers =
-      num(config.num_layers) *
-      (num(config.num_experts) * (per_expert + num(config.hidden_size)) + per_dense + attention);
+      num(config.num_layers) * (num(config.num_experts) * (per_expert + num(config.hidden_size)) +
+                                shared + per_dense + attention);
   const double total = layers + 2 * num(config.vocab_rows) * num(config.hidden_size);
   if (total < kMostParameters) return;
   contradiction(json, "the config describes a model that cannot exist",

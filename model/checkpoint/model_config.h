@@ -26,32 +26,46 @@ struct RopeConfig {
   bool truncate = true;
 };
 
+/// Where a family normalises queries and keys.
+enum class QkNorm {
+  kNone,
+  kPerHead,  ///< RMSNorm over head_dim, one weight for all heads
+  kAllHeads  ///< RMSNorm over the whole projection
+};
+
 /// Shapes and switches of one model. Counts, not sharded; widths in elements.
 struct ModelConfig {
   std::string family;  ///< config.json's model_type
   int64_t num_layers = 0, hidden_size = 0;
   int64_t num_heads = 0, num_kv_heads = 0, head_dim = 0;
   int64_t vocab_rows = 0;
-  int64_t dense_width = 0;   ///< intermediate_size of dense layers
-  int64_t expert_width = 0;  ///< intermediate size of one expert
-  int64_t num_experts = 0;   ///< 0: a dense model
+  int64_t dense_width = 0;          ///< intermediate_size of dense layers
+  int64_t expert_width = 0;         ///< intermediate size of one expert
+  int64_t shared_expert_width = 0;  ///< of the expert that every token visits; 0: there is none
+  int64_t num_experts = 0;          ///< 0: a dense model
   int64_t top_k = 0;
   bool renormalize_top_k = false;  ///< weights of the chosen experts sum to one (norm_topk_prob)
   std::vector<bool> layer_is_moe;  ///< one per layer
   double rms_norm_eps = 1e-6;
-  bool qk_norm = false;         ///< RMSNorm over head_dim on queries and keys
-  bool attention_bias = false;  ///< q, k, v and o projections carry a bias
-  bool mlp_bias = false;
+  QkNorm qk_norm = QkNorm::kNone;
+  bool qkv_bias = false;     ///< q, k and v projections carry a bias
+  bool output_bias = false;  ///< the o projection does
+  bool mlp_bias = false;     ///< gate, up and down of dense layers do
+  double clip_qkv = 0;       ///< largest absolute value of queries, keys and values; 0: no bound
+  /// One per layer: tokens that a token sees, itself included; 0: all before it. Empty: 0
+  /// everywhere.
+  std::vector<int64_t> layer_window;
   bool tied_embeddings = false;
   int64_t max_positions = 0;
   RopeConfig rope;
   Dtype dtype = Dtype::kBF16;  ///< of the stored weights
 
   bool is_moe() const { return num_experts > 0; }
+  int64_t window_of(size_t layer) const { return layer_window.empty() ? 0 : layer_window[layer]; }
 };
 
 /// @throws FormatError for a missing or contradictory key; NotBuiltError naming the feature for
-/// another family, quantised weights, sliding window, an unknown activation or rope type.
+/// another family, quantised weights, an unknown activation or rope type.
 ModelConfig parse_model_config(const Json& config_json, const fs::path& file);
 
 struct ParameterCount {

@@ -18,7 +18,7 @@ struct ModelFolder {
   OrderedJson config_json;  ///< as read, unknown keys included, order kept
   ModelConfig config;
   const Family* family = nullptr;
-  ExpertLayout layout = ExpertLayout::kNone;
+  FolderLayout layout = ExpertLayout::kNone;
   TensorFolder tensors;
   std::optional<Manifest> manifest;  ///< present in an expanded model
 

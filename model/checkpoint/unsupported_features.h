@@ -7,8 +7,8 @@
 namespace polygraft::model {
 
 /// A model that would load and give other numbers than its makers' is worse than none.
-/// @throws NotBuiltError for quantised weights, another head than language modelling, an activation
-/// other than SiLU, and attention that does not see the whole sequence.
+/// @throws NotBuiltError for quantised weights, another head than language modelling, and an
+/// activation other than SiLU.
 void refuse_unsupported_features(const JsonFields& config, const Family& family);
 
 }  // namespace polygraft::model

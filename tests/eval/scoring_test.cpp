@@ -49,7 +49,7 @@ model::ModelConfig small_moe() {
   config.top_k = 2;
   config.renormalize_top_k = true;
   config.layer_is_moe = {true, true};
-  config.qk_norm = true;
+  config.qk_norm = model::QkNorm::kPerHead;
   config.max_positions = 32;
   config.dtype = model::Dtype::kF32;
   return config;

@@ -19,7 +19,7 @@ inline model::ModelConfig tiny_config() {
   config.top_k = 2;
   config.renormalize_top_k = true;
   config.layer_is_moe = {true, true};
-  config.qk_norm = true;
+  config.qk_norm = model::QkNorm::kPerHead;
   config.max_positions = 64;
   config.dtype = model::Dtype::kF32;
   return config;

@@ -49,7 +49,7 @@ void write_config(const ModelConfig& config, const fs::path& folder) {
                       {"max_position_embeddings", config.max_positions},
                       {"rope_theta", config.rope.theta},
                       {"tie_word_embeddings", config.tied_embeddings},
-                      {"attention_bias", config.attention_bias},
+                      {"attention_bias", config.qkv_bias},
                       {"torch_dtype", std::string(model::torch_dtype_name(config.dtype))}};
   write_json(folder / "config.json", json);
 }

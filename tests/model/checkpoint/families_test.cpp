@@ -29,8 +29,8 @@ TEST_CASE("placeholders are filled", "[model][checkpoint]") {
 TEST_CASE("families are found by model_type", "[model][checkpoint]") {
   CHECK(supported_families() == std::vector<std::string>{"llama", "qwen3", "qwen3_moe"});
   CHECK(find_family("qwen3_moe").architecture == "Qwen3MoeForCausalLM");
-  CHECK(find_family("qwen3_moe").moe);
-  CHECK_FALSE(find_family("qwen3").moe);
+  CHECK(find_family("qwen3_moe").switches.moe);
+  CHECK_FALSE(find_family("qwen3").switches.moe);
   CHECK_THAT(message_of<NotBuiltError>([] { find_family("olmoe"); }), Contains("'olmoe'"));
 }
 

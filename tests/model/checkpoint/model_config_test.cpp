@@ -57,8 +57,9 @@ TEST_CASE("a qwen3_moe config as transformers 5.23 saves it", "[model][checkpoin
   CHECK(config.renormalize_top_k);
   CHECK(config.layer_is_moe == std::vector<bool>{true, true, true});
   CHECK(config.rms_norm_eps == 1e-5);
-  CHECK(config.qk_norm);
-  CHECK_FALSE(config.attention_bias);
+  CHECK(config.qk_norm == QkNorm::kPerHead);
+  CHECK_FALSE(config.qkv_bias);
+  CHECK_FALSE(config.output_bias);
   CHECK_FALSE(config.mlp_bias);
   CHECK(config.tied_embeddings);
   CHECK(config.max_positions == 64);
@@ -97,11 +98,12 @@ TEST_CASE("silence means the family's own default", "[model][checkpoint]") {
 
 TEST_CASE("biases are honoured where the family has them", "[model][checkpoint]") {
   const Json biases = {{"attention_bias", true}, {"mlp_bias", true}};
-  CHECK(parse(with("llama", biases)).attention_bias);
+  CHECK(parse(with("llama", biases)).qkv_bias);
+  CHECK(parse(with("llama", biases)).output_bias);
   CHECK(parse(with("llama", biases)).mlp_bias);
-  CHECK(parse(with("qwen3", biases)).attention_bias);
+  CHECK(parse(with("qwen3", biases)).qkv_bias);
   CHECK_FALSE(parse(with("qwen3", biases)).mlp_bias);  // Qwen3MLP has no such switch
-  CHECK_FALSE(parse(tiny_config("llama")).attention_bias);
+  CHECK_FALSE(parse(tiny_config("llama")).qkv_bias);
 }
 
 TEST_CASE("which layers are sparse", "[model][checkpoint]") {
@@ -144,13 +146,36 @@ TEST_CASE("what we do not compute is refused by name", "[model][checkpoint]") {
   CHECK_THAT(refused("llama", {{"hidden_act", "gelu"}}), Contains("'gelu'"));
   CHECK_THAT(refused("llama", {{"architectures", {"LlamaForSequenceClassification"}}}),
              Contains("LlamaForCausalLM"));
-  CHECK_THAT(refused("qwen3", {{"use_sliding_window", true}, {"sliding_window", 4096}}),
-             Contains("sliding-window"));
-  CHECK_THAT(refused("qwen3_moe", {{"use_sliding_window", true}}), Contains("sliding-window"));
-  CHECK_THAT(refused("qwen3", {{"layer_types", {"full_attention", "sliding_attention"}}}),
-             Contains("sliding_attention"));
+  CHECK_THAT(refused("qwen3", {{"layer_types", {"full_attention", "linear_attention"}}}),
+             Contains("linear_attention"));
   CHECK_THAT(refused("llama", {{"partial_rotary_factor", 0.5}}), Contains("partial_rotary_factor"));
   CHECK_THAT(refused("llama", {{"dtype", "float64"}}), Contains("float64"));
+}
+
+TEST_CASE("which layers look back no further than a window", "[model][checkpoint]") {
+  using Windows = std::vector<int64_t>;
+  const auto windows = [](const std::string& family, Json changes) {
+    changes["num_hidden_layers"] = 4;
+    return parse(with(family, changes)).layer_window;
+  };
+  const Json on = {{"use_sliding_window", true}, {"sliding_window", 7}, {"max_window_layers", 3}};
+  const Json types = {"sliding_attention", "full_attention", "full_attention", "sliding_attention"};
+  CHECK(windows("qwen3", on) == Windows{0, 0, 0, 7});
+  CHECK(windows("qwen3", {{"use_sliding_window", true}, {"max_window_layers", 0}}) ==
+        Windows{4096, 4096, 4096, 4096});
+  CHECK(windows("qwen3", {{"use_sliding_window", true}, {"layer_types", types}}) ==
+        Windows{4096, 0, 0, 4096});
+  CHECK(windows("qwen3", {{"sliding_window", 7}, {"max_window_layers", 0}}).empty());
+  CHECK(windows("qwen3_moe", on) == Windows{7, 7, 7, 7});
+  CHECK(windows("llama", on).empty());  // LlamaConfig has none
+  for (const char* family : {"qwen3", "qwen3_moe", "llama"}) {
+    CHECK_THAT(
+        refusal<FormatError>(with(family, {{"num_hidden_layers", 4}, {"layer_types", types}})),
+        Contains("layer_types") && Contains("sliding_attention"));
+  }
+  CHECK_THAT(
+      refusal<FormatError>(with("qwen3", {{"use_sliding_window", true}, {"sliding_window", 0}})),
+      Contains("sliding_window"));
 }
 
 TEST_CASE("features that are named but off are accepted", "[model][checkpoint]") {

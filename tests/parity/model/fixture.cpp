@@ -38,8 +38,10 @@ void read_sequences(const Json& sequences, Fixture& fixture) {
   fixture.targets_T = at::tensor(targets, at::kLong);
 }
 
-model::ExpertLayout parse_layout(const std::string& name) {
+model::FolderLayout parse_layout(const std::string& name) {
   if (name == "fused") return model::ExpertLayout::kFused;
+  if (name == "mixed")
+    return model::FolderLayout({model::ExpertLayout::kPerExpert, model::ExpertLayout::kFused});
   return name == "per_expert" ? model::ExpertLayout::kPerExpert : model::ExpertLayout::kNone;
 }
 
@@ -49,7 +51,8 @@ Fixture read_fixture(const fs::path& file) {
   fixture.name = json.at("case").get<std::string>();
   fixture.seed = json.at("seed").get<uint64_t>();
   fixture.layout = parse_layout(json.at("layout").get<std::string>());
-  fixture.config = model::parse_model_config(json.at("config"), file);
+  fixture.config_json = json.at("config");
+  fixture.config = model::parse_model_config(fixture.config_json, file);
   read_sequences(json.at("sequences"), fixture);
   fixture.float32 = read_expected(json.at("float32"), fixture.config.vocab_rows);
   fixture.bfloat16 = read_expected(json.at("bfloat16"), fixture.config.vocab_rows);

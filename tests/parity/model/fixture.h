@@ -23,7 +23,8 @@ struct Expected {
 struct Fixture {
   std::string name;
   uint64_t seed = 0;
-  model::ExpertLayout layout = model::ExpertLayout::kNone;
+  model::FolderLayout layout = model::ExpertLayout::kNone;
+  Json config_json;
   model::ModelConfig config;
   model::Batch batch;
   at::Tensor targets_T;  ///< the next id within a sequence, -1 at its end

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Expected logits and gradients of tiny random models, from transformers, for tests/parity/model/parity_test.cpp.
 
-    make_fixtures.py OUT [--folders]
+    make_fixtures.py OUT [--folders] [--only PREFIX]
 
 Every weight comes from a formula that the test repeats (splitmix64 of tensor name and index), so a fixture holds
 a config, token ids and expected numbers: text, small, and readable in a diff. With --folders each model is also
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
@@ -36,6 +37,11 @@ DEFAULT = dict(rope_type="default", rope_theta=1000.0)
 QWEN3_MOE = (Qwen3MoeConfig, Qwen3MoeForCausalLM)
 QWEN3 = (Qwen3Config, Qwen3ForCausalLM)
 LLAMA = (LlamaConfig, LlamaForCausalLM)
+# Every tensor of a model of these sizes is still more than a few numbers long, and a fixture small.
+SMALL = dict(vocab_size=32, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
+             intermediate_size=6, max_position_embeddings=64, rms_norm_eps=1e-5, rope_parameters=DEFAULT)
+# Sequences are longer than it.
+WINDOW = dict(use_sliding_window=True, sliding_window=4)
 CASES = {
     "qwen3_moe_per_expert_untied": (QWEN3_MOE, "per_expert", dict(
         MOE, norm_topk_prob=True, tie_word_embeddings=False, rope_parameters=DEFAULT)),
@@ -53,6 +59,13 @@ CASES = {
         SHAPE, tie_word_embeddings=False, attention_bias=True, rope_parameters=LLAMA3)),
     "llama_dense_tied_mha": (LLAMA, "none", dict(
         SHAPE, num_key_value_heads=4, tie_word_embeddings=True, rope_parameters=DEFAULT)),
+    "llama_dense_every_bias": (LLAMA, "none", dict(
+        SMALL, attention_bias=True, mlp_bias=True, tie_word_embeddings=True)),
+    "qwen3_dense_later_layers_windowed": (QWEN3, "none", dict(
+        SMALL, head_dim=4, tie_word_embeddings=True, max_window_layers=1, **WINDOW)),
+    "qwen3_moe_mixed_shards_windowed": (QWEN3_MOE, "mixed", dict(
+        SMALL, head_dim=4, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=6, norm_topk_prob=True,
+        tie_word_embeddings=True, **WINDOW)),
 }
 
 
@@ -79,6 +92,8 @@ def formula(name, shape, seed):
 
 def stored_parts(name, tensor, layout):
     """A parameter's tensors as the checkpoint of this layout has them: [(stored name, view into tensor)]."""
+    if layout == "mixed":  # layers taken in turn
+        layout = "fused" if ".layers.1." in name else "per_expert"
     if layout != "per_expert" or ".experts." not in name:
         return [(name, tensor)]
     prefix = name.rsplit(".", 1)[0]
@@ -177,13 +192,19 @@ def expected(case, dtype, seed, ids):
 
 
 def save_folder(model, layout, folder):
-    """per_expert and none: what save_pretrained writes. fused: transformers' own parameter names, as its v5 layout."""
+    """per_expert and none: what save_pretrained writes. fused: transformers' own parameter names, as its v5 layout.
+    mixed: some layers thus, some so; transformers reads that as well, which is checked here."""
     model.save_pretrained(folder)
-    if layout == "fused":
-        tied = model.config.tie_word_embeddings
-        state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()
-                 if not (tied and name == "lm_head.weight")}
-        save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    if layout not in ("fused", "mixed"):
+        return
+    tied = model.config.tie_word_embeddings
+    state = {stored: part.contiguous() for name, tensor in model.state_dict().items()
+             if not (tied and name == "lm_head.weight") for stored, part in stored_parts(name, tensor, layout)}
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    again = AutoModelForCausalLM.from_pretrained(folder).state_dict()
+    for name, tensor in model.state_dict().items():
+        if not torch.equal(tensor, again[name]):
+            raise SystemExit(f"{folder}: transformers reads {name} otherwise than it was written")
 
 
 def dump(fixture, path):
@@ -224,11 +245,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--folders", action="store_true", help="also save every model as a Hugging Face folder")
+    parser.add_argument("--only", default="", help="the cases whose names begin so")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     for case in CASES:
-        make(case, arguments.out, arguments.folders)
+        if case.startswith(arguments.only):
+            make(case, arguments.out, arguments.folders)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,11 @@
 // as Hugging Face folders beside them.
 #include <cstdlib>
 
+#include "core/hash.h"
 #include "model/architecture/head_loss.h"
 #include "model/architecture/stored_tensors.h"
+#include "model/checkpoint/model_folder.h"
+#include "tests/core/temporary_folder.h"
 #include "tests/model/architecture/compare.h"
 #include "tests/parity/model/fixture.h"
 #include "trainer/optim/adamw.h"
@@ -77,6 +80,32 @@ TEST_CASE("logits, loss and every gradient are those of transformers", "[parity]
   for (const Fixture& fixture : read_fixtures(fixture_folder())) {
     INFO(fixture.name << " in " << at::toString(dtype));
     compare(fixture, dtype);
+  }
+}
+
+TEST_CASE("a folder that is read and written again has the same bytes", "[parity][model]") {
+  const auto dtype = GENERATE(model::Dtype::kF32, model::Dtype::kF16, model::Dtype::kBF16);
+  for (const Fixture& fixture : read_fixtures(fixture_folder())) {
+    INFO(fixture.name << " in " << model::torch_dtype_name(dtype));
+    const testing::TemporaryFolder scratch;
+    model::ModelConfig config = fixture.config;
+    config.dtype = dtype;
+    const auto write = [&](const model::Weights& weights, const std::string& name) {
+      std::filesystem::create_directories(scratch / name);
+      model::write_weights(weights, config, fixture.layout, scratch / name);
+      write_json(scratch / name / "config.json", fixture.config_json);
+      return model::ModelFolder::open(scratch / name);
+    };
+    const auto first = write(formula_weights(fixture, at::kFloat), "first");
+    REQUIRE(first.layout == fixture.layout);
+    REQUIRE(first.config.dtype == dtype);
+    const auto second = write(model::load_weights(first, at::kFloat), "second");
+    REQUIRE(sha256_file(scratch / "first" / "model.safetensors") ==
+            sha256_file(scratch / "second" / "model.safetensors"));
+    if (dtype != model::Dtype::kF32 || !std::filesystem::exists(fixture.folder)) continue;
+    // What transformers wrote, tensor by tensor under its own names.
+    const auto theirs = model::ModelFolder::open(fixture.folder);
+    REQUIRE(model::hash_tensors(theirs.tensors) == model::hash_tensors(first.tensors));
   }
 }
 
