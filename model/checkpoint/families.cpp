@@ -91,6 +91,14 @@ const std::vector<Family>& families() {
           .names = with_experts(with_qk_norm(llama_names())),
           .ignored_suffixes = {},
       },
+      {
+          .model_type = "qwen2",
+          .architecture = "Qwen2ForCausalLM",
+          .switches = {.attention_bias = BiasRule::kQkv, .window = WindowRule::kLaterLayers},
+          .defaults = {.num_kv_heads = 32, .sliding_window = 4096},
+          .names = llama_names(),
+          .ignored_suffixes = {".self_attn.rotary_emb.inv_freq"},
+      },
   };
   return table;
 }

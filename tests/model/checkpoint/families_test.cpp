@@ -27,7 +27,7 @@ TEST_CASE("placeholders are filled", "[model][checkpoint]") {
 }
 
 TEST_CASE("families are found by model_type", "[model][checkpoint]") {
-  CHECK(supported_families() == std::vector<std::string>{"llama", "qwen3", "qwen3_moe"});
+  CHECK(supported_families() == std::vector<std::string>{"llama", "qwen3", "qwen3_moe", "qwen2"});
   CHECK(find_family("qwen3_moe").architecture == "Qwen3MoeForCausalLM");
   CHECK(find_family("qwen3_moe").switches.moe);
   CHECK_FALSE(find_family("qwen3").switches.moe);

@@ -104,6 +104,8 @@ TEST_CASE("biases are honoured where the family has them", "[model][checkpoint]"
   CHECK(parse(with("qwen3", biases)).qkv_bias);
   CHECK_FALSE(parse(with("qwen3", biases)).mlp_bias);  // Qwen3MLP has no such switch
   CHECK_FALSE(parse(tiny_config("llama")).qkv_bias);
+  CHECK(parse(tiny_config("qwen2")).qkv_bias);  // always, and never on the output
+  CHECK_FALSE(parse(with("qwen2", biases)).output_bias);
 }
 
 TEST_CASE("which layers are sparse", "[model][checkpoint]") {
@@ -167,6 +169,7 @@ TEST_CASE("which layers look back no further than a window", "[model][checkpoint
         Windows{4096, 0, 0, 4096});
   CHECK(windows("qwen3", {{"sliding_window", 7}, {"max_window_layers", 0}}).empty());
   CHECK(windows("qwen3_moe", on) == Windows{7, 7, 7, 7});
+  CHECK(windows("qwen2", on) == Windows{0, 0, 0, 7});
   CHECK(windows("llama", on).empty());  // LlamaConfig has none
   for (const char* family : {"qwen3", "qwen3_moe", "llama"}) {
     CHECK_THAT(

@@ -16,7 +16,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
 MASK = (1 << 64) - 1
@@ -37,6 +37,7 @@ DEFAULT = dict(rope_type="default", rope_theta=1000.0)
 QWEN3_MOE = (Qwen3MoeConfig, Qwen3MoeForCausalLM)
 QWEN3 = (Qwen3Config, Qwen3ForCausalLM)
 LLAMA = (LlamaConfig, LlamaForCausalLM)
+QWEN2 = (Qwen2Config, Qwen2ForCausalLM)
 # Every tensor of a model of these sizes is still more than a few numbers long, and a fixture small.
 SMALL = dict(vocab_size=32, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
              intermediate_size=6, max_position_embeddings=64, rms_norm_eps=1e-5, rope_parameters=DEFAULT)
@@ -66,6 +67,9 @@ CASES = {
     "qwen3_moe_mixed_shards_windowed": (QWEN3_MOE, "mixed", dict(
         SMALL, head_dim=4, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=6, norm_topk_prob=True,
         tie_word_embeddings=True, **WINDOW)),
+    "qwen2_dense_tied": (QWEN2, "none", dict(SMALL, tie_word_embeddings=True)),
+    "qwen2_dense_later_layers_windowed": (QWEN2, "none", dict(
+        SMALL, tie_word_embeddings=False, max_window_layers=1, **WINDOW)),
 }
 
 
