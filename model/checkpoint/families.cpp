@@ -99,6 +99,18 @@ const std::vector<Family>& families() {
           .names = llama_names(),
           .ignored_suffixes = {".self_attn.rotary_emb.inv_freq"},
       },
+      {
+          .model_type = "olmoe",
+          .architecture = "OlmoeForCausalLM",
+          .switches = {.moe = true,
+                       .expert_width_key = "intermediate_size",
+                       .qk_norm = QkNorm::kAllHeads,
+                       .attention_bias = BiasRule::kSwitched,
+                       .clip_qkv = true},
+          .defaults = {.rms_norm_eps = 1e-5, .num_experts = 64, .top_k = 8, .expert_width = 2048},
+          .names = with_experts(with_qk_norm(llama_names())),
+          .ignored_suffixes = {},
+      },
   };
   return table;
 }

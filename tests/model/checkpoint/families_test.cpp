@@ -27,11 +27,12 @@ TEST_CASE("placeholders are filled", "[model][checkpoint]") {
 }
 
 TEST_CASE("families are found by model_type", "[model][checkpoint]") {
-  CHECK(supported_families() == std::vector<std::string>{"llama", "qwen3", "qwen3_moe", "qwen2"});
+  CHECK(supported_families() ==
+        std::vector<std::string>{"llama", "qwen3", "qwen3_moe", "qwen2", "olmoe"});
   CHECK(find_family("qwen3_moe").architecture == "Qwen3MoeForCausalLM");
   CHECK(find_family("qwen3_moe").switches.moe);
   CHECK_FALSE(find_family("qwen3").switches.moe);
-  CHECK_THAT(message_of<NotBuiltError>([] { find_family("olmoe"); }), Contains("'olmoe'"));
+  CHECK_THAT(message_of<NotBuiltError>([] { find_family("gpt2"); }), Contains("'gpt2'"));
 }
 
 TEST_CASE("the tensors of a fused qwen3_moe, in the order of transformers' state_dict",
@@ -125,6 +126,23 @@ TEST_CASE("parameter counts of released models", "[model][checkpoint]") {
                                      {"tie_word_embeddings", true}});
   CHECK(static_cast<double>(mini.total) == Approx(17.3e9).epsilon(0.01));
   CHECK(static_cast<double>(mini.active_per_token) == Approx(0.86e9).epsilon(0.01));
+  // OLMoE-1B-7B: 6.9B and 1.3B, of which the embedding table is 0.1B.
+  const auto count_of = [](const std::string& family, const Json& changes) {
+    Json json = tiny_config(family);
+    json.erase("head_dim");
+    json.update(changes);
+    return count_parameters(parse_model_config(json, "config.json"));
+  };
+  const ParameterCount olmoe = count_of("olmoe", {{"hidden_size", 2048},
+                                                  {"num_hidden_layers", 16},
+                                                  {"num_attention_heads", 16},
+                                                  {"num_key_value_heads", 16},
+                                                  {"intermediate_size", 1024},
+                                                  {"num_experts", 64},
+                                                  {"num_experts_per_tok", 8},
+                                                  {"vocab_size", 50304}});
+  CHECK(static_cast<double>(olmoe.total) == Approx(6.92e9).epsilon(0.005));
+  CHECK(static_cast<double>(olmoe.active_per_token) == Approx(1.18e9).epsilon(0.01));
   // Qwen3-30B-A3B: 30.5B and 3.3B. Its card counts the embedding table as active; we do not: a row
   // of it is looked up.
   const ParameterCount qwen = count({{"hidden_size", 2048},

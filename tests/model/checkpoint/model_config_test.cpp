@@ -82,6 +82,24 @@ TEST_CASE("a qwen3_moe config in the manner of transformers 4", "[model][checkpo
   CHECK_FALSE(config.renormalize_top_k);
 }
 
+TEST_CASE("what an olmoe config says that others do not", "[model][checkpoint]") {
+  Json json = with("olmoe", {{"num_experts", 4}, {"num_experts_per_tok", 2}, {"head_dim", 4}});
+  const ModelConfig config = parse(json);
+  CHECK(config.qk_norm == QkNorm::kAllHeads);
+  CHECK(config.expert_width == 24);  // intermediate_size
+  CHECK(config.clip_qkv == 0);
+  CHECK_FALSE(config.renormalize_top_k);
+  json["clip_qkv"] = 8;
+  CHECK(parse(json).clip_qkv == 8);
+  json["clip_qkv"] = 0;
+  CHECK_THAT(refusal<FormatError>(json), Contains("clip_qkv"));
+  json["clip_qkv"] = nullptr;
+  json["head_dim"] = 8;
+  CHECK_THAT(refusal<FormatError>(json), Contains("hidden_size, 16") && Contains("4 * 8"));
+  CHECK_THAT(refusal<FormatError>(with("olmoe", {{"num_experts", 0}, {"head_dim", 4}})),
+             Contains("without experts"));
+}
+
 TEST_CASE("silence means the family's own default", "[model][checkpoint]") {
   CHECK(parse(without("llama", "num_key_value_heads")).num_kv_heads == 4);
   CHECK(parse(with("qwen3", {{"num_key_value_heads", nullptr}})).num_kv_heads == 4);

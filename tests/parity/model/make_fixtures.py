@@ -17,7 +17,7 @@ import transformers
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
-from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
+from transformers import OlmoeConfig, OlmoeForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
 
 MASK = (1 << 64) - 1
 ADAMW = {"lr": 1e-2, "betas": (0.9, 0.95), "eps": 1e-8, "weight_decay": 0.1}
@@ -38,9 +38,14 @@ QWEN3_MOE = (Qwen3MoeConfig, Qwen3MoeForCausalLM)
 QWEN3 = (Qwen3Config, Qwen3ForCausalLM)
 LLAMA = (LlamaConfig, LlamaForCausalLM)
 QWEN2 = (Qwen2Config, Qwen2ForCausalLM)
+OLMOE = (OlmoeConfig, OlmoeForCausalLM)
+
 # Every tensor of a model of these sizes is still more than a few numbers long, and a fixture small.
 SMALL = dict(vocab_size=32, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
              intermediate_size=6, max_position_embeddings=64, rms_norm_eps=1e-5, rope_parameters=DEFAULT)
+SMALL_MOE = dict(SMALL, num_experts=4, num_experts_per_tok=2)
+# The class's own special ids lie outside so small a vocabulary.
+SMALL_OLMOE = dict(SMALL_MOE, pad_token_id=None, eos_token_id=None)
 # Sequences are longer than it.
 WINDOW = dict(use_sliding_window=True, sliding_window=4)
 CASES = {
@@ -70,6 +75,10 @@ CASES = {
     "qwen2_dense_tied": (QWEN2, "none", dict(SMALL, tie_word_embeddings=True)),
     "qwen2_dense_later_layers_windowed": (QWEN2, "none", dict(
         SMALL, tie_word_embeddings=False, max_window_layers=1, **WINDOW)),
+    "olmoe_per_expert_clipped": (OLMOE, "per_expert", dict(
+        SMALL_OLMOE, norm_topk_prob=False, clip_qkv=0.7, tie_word_embeddings=False)),
+    "olmoe_fused_tied_renormalised": (OLMOE, "fused", dict(
+        SMALL_OLMOE, norm_topk_prob=True, attention_bias=True, tie_word_embeddings=True)),
 }
 
 
