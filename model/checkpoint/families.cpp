@@ -55,6 +55,16 @@ TensorNames with_experts(TensorNames names) {
   return names;
 }
 
+/// Mixtral's own names; fused experts, being transformers' own form, lie where the others' do.
+TensorNames with_block_sparse_moe(TensorNames names) {
+  names.fused_router = names.router;
+  names.router = "model.layers.{layer}.block_sparse_moe.gate.weight";
+  names.expert_gate = "model.layers.{layer}.block_sparse_moe.experts.{expert}.w1.weight";
+  names.expert_up = "model.layers.{layer}.block_sparse_moe.experts.{expert}.w3.weight";
+  names.expert_down = "model.layers.{layer}.block_sparse_moe.experts.{expert}.w2.weight";
+  return names;
+}
+
 const std::vector<Family>& families() {
   static const std::vector<Family> table = {
       {
@@ -109,6 +119,23 @@ const std::vector<Family>& families() {
                        .clip_qkv = true},
           .defaults = {.rms_norm_eps = 1e-5, .num_experts = 64, .top_k = 8, .expert_width = 2048},
           .names = with_experts(with_qk_norm(llama_names())),
+          .ignored_suffixes = {},
+      },
+      {
+          .model_type = "mixtral",
+          .architecture = "MixtralForCausalLM",
+          .switches = {.moe = true,
+                       .always_renormalized = true,
+                       .num_experts_key = "num_local_experts",
+                       .expert_width_key = "intermediate_size",
+                       .window = WindowRule::kEveryLayer},
+          .defaults = {.num_kv_heads = 8,
+                       .rms_norm_eps = 1e-5,
+                       .rope_theta = 1e6,
+                       .num_experts = 8,
+                       .top_k = 2,
+                       .expert_width = 14336},
+          .names = with_block_sparse_moe(with_experts(llama_names())),
           .ignored_suffixes = {},
       },
   };

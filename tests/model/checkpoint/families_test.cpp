@@ -28,7 +28,7 @@ TEST_CASE("placeholders are filled", "[model][checkpoint]") {
 
 TEST_CASE("families are found by model_type", "[model][checkpoint]") {
   CHECK(supported_families() ==
-        std::vector<std::string>{"llama", "qwen3", "qwen3_moe", "qwen2", "olmoe"});
+        std::vector<std::string>{"llama", "qwen3", "qwen3_moe", "qwen2", "olmoe", "mixtral"});
   CHECK(find_family("qwen3_moe").architecture == "Qwen3MoeForCausalLM");
   CHECK(find_family("qwen3_moe").switches.moe);
   CHECK_FALSE(find_family("qwen3").switches.moe);
@@ -98,6 +98,20 @@ TEST_CASE("one tensor per expert, beside a dense layer", "[model][checkpoint]") 
   CHECK(names.size() == 1 + (6 + 3 + 2) + (6 + 3 * 4 + 1 + 2) + 2);
 }
 
+TEST_CASE("mixtral's experts have names of their own until they are fused", "[model][checkpoint]") {
+  Json json = tiny_config("mixtral");
+  json.update({{"num_hidden_layers", 1}, {"num_local_experts", 2}});
+  const auto has = [&](ExpertLayout layout, const std::string& name) {
+    const auto names = names_of(json, layout);
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  CHECK(has(ExpertLayout::kPerExpert, "model.layers.0.block_sparse_moe.gate.weight [2, 16]"));
+  CHECK(has(ExpertLayout::kPerExpert,
+            "model.layers.0.block_sparse_moe.experts.1.w2.weight [16, 24]"));
+  CHECK(has(ExpertLayout::kFused, "model.layers.0.mlp.gate.weight [2, 16]"));
+  CHECK(has(ExpertLayout::kFused, "model.layers.0.mlp.experts.gate_up_proj [2, 48, 16]"));
+}
+
 TEST_CASE("parameter counts of released models", "[model][checkpoint]") {
   const auto count = [](const Json& changes) {
     Json json = tiny_config("qwen3_moe");
@@ -143,6 +157,17 @@ TEST_CASE("parameter counts of released models", "[model][checkpoint]") {
                                                   {"vocab_size", 50304}});
   CHECK(static_cast<double>(olmoe.total) == Approx(6.92e9).epsilon(0.005));
   CHECK(static_cast<double>(olmoe.active_per_token) == Approx(1.18e9).epsilon(0.01));
+  // Mixtral-8x7B: 46.7B and 12.9B, of which the embedding table is 0.13B.
+  const ParameterCount mixtral = count_of("mixtral", {{"hidden_size", 4096},
+                                                      {"num_hidden_layers", 32},
+                                                      {"num_attention_heads", 32},
+                                                      {"num_key_value_heads", 8},
+                                                      {"intermediate_size", 14336},
+                                                      {"num_local_experts", 8},
+                                                      {"num_experts_per_tok", 2},
+                                                      {"vocab_size", 32000}});
+  CHECK(static_cast<double>(mixtral.total) == Approx(46.7e9).epsilon(0.001));
+  CHECK(static_cast<double>(mixtral.active_per_token) == Approx(12.75e9).epsilon(0.001));
   // Qwen3-30B-A3B: 30.5B and 3.3B. Its card counts the embedding table as active; we do not: a row
   // of it is looked up.
   const ParameterCount qwen = count({{"hidden_size", 2048},

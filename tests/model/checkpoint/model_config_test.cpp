@@ -100,6 +100,16 @@ TEST_CASE("what an olmoe config says that others do not", "[model][checkpoint]")
              Contains("without experts"));
 }
 
+TEST_CASE("a mixtral config renormalises whatever it says", "[model][checkpoint]") {
+  const ModelConfig config = parse(with("mixtral", {{"norm_topk_prob", false}}));
+  CHECK(config.renormalize_top_k);
+  CHECK(config.num_experts == 8);  // the class's default
+  CHECK(config.rope.theta == 1e6);
+  CHECK(config.layer_window.empty());
+  CHECK(parse(with("mixtral", {{"num_local_experts", 4}})).num_experts == 4);
+  CHECK(parse(with("mixtral", {{"sliding_window", 5}})).layer_window == std::vector<int64_t>{5, 5});
+}
+
 TEST_CASE("silence means the family's own default", "[model][checkpoint]") {
   CHECK(parse(without("llama", "num_key_value_heads")).num_kv_heads == 4);
   CHECK(parse(with("qwen3", {{"num_key_value_heads", nullptr}})).num_kv_heads == 4);
@@ -159,8 +169,8 @@ TEST_CASE("what we do not compute is refused by name", "[model][checkpoint]") {
     CHECK_THAT(message, Contains("config.json"));
     return message;
   };
-  CHECK_THAT(refused("mixtral", Json::object()),
-             Contains("'mixtral'") && Contains("llama, qwen3, qwen3_moe"));
+  CHECK_THAT(refused("gpt2", Json::object()),
+             Contains("'gpt2'") && Contains("llama, qwen3, qwen3_moe"));
   CHECK_THAT(refused("llama", {{"quantization_config", {{"quant_method", "gptq"}}}}),
              Contains("quantised") && Contains("gptq"));
   CHECK_THAT(refused("llama", {{"hidden_act", "gelu"}}), Contains("'gelu'"));

@@ -17,6 +17,7 @@ import transformers
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers import MixtralConfig, MixtralForCausalLM
 from transformers import OlmoeConfig, OlmoeForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
 
 MASK = (1 << 64) - 1
@@ -39,6 +40,7 @@ QWEN3 = (Qwen3Config, Qwen3ForCausalLM)
 LLAMA = (LlamaConfig, LlamaForCausalLM)
 QWEN2 = (Qwen2Config, Qwen2ForCausalLM)
 OLMOE = (OlmoeConfig, OlmoeForCausalLM)
+MIXTRAL = (MixtralConfig, MixtralForCausalLM)
 
 # Every tensor of a model of these sizes is still more than a few numbers long, and a fixture small.
 SMALL = dict(vocab_size=32, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
@@ -79,6 +81,10 @@ CASES = {
         SMALL_OLMOE, norm_topk_prob=False, clip_qkv=0.7, tie_word_embeddings=False)),
     "olmoe_fused_tied_renormalised": (OLMOE, "fused", dict(
         SMALL_OLMOE, norm_topk_prob=True, attention_bias=True, tie_word_embeddings=True)),
+    "mixtral_per_expert_windowed": (MIXTRAL, "per_expert", dict(
+        SMALL_MOE, num_experts=6, sliding_window=4, tie_word_embeddings=False)),
+    "mixtral_fused_tied": (MIXTRAL, "fused", dict(SMALL_MOE, tie_word_embeddings=True)),
+    "mixtral_mixed_shards": (MIXTRAL, "mixed", dict(SMALL_MOE, tie_word_embeddings=True)),
 }
 
 
@@ -103,20 +109,29 @@ def formula(name, shape, seed):
     return torch.from_numpy(values.reshape(shape))
 
 
-def stored_parts(name, tensor, layout):
+# Names of one expert's gate, up and down, and of what holds the experts.
+PER_EXPERT_NAMES = {"mixtral": ("w1", "w3", "w2", "block_sparse_moe")}
+USUAL_NAMES = ("gate_proj", "up_proj", "down_proj", "mlp")
+
+
+def stored_parts(name, tensor, layout, family):
     """A parameter's tensors as the checkpoint of this layout has them: [(stored name, view into tensor)]."""
     if layout == "mixed":  # layers taken in turn
         layout = "fused" if ".layers.1." in name else "per_expert"
-    if layout != "per_expert" or ".experts." not in name:
+    if layout != "per_expert":
+        return [(name, tensor)]
+    gate_name, up_name, down_name, block = PER_EXPERT_NAMES.get(family, USUAL_NAMES)
+    name = name.replace(".mlp.", f".{block}.")
+    if ".experts." not in name:
         return [(name, tensor)]
     prefix = name.rsplit(".", 1)[0]
     parts = []
     for expert in range(tensor.shape[0]):
         if name.endswith("gate_up_proj"):
             gate, up = tensor[expert].chunk(2)
-            parts += [(f"{prefix}.{expert}.gate_proj.weight", gate), (f"{prefix}.{expert}.up_proj.weight", up)]
+            parts += [(f"{prefix}.{expert}.{gate_name}.weight", gate), (f"{prefix}.{expert}.{up_name}.weight", up)]
         else:
-            parts.append((f"{prefix}.{expert}.down_proj.weight", tensor[expert]))
+            parts.append((f"{prefix}.{expert}.{down_name}.weight", tensor[expert]))
     return parts
 
 
@@ -128,7 +143,7 @@ def build(case, dtype, seed):
     model = model_class(config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            for stored, part in stored_parts(name, parameter, layout):
+            for stored, part in stored_parts(name, parameter, layout, config.model_type):
                 part.copy_(formula(stored, tuple(part.shape), seed))
     return model.to(dtype).eval(), layout
 
@@ -199,7 +214,7 @@ def expected(case, dtype, seed, ids):
     digits = 8 if dtype == torch.float32 else 5
     gradients = {}
     for name, parameter in model.named_parameters():
-        for stored, part in stored_parts(name, parameter.grad, layout):
+        for stored, part in stored_parts(name, parameter.grad, layout, model.config.model_type):
             gradients[stored] = numbers(part, digits)
     return {"loss": numbers(loss, 9)[0], "logits": numbers(logits, digits), "gradients": gradients}
 
@@ -212,7 +227,8 @@ def save_folder(model, layout, folder):
         return
     tied = model.config.tie_word_embeddings
     state = {stored: part.contiguous() for name, tensor in model.state_dict().items()
-             if not (tied and name == "lm_head.weight") for stored, part in stored_parts(name, tensor, layout)}
+             if not (tied and name == "lm_head.weight")
+             for stored, part in stored_parts(name, tensor, layout, model.config.model_type)}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     again = AutoModelForCausalLM.from_pretrained(folder).state_dict()
     for name, tensor in model.state_dict().items():
