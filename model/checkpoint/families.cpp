@@ -55,6 +55,14 @@ TensorNames with_experts(TensorNames names) {
   return names;
 }
 
+TensorNames with_shared_expert(TensorNames names) {
+  names.shared_gate = "model.layers.{layer}.mlp.shared_expert.gate_proj.weight";
+  names.shared_up = "model.layers.{layer}.mlp.shared_expert.up_proj.weight";
+  names.shared_down = "model.layers.{layer}.mlp.shared_expert.down_proj.weight";
+  names.shared_expert_gate = "model.layers.{layer}.mlp.shared_expert_gate.weight";
+  return names;
+}
+
 /// Mixtral's own names; fused experts, being transformers' own form, lie where the others' do.
 TensorNames with_block_sparse_moe(TensorNames names) {
   names.fused_router = names.router;
@@ -136,6 +144,23 @@ const std::vector<Family>& families() {
                        .top_k = 2,
                        .expert_width = 14336},
           .names = with_block_sparse_moe(with_experts(llama_names())),
+          .ignored_suffixes = {},
+      },
+      {
+          .model_type = "qwen2_moe",
+          .architecture = "Qwen2MoeForCausalLM",
+          .switches = {.moe = true,
+                       .dense_layers = true,
+                       .shared_expert = true,
+                       .attention_bias = BiasRule::kQkvSwitched,
+                       .window = WindowRule::kEvenLayers},
+          .defaults = {.num_kv_heads = 16,
+                       .num_experts = 60,
+                       .top_k = 4,
+                       .expert_width = 1408,
+                       .shared_expert_width = 5632,
+                       .sliding_window = 4096},
+          .names = with_shared_expert(with_experts(llama_names())),
           .ignored_suffixes = {},
       },
   };

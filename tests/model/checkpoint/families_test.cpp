@@ -27,8 +27,8 @@ TEST_CASE("placeholders are filled", "[model][checkpoint]") {
 }
 
 TEST_CASE("families are found by model_type", "[model][checkpoint]") {
-  CHECK(supported_families() ==
-        std::vector<std::string>{"llama", "qwen3", "qwen3_moe", "qwen2", "olmoe", "mixtral"});
+  CHECK(supported_families() == std::vector<std::string>{"llama", "qwen3", "qwen3_moe", "qwen2",
+                                                         "olmoe", "mixtral", "qwen2_moe"});
   CHECK(find_family("qwen3_moe").architecture == "Qwen3MoeForCausalLM");
   CHECK(find_family("qwen3_moe").switches.moe);
   CHECK_FALSE(find_family("qwen3").switches.moe);
@@ -168,6 +168,18 @@ TEST_CASE("parameter counts of released models", "[model][checkpoint]") {
                                                       {"vocab_size", 32000}});
   CHECK(static_cast<double>(mixtral.total) == Approx(46.7e9).epsilon(0.001));
   CHECK(static_cast<double>(mixtral.active_per_token) == Approx(12.75e9).epsilon(0.001));
+  // Qwen1.5-MoE-A2.7B: 14.3B and 2.7B, of which the embedding table is 0.3B.
+  const ParameterCount qwen2 = count_of("qwen2_moe", {{"hidden_size", 2048},
+                                                      {"num_hidden_layers", 24},
+                                                      {"num_attention_heads", 16},
+                                                      {"num_key_value_heads", 16},
+                                                      {"moe_intermediate_size", 1408},
+                                                      {"shared_expert_intermediate_size", 5632},
+                                                      {"num_experts", 60},
+                                                      {"num_experts_per_tok", 4},
+                                                      {"vocab_size", 151936}});
+  CHECK(static_cast<double>(qwen2.total) == Approx(14.3e9).epsilon(0.003));
+  CHECK(static_cast<double>(qwen2.active_per_token) == Approx(2.38e9).epsilon(0.01));
   // Qwen3-30B-A3B: 30.5B and 3.3B. Its card counts the embedding table as active; we do not: a row
   // of it is looked up.
   const ParameterCount qwen = count({{"hidden_size", 2048},

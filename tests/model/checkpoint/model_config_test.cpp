@@ -110,6 +110,20 @@ TEST_CASE("a mixtral config renormalises whatever it says", "[model][checkpoint]
   CHECK(parse(with("mixtral", {{"sliding_window", 5}})).layer_window == std::vector<int64_t>{5, 5});
 }
 
+TEST_CASE("a qwen2_moe config has a shared expert and biases unless told otherwise",
+          "[model][checkpoint]") {
+  const ModelConfig config = parse(with("qwen2_moe", {{"num_experts", 4}}));
+  CHECK(config.shared_expert_width == 5632);
+  CHECK(config.qkv_bias);
+  CHECK_FALSE(config.output_bias);
+  CHECK_FALSE(config.renormalize_top_k);
+  CHECK(parse(with("qwen2_moe", {{"shared_expert_intermediate_size", 12}})).shared_expert_width ==
+        12);
+  CHECK_FALSE(parse(with("qwen2_moe", {{"qkv_bias", false}})).qkv_bias);
+  CHECK(parse(with("qwen2_moe", {{"decoder_sparse_step", 2}})).layer_is_moe ==
+        std::vector<bool>{false, true});
+}
+
 TEST_CASE("silence means the family's own default", "[model][checkpoint]") {
   CHECK(parse(without("llama", "num_key_value_heads")).num_kv_heads == 4);
   CHECK(parse(with("qwen3", {{"num_key_value_heads", nullptr}})).num_kv_heads == 4);
@@ -198,6 +212,7 @@ TEST_CASE("which layers look back no further than a window", "[model][checkpoint
   CHECK(windows("qwen3", {{"sliding_window", 7}, {"max_window_layers", 0}}).empty());
   CHECK(windows("qwen3_moe", on) == Windows{7, 7, 7, 7});
   CHECK(windows("qwen2", on) == Windows{0, 0, 0, 7});
+  CHECK(windows("qwen2_moe", on) == Windows{7, 0, 7, 0});
   CHECK(windows("llama", on).empty());  // LlamaConfig has none
   for (const char* family : {"qwen3", "qwen3_moe", "llama"}) {
     CHECK_THAT(

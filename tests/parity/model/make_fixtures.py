@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 from transformers import MixtralConfig, MixtralForCausalLM
+from transformers import Qwen2MoeConfig, Qwen2MoeForCausalLM
 from transformers import OlmoeConfig, OlmoeForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
 
 MASK = (1 << 64) - 1
@@ -41,11 +42,13 @@ LLAMA = (LlamaConfig, LlamaForCausalLM)
 QWEN2 = (Qwen2Config, Qwen2ForCausalLM)
 OLMOE = (OlmoeConfig, OlmoeForCausalLM)
 MIXTRAL = (MixtralConfig, MixtralForCausalLM)
+QWEN2_MOE = (Qwen2MoeConfig, Qwen2MoeForCausalLM)
 
 # Every tensor of a model of these sizes is still more than a few numbers long, and a fixture small.
 SMALL = dict(vocab_size=32, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
              intermediate_size=6, max_position_embeddings=64, rms_norm_eps=1e-5, rope_parameters=DEFAULT)
 SMALL_MOE = dict(SMALL, num_experts=4, num_experts_per_tok=2)
+SMALL_QWEN2_MOE = dict(SMALL_MOE, moe_intermediate_size=5, shared_expert_intermediate_size=7)
 # The class's own special ids lie outside so small a vocabulary.
 SMALL_OLMOE = dict(SMALL_MOE, pad_token_id=None, eos_token_id=None)
 # Sequences are longer than it.
@@ -85,6 +88,12 @@ CASES = {
         SMALL_MOE, num_experts=6, sliding_window=4, tie_word_embeddings=False)),
     "mixtral_fused_tied": (MIXTRAL, "fused", dict(SMALL_MOE, tie_word_embeddings=True)),
     "mixtral_mixed_shards": (MIXTRAL, "mixed", dict(SMALL_MOE, tie_word_embeddings=True)),
+    "qwen2_moe_per_expert_untied": (QWEN2_MOE, "per_expert", dict(
+        SMALL_QWEN2_MOE, norm_topk_prob=False, tie_word_embeddings=False)),
+    "qwen2_moe_fused_renormalised_windowed": (QWEN2_MOE, "fused", dict(
+        SMALL_QWEN2_MOE, norm_topk_prob=True, qkv_bias=False, tie_word_embeddings=True, **WINDOW)),
+    "qwen2_moe_every_second_layer": (QWEN2_MOE, "fused", dict(
+        SMALL_QWEN2_MOE, norm_topk_prob=False, decoder_sparse_step=2, tie_word_embeddings=True)),
 }
 
 
