@@ -71,7 +71,7 @@ namespace {
 
 /// Batches' features, kept apart until all are there.
 struct Parts {
-  std::vector<at::Tensor> input_TD, threshold_T, donor_Tn;
+  std::vector<at::Tensor> input_TD, threshold_T, donor_Tn, log_normalizer_T;
 };
 
 at::Tensor mark_first(const std::vector<Sequence>& sequences) {
@@ -111,6 +111,7 @@ CalibrationFeatures collect_features(const model::Transformer& transformer,
     layer.input_TD.push_back(tap.input_TD.to(at::kFloat));
     layer.threshold_T.push_back(std::get<0>(at::topk(tap.base_TE, top_k)).select(1, top_k - 1));
     layer.donor_Tn.push_back(tap.base_TE.index_select(1, found->second));
+    layer.log_normalizer_T.push_back(at::logsumexp(tap.base_TE, 1));
   };
   std::vector<at::Tensor> hidden_TD;
   Progress progress(progress_label, static_cast<uint64_t>(count_tokens(sequences)), "tokens");
@@ -123,7 +124,7 @@ CalibrationFeatures collect_features(const model::Transformer& transformer,
   CalibrationFeatures features{at::cat(hidden_TD), mark_first(sequences), {}};
   for (auto& [layer, part] : parts) {
     features.layers[layer] = {at::cat(part.input_TD), at::cat(part.threshold_T),
-                              at::cat(part.donor_Tn)};
+                              at::cat(part.donor_Tn), at::cat(part.log_normalizer_T)};
     part = {};
   }
   return features;

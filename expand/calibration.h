@@ -14,9 +14,10 @@ namespace polygraft::expand {
 
 /// One MoE layer's view of the text. float32.
 struct LayerFeatures {
-  at::Tensor input_TD;     ///< u, the router's input after the norm
-  at::Tensor threshold_T;  ///< K-th largest score of the base's experts
-  at::Tensor donor_Tn;     ///< scores of the layer's donors
+  at::Tensor input_TD;          ///< u, the router's input after the norm
+  at::Tensor threshold_T;       ///< K-th largest score of the base's experts
+  at::Tensor donor_Tn;          ///< scores of the layer's donors
+  at::Tensor log_normalizer_T;  ///< log of the softmax's denominator over the base's experts
 };
 
 struct CalibrationFeatures {

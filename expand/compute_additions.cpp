@@ -159,15 +159,22 @@ void AdditionBuilder::add_router_rows(const LayerPlan& layer, const CalibrationF
                           new_layer.donor_Tn.index_select(0, later),
                           old_layer.input_TD,
                           old_layer.threshold_T,
+                          {},
                           {}};
+  if (!base_.config().renormalize_top_k) features.old_log_normalizer_O = old_layer.log_normalizer_T;
   features.old_weight_O = 1 + old_text.first_T.to(at::kDouble) * (plan_.experts.bos_weight - 1);
   const ExpertConfig& config = plan_.experts;
-  const RouterFit fit = fit_router_rows(features, {config.router_margin, config.router_old_weight,
-                                                   config.router_ridge, config.router_iterations});
+  const RouterFit fit = fit_router_rows(
+      features, {config.router_margin, config.router_old_weight, config.router_ridge,
+                 config.router_iterations, config.router_softmax_share});
   additions_[added_router(layer.layer)] = fit.rows_nD;
   log_info(concat("layer ", layer.layer, ": new experts win ", fixed(100 * fit.new_captured, 1),
                   " % of new tokens and ", fixed(100 * fit.old_leaked, 2),
                   " % of old ones by weight (", fit.iterations, " iterations)"));
+  if (base_.config().renormalize_top_k) return;
+  log_info(concat("layer ", layer.layer, ": new experts take ",
+                  fixed(100 * fit.softmax_share_mean, 3), " % of the softmax on old text, at most ",
+                  fixed(100 * fit.softmax_share_max, 2), " %"));
 }
 
 Additions AdditionBuilder::build() {
@@ -200,15 +207,6 @@ Additions AdditionBuilder::build() {
   }
   return std::move(additions_);
 }
-
-void warn_of_softmax_growth(const model::ModelConfig& config) {
-  if (config.renormalize_top_k) return;
-  log_warn(concat(config.family,
-                  ": this model does not renormalise the chosen experts' weights "
-                  "(norm_topk_prob false), so every added expert takes a share of the softmax and "
-                  "old outputs shift a little even where no new expert is chosen"));
-}
-
 }  // namespace
 
 Additions compute_additions(const Transformer& base, const Tokenizer& old_tokenizer,
@@ -216,7 +214,6 @@ Additions compute_additions(const Transformer& base, const Tokenizer& old_tokeni
                             const Calibration& calibration) {
   check_vocabulary(base, old_tokenizer, extended, plan);
   check_layers(base, plan);
-  warn_of_softmax_growth(base.config());
   const at::NoGradGuard no_grad;
   return AdditionBuilder(base, old_tokenizer, extended, plan, calibration).build();
 }

@@ -39,6 +39,8 @@ void ExpertConfig::validate(Problems& problems) const {
   problems.require(router_margin >= 0, "router_margin", concat(router_margin), "must be 0 or more");
   require_positive(problems, "router_old_weight", router_old_weight);
   require_positive(problems, "router_ridge", router_ridge);
+  problems.require(router_softmax_share > 0 && router_softmax_share <= 1, "router_softmax_share",
+                   concat(router_softmax_share), "must be a share above 0, at most 1");
   problems.require(router_iterations >= 0, "router_iterations", concat(router_iterations),
                    "must be 0 or more");
   problems.require(calibration_new_tokens >= 1, "calibration_new_tokens",

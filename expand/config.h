@@ -46,6 +46,9 @@ struct ExpertConfig {
   double router_margin = 0.3;      ///< m
   double router_old_weight = 8.0;  ///< beta
   double router_ridge = 1e-3;      ///< lambda
+  /// epsilon: share of the softmax that a layer's new experts together may take on old text, on
+  /// average, in a model that does not renormalise the chosen experts' weights.
+  double router_softmax_share = 1e-3;
   int64_t router_iterations = 60;  ///< of L-BFGS, at most
   int64_t calibration_new_tokens = 12'000;
   int64_t calibration_old_tokens = 24'000;
@@ -62,6 +65,9 @@ struct ExpertConfig {
             "score margin between new experts and the last chosen old one");
     v.field("router_old_weight", router_old_weight, "weight of old against new text in the fit");
     v.field("router_ridge", router_ridge, "ridge of the fit, relative to the mean eigenvalue");
+    v.field("router_softmax_share", router_softmax_share,
+            "share of the router's softmax that new experts may take on old text "
+            "(models without norm_topk_prob)");
     v.field("router_iterations", router_iterations, "L-BFGS iterations, at most");
     v.field("calibration_new_tokens", calibration_new_tokens, "new-language tokens for the fits");
     v.field("calibration_old_tokens", calibration_old_tokens,

@@ -90,7 +90,7 @@ int64_t estimate_peak_memory(const ModelConfig& config, const ExpansionPlan& pla
   const auto num_layers = static_cast<int64_t>(plan.layers.size());
   const int64_t n = plan.experts.experts_per_layer;
   const int64_t weights = 4 * (model::count_parameters(config).total + plan.added_parameters);
-  const int64_t features = 4 * tokens * num_layers * (width + n + 2);
+  const int64_t features = 4 * tokens * num_layers * (width + n + 3);
   const int64_t hidden = 4 * (tokens + new_tokens) * width;  // new text is cut in two ways
   // Inputs and one scaled copy of them; targets, scores and hinges; moment matrix and its factor.
   const int64_t fit = 8 * (2 * tokens * width + 4 * tokens * n + 3 * width * width);
@@ -120,6 +120,7 @@ ExpansionPlan plan_expansion(const ModelConfig& config, const Profile& profile,
         {layer.layer, choose_donors(layer, request.language, plan.nearest,
                                     request.experts.donors == "nearest", num_new)});
   }
+  plan.softmax_shift = predict_softmax_shift(config, profile, request.experts, plan.layers);
   const AddedSizes sizes = count_added(config, plan);
   plan.added_parameters = sizes.parameters;
   plan.added_bytes =

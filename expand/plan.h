@@ -6,6 +6,7 @@
 
 #include "expand/config.h"
 #include "expand/profile.h"
+#include "expand/softmax_shift.h"
 #include "model/checkpoint/model_config.h"
 
 namespace polygraft::expand {
@@ -31,6 +32,7 @@ struct ExpansionPlan {
   int64_t added_bytes = 0;
   /// Of `expand graft`, estimated: the program, the base in float32, calibration features.
   int64_t peak_memory_bytes = 0;
+  SoftmaxShift softmax_shift;
   uint64_t seed = 17;
   ExpertConfig experts;
   VocabularyConfig vocabulary;

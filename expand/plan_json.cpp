@@ -50,6 +50,7 @@ Json ExpansionPlan::to_json() const {
           {"added_parameters", added_parameters},
           {"added_bytes", added_bytes},
           {"peak_memory_bytes", peak_memory_bytes},
+          {"softmax_shift", softmax_shift.to_json()},
           {"seed", seed},
           {"experts", config_to_json(experts)},
           {"vocabulary", config_to_json(vocabulary)},
@@ -73,6 +74,7 @@ ExpansionPlan ExpansionPlan::from_json(const Json& json, const std::filesystem::
   plan.added_parameters = json_get<int64_t>(json, "added_parameters", file);
   plan.added_bytes = json_get<int64_t>(json, "added_bytes", file);
   plan.peak_memory_bytes = json_get<int64_t>(json, "peak_memory_bytes", file);
+  plan.softmax_shift = SoftmaxShift::from_json(json_get<Json>(json, "softmax_shift", file), file);
   plan.seed = json_get<uint64_t>(json, "seed", file);
   plan.experts = config_from_json<ExpertConfig>(json_get<Json>(json, "experts", file), file);
   plan.vocabulary =
@@ -113,6 +115,8 @@ std::string plan_table(const ExpansionPlan& plan) {
                   " parameters, ", human_bytes(static_cast<uint64_t>(plan.added_bytes)),
                   "\n  memory to graft: about ",
                   human_bytes(static_cast<uint64_t>(plan.peak_memory_bytes)), "\n");
+  const std::string shift = softmax_shift_line(plan.softmax_shift);
+  if (!shift.empty()) table += concat("  ", shift, "\n");
   return table;
 }
 

@@ -27,17 +27,27 @@ void check_texts(const tokenizer::Corpus& corpus) {
   problems.throw_if_any("corpus");
 }
 
-/// Counts of chosen experts, per MoE layer, float64 [E] each.
-using ExpertCounts = std::map<int64_t, at::Tensor>;
+/// How often each expert was chosen, and the sum of its weights in the softmax. float64 [E].
+struct ExpertUse {
+  at::Tensor chosen_E, softmax_E;
 
-ExpertCounts count_experts(const model::Transformer& transformer,
-                           const std::vector<model::Batch>& batches, Progress& progress) {
-  ExpertCounts counts;
+  void add(const at::Tensor& chosen, const at::Tensor& softmax) {
+    chosen_E = chosen_E.defined() ? chosen_E + chosen : chosen;
+    softmax_E = softmax_E.defined() ? softmax_E + softmax : softmax;
+  }
+};
+
+/// By MoE layer.
+std::map<int64_t, ExpertUse> count_experts(const model::Transformer& transformer,
+                                           const std::vector<model::Batch>& batches,
+                                           Progress& progress) {
+  std::map<int64_t, ExpertUse> counts;
   const int64_t num_experts = transformer.num_base_experts() + transformer.num_added_experts();
   const model::RouterObserver observer = [&](const model::RouterTap& tap) {
-    const at::Tensor chosen = model::count_choices(tap.routing, num_experts).to(at::kDouble);
-    at::Tensor& total = counts[tap.layer];
-    total = total.defined() ? total + chosen : chosen;
+    const at::Tensor score_TE =
+        tap.added_Tn.defined() ? at::cat({tap.base_TE, tap.added_Tn}, 1) : tap.base_TE;
+    counts[tap.layer].add(model::count_choices(tap.routing, num_experts).to(at::kDouble),
+                          at::softmax(score_TE, 1).sum(0, false, at::kDouble));
   };
   for (const model::Batch& batch : batches) {
     throw_if_stopped();
@@ -63,12 +73,15 @@ void add_signature(const model::Transformer& transformer, const tokenizer::Token
       documents, tokenizer, {num_tokens, sequence_tokens_for(transformer.config())});
   Progress progress("profiling " + language, static_cast<uint64_t>(count_tokens(sequences)),
                     "tokens");
-  const ExpertCounts counts = count_experts(transformer, make_batches(sequences), progress);
+  const auto counts = count_experts(transformer, make_batches(sequences), progress);
   progress.finish();
   if (layers.empty()) {
-    for (const auto& [layer, ignored] : counts) layers.push_back({layer, {}});
+    for (const auto& [layer, ignored] : counts) layers.push_back({layer, {}, {}});
   }
-  for (LayerProfile& layer : layers) layer.signature[language] = shares(counts.at(layer.layer));
+  for (LayerProfile& layer : layers) {
+    layer.signature[language] = shares(counts.at(layer.layer).chosen_E);
+    layer.softmax[language] = shares(counts.at(layer.layer).softmax_E);
+  }
 }
 
 double measure_bits_per_byte(const model::Transformer& transformer,

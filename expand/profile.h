@@ -18,6 +18,8 @@ struct LayerProfile {
   int64_t layer = 0;
   std::map<std::string, std::vector<double>>
       signature;  ///< language -> share per expert; sums to 1
+  /// Language -> mean weight of each expert in the router's softmax over all of them; sums to 1.
+  std::map<std::string, std::vector<double>> softmax{};
 };
 
 struct Profile {

@@ -8,7 +8,8 @@ namespace polygraft::expand {
 Json Profile::to_json() const {
   Json layers_json = Json::array();
   for (const LayerProfile& layer : layers) {
-    layers_json.push_back({{"layer", layer.layer}, {"signature", layer.signature}});
+    layers_json.push_back(
+        {{"layer", layer.layer}, {"signature", layer.signature}, {"softmax", layer.softmax}});
   }
   return {{"layers", layers_json},
           {"similarity", similarity},
@@ -19,22 +20,27 @@ Json Profile::to_json() const {
 
 namespace {
 
-/// A signature of another length than its layer's first one, or a language without one, would be
-/// read past its end later.
+/// Shares of another length than the layer's first signature, or a language without them, would be
+/// read past their end later.
+void check_shares(const LayerProfile& layer, const std::string& language, const std::string& what,
+                  const std::filesystem::path& file) {
+  const auto& shares = what == "signature" ? layer.signature : layer.softmax;
+  const auto found = shares.find(language);
+  const size_t num_experts = layer.signature.empty() ? 0 : layer.signature.begin()->second.size();
+  const bool good =
+      found != shares.end() && !found->second.empty() && found->second.size() == num_experts;
+  if (good) return;
+  throw FormatError(file, concat("layer ", layer.layer, " lacks a ", what, " of ", language))
+      .expected("one share per expert, equally many for every language")
+      .found(found == shares.end() ? "none" : concat(found->second.size(), " shares"));
+}
+
 void check_signatures(const Profile& profile, const std::filesystem::path& file) {
   if (profile.layers.empty()) throw FormatError(file, "the profile has no layer");
   for (const LayerProfile& layer : profile.layers) {
     for (const auto& [language, role] : profile.roles) {
-      const auto found = layer.signature.find(language);
-      const size_t num_experts =
-          layer.signature.empty() ? 0 : layer.signature.begin()->second.size();
-      if (found != layer.signature.end() && !found->second.empty() &&
-          found->second.size() == num_experts) {
-        continue;
-      }
-      throw FormatError(file, concat("layer ", layer.layer, " lacks a signature of ", language))
-          .expected("one share per expert, equally many for every language")
-          .found(found == layer.signature.end() ? "none" : concat(found->second.size(), " shares"));
+      check_shares(layer, language, "signature", file);
+      check_shares(layer, language, "softmax", file);
     }
   }
 }
@@ -44,9 +50,10 @@ void check_signatures(const Profile& profile, const std::filesystem::path& file)
 Profile Profile::from_json(const Json& json, const std::filesystem::path& file) {
   Profile profile;
   for (const Json& layer : json_get<std::vector<Json>>(json, "layers", file)) {
-    profile.layers.push_back(
-        {json_get<int64_t>(layer, "layer", file),
-         json_get<std::map<std::string, std::vector<double>>>(layer, "signature", file)});
+    using Shares = std::map<std::string, std::vector<double>>;
+    profile.layers.push_back({json_get<int64_t>(layer, "layer", file),
+                              json_get<Shares>(layer, "signature", file),
+                              json_get<Shares>(layer, "softmax", file)});
   }
   profile.similarity =
       json_get<std::map<std::string, std::map<std::string, double>>>(json, "similarity", file);

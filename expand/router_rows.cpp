@@ -13,9 +13,11 @@ struct Problem {
   at::Tensor new_ND, new_target_Nn, new_threshold_N1;
   at::Tensor old_OD, old_weight_O1;  // weights sum to 1
   at::Tensor old_threshold_O1;
+  at::Tensor old_log_normalizer_O1;  // undefined where weights are renormalised
   double margin = 0, beta = 0;
-  double penalty = 0;       // lambda tr(G) / D
-  at::Tensor ridge_factor;  // Cholesky factor of G + penalty I
+  double softmax_weight = 0;  // W
+  double penalty = 0;         // lambda tr(G) / D
+  at::Tensor ridge_factor;    // Cholesky factor of G + penalty I
 
   Problem(const RouterFeatures& features, const RouterFitOptions& options);
   at::Tensor solve_ridge(const at::Tensor& right_nD) const {
@@ -23,6 +25,7 @@ struct Problem {
   }
   at::Tensor ridge_start() const;
   double value(const at::Tensor& rows_nD, at::Tensor& gradient_nD) const;
+  double add_softmax_cost(const at::Tensor& old_score_On, at::Tensor& gradient_nD) const;
 };
 
 at::Tensor factor_ridge(const at::Tensor& matrix_DD) {
@@ -42,6 +45,10 @@ Problem::Problem(const RouterFeatures& features, const RouterFitOptions& options
   new_target_Nn = new_threshold_N1 + margin + (donor_Nn - donor_Nn.mean(1, /*keepdim=*/true));
   old_OD = features.old_input_OD.to(at::kDouble);
   old_threshold_O1 = features.old_threshold_O.to(at::kDouble).unsqueeze(1);
+  if (features.old_log_normalizer_O.defined()) {
+    old_log_normalizer_O1 = features.old_log_normalizer_O.to(at::kDouble).unsqueeze(1);
+    softmax_weight = 1 / options.softmax_share;
+  }
   const at::Tensor weight_O1 = features.old_weight_O.to(at::kDouble).unsqueeze(1);
   old_weight_O1 = weight_O1 / weight_O1.sum();
   const at::Tensor moment_DD = at::mm(new_ND.t(), new_ND) / static_cast<double>(new_ND.size(0)) +
@@ -59,14 +66,30 @@ at::Tensor Problem::ridge_start() const {
   return solve_ridge(pull_nD + push_1D * beta);
 }
 
+/// log(1 + r) of each old token: what the old weights lose, in nats.
+at::Tensor softmax_loss(const at::Tensor& old_score_On, const at::Tensor& log_normalizer_O1) {
+  const at::Tensor log_r_O1 = at::logsumexp(old_score_On, 1, true) - log_normalizer_O1;
+  return at::logaddexp(log_r_O1, at::zeros_like(log_r_O1));
+}
+
+/// W mean_old log(1 + r); its derivative by z_j is what expert j takes of the softmax.
+double Problem::add_softmax_cost(const at::Tensor& old_score_On, at::Tensor& gradient_nD) const {
+  const at::Tensor loss_O1 = softmax_loss(old_score_On, old_log_normalizer_O1);
+  const at::Tensor taken_On = at::exp(old_score_On - old_log_normalizer_O1 - loss_O1);
+  gradient_nD += at::mm((taken_On * old_weight_O1).t(), old_OD) * softmax_weight;
+  return softmax_weight * (loss_O1 * old_weight_O1).sum().item<double>();
+}
+
 double Problem::value(const at::Tensor& rows_nD, at::Tensor& gradient_nD) const {
   const auto num_new = static_cast<double>(new_ND.size(0));
   const at::Tensor lack_Nn = at::relu(new_target_Nn - at::mm(new_ND, rows_nD.t()));
-  const at::Tensor excess_On = at::relu(at::mm(old_OD, rows_nD.t()) + margin - old_threshold_O1);
+  const at::Tensor old_score_On = at::mm(old_OD, rows_nD.t());
+  const at::Tensor excess_On = at::relu(old_score_On + margin - old_threshold_O1);
   const at::Tensor weighted_On = excess_On * old_weight_O1;
   gradient_nD = at::mm(weighted_On.t(), old_OD) * (2 * beta) -
                 at::mm(lack_Nn.t(), new_ND) * (2 / num_new) + rows_nD * (2 * penalty);
-  return beta * (weighted_On * excess_On).sum().item<double>() +
+  const double softmax_cost = softmax_weight > 0 ? add_softmax_cost(old_score_On, gradient_nD) : 0;
+  return softmax_cost + beta * (weighted_On * excess_On).sum().item<double>() +
          (lack_Nn * lack_Nn).sum().item<double>() / num_new +
          penalty * (rows_nD * rows_nD).sum().item<double>();
 }
@@ -75,29 +98,34 @@ void measure(const Problem& problem, RouterFit& fit) {
   const at::Tensor rows_Dn = fit.rows_nD.to(at::kDouble).t();
   const at::Tensor won_N =
       at::mm(problem.new_ND, rows_Dn).amax(1) > problem.new_threshold_N1.squeeze(1);
-  const at::Tensor lost_O =
-      at::mm(problem.old_OD, rows_Dn).amax(1) > problem.old_threshold_O1.squeeze(1);
+  const at::Tensor old_score_On = at::mm(problem.old_OD, rows_Dn);
+  const at::Tensor lost_O = old_score_On.amax(1) > problem.old_threshold_O1.squeeze(1);
   fit.new_captured = won_N.to(at::kDouble).mean().item<double>();
   fit.old_leaked = (lost_O.to(at::kDouble) * problem.old_weight_O1.squeeze(1)).sum().item<double>();
+  if (!problem.old_log_normalizer_O1.defined()) return;
+  const at::Tensor share_O1 =
+      1 - at::exp(-softmax_loss(old_score_On, problem.old_log_normalizer_O1));
+  fit.softmax_share_mean = (share_O1 * problem.old_weight_O1).sum().item<double>();
+  fit.softmax_share_max = share_O1.max().item<double>();
 }
 
 }  // namespace
 
-RouterFit fit_router_rows(const RouterFeatures& features, const RouterFitOptions& options) {
-  const at::NoGradGuard no_grad;
-  const Problem problem(features, options);
+namespace {
+
+/// One minimisation from `start_nD`, with the problem's W as it is.
+RouterFit fit_from(const Problem& problem, const at::Tensor& start_nD, int64_t max_iterations) {
   const Objective objective = [&](const at::Tensor& rows_nD, at::Tensor& gradient_nD) {
     return problem.value(rows_nD, gradient_nD);
   };
   const Preconditioner precondition = [&](const at::Tensor& gradient_nD) {
     return problem.solve_ridge(gradient_nD).mul_(0.5);  // the Hessian where every hinge is active
   };
-  const at::Tensor start_nD = problem.ridge_start();
   RouterFit fit;
   at::Tensor gradient;
   fit.start_value = problem.value(start_nD, gradient);
   LbfgsOptions lbfgs;
-  lbfgs.max_iterations = options.max_iterations;
+  lbfgs.max_iterations = max_iterations;
   const LbfgsResult result = minimize(objective, start_nD, precondition, lbfgs);
   fit.rows_nD = result.x.to(at::kFloat);
   fit.value = result.value;
@@ -105,7 +133,25 @@ RouterFit fit_router_rows(const RouterFeatures& features, const RouterFitOptions
   if (!at::isfinite(fit.rows_nD).all().item<bool>()) {
     throw NumericError("router rows", "the fit gave rows that are not finite");
   }
+  fit.softmax_weight = problem.softmax_weight;
   measure(problem, fit);
+  return fit;
+}
+
+}  // namespace
+
+RouterFit fit_router_rows(const RouterFeatures& features, const RouterFitOptions& options) {
+  constexpr int kMostRises = 7;
+  constexpr double kRise = 4.0;
+  const at::NoGradGuard no_grad;
+  Problem problem(features, options);
+  RouterFit fit = fit_from(problem, problem.ridge_start(), options.max_iterations);
+  for (int i = 0; i < kMostRises && fit.softmax_share_mean > options.softmax_share; ++i) {
+    problem.softmax_weight *= kRise;
+    const int64_t iterations = fit.iterations;
+    fit = fit_from(problem, fit.rows_nD.to(at::kDouble), options.max_iterations);
+    fit.iterations += iterations;
+  }
   return fit;
 }
 

@@ -45,16 +45,22 @@ struct Separable {
 };
 
 /// The objective as the header states it, written again, without the fit's code.
-double objective(const RouterFeatures& f, const RouterFitOptions& o, const at::Tensor& rows_nD) {
+double objective(const RouterFeatures& f, const RouterFitOptions& o, const at::Tensor& rows_nD,
+                 double softmax_weight = 0) {
   const at::Tensor weight_O = f.old_weight_O / f.old_weight_O.sum();
   const at::Tensor target_Nn =
       f.new_threshold_N.unsqueeze(1) + o.margin + f.new_donor_Nn - f.new_donor_Nn.mean(1, true);
   const at::Tensor lack = at::relu(target_Nn - at::matmul(f.new_input_ND, rows_nD.t()));
-  const at::Tensor excess =
-      at::relu(o.margin + at::matmul(f.old_input_OD, rows_nD.t()) - f.old_threshold_O.unsqueeze(1));
+  const at::Tensor old_score_On = at::matmul(f.old_input_OD, rows_nD.t());
+  const at::Tensor excess = at::relu(o.margin + old_score_On - f.old_threshold_O.unsqueeze(1));
+  double softmax_cost = 0;
+  if (f.old_log_normalizer_O.defined()) {
+    const at::Tensor r_O = at::exp(old_score_On).sum(1) / at::exp(f.old_log_normalizer_O);
+    softmax_cost = softmax_weight * (at::log1p(r_O) * weight_O).sum().item<double>();
+  }
   double trace = (f.new_input_ND.square().sum(1)).mean().item<double>() +
                  o.old_weight * (f.old_input_OD.square().sum(1) * weight_O).sum().item<double>();
-  return o.old_weight * (excess.square().sum(1) * weight_O).sum().item<double>() +
+  return softmax_cost + o.old_weight * (excess.square().sum(1) * weight_O).sum().item<double>() +
          lack.square().sum(1).mean().item<double>() +
          o.ridge * trace / static_cast<double>(rows_nD.size(1)) *
              rows_nD.square().sum().item<double>();
@@ -107,6 +113,34 @@ TEST_CASE("fitted router rows win new features and lose old ones", "[expand][pro
   CHECK(fit.iterations > 0);
   CHECK(fit.value < fit.start_value);
   CHECK(fit.value == Approx(objective(data.features, options, fit.rows_nD.to(at::kDouble))));
+}
+
+TEST_CASE("without renormalised weights, fitted rows keep out of the softmax as well",
+          "[expand][property]") {
+  Separable data(600, 900, 3);
+  const at::Tensor log_normalizer_O = data.features.old_threshold_O + 1.5;
+  const auto share_of = [&](const RouterFit& fit) {
+    const at::Tensor score_On =
+        at::matmul(data.features.old_input_OD, fit.rows_nD.to(at::kDouble).t());
+    const at::Tensor r_O = at::exp(score_On - log_normalizer_O.unsqueeze(1)).sum(1);
+    return r_O / (1 + r_O);
+  };
+  const RouterFit loose = fit_router_rows(data.features, {});
+  CHECK(loose.softmax_share_mean == 0);  // not asked for
+  CHECK(share_of(loose).mean().item<double>() > 0.05);
+  data.features.old_log_normalizer_O = log_normalizer_O;
+  RouterFitOptions options;
+  for (const double share : {1e-2, 1e-3, 1e-4}) {
+    options.softmax_share = share;
+    const RouterFit fit = fit_router_rows(data.features, options);
+    INFO("share " << share << ", weight " << fit.softmax_weight);
+    CHECK(fit.value == Approx(objective(data.features, options, fit.rows_nD.to(at::kDouble),
+                                        fit.softmax_weight)));
+    CHECK(fit.softmax_share_mean == Approx(share_of(fit).mean().item<double>()).epsilon(1e-3));
+    CHECK(fit.softmax_share_max == Approx(share_of(fit).max().item<double>()).epsilon(1e-3));
+    CHECK(fit.softmax_share_mean <= share);
+    CHECK(fit.new_captured > 0.8);
+  }
 }
 
 TEST_CASE("the fit is the minimum: every step away from it costs", "[expand][property]") {

@@ -86,8 +86,8 @@ const LanguageWorld& language_world() {
   return world;
 }
 
-expand::ExpansionPlan make_plan(const LanguageWorld& world) {
-  const model::ModelFolder base = model::ModelFolder::open(world.base);
+expand::ExpansionPlan make_plan(const LanguageWorld& world, const fs::path& base_path) {
+  const model::ModelFolder base = model::ModelFolder::open(base_path);
   expand::ProfileOptions options;
   options.tokens_per_language = 1500;
   const expand::Profile profile = expand::profile_folder(base, world.corpus, options);

@@ -22,7 +22,11 @@ struct LanguageWorld {
 };
 const LanguageWorld& language_world();
 
-/// Profile and plan of "cc" with 2 experts a layer and small calibration.
-expand::ExpansionPlan make_plan(const LanguageWorld& world);
+/// Profile and plan of "cc" with 2 experts a layer and small calibration, for the world's base or
+/// another with its tokenizer.
+expand::ExpansionPlan make_plan(const LanguageWorld& world, const std::filesystem::path& base);
+inline expand::ExpansionPlan make_plan(const LanguageWorld& world) {
+  return make_plan(world, world.base);
+}
 
 }  // namespace polygraft::testing

@@ -58,7 +58,10 @@ Profile profile() {
     profile.layers.push_back({layer,
                               {{"id", {0.40, 0.35, 0.15, 0.10}},
                                {"ms", {0.40, 0.40, 0.10, 0.10}},
-                               {"de", {0.40, 0.00, 0.30, 0.30}}}});
+                               {"de", {0.40, 0.00, 0.30, 0.30}}},
+                              {{"id", {0.25, 0.25, 0.25, 0.25}},
+                               {"ms", {0.40, 0.30, 0.20, 0.10}},
+                               {"de", {0.10, 0.20, 0.30, 0.40}}}});
   }
   profile.similarity = language_similarity(profile.layers);
   profile.roles = {{"id", "new"}, {"ms", "old"}, {"de", "old"}};
@@ -128,6 +131,30 @@ TEST_CASE("a plan counts what it adds", "[expand]") {
   CHECK_FALSE(plan_expansion(moe_config(), profile(), request(2, 0)).untie_head);
 }
 
+TEST_CASE("a plan says how far old weights move where they are not renormalised", "[expand]") {
+  model::ModelConfig config = moe_config();
+  config.renormalize_top_k = true;
+  const ExpansionPlan exact = plan_expansion(config, profile(), request());
+  CHECK(exact.softmax_shift.renormalized);
+  CHECK(exact.softmax_shift.old_weight_factor() == 1);
+  CHECK_THAT(plan_table(exact), !Contains("renormalised"));
+
+  config.renormalize_top_k = false;
+  const ExpansionPlan held = plan_expansion(config, profile(), request());
+  CHECK(held.softmax_shift.held_below);
+  CHECK(held.softmax_shift.share == 1e-3);
+  CHECK_THAT(plan_table(held), Contains("take 0.1000 %") && Contains("0.999000"));
+
+  PlanRequest copies = request();
+  copies.experts.router = "donor";
+  const ExpansionPlan moved = plan_expansion(config, profile(), copies);
+  CHECK_FALSE(moved.softmax_shift.held_below);
+  // Donors 1 and 0 carry 0.3 + 0.4 of the softmax on ms, 0.2 + 0.1 on de; id is no old language.
+  CHECK(moved.softmax_shift.share == Approx(0.7 / 1.7));
+  CHECK(moved.to_json()["softmax_shift"]["old_weight_factor"].get<double>() == Approx(1 / 1.7));
+  CHECK_THAT(plan_table(moved), Contains("41.18 %") && Contains("router: discriminant"));
+}
+
 TEST_CASE("what cannot be planned is refused by name", "[expand]") {
   const auto plan = [](const model::ModelConfig& config, const PlanRequest& wanted) {
     plan_expansion(config, profile(), wanted);
@@ -181,6 +208,10 @@ TEST_CASE("profiles and plans survive JSON", "[expand]") {
   broken["layers"][1]["signature"]["de"] = {0.5, 0.5};
   CHECK_THROWS_WITH(Profile::from_json(broken, "profile.json"),
                     Contains("layer 2") && Contains("equally many"));
+  broken = profile().to_json();
+  broken["layers"][1]["softmax"].erase("ms");
+  CHECK_THROWS_WITH(Profile::from_json(broken, "profile.json"),
+                    Contains("layer 2") && Contains("softmax of ms"));
 }
 
 TEST_CASE("configs report every problem at once", "[expand]") {

@@ -30,8 +30,10 @@ const bool kQuietAndSingleThreaded = [] {
 }  // namespace
 
 OrderedJson tiny_config(const TinyModel& tiny) {
-  return {{"architectures", {"Qwen3MoeForCausalLM"}},
-          {"model_type", "qwen3_moe"},
+  const model::Family& family = model::find_family(tiny.family);
+  const std::string& expert_width_key = family.switches.expert_width_key;
+  return {{"architectures", {family.architecture}},
+          {"model_type", tiny.family},
           {"vocab_size", tiny.vocab_rows},
           {"hidden_size", 16},
           {"num_hidden_layers", 3},
@@ -39,11 +41,12 @@ OrderedJson tiny_config(const TinyModel& tiny) {
           {"num_attention_heads", 2},
           {"num_key_value_heads", 1},
           {"head_dim", 8},
-          {"intermediate_size", 24},
+          {"intermediate_size", expert_width_key == "intermediate_size" ? 8 : 24},
           {"moe_intermediate_size", 8},
-          {"num_experts", 6},
+          {"shared_expert_intermediate_size", 12},
+          {family.switches.num_experts_key, 6},
           {"num_experts_per_tok", 2},
-          {"norm_topk_prob", true},
+          {"norm_topk_prob", tiny.renormalize},
           {"a_key_nobody_knows", "kept"},
           {"max_position_embeddings", 64},
           {"rms_norm_eps", 1e-6},

@@ -8,13 +8,16 @@
 
 namespace polygraft::testing {
 
-/// D 16, 3 layers of which the first is dense, 6 experts of width 8, top-2, 96 vocabulary rows.
+/// D 16, 3 layers of which the first is dense where the family has dense layers, 6 experts of width
+/// 8, top-2, 96 vocabulary rows.
 struct TinyModel {
-  model::ExpertLayout layout = model::ExpertLayout::kPerExpert;
+  model::FolderLayout layout = model::ExpertLayout::kPerExpert;
   bool tied = true;
   std::string dtype = "bfloat16";
   int64_t vocab_rows = 96;
   uint64_t seed = 5;
+  std::string family = "qwen3_moe";
+  bool renormalize = true;
 };
 
 OrderedJson tiny_config(const TinyModel& tiny);
