@@ -4,27 +4,21 @@
 #include "cli/command.h"
 #include "core/text.h"
 #include "model/checkpoint/model_folder.h"
+#include "model/checkpoint/serving_lint.h"
 #include "tokenizer/tokenizer.h"
 
 namespace polygraft::cli {
 namespace {
 
-/// What serving engines and later training would trip over.
+/// What serving engines and a later expansion would trip over.
 std::vector<std::string> find_warnings(const model::ModelFolder& folder, int64_t tokenizer_size) {
-  std::vector<std::string> warnings;
   const model::ModelConfig& config = folder.config;
-  if (tokenizer_size > config.vocab_rows) {
-    warnings.push_back(concat("the tokenizer has ", tokenizer_size, " entries, the embedding only ",
-                              config.vocab_rows, " rows: some ids have no row"));
-  }
-  if (config.is_moe() && config.num_experts % 8 != 0) {
-    warnings.push_back(
-        concat("num_experts is ", config.num_experts,
-               ": not divisible by 8, which expert-parallel serving over 8 devices asks for"));
-  }
+  auto warnings = model::serving_warnings({config.num_experts, config.vocab_rows, tokenizer_size,
+                                           fs::exists(folder.path / "generation_config.json")});
   if (config.is_moe() && !config.renormalize_top_k) {
     warnings.push_back(
-        "top-k weights are not renormalised: more experts change old outputs even if never chosen");
+        "top-k weights are not renormalised: added experts take a share of the softmax from old "
+        "ones even if never chosen (expand plan: softmax_shift)");
   }
   return warnings;
 }

@@ -28,6 +28,8 @@ void VocabularyConfig::validate(Problems& problems) const {
 void ExpertConfig::validate(Problems& problems) const {
   problems.require(experts_per_layer >= 1, "experts_per_layer", concat(experts_per_layer),
                    "must be 1 or more");
+  problems.require(experts_multiple_of >= 1, "experts_multiple_of", concat(experts_multiple_of),
+                   "must be 1 or more");
   problems.require(layers == "auto", "layers", layers,
                    "must be auto: config.json states one number of experts for all layers");
   problems.require(donors == "nearest" || donors == "used", "donors", donors,

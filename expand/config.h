@@ -37,9 +37,10 @@ struct VocabularyConfig {
 /// New experts and their router rows.
 struct ExpertConfig {
   int64_t experts_per_layer = 8;
-  std::string layers = "auto";     ///< auto: every MoE layer
-  std::string donors = "nearest";  ///< nearest: used by the new language, weighted by how specific
-                                   ///< to its nearest languages; used: most used
+  int64_t experts_multiple_of = 1;  ///< of base and new experts together
+  std::string layers = "auto";      ///< auto: every MoE layer
+  std::string donors = "nearest";   ///< nearest: used by the new language, weighted by how specific
+                                    ///< to its nearest languages; used: most used
   double reinit_ratio = 0.5;  ///< share of intermediate units redrawn from the donor's statistics
   /// discriminant: fitted rows; donor: copies (unprotected; a control).
   std::string router = "discriminant";
@@ -57,6 +58,9 @@ struct ExpertConfig {
   template <class Visitor>
   void visit(Visitor& v) {
     v.field("experts_per_layer", experts_per_layer, "new experts in each MoE layer");
+    v.field("experts_multiple_of", experts_multiple_of,
+            "add more until base and new experts together are a multiple of this "
+            "(expert-parallel serving over 8 devices asks for 8)");
     v.field("layers", layers, "where to graft: auto (every MoE layer)");
     v.field("donors", donors, "nearest or used");
     v.field("reinit_ratio", reinit_ratio, "share of a clone's intermediate units that are redrawn");

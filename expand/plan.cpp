@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "expand/donors.h"
+#include "model/checkpoint/serving_lint.h"
 
 namespace polygraft::expand {
 
@@ -49,6 +50,13 @@ void check_donor_count(int64_t num_new, int64_t num_experts) {
   if (num_new <= num_experts) return;
   throw ConfigError("expand.experts_per_layer", concat(num_new, " new experts need as many donors"))
       .expected(concat("at most ", num_experts, ", the model's experts per layer"));
+}
+
+/// Enough new experts for base and new ones together to be a multiple of what is asked for.
+int64_t rounded_count(const ModelConfig& config, const ExpertConfig& experts) {
+  const int64_t multiple = experts.experts_multiple_of;
+  const int64_t wanted = config.num_experts + experts.experts_per_layer;
+  return (wanted + multiple - 1) / multiple * multiple - config.num_experts;
 }
 
 /// Parameters that are new; `old_head` are the old output rows that untying writes out a second
@@ -112,7 +120,8 @@ ExpansionPlan plan_expansion(const ModelConfig& config, const Profile& profile,
   plan.nearest = rank_old_languages(profile, request.language);
   plan.untie_head =
       config.tied_embeddings && request.vocabulary.head == "untied" && request.new_vocab_rows > 0;
-  const int64_t num_new = request.experts.experts_per_layer;
+  const int64_t num_new = rounded_count(config, request.experts);
+  plan.experts.experts_per_layer = num_new;
   check_donor_count(num_new, config.num_experts);
   for (const LayerProfile& layer : profile.layers) {
     check_layer(config, layer, request.language);
@@ -126,6 +135,9 @@ ExpansionPlan plan_expansion(const ModelConfig& config, const Profile& profile,
   plan.added_bytes =
       (sizes.parameters + sizes.old_head) * static_cast<int64_t>(model::dtype_bytes(config.dtype));
   plan.peak_memory_bytes = estimate_peak_memory(config, plan);
+  // Side files and the tokenizer's size are the folder's matter: `inspect` looks at them.
+  const int64_t num_rows = config.vocab_rows + plan.new_vocab_rows;
+  plan.warnings = model::serving_warnings({config.num_experts + num_new, num_rows, num_rows, true});
   return plan;
 }
 

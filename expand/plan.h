@@ -33,6 +33,7 @@ struct ExpansionPlan {
   /// Of `expand graft`, estimated: the program, the base in float32, calibration features.
   int64_t peak_memory_bytes = 0;
   SoftmaxShift softmax_shift;
+  std::vector<std::string> warnings;  ///< what serving engines would trip over in the result
   uint64_t seed = 17;
   ExpertConfig experts;
   VocabularyConfig vocabulary;

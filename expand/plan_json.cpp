@@ -51,6 +51,7 @@ Json ExpansionPlan::to_json() const {
           {"added_bytes", added_bytes},
           {"peak_memory_bytes", peak_memory_bytes},
           {"softmax_shift", softmax_shift.to_json()},
+          {"warnings", warnings},
           {"seed", seed},
           {"experts", config_to_json(experts)},
           {"vocabulary", config_to_json(vocabulary)},
@@ -75,6 +76,7 @@ ExpansionPlan ExpansionPlan::from_json(const Json& json, const std::filesystem::
   plan.added_bytes = json_get<int64_t>(json, "added_bytes", file);
   plan.peak_memory_bytes = json_get<int64_t>(json, "peak_memory_bytes", file);
   plan.softmax_shift = SoftmaxShift::from_json(json_get<Json>(json, "softmax_shift", file), file);
+  plan.warnings = json_get<std::vector<std::string>>(json, "warnings", file);
   plan.seed = json_get<uint64_t>(json, "seed", file);
   plan.experts = config_from_json<ExpertConfig>(json_get<Json>(json, "experts", file), file);
   plan.vocabulary =
@@ -117,6 +119,7 @@ std::string plan_table(const ExpansionPlan& plan) {
                   human_bytes(static_cast<uint64_t>(plan.peak_memory_bytes)), "\n");
   const std::string shift = softmax_shift_line(plan.softmax_shift);
   if (!shift.empty()) table += concat("  ", shift, "\n");
+  for (const std::string& warning : plan.warnings) table += concat("  serving: ", warning, "\n");
   return table;
 }
 

@@ -155,6 +155,22 @@ TEST_CASE("a plan says how far old weights move where they are not renormalised"
   CHECK_THAT(plan_table(moved), Contains("41.18 %") && Contains("router: discriminant"));
 }
 
+TEST_CASE("a plan warns of what serving engines trip over, and can round it away", "[expand]") {
+  PlanRequest wanted = request(1, 27);
+  const ExpansionPlan odd = plan_expansion(moe_config(), profile(), wanted);
+  REQUIRE(odd.warnings.size() == 3);  // 5 experts, 127 rows
+  CHECK_THAT(plan_table(odd), Contains("serving: num_experts is 5: not divisible by 2, 4, 8") &&
+                                  Contains("no power of two") && Contains("no multiple of 64"));
+  wanted.experts.experts_multiple_of = 8;
+  wanted.new_vocab_rows = 28;
+  const ExpansionPlan even = plan_expansion(moe_config(), profile(), wanted);
+  CHECK(even.experts.experts_per_layer == 4);
+  CHECK(even.layers[1].donors.size() == 4);
+  CHECK(even.warnings.empty());
+  wanted.experts.experts_per_layer = 4;
+  CHECK(plan_expansion(moe_config(), profile(), wanted).experts.experts_per_layer == 4);
+}
+
 TEST_CASE("what cannot be planned is refused by name", "[expand]") {
   const auto plan = [](const model::ModelConfig& config, const PlanRequest& wanted) {
     plan_expansion(config, profile(), wanted);
