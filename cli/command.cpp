@@ -15,6 +15,7 @@ std::vector<Command> all_commands() {
           tokenizer_extend_command(),
           tokenizer_encode_command(),
           tokenizer_decode_command(),
+          tokenizer_report_command(),
           expand_profile_command(),
           expand_plan_command(),
           expand_graft_command(),
@@ -46,6 +47,7 @@ std::vector<std::string> Arguments::texts(const std::string& option) const {
 int64_t Arguments::integer(const std::string& option) const {
   return values_[option].as<int64_t>();
 }
+double Arguments::number(const std::string& option) const { return values_[option].as<double>(); }
 bool Arguments::flag(const std::string& option) const { return values_[option].as<bool>(); }
 
 ConfigSource Arguments::config() const {

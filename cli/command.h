@@ -29,6 +29,7 @@ class Arguments {
   std::optional<std::string> optional_text(const std::string& option) const;
   std::vector<std::string> texts(const std::string& option) const;  ///< empty when missing
   int64_t integer(const std::string& option) const;
+  double number(const std::string& option) const;
   bool flag(const std::string& option) const;
 
   /// --config with every --set applied. @throws ConfigError when --config is missing.
@@ -70,6 +71,7 @@ Command tokenizer_train_command();
 Command tokenizer_extend_command();
 Command tokenizer_encode_command();
 Command tokenizer_decode_command();
+Command tokenizer_report_command();
 Command expand_profile_command();
 Command expand_plan_command();
 Command expand_graft_command();

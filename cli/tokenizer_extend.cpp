@@ -34,11 +34,18 @@ ExitCode run(const Arguments& arguments) {
   if (guard_texts.empty())
     throw ConfigError("command line", "--guard is missing").expected("text of the old languages");
   tokenizer::ExtendOptions options;
-  options.new_tokens = arguments.integer("new-tokens");
+  options.new_tokens = tokenizer::parse_new_tokens(arguments.text("new-tokens"), "--new-tokens");
+  options.min_saving = arguments.number("min-saving");
+  options.min_count = arguments.integer("min-count");
+  options.cross_script = arguments.flag("cross-script");
+  options.guard_max_changed = arguments.number("guard-max-changed");
   const fs::path output = arguments.output();
   if (arguments.dry_run()) {
-    std::cout << "would learn up to " << options.new_tokens << " merges and write " << output
-              << "\n";
+    const std::string count = options.new_tokens
+                                  ? concat("up to ", *options.new_tokens, " merges")
+                                  : concat("merges while each saves ", options.min_saving,
+                                           " tokens per token of the new text");
+    std::cout << "would learn " << count << " and write " << output << "\n";
     return ExitCode::kDone;
   }
   AtomicFolder folder(output, arguments.force());
@@ -47,8 +54,8 @@ ExitCode run(const Arguments& arguments) {
   folder.commit();
   const Json json = report.to_json();
   log_info(concat(report.merges_added, " merges added, ", report.guard_rejected_total,
-                  " rejected by the guard, ", report.unreachable, " unreachable; written to ",
-                  output.string()));
+                  " rejected by the guard, ", report.script_rejected, " across scripts, ",
+                  report.unreachable, " unreachable; written to ", output.string()));
   if (arguments.stdout_is_free()) {
     for (const auto& [language, values] : json.at("languages").items()) {
       std::cout << language << ": " << fixed(values.at("bytes_per_token_before").get<double>(), 3)
@@ -80,7 +87,16 @@ Command tokenizer_extend_command() {
                     "[LANG=]FILE of the new language");
                 add("guard", po::value<std::vector<std::string>>()->multitoken(),
                     "[LANG=]FILE whose segmentation must stay");
-                add("new-tokens", po::value<int64_t>()->default_value(800), "merges to learn");
+                add("new-tokens", po::value<std::string>()->default_value("800"),
+                    "merges to learn; auto: while each saves --min-saving");
+                add("min-saving", po::value<double>()->default_value(1e-4, "0.0001"),
+                    "with auto: tokens saved per token of the new text");
+                add("min-count", po::value<int64_t>()->default_value(2),
+                    "a pair seen less often is not merged");
+                add("cross-script", po::bool_switch(),
+                    "allow merges across a script or digit boundary");
+                add("guard-max-changed", po::value<double>()->default_value(0.0, "0"),
+                    "share of each guard language's documents that may be cut differently");
               },
           .add_operands = nullptr,
           .run = run};

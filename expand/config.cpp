@@ -15,7 +15,13 @@ void require_positive(Problems& problems, const std::string& path, double value)
 }  // namespace
 
 void VocabularyConfig::validate(Problems& problems) const {
-  problems.require(new_tokens >= 0, "new_tokens", concat(new_tokens), "must be 0 or more");
+  const bool is_number = !new_tokens.empty() && new_tokens.size() < 10 &&
+                         new_tokens.find_first_not_of("0123456789") == std::string::npos;
+  problems.require(is_number || new_tokens == "auto", "new_tokens", new_tokens,
+                   "must be a whole number, or auto");
+  problems.require(min_saving > 0 && min_saving < 1, "min_saving", concat(min_saving),
+                   "must be above 0 and below 1");
+  problems.require(min_count >= 1, "min_count", concat(min_count), "must be 1 or more");
   problems.require(guard_max_changed >= 0 && guard_max_changed <= 1, "guard_max_changed",
                    concat(guard_max_changed), "must be a share, 0 to 1");
   problems.require(init == "mean", "init", init, "must be mean");

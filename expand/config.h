@@ -10,7 +10,10 @@ namespace polygraft::expand {
 
 /// Vocabulary extension and the start values of its rows.
 struct VocabularyConfig {
-  int64_t new_tokens = 800;
+  std::string new_tokens = "800";
+  double min_saving = 1e-4;
+  int64_t min_count = 2;
+  bool cross_script = false;
   double guard_max_changed = 0.0;
   std::string init = "mean";     ///< input rows: mean of sub-token rows
   std::string head = "untied";   ///< untied: own output rows with the closed-form offset; tied:
@@ -21,9 +24,13 @@ struct VocabularyConfig {
 
   template <class Visitor>
   void visit(Visitor& v) {
-    v.field("new_tokens", new_tokens, "merges to learn, one token each");
+    v.field("new_tokens", new_tokens,
+            "merges to learn, one token each; auto: while each saves min_saving");
+    v.field("min_saving", min_saving, "with auto: tokens saved per token of the new text");
+    v.field("min_count", min_count, "a pair seen less often in the new text is not merged");
+    v.field("cross_script", cross_script, "whether merges may cross a script or digit boundary");
     v.field("guard_max_changed", guard_max_changed,
-            "share of old documents whose segmentation may change");
+            "share of each old language's documents whose segmentation may change");
     v.field("init", init, "input rows of new tokens: mean (of their sub-tokens' rows)");
     v.field("head", head, "output rows: untied (own rows, closed-form offset) or tied");
     v.field("head_margin", head_margin,

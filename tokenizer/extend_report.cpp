@@ -4,6 +4,7 @@
 #include "core/stop.h"
 #include "tokenizer/bpe_tokenizer.h"
 #include "tokenizer/corpus.h"
+#include "tokenizer/utf8.h"
 
 namespace polygraft::tokenizer {
 namespace {
@@ -20,6 +21,15 @@ Json segmentation_json(const LanguageSegmentation& language) {
           {"tokens_after", language.tokens_after},
           {"bytes_per_token_before", ratio(language.bytes, language.tokens_before)},
           {"bytes_per_token_after", ratio(language.bytes, language.tokens_after)}};
+}
+
+/// The words may hold cut characters where pieces begin inside one; JSON is UTF-8.
+Json rejection_json(const GuardRejection& rejection) {
+  return {{"pair", rejection.pair},
+          {"count", rejection.count},
+          {"language", rejection.language},
+          {"document", rejection.document},
+          {"text", to_valid_utf8(rejection.text)}};
 }
 
 }  // namespace
@@ -66,11 +76,18 @@ Json ExtendReport::to_json() const {
                     {"right", token.right},
                     {"old_tokens", token.old_tokens}});
   }
+  Json rejected = Json::array();
+  for (const GuardRejection& rejection : guard_rejected) {
+    rejected.push_back(rejection_json(rejection));
+  }
   return {{"added", tokens.size()},
           {"merges_added", merges_added},
           {"unreachable", unreachable},
           {"guard_rejected", guard_rejected_total},
-          {"guard_rejected_pairs", guard_rejected},
+          {"guard_rejected_pairs", rejected},
+          {"guard_admitted", guard_admitted},
+          {"script_rejected", script_rejected},
+          {"last_saving", last_saving},
           {"languages", by_language},
           {"tokens", list}};
 }

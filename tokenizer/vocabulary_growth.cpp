@@ -19,7 +19,9 @@ TokenId VocabularyGrowth::add(TokenId left, TokenId right) {
 void learn_merges(
     MergeLearner& learner, VocabularyGrowth& growth, const LearnLimits& limits,
     const std::function<bool(const MergeLearner::Candidate&, const std::string&)>& accept) {
-  Progress progress("learning merges", static_cast<uint64_t>(limits.most_merges), "merges");
+  const bool open_ended = limits.most_merges == LearnLimits::kNoLimit;
+  Progress progress("learning merges", open_ended ? 0 : static_cast<uint64_t>(limits.most_merges),
+                    "merges");
   while (static_cast<int64_t>(growth.steps().size()) < limits.most_merges) {
     throw_if_stopped();
     const auto candidate = learner.next();

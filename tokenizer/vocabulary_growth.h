@@ -41,6 +41,7 @@ class VocabularyGrowth {
 };
 
 struct LearnLimits {
+  static constexpr int64_t kNoLimit = INT64_MAX;
   int64_t most_merges;
   int64_t min_count;  ///< a pair seen less often ends the learning
 };

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "cli/pipeline/pipeline.h"
+#include "cli/tokenizer_tables.h"
 #include "cli/version.h"
 #include "core/error.h"
 #include "core/file.h"
@@ -90,8 +91,9 @@ eval::HeatMap similarity_map(const Json& profile) {
   return map;
 }
 
-eval::Table tokenizer_table(const Json& extend) {
-  eval::Table table{.title = "Tokenizer",
+/// Segmentation of the training text, old languages' being what the guard has read.
+eval::Table guard_table(const Json& extend) {
+  eval::Table table{.title = "Tokenizer on training text",
                     .header = {"language", "bytes per token before", "after", "documents changed"},
                     .rows = {}};
   for (const auto& [language, values] : extend.at("languages").items()) {
@@ -156,6 +158,7 @@ eval::Table provenance_table(const Json& verify, const Json& training, const Jso
 
 eval::Report make_report(const fs::path& run_dir) {
   const Json extend = stage_json(run_dir, "tokenizer", "extend.json");
+  const Json tokens = stage_json(run_dir, "tokenizer", "report.json");
   const Json profile = stage_json(run_dir, "profile", "profile.json");
   const Json plan = stage_json(run_dir, "plan", "plan.json");
   const Json training = stage_json(run_dir, "train", "train.json");
@@ -170,8 +173,11 @@ eval::Report make_report(const fs::path& run_dir) {
                             eval::read_result_folder(run_dir / "stages" / "evaluate"), config.gate);
   report.charts = {curves.interference, curves.learning, curves.loss};
   report.heat_maps = {similarity_map(profile)};
-  report.tables = {tokenizer_table(extend), additions_table(plan), causes_table(verify),
-                   provenance_table(verify, training, plan)};
+  report.tables = tokenizer_tables(tokens);
+  for (const eval::Table& table : {guard_table(extend), additions_table(plan), causes_table(verify),
+                                   provenance_table(verify, training, plan)}) {
+    report.tables.push_back(table);
+  }
   report.resolved_config = read_file(run_dir / "pipeline.resolved.yaml");
   return report;
 }

@@ -3,6 +3,7 @@
 
 #include "cli/evaluate.h"
 #include "cli/pipeline/pipeline.h"
+#include "cli/tokenizer_tables.h"
 #include "cli/version.h"
 #include "core/file.h"
 #include "core/hash.h"
@@ -11,6 +12,7 @@
 #include "expand/graft.h"
 #include "expand/verify.h"
 #include "tokenizer/bpe_trainer.h"
+#include "tokenizer/tokenizer_report.h"
 #include "trainer/trainer.h"
 
 namespace polygraft::cli {
@@ -40,8 +42,19 @@ void extend_tokenizer(const Run& run, const fs::path& folder) {
   const auto& config = run.config().tokenizer;
   const tokenizer::ExtendReport report = tokenizer::extend_tokenizer(
       run.config().base, run.train_files("new"), run.train_files("old"),
-      {.new_tokens = config.new_tokens, .guard_max_changed = config.guard_max_changed}, folder);
+      {.new_tokens = tokenizer::parse_new_tokens(config.new_tokens, "tokenizer.new_tokens"),
+       .min_saving = config.min_saving,
+       .min_count = config.min_count,
+       .cross_script = config.cross_script,
+       .guard_max_changed = config.guard_max_changed},
+      folder);
   write_json(folder / "extend.json", report.to_json());
+  const auto base = tokenizer::Tokenizer::load(run.config().base);
+  const auto extended = tokenizer::Tokenizer::load(folder);
+  write_json(
+      folder / "report.json",
+      tokenizer::report_tokenizer(extended, &base, corpus_files(run.pipeline.corpus, "heldout"))
+          .to_json());
 }
 
 void profile(const Run& run, const fs::path& folder) {
@@ -169,8 +182,9 @@ std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& has
     stages.push_back({name, key, std::move(outputs), std::move(work)});
     return key;
   };
-  const std::string tokenizer = add("tokenizer", {base, train_texts, yaml_of(config.tokenizer)}, {},
-                                    [run](const fs::path& f) { extend_tokenizer(run, f); });
+  const std::string tokenizer =
+      add("tokenizer", {base, train_texts, heldout_texts, yaml_of(config.tokenizer)}, {},
+          [run](const fs::path& f) { extend_tokenizer(run, f); });
   const std::string profiled = add("profile", {base, train_texts, heldout_texts}, {},
                                    [run](const fs::path& f) { profile(run, f); });
   const std::string planned =

@@ -6,7 +6,7 @@ from harness import run
 
 COMMANDS = ["run", "inspect", "tokenizer train", "tokenizer extend", "tokenizer encode", "tokenizer decode",
             "expand profile", "expand plan", "expand graft", "expand verify", "train", "eval bpb", "eval compare", "report"]
-NOT_BUILT = ["init", "tokenizer report", "expand upcycle", "expand pack", "expand attach", "expand detach",
+NOT_BUILT = ["init", "expand upcycle", "expand pack", "expand attach", "expand detach",
              "eval cloze", "eval choice", "generate"]
 
 

@@ -9,6 +9,8 @@
 #include "tokenizer/bpe_trainer.h"
 #include "tokenizer/corpus.h"
 #include "tokenizer/extend_guard.h"
+#include "tokenizer/guard_budget.h"
+#include "tokenizer/script_boundary.h"
 
 namespace polygraft::tokenizer {
 namespace {
@@ -192,14 +194,148 @@ TEST_CASE("the report has the keys that others read", "[tokenizer]") {
   CHECK(report["languages"]["o1"]["changed_documents"] == 0);
 }
 
+TEST_CASE("a rejected pair is listed with the guard text that has it", "[tokenizer]") {
+  const Setting setting;
+  const ExtendReport report = setting.extend(60);
+  const Tokenizer old = Tokenizer::load(setting.source);
+  std::map<std::string, std::vector<std::string>> lines;
+  for (const auto& [code, file] :
+       {std::pair{"o1", setting.old_text}, {"o2", setting.other_old_text}}) {
+    for (const Document& document : read_documents({file})) lines[code].push_back(document.text);
+  }
+  REQUIRE(report.guard_rejected.size() == static_cast<size_t>(report.guard_rejected_total));
+  for (const GuardRejection& rejection : report.guard_rejected) {
+    const size_t colon = rejection.document.rfind(':');
+    const size_t line = std::stoul(rejection.document.substr(colon + 1));
+    const std::string& text = lines.at(rejection.language).at(line - 1);
+    const auto ids = old.encode(text);
+    bool adjacent = false;
+    for (size_t i = 0; i + 1 < ids.size(); ++i) {
+      adjacent = adjacent || (ids[i] == rejection.left && ids[i + 1] == rejection.right);
+    }
+    CHECK(adjacent);
+    CHECK(text.find(rejection.text) != std::string::npos);
+    CHECK(rejection.text.find(old.token_bytes(rejection.left) + old.token_bytes(rejection.right)) !=
+          std::string::npos);
+    CHECK(rejection.count >= 2);
+  }
+  const Json listed = report.to_json()["guard_rejected_pairs"];
+  CHECK(listed.size() == report.guard_rejected.size());
+  CHECK(listed[0]["document"] == report.guard_rejected[0].document);
+}
+
+TEST_CASE("a guard budget is kept in every language, and its count is exact",
+          "[tokenizer][property]") {
+  const Setting setting;
+  const auto guard = std::map<std::string, std::vector<fs::path>>{{"o1", {setting.old_text}},
+                                                                  {"o2", {setting.other_old_text}}};
+  int64_t admitted_before = 0;
+  for (const double share : {0.02, 0.1, 0.5}) {
+    const ExtendReport report =
+        extend_tokenizer(setting.source, {{"nw", {setting.new_text}}}, guard,
+                         {.new_tokens = 60, .guard_max_changed = share}, setting.target);
+    int64_t changed = 0;
+    for (const char* code : {"o1", "o2"}) {
+      const LanguageSegmentation& language = report.languages.at(code);
+      CHECK(language.changed_documents <= changes_allowed(share, language.documents));
+      changed += language.changed_documents;
+    }
+    CHECK((changed > 0) == (report.guard_admitted > 0));
+    CHECK(report.guard_admitted >= admitted_before);
+    admitted_before = report.guard_admitted;
+    CHECK(report.unreachable == 0);
+  }
+  CHECK(admitted_before > 0);
+}
+
+TEST_CASE("the budget counts the documents that change, no more and no fewer", "[tokenizer]") {
+  const ScratchFolder folder;
+  const Tokenizer old = load_json(sample_json());
+  // Pairs: "ab" in two documents of four, "cd" in two, one of them the same.
+  const auto file = folder.write("old.txt", "ab\nab cd\ncd\nx\n");
+  GuardBudget budget(old, {{"o", {file}}}, 0.75);
+  CHECK(budget.num_changed("o") == 0);
+  CHECK(budget.admit('a', 'b', "ab"));
+  CHECK(budget.num_changed("o") == 2);
+  CHECK(budget.admit('c', 'd', "cd"));
+  CHECK(budget.num_changed("o") == 3);
+  CHECK(budget.admit('a', 'b', "ab"));  // they have changed already
+  CHECK(budget.num_changed("o") == 3);
+
+  GuardBudget half(old, {{"o", {file}}}, 0.5);
+  CHECK(half.admit('a', 'b', "ab"));
+  CHECK_FALSE(half.admit('c', 'd', "cd"));
+  CHECK(half.num_changed("o") == 2);
+  GuardBudget quarter(old, {{"o", {file}}}, 0.25);
+  CHECK_FALSE(quarter.admit('a', 'b', "ab"));
+  CHECK(changes_allowed(0.29, 100) == 29);
+  CHECK(changes_allowed(0.001, 999) == 0);
+}
+
+TEST_CASE("auto stops where the next merge saves too little", "[tokenizer]") {
+  const Setting setting;
+  const Tokenizer old = Tokenizer::load(setting.source);
+  int64_t tokens = 0;
+  for (const Document& document : read_documents({setting.new_text})) {
+    tokens += static_cast<int64_t>(old.encode(document.text).size());
+  }
+  int64_t fewer = INT64_MAX;
+  for (const double saving : {0.002, 0.005, 0.02}) {
+    const ExtendReport report =
+        extend_tokenizer(setting.source, {{"nw", {setting.new_text}}}, {{"o1", {setting.old_text}}},
+                         {.new_tokens = {}, .min_saving = saving}, setting.target);
+    CHECK(static_cast<double>(report.last_saving) >= saving * static_cast<double>(tokens));
+    CHECK(report.merges_added < fewer);
+    fewer = report.merges_added;
+    // One merge more would have saved too little.
+    const ExtendReport more =
+        extend_tokenizer(setting.source, {{"nw", {setting.new_text}}}, {{"o1", {setting.old_text}}},
+                         {.new_tokens = fewer + 1}, setting.target);
+    CHECK(static_cast<double>(more.last_saving) < saving * static_cast<double>(tokens));
+  }
+  CHECK_FALSE(parse_new_tokens("auto", "x").has_value());
+  CHECK(parse_new_tokens("12", "x") == 12);
+  for (const char* wrong : {"", "12x", "-1", "Auto", "1e3"}) {
+    CHECK_THROWS_AS(parse_new_tokens(wrong, "x"), ConfigError);
+  }
+}
+
+TEST_CASE("no merge crosses a script or digit boundary unless asked", "[tokenizer]") {
+  const ScratchFolder folder;
+  Json json = sample_json();
+  // One piece per line: nothing but the merges themselves keeps scripts apart.
+  json["pre_tokenizer"]["use_regex"] = false;
+  folder.write("tokenizer.json", json.dump());
+  std::string text;
+  for (int i = 0; i < 50; ++i) text += "ab12\u0434\u043e\n";
+  const auto file = folder.write("new.txt", text);
+  const auto extend = [&](bool cross_script) {
+    return extend_tokenizer(folder.path() / "tokenizer.json", {{"nw", {file}}}, {},
+                            {.new_tokens = 20, .cross_script = cross_script},
+                            folder.path() / "out");
+  };
+  const ExtendReport kept = extend(false);
+  const Tokenizer apart = Tokenizer::load(folder.path() / "out");
+  CHECK(kept.script_rejected > 0);
+  CHECK(kept.unreachable == 0);
+  CHECK(apart.encode("ab12\u0434\u043e").size() == 3);
+  for (const NewToken& token : kept.tokens)
+    CHECK_FALSE(crosses_script(apart.token_bytes(token.id)));
+  const ExtendReport joined = extend(true);
+  CHECK(joined.script_rejected == 0);
+  CHECK(Tokenizer::load(folder.path() / "out").encode("ab12\u0434\u043e").size() == 1);
+}
+
 TEST_CASE("an extension that cannot be is refused, and nothing is written", "[tokenizer]") {
   const Setting setting;
   const auto extend = [&](const ExtendOptions& options, const std::string& new_code) {
     extend_tokenizer(setting.source, {{new_code, {setting.new_text}}},
                      {{"old", {setting.old_text}}}, options, setting.target);
   };
-  CHECK_THROWS_AS(extend({.guard_max_changed = 0.1}, "nw"), NotBuiltError);
   CHECK_THROWS_AS(extend({.guard_max_changed = -1}, "nw"), ConfigError);
+  CHECK_THROWS_AS(extend({.guard_max_changed = 1.5}, "nw"), ConfigError);
+  CHECK_THROWS_AS(extend({.min_saving = 0}, "nw"), ConfigError);
+  CHECK_THROWS_AS(extend({.new_tokens = {}, .min_saving = 0.99}, "nw"), NumericError);
   CHECK_THROWS_AS(extend({.new_tokens = 0}, "nw"), ConfigError);
   CHECK_THROWS_AS(extend({.min_count = 0}, "nw"), ConfigError);
   CHECK_THROWS_AS(extend({}, "old"), ConfigError);

@@ -1,0 +1,42 @@
+// tokenizer/merge_filter.h: which learned merges an extension takes: not across scripts, not where
+// guarded text would change, unless there is a budget for it.
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tokenizer/bpe_trainer.h"
+#include "tokenizer/extend_guard.h"
+#include "tokenizer/guard_budget.h"
+#include "tokenizer/vocabulary_growth.h"
+
+namespace polygraft::tokenizer {
+
+class MergeFilter {
+ public:
+  /// Reads the guard texts, files by language.
+  MergeFilter(const Tokenizer& old, const std::map<std::string, std::vector<fs::path>>& guard_texts,
+              const ExtendOptions& options);
+
+  /// Counts and lists what it turns down in `report`. @param text the merged token's spelling.
+  bool accepts(const MergeLearner::Candidate& pair, const std::string& text,
+               const VocabularyGrowth& growth, ExtendReport& report);
+
+  /// Guard documents of a language that the accepted merges change.
+  int64_t num_changed(const std::string& language) const {
+    return budget_ ? budget_->num_changed(language) : 0;
+  }
+
+ private:
+  bool cross_script_;
+  ExtendGuard guard_;
+  std::optional<GuardBudget> budget_;
+};
+
+/// Finds, for every rejection listed, the first guard document whose segmentation forbids it.
+void find_witnesses(const Tokenizer& old,
+                    const std::map<std::string, std::vector<fs::path>>& guard_texts,
+                    std::vector<GuardRejection>& rejections);
+
+}  // namespace polygraft::tokenizer
