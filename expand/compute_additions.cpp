@@ -14,6 +14,7 @@
 #include "expand/graft.h"
 #include "expand/head_offset.h"
 #include "expand/router_rows.h"
+#include "expand/start_rows.h"
 #include "expand/vocabulary_rows.h"
 
 namespace polygraft::expand {
@@ -85,7 +86,8 @@ class AdditionBuilder {
  private:
   std::vector<Sequence> new_sequences(const Tokenizer& tokenizer) const;
   std::vector<Sequence> old_sequences() const;
-  void add_output_rows(const TokenParts& parts, const CalibrationFeatures& old_text);
+  StartRows start_rows(bool own_head) const;
+  void add_output_rows(const at::Tensor& start_vD, const CalibrationFeatures& old_text);
   void add_experts(const LayerPlan& layer);
   void add_donor_rows(const LayerPlan& layer);
   void add_router_rows(const LayerPlan& layer, const CalibrationFeatures& new_text,
@@ -111,8 +113,20 @@ std::vector<Sequence> AdditionBuilder::old_sequences() const {
       {plan_.experts.calibration_old_tokens, sequence_tokens_for(base_.config())});
 }
 
-/// Means of the base's output rows, lowered on old contexts by the shared offset.
-void AdditionBuilder::add_output_rows(const TokenParts& parts,
+StartRows AdditionBuilder::start_rows(bool own_head) const {
+  const auto file = std::filesystem::path(plan_.tokenizer) / "tokenizer.json";
+  const int64_t num_old = old_tokenizer_.size();
+  const TokenParts parts = read_token_parts(read_json(file), extended_, num_old, file);
+  const VocabularyConfig& config = plan_.vocabulary;
+  if (config.init != "omp") return averaged_rows(base_.weights(), parts, config.init, own_head);
+  std::vector<Sequence> sequences = new_sequences(extended_);
+  for (Sequence& sequence : old_sequences()) sequences.push_back(std::move(sequence));
+  return pursued_rows(base_.weights(), parts, collect_contexts(base_, sequences, parts, num_old),
+                      own_head, {.num_old = num_old, .most_atoms = config.init_atoms});
+}
+
+/// The start rows, lowered on old contexts by the shared offset.
+void AdditionBuilder::add_output_rows(const at::Tensor& start_vD,
                                       const CalibrationFeatures& old_text) {
   const CalibrationFeatures new_text =
       collect_features(base_, new_sequences(old_tokenizer_), {}, "calibrating the head");
@@ -123,7 +137,7 @@ void AdditionBuilder::add_output_rows(const TokenParts& parts,
   const at::Tensor offset_D =
       head_offset(new_hidden_ND, old_text.hidden_TD,
                   {config.head_margin, config.head_old_weight, config.head_ridge});
-  additions_[kAddedHead] = mean_rows(base_.weights().head.base, parts) + offset_D;
+  additions_[kAddedHead] = start_vD + offset_D;
 }
 
 void AdditionBuilder::add_experts(const LayerPlan& layer) {
@@ -181,17 +195,16 @@ Additions AdditionBuilder::build() {
   const bool discriminant = plan_.experts.router == "discriminant";
   const std::vector<LayerPlan> fitted = discriminant ? plan_.layers : std::vector<LayerPlan>();
   Transformer input_model = base_;
-  TokenParts parts;
+  const bool own_head = plan_.untie_head || !base_.weights().tied;
+  StartRows rows;
   if (plan_.new_vocab_rows > 0) {
-    const auto file = std::filesystem::path(plan_.tokenizer) / "tokenizer.json";
-    parts = read_token_parts(read_json(file), extended_, old_tokenizer_.size(), file);
-    additions_[kAddedEmbedding] = mean_rows(base_.weights().embedding.base, parts);
+    rows = start_rows(own_head);
+    additions_[kAddedEmbedding] = rows.input_vD;
     input_model = with_input_rows(base_, additions_[kAddedEmbedding]);
   }
   const CalibrationFeatures old_text =
       collect_features(input_model, old_sequences(), fitted, "calibrating on old text");
-  const bool own_head = plan_.untie_head || !base_.weights().tied;
-  if (own_head && plan_.new_vocab_rows > 0) add_output_rows(parts, old_text);
+  if (rows.output_vD.defined()) add_output_rows(rows.output_vD, old_text);
   CalibrationFeatures new_text;
   if (discriminant) {
     new_text =

@@ -24,7 +24,9 @@ void VocabularyConfig::validate(Problems& problems) const {
   problems.require(min_count >= 1, "min_count", concat(min_count), "must be 1 or more");
   problems.require(guard_max_changed >= 0 && guard_max_changed <= 1, "guard_max_changed",
                    concat(guard_max_changed), "must be a share, 0 to 1");
-  problems.require(init == "mean", "init", init, "must be mean");
+  problems.require(init == "mean" || init == "norm_mean" || init == "omp", "init", init,
+                   "must be mean, norm_mean or omp");
+  problems.require(init_atoms >= 1, "init_atoms", concat(init_atoms), "must be 1 or more");
   problems.require(head == "untied" || head == "tied", "head", head, "must be untied or tied");
   problems.require(head_margin >= 0, "head_margin", concat(head_margin), "must be 0 or more nats");
   require_positive(problems, "head_old_weight", head_old_weight);

@@ -15,7 +15,8 @@ struct VocabularyConfig {
   int64_t min_count = 2;
   bool cross_script = false;
   double guard_max_changed = 0.0;
-  std::string init = "mean";     ///< input rows: mean of sub-token rows
+  std::string init = "mean";     ///< start_rows.h: mean, norm_mean or omp
+  int64_t init_atoms = 8;        ///< omp: old rows that make up a new one, at most
   std::string head = "untied";   ///< untied: own output rows with the closed-form offset; tied:
                                  ///< input rows serve as output rows
   double head_margin = 5.0;      ///< M: by how many nats the offset lowers new rows on old contexts
@@ -31,7 +32,10 @@ struct VocabularyConfig {
     v.field("cross_script", cross_script, "whether merges may cross a script or digit boundary");
     v.field("guard_max_changed", guard_max_changed,
             "share of each old language's documents whose segmentation may change");
-    v.field("init", init, "input rows of new tokens: mean (of their sub-tokens' rows)");
+    v.field("init", init,
+            "new rows: mean (of their sub-tokens' rows), norm_mean (at those rows' norm), omp (of "
+            "old rows, by context)");
+    v.field("init_atoms", init_atoms, "with omp: old rows that make up a new one, at most");
     v.field("head", head, "output rows: untied (own rows, closed-form offset) or tied");
     v.field("head_margin", head_margin,
             "nats by which new output rows are lowered on old contexts");

@@ -27,4 +27,7 @@ TokenParts read_token_parts(const Json& tokenizer_json, const tokenizer::Tokeniz
 /// D].
 at::Tensor mean_rows(const at::Tensor& rows_VD, const TokenParts& parts);
 
+/// The same, each row scaled to the mean norm of the rows it averages (a mean of zero stays).
+at::Tensor norm_mean_rows(const at::Tensor& rows_VD, const TokenParts& parts);
+
 }  // namespace polygraft::expand
