@@ -19,6 +19,7 @@ std::vector<Command> all_commands() {
           expand_profile_command(),
           expand_plan_command(),
           expand_graft_command(),
+          expand_upcycle_command(),
           expand_verify_command(),
           train_command(),
           eval_bpb_command(),

@@ -75,6 +75,7 @@ Command tokenizer_report_command();
 Command expand_profile_command();
 Command expand_plan_command();
 Command expand_graft_command();
+Command expand_upcycle_command();
 Command expand_verify_command();
 Command train_command();
 Command eval_bpb_command();

@@ -24,6 +24,8 @@ struct RopeConfig {
   double beta_fast = 32.0, beta_slow = 1.0;
   std::optional<double> attention_factor, mscale, mscale_all_dim;
   bool truncate = true;
+
+  bool operator==(const RopeConfig&) const = default;
 };
 
 /// Where a family normalises queries and keys.

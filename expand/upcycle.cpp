@@ -1,0 +1,167 @@
+// expand/upcycle.cpp: the tensors of a plan, streamed: copied bytes, cut and scaled experts, router
+// rows. Legend: D model width, F FFN width, W = F/N width of a slice, E = N x M experts; expert e
+// is slice e mod N of copy e div N.
+#include "expand/upcycle.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <map>
+
+#include "core/error.h"
+#include "core/progress.h"
+#include "core/random.h"
+#include "core/stop.h"
+#include "core/text.h"
+#include "expand/expert_clones.h"
+#include "model/architecture/weights.h"
+#include "model/checkpoint/tensor_writer.h"
+
+namespace polygraft::expand {
+namespace {
+
+using model::ModelFolder;
+using model::TensorSpec;
+
+constexpr double kRouterDeviation = 0.02;  // as transformers' initializer_range
+
+struct Scales {
+  double gate, up, down;
+};
+
+Scales scales_of(const UpcycleConfig& config) {
+  const auto slices = static_cast<double>(config.slices);
+  if (config.scale == "exact") return {1, std::sqrt(slices), std::sqrt(slices)};
+  return {std::cbrt(slices), std::cbrt(slices), std::cbrt(slices)};
+}
+
+/// Cuts experts out of a dense folder; keeps the last one, whose three matrices are asked for in
+/// turn.
+class ExpertCutter {
+ public:
+  ExpertCutter(const ModelFolder& dense, const UpcyclePlan& plan)
+      : dense_(dense), plan_(plan), scales_(scales_of(plan.config)) {}
+
+  const Expert& expert(int64_t layer, int64_t expert) {
+    if (std::pair(layer, expert) != made_) {
+      const std::string stream = concat("upcycle.layers.", layer, ".expert.", expert);
+      expert_ = clone_expert(slice(layer, expert % plan_.config.slices), plan_.config.reinit_ratio,
+                             RandomStream(static_cast<uint64_t>(plan_.config.seed), stream));
+      made_ = {layer, expert};
+    }
+    return expert_;
+  }
+
+ private:
+  at::Tensor stored(const std::string& name_template, int64_t layer) const {
+    return model::mapped_tensor(dense_.tensors.get(model::fill(name_template, layer)));
+  }
+
+  Expert slice(int64_t layer, int64_t index) const {
+    const model::TensorNames& names = dense_.family->names;
+    const int64_t width = plan_.model.expert_width;
+    const auto rows = [&](const std::string& name_template, double scale) {
+      const at::Tensor rows_WD = stored(name_template, layer).narrow(0, index * width, width);
+      return rows_WD.to(at::kFloat) * scale;
+    };
+    const at::Tensor down_DW = stored(names.dense_down, layer).narrow(1, index * width, width);
+    return {at::cat({rows(names.dense_gate, scales_.gate), rows(names.dense_up, scales_.up)}),
+            down_DW.to(at::kFloat) * scales_.down};
+  }
+
+  const ModelFolder& dense_;
+  const UpcyclePlan& plan_;
+  Scales scales_;
+  std::pair<int64_t, int64_t> made_{-1, -1};
+  Expert expert_;
+};
+
+at::Tensor router_rows(const UpcyclePlan& plan, int64_t layer) {
+  const int64_t slices = plan.config.slices, num_experts = plan.model.num_experts;
+  const bool grouped = plan.config.router == "grouped";
+  RandomStream stream(static_cast<uint64_t>(plan.config.seed),
+                      concat("upcycle.layers.", layer, ".router"));
+  const int64_t num_drawn = grouped ? plan.config.copies : num_experts;
+  at::Tensor drawn_nD = at::empty({num_drawn, plan.model.hidden_size}, at::kFloat);
+  float* const values = drawn_nD.mutable_data_ptr<float>();
+  for (int64_t i = 0; i < drawn_nD.numel(); ++i) {
+    values[i] = static_cast<float>(kRouterDeviation * stream.normal());
+  }
+  return grouped ? drawn_nD.repeat_interleave(slices, 0) : drawn_nD;
+}
+
+/// What makes each tensor that the dense model lacks, by name.
+using Makers = std::map<std::string, std::function<at::Tensor()>>;
+
+Makers make_makers(const UpcyclePlan& plan, ExpertCutter& cutter) {
+  const model::TensorNames& names = model::find_family(plan.model.family).names;
+  const int64_t width = plan.model.expert_width;
+  Makers makers;
+  for (int64_t layer = 0; layer < plan.model.num_layers; ++layer) {
+    makers[model::fill(names.router, layer)] = [&plan, layer] { return router_rows(plan, layer); };
+    for (int64_t e = 0; e < plan.model.num_experts; ++e) {
+      makers[model::fill(names.expert_gate, layer, e)] = [&cutter, layer, e, width] {
+        return cutter.expert(layer, e).gate_up_GD.narrow(0, 0, width);
+      };
+      makers[model::fill(names.expert_up, layer, e)] = [&cutter, layer, e, width] {
+        return cutter.expert(layer, e).gate_up_GD.narrow(0, width, width);
+      };
+      makers[model::fill(names.expert_down, layer, e)] = [&cutter, layer, e] {
+        return cutter.expert(layer, e).down_DF;
+      };
+    }
+  }
+  return makers;
+}
+
+void append(model::TensorWriter& writer, const TensorSpec& spec, const at::Tensor& made) {
+  const at::Tensor rounded = made.to(model::to_scalar_type(spec.dtype)).contiguous();
+  writer.append(spec.name, {static_cast<const char*>(rounded.const_data_ptr()), rounded.nbytes()});
+}
+
+void write_tensors(const ModelFolder& dense, const UpcyclePlan& plan,
+                   const std::filesystem::path& out) {
+  std::vector<TensorSpec> specs =
+      model::expected_tensors(plan.model, model::ExpertLayout::kPerExpert);
+  uint64_t total_bytes = 0;
+  for (TensorSpec& spec : specs) {
+    if (dense.tensors.contains(spec.name)) spec.dtype = dense.tensors.get(spec.name).dtype;
+    total_bytes += spec.num_bytes();
+  }
+  ExpertCutter cutter(dense, plan);
+  const Makers makers = make_makers(plan, cutter);
+  model::TensorWriter writer(out, specs);
+  Progress progress("writing the mixture of experts", total_bytes, "bytes");
+  for (const TensorSpec& spec : specs) {
+    throw_if_stopped();
+    const auto maker = makers.find(spec.name);
+    if (maker != makers.end()) {
+      append(writer, spec, maker->second());
+    } else {
+      writer.append(spec.name, dense.tensors.get(spec.name).bytes);
+    }
+    progress.advance(spec.num_bytes());
+  }
+  writer.finish();
+  progress.finish();
+}
+
+Json provenance(const ModelFolder& dense, const UpcyclePlan& plan) {
+  Json json = plan.to_json();
+  json["tool_version"] = POLYGRAFT_VERSION;
+  json["dense_tensors_hash"] = model::hash_tensors(dense.tensors);
+  return json;
+}
+
+}  // namespace
+
+void upcycle(const ModelFolder& dense, const UpcyclePlan& plan, const std::filesystem::path& out) {
+  const at::NoGradGuard no_grad;
+  create_folders(out);
+  write_tensors(dense, plan, out);
+  write_json(out / "config.json", plan.config_json);
+  model::copy_side_files(dense.path, out, /*without_tokenizer=*/false);
+  write_json(out / "upcycle.json", provenance(dense, plan));
+}
+
+}  // namespace polygraft::expand
