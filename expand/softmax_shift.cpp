@@ -48,8 +48,8 @@ std::string softmax_shift_line(const SoftmaxShift& shift) {
   const std::string factor = concat("; old experts' weights become ",
                                     fixed(shift.old_weight_factor(), 6), " of what they were");
   if (shift.held_below) {
-    return concat(why, "new router rows are fitted to take ", fixed(100 * shift.share, 4),
-                  " % of the softmax on old text at most", factor);
+    return concat(why, "new router rows are fitted towards ", fixed(100 * shift.share, 4),
+                  " % of the softmax on old text (an aim: `graft` says what was reached)", factor);
   }
   return concat(why, "copied router rows take up to ", fixed(100 * shift.share, 2),
                 " % of the softmax on old text", factor, " (router: discriminant avoids that)");
