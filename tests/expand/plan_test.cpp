@@ -143,7 +143,7 @@ TEST_CASE("a plan says how far old weights move where they are not renormalised"
   const ExpansionPlan held = plan_expansion(config, profile(), request());
   CHECK(held.softmax_shift.held_below);
   CHECK(held.softmax_shift.share == 1e-3);
-  CHECK_THAT(plan_table(held), Contains("take 0.1000 %") && Contains("0.999000"));
+  CHECK_THAT(plan_table(held), Contains("towards 0.1000 %") && Contains("0.999000"));
 
   PlanRequest copies = request();
   copies.experts.router = "donor";

@@ -25,7 +25,7 @@ constexpr int64_t kWidth = 24;  // of the FFN
 OrderedJson dense_json(const std::string& family) {
   return {{"architectures", {model::find_family(family).architecture}},
           {"model_type", family},
-          {"vocab_size", 64},
+          {"vocab_size", 96},
           {"hidden_size", 16},
           {"num_hidden_layers", 2},
           {"num_attention_heads", 2},
@@ -47,10 +47,6 @@ ModelFolder write_dense(const std::filesystem::path& folder, const OrderedJson& 
   write_json(folder / "config.json", json);
   write_json(folder / "generation_config.json", OrderedJson{{"do_sample", false}});
   return ModelFolder::open(folder);
-}
-
-ModelFolder write_dense(const std::filesystem::path& folder, const std::string& family) {
-  return write_dense(folder, dense_json(family));
 }
 
 UpcycleConfig keeping() {
@@ -85,7 +81,7 @@ TEST_CASE("the dense function is kept where the plan says so", "[expand][propert
   const double bound = tolerance(at::kFloat).relative;
   for (const char* family : {"qwen3", "llama"}) {
     const TemporaryFolder folder;
-    const ModelFolder dense = write_dense(folder / "dense", family);
+    const ModelFolder dense = write_dense(folder / "dense", dense_json(family));
     for (const int64_t top_k : {4, 8, 12}) {
       UpcycleConfig config = keeping();
       config.top_k = top_k;
@@ -101,7 +97,7 @@ TEST_CASE("the dense function is kept where the plan says so", "[expand][propert
 
 TEST_CASE("the dense function changes for each reason that the plan names", "[expand]") {
   const TemporaryFolder folder;
-  const ModelFolder dense = write_dense(folder / "dense", "qwen3");
+  const ModelFolder dense = write_dense(folder / "dense", dense_json("qwen3"));
   const auto change = [&](const char* reason, auto set) {
     UpcycleConfig config = keeping();
     set(config);
@@ -118,7 +114,7 @@ TEST_CASE("the dense function changes for each reason that the plan names", "[ex
 
 TEST_CASE("experts are scaled slices with one aligned set of units redrawn", "[expand]") {
   const TemporaryFolder folder;
-  const ModelFolder dense = write_dense(folder / "dense", "qwen3");
+  const ModelFolder dense = write_dense(folder / "dense", dense_json("qwen3"));
   UpcycleConfig config = keeping();
   config.scale = "cube_root";
   config.reinit_ratio = 0.5;
@@ -142,7 +138,7 @@ TEST_CASE("experts are scaled slices with one aligned set of units redrawn", "[e
 
 TEST_CASE("what is no FFN is carried along byte for byte, and repeats", "[expand]") {
   const TemporaryFolder folder;
-  const ModelFolder dense = write_dense(folder / "dense", "llama");
+  const ModelFolder dense = write_dense(folder / "dense", dense_json("llama"));
   UpcycleConfig config;
   config.slices = 2;
   config.copies = 4;

@@ -17,6 +17,7 @@ import run_parity
 import sentencepiece
 
 NEW_TOKENS = 200
+DOCUMENTS = 20  # of each language that are compared; five times as many are learned from
 
 
 def train(folder, texts):
@@ -65,7 +66,7 @@ def main():
     args = parser.parse_args()
     shutil.rmtree(args.work, ignore_errors=True)
     args.work.mkdir(parents=True)
-    codes = run_parity.gather_texts(args.data, args.work)
+    codes = run_parity.gather_texts(args.data, args.work, DOCUMENTS)
     new_file = args.work / f"{run_parity.NEW_LANGUAGE}.jsonl"
     guard_files = [args.work / f"{code}.jsonl" for code in codes if code != run_parity.NEW_LANGUAGE]
     new_texts = check_tokenizer.documents(new_file)
