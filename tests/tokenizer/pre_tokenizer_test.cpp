@@ -24,7 +24,8 @@ Pieces pieces_of(const Json& steps, std::string_view text) {
   const Json json = steps.is_array() ? Json{{"type", "Sequence"}, {"pretokenizers", steps}} : steps;
   const PreTokenizer pre_tokenizer = PreTokenizer::from_json(json, "tokenizer.json");
   Pieces pieces;
-  pre_tokenizer.for_each_piece(text, /*at_start=*/true, [&](std::string_view piece) { pieces.emplace_back(piece); });
+  pre_tokenizer.for_each_piece(text, /*at_start=*/true,
+                               [&](std::string_view piece) { pieces.emplace_back(piece); });
   return pieces;
 }
 

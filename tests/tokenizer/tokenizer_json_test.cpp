@@ -151,8 +151,7 @@ TEST_CASE("150,000 entries are read in the time of a blink", "[tokenizer]") {
   const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   INFO(seconds << " s of processor time");
   CHECK(tokenizer.size() == 150'000);
-  CHECK(seconds <
-        0.6);  // 0.2 s where it was written
+  CHECK(seconds < 0.6);  // 0.2 s where it was written
 }
 
 }  // namespace polygraft::tokenizer
