@@ -24,7 +24,7 @@ build() {
   mkdir -p "$build"
   (cd "$root" && run_logged "$build/configure.log" cmake --preset release -DPOLYGRAFT_VENV="$venv") ||
     FAIL_CODE=1 fail "cmake could not configure the build" "the whole output is in $build/configure.log"
-  say "building $build/polygraft (about ten minutes on two cores the first time)"
+  say "building $build/polygraft (about seven minutes on two cores the first time)"
   run_logged "$build/build.log" cmake --build "$build" --target polygraft ||
     FAIL_CODE=1 fail "polygraft does not build" "the whole output is in $build/build.log"
   polygraft=$build/polygraft
