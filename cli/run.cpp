@@ -24,6 +24,7 @@ void append_step_summary(const fs::path& run_dir) {
 
 void check_until(const std::vector<Stage>& stages, const std::string& until) {
   std::vector<std::string> names;
+  names.reserve(stages.size());
   for (const Stage& stage : stages) names.push_back(stage.name);
   if (std::find(names.begin(), names.end(), until) != names.end()) return;
   throw ConfigError("--until", concat("there is no stage '", until, "'"))
