@@ -151,7 +151,9 @@ TEST_CASE("150,000 entries are read in the time of a blink", "[tokenizer]") {
   const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   INFO(seconds << " s of processor time");
   CHECK(tokenizer.size() == 150'000);
+#ifndef __SANITIZE_ADDRESS__
   CHECK(seconds < 0.6);  // 0.2 s where it was written
+#endif
 }
 
 }  // namespace polygraft::tokenizer
