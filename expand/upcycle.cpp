@@ -6,14 +6,16 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <functional>
 #include <map>
+#include <utility>
 
-#include "core/error.h"
 #include "core/progress.h"
 #include "core/random.h"
 #include "core/stop.h"
 #include "core/text.h"
 #include "expand/expert_clones.h"
+#include "expand/rounded_bytes.h"
 #include "model/architecture/weights.h"
 #include "model/checkpoint/tensor_writer.h"
 
@@ -114,11 +116,6 @@ Makers make_makers(const UpcyclePlan& plan, ExpertCutter& cutter) {
   return makers;
 }
 
-void append(model::TensorWriter& writer, const TensorSpec& spec, const at::Tensor& made) {
-  const at::Tensor rounded = made.to(model::to_scalar_type(spec.dtype)).contiguous();
-  writer.append(spec.name, {static_cast<const char*>(rounded.const_data_ptr()), rounded.nbytes()});
-}
-
 void write_tensors(const ModelFolder& dense, const UpcyclePlan& plan,
                    const std::filesystem::path& out) {
   std::vector<TensorSpec> specs =
@@ -136,7 +133,7 @@ void write_tensors(const ModelFolder& dense, const UpcyclePlan& plan,
     throw_if_stopped();
     const auto maker = makers.find(spec.name);
     if (maker != makers.end()) {
-      append(writer, spec, maker->second());
+      writer.append(spec.name, rounded_bytes(maker->second(), spec.dtype));
     } else {
       writer.append(spec.name, dense.tensors.get(spec.name).bytes);
     }

@@ -9,6 +9,7 @@
 #include "core/text.h"
 #include "expand/addition_names.h"
 #include "expand/additions.h"
+#include "expand/rounded_bytes.h"
 #include "expand/tokenizer_files.h"
 #include "model/checkpoint/tensor_writer.h"
 
@@ -101,12 +102,6 @@ Sources sources_of(const std::string& name, const SourceMap& map) {
 std::string_view leading_rows(const TensorView& stored, int64_t num_rows) {
   if (num_rows == kAllRows) return stored.bytes;
   return stored.bytes.substr(0, static_cast<size_t>(num_rows * stored.row_bytes()));
-}
-
-/// Bytes of `added` in the stored dtype; a narrower one is rounded to nearest, ties to even.
-std::string rounded_bytes(const at::Tensor& added, model::Dtype dtype) {
-  const at::Tensor rounded = added.to(at::kCPU, model::to_scalar_type(dtype)).contiguous();
-  return {static_cast<const char*>(rounded.const_data_ptr()), rounded.nbytes()};
 }
 
 void write_tensors(const ModelFolder& source, const ModelConfig& config, const SourceMap& map,
