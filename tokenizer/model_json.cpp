@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <mutex>
+#include <set>
 #include <utility>
 
 #include "core/error.h"
@@ -157,13 +159,15 @@ class MergeReader {
   std::string left_, right_, joined_, buffer_;
 };
 
-std::string fallback_token(unsigned byte) {
+/// "0x0A"
+std::string hexadecimal(unsigned byte) {
   std::array<char, 8> text{};
-  std::snprintf(text.data(), text.size(), "<0x%02X>", byte);
+  std::snprintf(text.data(), text.size(), "0x%02X", byte);
   return text.data();
 }
 
-/// @return whether text can hold a byte (in a model of characters: a character) without a token.
+/// @return whether each byte (in a model of characters: each character) that text can hold has a
+/// token.
 bool fill_byte_level(const Vocabulary& vocabulary, BpeParts& parts) {
   bool complete = true;
   for (unsigned byte = 0; byte < 256; ++byte) {
@@ -177,7 +181,8 @@ bool fill_byte_level(const Vocabulary& vocabulary, BpeParts& parts) {
 bool fill_characters(const Vocabulary& vocabulary, bool byte_fallback, BpeParts& parts) {
   bool complete = byte_fallback;
   for (unsigned byte = 0; byte < 256; ++byte) {
-    const auto id = byte_fallback ? vocabulary.find(fallback_token(byte)) : std::nullopt;
+    const auto id =
+        byte_fallback ? vocabulary.find(concat("<", hexadecimal(byte), ">")) : std::nullopt;
     parts.byte_ids[byte] = id.value_or(-1);
     complete &= id.has_value() || !occurs_in_utf8(byte);
   }
@@ -189,6 +194,23 @@ bool fill_characters(const Vocabulary& vocabulary, bool byte_fallback, BpeParts&
     if (end == token.size()) parts.characters.insert(character, id);
   }
   return complete;
+}
+
+/// Once a process for the same lack: a base, its extensions and their copies all share it.
+void warn_of_dropped(const BpeParts& parts, const fs::path& file) {
+  std::string lack = "characters that are no token of their own";
+  if (parts.byte_level) {
+    lack = "the bytes";
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      if (parts.byte_ids[byte] < 0 && occurs_in_utf8(byte)) lack += " " + hexadecimal(byte);
+    }
+    lack += " of UTF-8, which have no token,";
+  }
+  static std::mutex mutex;
+  static std::set<std::string> told;
+  const std::scoped_lock lock(mutex);
+  if (!told.insert(lack).second) return;
+  log_warn(concat(file.string(), ": ", lack, " are left out of texts (said once)"));
 }
 
 void fill_whole_pieces(const Vocabulary& vocabulary, BpeParts& parts) {
@@ -244,10 +266,7 @@ BpeParts read_bpe_model(const SplitJson& json, const std::string& text, const fs
   if (!unknown.empty() && !parts.unknown && !complete) {
     throw FormatError(file, concat("unk_token '", unknown, "' is not in model.vocab"));
   }
-  if (!complete && !parts.unknown) {
-    log_warn(concat(file.string(), ": some ", byte_level ? "bytes" : "characters",
-                    " have no token and will be dropped"));
-  }
+  if (!complete && !parts.unknown) warn_of_dropped(parts, file);
   parts.fuse_unknown = json_get_or<bool>(model, "fuse_unk", false, file);
   if (json_get_or<bool>(model, "ignore_merges", false, file)) fill_whole_pieces(vocabulary, parts);
   return parts;

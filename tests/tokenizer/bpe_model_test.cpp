@@ -1,6 +1,7 @@
 // tests/tokenizer/bpe_model_test.cpp
 #include "tokenizer/bpe_model.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <thread>
@@ -8,6 +9,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "sample_tokenizer.h"
+#include "tests/core/stderr_capture.h"
 #include "tokenizer/bpe_tokenizer.h"
 
 namespace polygraft::tokenizer {
@@ -131,6 +133,24 @@ TEST_CASE("a byte without a token is dropped or unknown, as in the reference", "
   CHECK(tokens_of(load_json(json), "azza") == Tokens{"a", "<unk>", "<unk>", "a"});
   json["model"]["fuse_unk"] = true;
   CHECK(tokens_of(load_json(json), "azza") == Tokens{"a", "<unk>", "a"});
+}
+
+TEST_CASE("child: a tokenizer without a byte loaded twenty times", "[.child]") {
+  Json json = sample_json();
+  json["model"]["vocab"].erase("z");
+  for (int i = 0; i < 20; ++i) load_json(json);
+  json["model"]["vocab"].erase("y");
+  load_json(json);
+}
+
+TEST_CASE("bytes that will be dropped are named, once a process", "[tokenizer]") {
+  using testing::StderrKind;
+  const std::string text = testing::stderr_of_test(
+      "child: a tokenizer without a byte loaded twenty times", StderrKind::kPipe);
+  INFO(text);
+  CHECK(std::count(text.begin(), text.end(), '\n') == 2);
+  CHECK(text.find("the bytes 0x7A of UTF-8, which have no token, are left out") != text.npos);
+  CHECK(text.find("the bytes 0x79 0x7A of UTF-8") != text.npos);
 }
 
 }  // namespace polygraft::tokenizer

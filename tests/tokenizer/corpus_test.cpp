@@ -37,7 +37,7 @@ std::string failure(const fs::path& file) {
 }  // namespace
 
 TEST_CASE("text files hold a document a line", "[tokenizer]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto documents = read_documents({folder.write("a.txt", "one\n\n two \r\nlast")});
   REQUIRE(documents.size() == 3);
   CHECK(documents[0].id == "a.txt:1");
@@ -48,7 +48,7 @@ TEST_CASE("text files hold a document a line", "[tokenizer]") {
 }
 
 TEST_CASE("jsonl files name their documents", "[tokenizer]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto documents =
       read_documents({folder.write("a.jsonl",
                                    "{\"text\": \"x\\ny\", \"id\": \"first\"}\n{\"id\": 7, "
@@ -61,7 +61,7 @@ TEST_CASE("jsonl files name their documents", "[tokenizer]") {
 }
 
 TEST_CASE("compressed files read like plain ones", "[tokenizer]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   std::string text;
   for (int line = 0; line < 50'000; ++line) text += "line " + std::to_string(line) + " é\n";
   const auto plain = read_documents({folder.write("a.txt", text)});
@@ -76,7 +76,7 @@ TEST_CASE("compressed files read like plain ones", "[tokenizer]") {
 }
 
 TEST_CASE("files of several compressed parts are read to the end", "[tokenizer]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   using boost::iostreams::gzip_compressor;
   using boost::iostreams::zstd_compressor;
   const auto gz = compressed<gzip_compressor>("one\n") + compressed<gzip_compressor>("two\n");
@@ -86,7 +86,7 @@ TEST_CASE("files of several compressed parts are read to the end", "[tokenizer]"
 }
 
 TEST_CASE("compressed files that are cut off or broken are errors", "[tokenizer]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   std::string text;
   for (int line = 0; line < 20'000; ++line) text += std::to_string(line * 7919) + "\n";
   const std::string gz = compressed<boost::iostreams::gzip_compressor>(text);
@@ -101,7 +101,7 @@ TEST_CASE("compressed files that are cut off or broken are errors", "[tokenizer]
 }
 
 TEST_CASE("broken lines name file and line", "[tokenizer]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto utf8 = failure(folder.write("a.txt", "good\nbad \xC3(\n"));
   CHECK(has(utf8, "a.txt:2"));
   CHECK(has(utf8, "byte 4"));
@@ -116,7 +116,7 @@ TEST_CASE("broken lines name file and line", "[tokenizer]") {
 }
 
 TEST_CASE("corpus.yaml resolves its paths and lists every problem", "[tokenizer]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   folder.write("en.txt", "x\n");
   const auto yaml = folder.write("corpus.yaml",
                                  "languages:\n"
@@ -138,7 +138,7 @@ TEST_CASE("corpus.yaml resolves its paths and lists every problem", "[tokenizer]
 }
 
 TEST_CASE("threads see every document of several files once", "[tokenizer]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   std::string lines;
   for (int i = 0; i < 20'000; ++i)
     lines += "{\"text\": \"some text, number " + std::to_string(i) + "\"}\n";
@@ -161,7 +161,7 @@ TEST_CASE("threads see every document of several files once", "[tokenizer]") {
 }
 
 TEST_CASE("threads report the first broken line, and a file without documents", "[tokenizer]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   std::string lines;
   for (int i = 1; i <= 20'000; ++i)
     lines += i % 6'000 == 0 ? "{broken\n" : "{\"text\": \"some text as it may be\"}\n";

@@ -37,7 +37,7 @@ std::string language_text(uint64_t seed, const std::string& letters) {
 }
 
 struct Setting {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   fs::path old_text = folder.write("old.txt", language_text(1, "abcdeeaa"));
   fs::path new_text = folder.write("new.txt", language_text(3, "cdefghae"));
   fs::path source = folder.path() / "source", target = folder.path() / "target";

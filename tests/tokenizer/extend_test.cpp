@@ -34,7 +34,7 @@ std::string language_text(uint64_t seed, const std::string& letters) {
 }
 
 struct Setting {
-  ScratchFolder folder;
+  TemporaryFolder folder;
   fs::path old_text = folder.write("old.txt", language_text(1, "abcdeeaa"));
   fs::path other_old_text = folder.write("other.txt", language_text(2, "bcdefgaa"));
   fs::path new_text = folder.write("new.txt", language_text(3, "cdefghae"));
@@ -154,7 +154,7 @@ TEST_CASE("with ignore_merges whole words of guarded text do not become tokens",
   CHECK(report.languages.at("o1").changed_documents == 0);
   CHECK(report.unreachable == 0);
 
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const Tokenizer tokenizer = load_json([] {
     Json sample = sample_json({"b c"});
     sample["model"]["ignore_merges"] = true;
@@ -249,7 +249,7 @@ TEST_CASE("a guard budget is kept in every language, and its count is exact",
 }
 
 TEST_CASE("the budget counts the documents that change, no more and no fewer", "[tokenizer]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const Tokenizer old = load_json(sample_json());
   // Pairs: "ab" in two documents of four, "cd" in two, one of them the same.
   const auto file = folder.write("old.txt", "ab\nab cd\ncd\nx\n");
@@ -301,7 +301,7 @@ TEST_CASE("auto stops where the next merge saves too little", "[tokenizer]") {
 }
 
 TEST_CASE("no merge crosses a script or digit boundary unless asked", "[tokenizer]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   Json json = sample_json();
   // One piece per line: nothing but the merges themselves keeps scripts apart.
   json["pre_tokenizer"]["use_regex"] = false;

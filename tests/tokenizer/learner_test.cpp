@@ -93,7 +93,7 @@ TEST_CASE("a pair that is not merged is not offered again", "[tokenizer]") {
 }
 
 TEST_CASE("training gives the size asked for, twice the same", "[tokenizer]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto text =
       folder.write("a.txt", some_text() + "12345 \u00E9\u00E8 \xF0\x9F\x99\x82 it's\n");
   for (const char* pattern : {"gpt2", "qwen2", "llama3"}) {
@@ -117,7 +117,7 @@ TEST_CASE("training gives the size asked for, twice the same", "[tokenizer]") {
 }
 
 TEST_CASE("training refuses what it cannot do", "[tokenizer]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto text = folder.write("a.txt", "ab abcd\n");
   TrainOptions options;
   options.vocab_size = 300;
@@ -140,7 +140,7 @@ TEST_CASE("training refuses what it cannot do", "[tokenizer]") {
 }
 
 TEST_CASE("what is learned does not depend on the number of threads", "[tokenizer][property]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   RandomStream random(31, "text");
   std::string text;
   for (int line = 0; line < 4000; ++line) {

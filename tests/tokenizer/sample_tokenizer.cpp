@@ -1,32 +1,10 @@
 // tests/tokenizer/sample_tokenizer.cpp: see sample_tokenizer.h.
 #include "sample_tokenizer.h"
 
-#include <unistd.h>
-
-#include <atomic>
-#include <fstream>
-
 #include "core/text.h"
 #include "tokenizer/byte_alphabet.h"
 
 namespace polygraft::tokenizer {
-
-ScratchFolder::ScratchFolder() {
-  static std::atomic<int> counter{0};
-  path_ = fs::temp_directory_path() / concat("polygraft-tokenizer-", getpid(), "-", counter++);
-  fs::create_directories(path_);
-}
-
-ScratchFolder::~ScratchFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
-fs::path ScratchFolder::write(const std::string& name, std::string_view content) const {
-  const fs::path file = path_ / name;
-  std::ofstream(file, std::ios::binary) << content;
-  return file;
-}
 
 Json sample_json(const std::vector<std::string>& merges) {
   Json vocab = Json::object();
@@ -52,7 +30,7 @@ Json added_token_json(int id, const std::string& content, const Json& flags) {
 }
 
 Tokenizer load_json(const Json& json) {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   return Tokenizer::load(folder.write("tokenizer.json", json.dump()));
 }
 

@@ -1,28 +1,16 @@
-// tests/tokenizer/sample_tokenizer.h: small tokenizers and text files in a folder that goes away.
+// tests/tokenizer/sample_tokenizer.h: small tokenizers, and what their tests ask of them.
 #pragma once
-#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/json.h"
+#include "tests/core/temporary_folder.h"
 #include "tokenizer/tokenizer.h"
 
 namespace polygraft::tokenizer {
 
-/// A fresh folder below the system's temporary one, removed at the end.
-class ScratchFolder {
- public:
-  ScratchFolder();
-  ~ScratchFolder();
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  const fs::path& path() const { return path_; }
-  fs::path write(const std::string& name, std::string_view content) const;
-
- private:
-  fs::path path_;
-};
+using testing::TemporaryFolder;
 
 /// tokenizer.json with the 256 bytes as ids 0..255 (in byte order), then the results of `merges`
 /// ("l o", "lo w"), GPT-2's pre-tokenizer, no normaliser, no added tokens.

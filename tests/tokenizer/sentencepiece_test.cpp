@@ -85,7 +85,7 @@ bool has(const std::string& message, std::string_view part) {
 }  // namespace
 
 TEST_CASE("a SentencePiece model is a tokenizer like any other", "[tokenizer]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   folder.write("tokenizer.model", model(kPieces));
   const Tokenizer tokenizer = Tokenizer::load(folder.path());
   CHECK(tokenizer.size() == 259 + 5);
@@ -107,7 +107,7 @@ TEST_CASE("a SentencePiece model is a tokenizer like any other", "[tokenizer]") 
 }
 
 TEST_CASE("tokenizer.json comes before tokenizer.model", "[tokenizer]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   folder.write("tokenizer.model", model(kPieces));
   folder.write("tokenizer.json", sample_json().dump());
   CHECK(Tokenizer::load(folder.path()).size() == 256);

@@ -51,7 +51,7 @@ TEST_CASE("invalid UTF-8 is refused with its offset", "[tokenizer]") {
 }
 
 TEST_CASE("broken files are told apart, with the place", "[tokenizer]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   CHECK_THROWS_AS(Tokenizer::load(folder.path()), IoError);
   CHECK_THROWS_AS(Tokenizer::load(folder.path() / "none.json"), IoError);
   const auto file = folder.write("tokenizer.json", R"({"version": "1.0", "model": )");
@@ -110,7 +110,7 @@ TEST_CASE("what is not supported is refused by name", "[tokenizer]") {
 }
 
 TEST_CASE("BOS and EOS come from the files beside", "[tokenizer]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const std::string text = sample_json().dump();
   folder.write("tokenizer.json", text);
   const Tokenizer bare = Tokenizer::load(folder.path());
@@ -144,7 +144,7 @@ TEST_CASE("150,000 entries are read in the time of a blink", "[tokenizer]") {
     merges.push_back(Json::array({left, right}));
     tokens.push_back(left + right);
   }
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const fs::path file = folder.write("tokenizer.json", json.dump(1));
   const std::clock_t start = std::clock();
   const Tokenizer tokenizer = Tokenizer::load(file);

@@ -30,7 +30,7 @@ TEST_CASE("words are those of UAX 29: no spaces, no punctuation", "[tokenizer]")
 }
 
 TEST_CASE("a report counts by hand what a small text shows", "[tokenizer]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   // "low" is two merges; "\u00e9" stays two tokens of one byte each.
   const Tokenizer old = load_json(sample_json({"l o"}));
   const Tokenizer grown = load_json(sample_json({"l o", "lo w", "x y"}));
@@ -58,7 +58,7 @@ TEST_CASE("a report counts by hand what a small text shows", "[tokenizer]") {
 }
 
 TEST_CASE("long words are those with most tokens, then the more frequent", "[tokenizer]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const Tokenizer tokenizer = load_json(sample_json());
   std::string text;
   for (int length = 1; length <= 40; ++length) text += std::string(length, 'a') + " b\n";
@@ -78,7 +78,7 @@ TEST_CASE("long words are those with most tokens, then the more frequent", "[tok
 }
 
 TEST_CASE("tokenizers are compared by their tokens, not by their ids", "[tokenizer]") {
-  const ScratchFolder folder;
+  const TemporaryFolder folder;
   const auto file = folder.write("nw.txt", "ab cd\n");
   const Tokenizer one = load_json(sample_json({"a b", "c d"}));
   const Tokenizer same = load_json(sample_json({"c d", "a b"}));

@@ -1,10 +1,9 @@
 // tests/model/architecture/weights_test.cpp: random start, order of names, dtypes, and the round
 // trip through a folder.
-#include <unistd.h>
-
 #include "core/json.h"
 #include "core/text.h"
 #include "model/architecture/stored_tensors.h"
+#include "tests/core/temporary_folder.h"
 #include "tests/model/architecture/compare.h"
 #include "tests/model/architecture/tiny_model.h"
 
@@ -15,18 +14,6 @@ namespace fs = std::filesystem;
 using model::ExpertLayout;
 using model::ModelConfig;
 using model::Weights;
-
-class ScratchFolder {
- public:
-  ScratchFolder() : path_(fs::temp_directory_path() / concat("polygraft-weights-", ::getpid())) {
-    fs::create_directories(path_);
-  }
-  ~ScratchFolder() { fs::remove_all(path_); }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 void write_config(const ModelConfig& config, const fs::path& folder) {
   OrderedJson json = {{"architectures", {"Qwen3MoeForCausalLM"}},
@@ -110,7 +97,7 @@ TEST_CASE("a visitor that replaces the embedding replaces a tied head", "[model]
 }
 
 TEST_CASE("weights come back from a folder bit for bit", "[model][weights]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   auto config = tiny_config();
   config.tied_embeddings = GENERATE(true, false);
   const auto layout = GENERATE(ExpertLayout::kPerExpert, ExpertLayout::kFused);
@@ -128,7 +115,7 @@ TEST_CASE("weights come back from a folder bit for bit", "[model][weights]") {
 }
 
 TEST_CASE("a manifest splits the rows of a folder into base and added", "[model][weights]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   auto config = tiny_config();
   auto weights = grown(lively_weights(config, 3), 2, 5);
   config.num_experts += 2;
@@ -145,7 +132,7 @@ TEST_CASE("a manifest splits the rows of a folder into base and added", "[model]
 }
 
 TEST_CASE("conversion to bfloat16 rounds to nearest, ties to even", "[model][weights]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   auto config = tiny_config();
   auto weights = lively_weights(config, 3);
   // 1 + 2^-8 lies halfway between 1 and 1 + 2^-7; 1 + 3 * 2^-8 halfway between 1 + 2^-7 and 1 +

@@ -1,38 +1,10 @@
 // tests/model/checkpoint/fixtures.cpp: see fixtures.h.
 #include "fixtures.h"
 
-#include <unistd.h>
-
-#include <algorithm>
-#include <fstream>
-
 #include "core/text.h"
 #include "model/checkpoint/tensor_writer.h"
 
 namespace polygraft::model {
-
-ScratchFolder::ScratchFolder() {
-  static int counter = 0;
-  const std::string name = concat("polygraft-checkpoint-test-", getpid(), "-", counter++);
-  path_ = fs::canonical(fs::temp_directory_path()) / name;
-  fs::create_directories(path_);
-}
-
-ScratchFolder::~ScratchFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
-void ScratchFolder::write(const std::string& name, std::string_view content) const {
-  std::ofstream(path_ / name, std::ios::binary) << content;
-}
-
-std::vector<std::string> ScratchFolder::files() const {
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(path_)) names.push_back(entry.path().filename());
-  std::sort(names.begin(), names.end());
-  return names;
-}
 
 std::string safetensors_bytes(std::string_view header, std::string_view data) {
   std::string bytes;

@@ -1,5 +1,4 @@
-// tests/model/checkpoint/fixtures.h: scratch folders, hand-made safetensors bytes, and tiny model
-// folders.
+// tests/model/checkpoint/fixtures.h: hand-made safetensors bytes, and tiny model folders.
 #pragma once
 #include <catch2/catch.hpp>
 #include <functional>
@@ -11,25 +10,11 @@
 #include "core/json.h"
 #include "model/checkpoint/families.h"
 #include "model/checkpoint/model_folder.h"
+#include "tests/core/temporary_folder.h"
 
 namespace polygraft::model {
 
-/// A folder of its own, removed at the end of the test.
-class ScratchFolder {
- public:
-  ScratchFolder();
-  ~ScratchFolder();
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-
-  const fs::path& path() const { return path_; }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-  void write(const std::string& name, std::string_view content) const;  ///< plainly, without fsync
-  std::vector<std::string> files() const;                               ///< names, sorted
-
- private:
-  fs::path path_;
-};
+using testing::TemporaryFolder;
 
 /// Length field, header as given, data as given: anything at all, valid or not.
 std::string safetensors_bytes(std::string_view header, std::string_view data);

@@ -9,7 +9,7 @@ namespace {
 
 std::string hash_of(const std::vector<TensorSpec>& specs, uint64_t max_shard_bytes,
                     char last = 'z') {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   TensorWriter writer(scratch.path(), specs, max_shard_bytes);
   for (const TensorSpec& spec : specs) {
     std::string bytes = patterned_bytes(spec.name, spec.num_bytes());
@@ -33,7 +33,7 @@ TEST_CASE("the hash does not depend on files and order, and on everything else",
   CHECK(hash_of({{"a", Dtype::kF32, {2}}, {"b", Dtype::kI32, {3}}}, 1000) != hash);
   CHECK(hash_of({{"a", Dtype::kF32, {2}}, {"c", Dtype::kF32, {3}}}, 1000) != hash);
 
-  const ScratchFolder reversed;
+  const TemporaryFolder reversed;
   TensorWriter writer(reversed.path(), {specs[1], specs[0]});
   writer.append("b", patterned_bytes("b", 12).replace(11, 1, "z"));
   writer.append("a", patterned_bytes("a", 8));
@@ -42,7 +42,7 @@ TEST_CASE("the hash does not depend on files and order, and on everything else",
 }
 
 TEST_CASE("the hash is SHA-256 over name, dtype, shape and bytes", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   TensorWriter writer(scratch.path(), {{"t", Dtype::kU8, {1, 3}}});
   writer.append("t", "xyz");
   writer.finish();
@@ -50,7 +50,7 @@ TEST_CASE("the hash is SHA-256 over name, dtype, shape and bytes", "[model][chec
 }
 
 TEST_CASE("side files are carried along, weights and config are not", "[model][checkpoint]") {
-  const ScratchFolder from;
+  const TemporaryFolder from;
   const std::vector<std::string> carried = {"LICENSE", "README.md", "chat_template.jinja",
                                             "generation_config.json"};
   const std::vector<std::string> tokenizer = {"merges.txt", "special_tokens_map.json",
@@ -66,20 +66,20 @@ TEST_CASE("side files are carried along, weights and config are not", "[model][c
   }
   fs::create_directory(from / "original");
 
-  const ScratchFolder without;
+  const TemporaryFolder without;
   copy_side_files(from.path(), without.path(), true);
-  CHECK(without.files() == carried);
+  CHECK(without.entries() == carried);
   CHECK(read_file(without / "LICENSE") == "LICENSE");
 
-  const ScratchFolder with;
+  const TemporaryFolder with;
   with.write("LICENSE", "older");
   copy_side_files(from.path(), with.path(), false);
-  CHECK(with.files().size() == carried.size() + tokenizer.size());
+  CHECK(with.entries().size() == carried.size() + tokenizer.size());
   CHECK(read_file(with / "LICENSE") == "LICENSE");
 }
 
 TEST_CASE("side files that cannot be copied are an i/o error", "[model][checkpoint]") {
-  const ScratchFolder from;
+  const TemporaryFolder from;
   from.write("LICENSE", "text");
   CHECK_THROWS_AS(copy_side_files(from.path(), from / "absent", true), IoError);
   CHECK_THROWS_AS(copy_side_files(from / "absent", from.path(), true), IoError);

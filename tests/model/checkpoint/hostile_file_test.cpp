@@ -119,7 +119,7 @@ std::vector<Hostile> broken_tensors() {
 }  // namespace
 
 TEST_CASE("hostile safetensors files are refused by name", "[model][checkpoint][hostile]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   std::vector<Hostile> corpus = broken_frames();
   for (auto& hostile : broken_tensors()) corpus.push_back(hostile);
   for (const Hostile& hostile : corpus) {
@@ -134,7 +134,7 @@ TEST_CASE("hostile safetensors files are refused by name", "[model][checkpoint][
 }
 
 TEST_CASE("holes inside a long enough file are refused", "[model][checkpoint][hostile]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   const auto tensor = [](const std::string& offsets) {
     return R"({"dtype":"F32","shape":[1],"data_offsets":)" + offsets + "}";
   };
@@ -150,7 +150,7 @@ TEST_CASE("holes inside a long enough file are refused", "[model][checkpoint][ho
 
 TEST_CASE("a name full of control bytes does not reach the terminal",
           "[model][checkpoint][hostile]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   const std::string name = "\\u001b[2J" + std::string(5000, 'n');
   scratch.write("x", safetensors_bytes("{\"" + name + "\":7}", ""));
   const std::string message = message_of<FormatError>([&] { read_tensor_file(scratch / "x"); });

@@ -12,7 +12,7 @@ std::vector<TensorSpec> specs_of(const Json& json, ExpertLayout layout) {
   return expected_tensors(parse_model_config(json, "config.json"), layout);
 }
 
-std::string refusal(const ScratchFolder& scratch) {
+std::string refusal(const TemporaryFolder& scratch) {
   return message_of<FormatError>([&] { ModelFolder::open(scratch.path()); });
 }
 
@@ -27,7 +27,7 @@ Json tied(const std::string& family) {
 TEST_CASE("every family opens in every layout it has, tied and untied", "[model][checkpoint]") {
   const auto opens = [](const std::string& family, ExpertLayout layout) {
     for (const Json& json : {tiny_config(family), tied(family)}) {
-      const ScratchFolder scratch;
+      const TemporaryFolder scratch;
       write_tiny_model(scratch.path(), json, layout);
       const ModelFolder folder = ModelFolder::open(scratch.path());
       CHECK(folder.family->model_type == family);
@@ -46,7 +46,7 @@ TEST_CASE("every family opens in every layout it has, tied and untied", "[model]
 }
 
 TEST_CASE("config.json is kept as it was, unknown keys and order included", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   write_tiny_model(scratch.path(), tiny_config("llama"), ExpertLayout::kNone);
   OrderedJson json = {{"zebra", {{"b", 1}, {"a", 2}}}};
   json.update(OrderedJson(tiny_config("llama")));
@@ -56,7 +56,7 @@ TEST_CASE("config.json is kept as it was, unknown keys and order included", "[mo
 
 TEST_CASE("a wrong shape names tensor, expected and found shape, and counts the experts",
           "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   Json json = tiny_config("qwen3_moe");
   write_tiny_model(scratch.path(), json, ExpertLayout::kPerExpert);
   json["num_experts"] = 5;
@@ -74,7 +74,7 @@ TEST_CASE("a wrong shape names tensor, expected and found shape, and counts the 
 }
 
 TEST_CASE("a missing tensor and a tensor left over are named", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   const Json json = tiny_config("qwen3");
   write_json(scratch / "config.json", json);
   auto specs = specs_of(json, ExpertLayout::kNone);
@@ -93,7 +93,7 @@ TEST_CASE("a missing tensor and a tensor left over are named", "[model][checkpoi
 }
 
 TEST_CASE("each layer may have its own layout, but not a part of a layer", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   const Json json = tiny_config("qwen3_moe");
   write_json(scratch / "config.json", json);
   const auto fused = specs_of(json, ExpertLayout::kFused);
@@ -141,7 +141,7 @@ TEST_CASE("each layer may have its own layout, but not a part of a layer", "[mod
 
 TEST_CASE("a tied head may be stored when it is the embedding, and not otherwise",
           "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   const Json json = tied("llama");
   write_json(scratch / "config.json", json);
   auto specs = specs_of(json, ExpertLayout::kNone);
@@ -165,7 +165,7 @@ TEST_CASE("a tied head may be stored when it is the embedding, and not otherwise
 }
 
 TEST_CASE("the rotary buffers of old llama files are skipped", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   for (const char* family : {"llama", "qwen3"}) {
     const Json json = tiny_config(family);
     write_json(scratch / "config.json", json);
@@ -182,7 +182,7 @@ TEST_CASE("the rotary buffers of old llama files are skipped", "[model][checkpoi
 
 TEST_CASE("the weights decide on the dtype, and must agree among themselves",
           "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   Json json = tiny_config("llama");
   auto specs = specs_of(json, ExpertLayout::kNone);
   const auto write_as = [&](Dtype dtype) {
@@ -207,7 +207,7 @@ TEST_CASE("the weights decide on the dtype, and must agree among themselves",
 
 TEST_CASE("a config that claims far more experts than the folder holds fails at once",
           "[model][checkpoint][hostile]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   Json json = tiny_config("qwen3_moe");
   write_tiny_model(scratch.path(), json, ExpertLayout::kPerExpert);
   json.update({{"num_experts", 16384}, {"num_hidden_layers", 4096}});
@@ -217,7 +217,7 @@ TEST_CASE("a config that claims far more experts than the folder holds fails at 
 }
 
 TEST_CASE("a path that is no model folder is an error that says so", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   CHECK_THAT(message_of<IoError>([&] { ModelFolder::open(scratch / "absent"); }),
              Contains("absent"));
   CHECK_THAT(message_of<IoError>([&] { ModelFolder::open(scratch.path()); }),
@@ -244,7 +244,7 @@ Manifest manifest_for(int64_t base_experts, int64_t base_rows) {
 
 TEST_CASE("a manifest splits base and additions, and may not contradict the config",
           "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   write_tiny_model(scratch.path(), tiny_config("qwen3_moe"), ExpertLayout::kPerExpert);
   Manifest manifest = manifest_for(3, 40);
   write_json(scratch / kManifestFile, manifest.to_json());

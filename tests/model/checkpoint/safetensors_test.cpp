@@ -29,7 +29,7 @@ TEST_CASE("a written file has the bytes of the reference writer", "[model][check
       R"("a":{"dtype":"BF16","shape":[3],"data_offsets":[16,22]}})"
       "    ";
   const std::string data("\x07\0\0\0\0\0\0\0\0\0\x80\x3f\0\0\0\x40\x01\x02\x03\x04\x05\x06", 22);
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   write_tensor_file(scratch / "x.safetensors", three_tensors(), {{"format", "pt"}});
   const std::string written = read_file(scratch / "x.safetensors");
   CHECK(header.size() % 8 == 0);
@@ -46,14 +46,14 @@ TEST_CASE("tensors lie in the reference writer's order of dtypes", "[model][chec
     const std::string name(1, static_cast<char>('a' + i));
     tensors[name] = {{name, by_name[i], {3}}, std::string(3 * dtype_bytes(by_name[i]), 'x')};
   }
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   write_tensor_file(scratch / "model.safetensors", tensors);
   const std::vector<std::string> order = {"j", "i", "h", "g", "f", "e", "d", "c", "b", "a"};
   CHECK(TensorFolder::open(scratch.path()).names() == order);
 }
 
 TEST_CASE("what was written is read back", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   const auto tensors = three_tensors();
   write_tensor_file(scratch / "x.safetensors", tensors);
   const auto views = read_tensor_file(scratch / "x.safetensors");
@@ -71,7 +71,7 @@ TEST_CASE("what was written is read back", "[model][checkpoint]") {
 }
 
 TEST_CASE("a view keeps its bytes alive after the folder is gone", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   write_tensor_file(scratch / "model.safetensors", three_tensors());
   const TensorView view = TensorFolder::open(scratch.path()).get("b");
   fs::remove(scratch / "model.safetensors");
@@ -80,7 +80,7 @@ TEST_CASE("a view keeps its bytes alive after the folder is gone", "[model][chec
 
 TEST_CASE("a wrong name or byte count is refused before anything is written",
           "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   auto tensors = three_tensors();
   tensors["a"].bytes.pop_back();
   CHECK_THAT(message_of<FormatError>([&] { write_tensor_file(scratch / "x", tensors); }),
@@ -88,11 +88,11 @@ TEST_CASE("a wrong name or byte count is refused before anything is written",
   tensors = three_tensors();
   tensors["a"].spec.name = "z";
   CHECK_THROWS_AS(write_tensor_file(scratch / "x", tensors), FormatError);
-  CHECK(scratch.files().empty());
+  CHECK(scratch.entries().empty());
 }
 
 TEST_CASE("valid oddities are accepted", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   const auto open = [&](std::string_view header, std::string_view data) {
     scratch.write("x.safetensors", safetensors_bytes(header, data));
     return read_tensor_file(scratch / "x.safetensors");

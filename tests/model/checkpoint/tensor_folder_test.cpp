@@ -13,31 +13,34 @@ constexpr const char* kSecond = "model-00002-of-00002.safetensors";
 
 void write_shard(const fs::path& file, const std::vector<std::string>& names) {
   std::map<std::string, OwnedTensor> tensors;
-  for (const std::string& name : names)
-    tensors[name] = {{name, Dtype::kU8, {4}}, name[0] + std::string("123")};
+  for (const std::string& name : names) {
+    OwnedTensor& owned = tensors[name];
+    owned.spec = {name, Dtype::kU8, {4}};
+    owned.bytes = std::string(1, name[0]) + "123";
+  }
   write_tensor_file(file, tensors);
 }
 
-void write_index(const ScratchFolder& scratch, const Json& weight_map) {
+void write_index(const TemporaryFolder& scratch, const Json& weight_map) {
   write_json(scratch / kIndex,
              Json{{"metadata", {{"total_size", 12}}}, {"weight_map", weight_map}});
 }
 
 /// Two shards, tensors a and c in the first, b in the second, and a matching index.
-void write_honest(const ScratchFolder& scratch) {
+void write_honest(const TemporaryFolder& scratch) {
   write_shard(scratch / kFirst, {"a", "c"});
   write_shard(scratch / kSecond, {"b"});
   write_index(scratch, {{"a", kFirst}, {"b", kSecond}, {"c", kFirst}});
 }
 
-std::string refusal(const ScratchFolder& scratch) {
+std::string refusal(const TemporaryFolder& scratch) {
   return message_of<FormatError>([&] { TensorFolder::open(scratch.path()); });
 }
 
 }  // namespace
 
 TEST_CASE("shards are read in the order of files and offsets", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   write_honest(scratch);
   const TensorFolder folder = TensorFolder::open(scratch.path());
   CHECK(folder.names() == std::vector<std::string>{"a", "c", "b"});
@@ -49,7 +52,7 @@ TEST_CASE("shards are read in the order of files and offsets", "[model][checkpoi
 }
 
 TEST_CASE("a missing tensor is named with its nearest neighbour", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   write_shard(scratch / "model.safetensors", {"model.norm.weight", "lm_head.weight"});
   const TensorFolder folder = TensorFolder::open(scratch.path());
   CHECK_FALSE(folder.contains("model.norm.wieght"));
@@ -58,7 +61,7 @@ TEST_CASE("a missing tensor is named with its nearest neighbour", "[model][check
 }
 
 TEST_CASE("a dropped tensor is gone from every answer", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   write_honest(scratch);
   TensorFolder folder = TensorFolder::open(scratch.path());
   folder.drop("c");
@@ -69,8 +72,8 @@ TEST_CASE("a dropped tensor is gone from every answer", "[model][checkpoint]") {
 
 TEST_CASE("an index that names a file outside the folder is refused",
           "[model][checkpoint][hostile]") {
-  const ScratchFolder scratch;
-  const ScratchFolder outside;
+  const TemporaryFolder scratch;
+  const TemporaryFolder outside;
   write_honest(scratch);
   write_shard(outside / "b.safetensors", {"b"});
   fs::create_directories(scratch / "sub");
@@ -87,8 +90,8 @@ TEST_CASE("an index that names a file outside the folder is refused",
 }
 
 TEST_CASE("a link that leads out of the folder is refused", "[model][checkpoint][hostile]") {
-  const ScratchFolder scratch;
-  const ScratchFolder outside;
+  const TemporaryFolder scratch;
+  const TemporaryFolder outside;
   write_honest(scratch);
   fs::rename(scratch / kSecond, outside / "b.safetensors");
   fs::create_symlink(outside / "b.safetensors", scratch / kSecond);
@@ -107,8 +110,8 @@ TEST_CASE("a link that leads out of the folder is refused", "[model][checkpoint]
 
 TEST_CASE("the single file may not be a link out of the folder either",
           "[model][checkpoint][hostile]") {
-  const ScratchFolder scratch;
-  const ScratchFolder outside;
+  const TemporaryFolder scratch;
+  const TemporaryFolder outside;
   write_shard(outside / "x.safetensors", {"b"});
   fs::create_symlink(outside / "x.safetensors", scratch / "model.safetensors");
   CHECK_THAT(refusal(scratch), Contains("link"));
@@ -118,7 +121,7 @@ TEST_CASE("the single file may not be a link out of the folder either",
 
 TEST_CASE("a snapshot of the Hugging Face cache opens: its links lead to its own blobs",
           "[model][checkpoint]") {
-  const ScratchFolder cache;
+  const TemporaryFolder cache;
   const fs::path snapshot = cache / "models--x--y/snapshots/0123abc";
   fs::create_directories(snapshot);
   fs::create_directories(cache / "models--x--y/blobs");
@@ -134,7 +137,7 @@ TEST_CASE("a snapshot of the Hugging Face cache opens: its links lead to its own
 }
 
 TEST_CASE("an index and shards that disagree are refused", "[model][checkpoint][hostile]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   write_honest(scratch);
   SECTION("a shard is missing") {
     fs::remove(scratch / kSecond);
@@ -164,7 +167,7 @@ TEST_CASE("an index and shards that disagree are refused", "[model][checkpoint][
 }
 
 TEST_CASE("a broken index is refused", "[model][checkpoint][hostile]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   write_honest(scratch);
   const std::vector<std::pair<std::string, std::string>> corpus = {
       {"", "broken JSON"},
@@ -185,7 +188,7 @@ TEST_CASE("a broken index is refused", "[model][checkpoint][hostile]") {
 }
 
 TEST_CASE("a folder without usable weights says what it lacks", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   CHECK_THAT(refusal(scratch), Contains("no safetensors weights"));
   scratch.write("pytorch_model.bin", "pickle");
   CHECK_THAT(refusal(scratch), Contains("pickled"));
@@ -193,7 +196,7 @@ TEST_CASE("a folder without usable weights says what it lacks", "[model][checkpo
 }
 
 TEST_CASE("a single file beside an index of other files is ambiguous", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   write_honest(scratch);
   write_shard(scratch / "model.safetensors", {"a"});
   CHECK_THAT(refusal(scratch), Contains("both"));

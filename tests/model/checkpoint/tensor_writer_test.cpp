@@ -39,9 +39,9 @@ void check_content(const fs::path& folder) {
 }  // namespace
 
 TEST_CASE("one file holds the tensors in the order of the specs", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   write_all(scratch.path(), TensorWriter::kDefaultShardBytes);
-  CHECK(scratch.files() == std::vector<std::string>{"model.safetensors"});
+  CHECK(scratch.entries() == std::vector<std::string>{"model.safetensors"});
   check_content(scratch.path());
   const std::string expected_header =
       R"({"__metadata__":{"format":"pt"},"z.first":{"dtype":"BF16","shape":[2,3],"data_offsets":[0,12]},)"
@@ -56,11 +56,11 @@ TEST_CASE("one file holds the tensors in the order of the specs", "[model][check
 }
 
 TEST_CASE("the same model in shards has transformers' names and index", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   write_all(scratch.path(), 14);  // z.first and empty; a.second and m.third
-  CHECK(scratch.files() == std::vector<std::string>{"model-00001-of-00002.safetensors",
-                                                    "model-00002-of-00002.safetensors",
-                                                    "model.safetensors.index.json"});
+  CHECK(scratch.entries() == std::vector<std::string>{"model-00001-of-00002.safetensors",
+                                                      "model-00002-of-00002.safetensors",
+                                                      "model.safetensors.index.json"});
   check_content(scratch.path());
   const Json index = read_json(scratch / "model.safetensors.index.json");
   CHECK(index == Json{{"metadata", {{"total_size", 26}}},
@@ -72,14 +72,14 @@ TEST_CASE("the same model in shards has transformers' names and index", "[model]
 }
 
 TEST_CASE("a tensor larger than the limit gets a shard of its own", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   write_all(scratch.path(), 1);
-  CHECK(scratch.files().size() == 5);  // four tensors and the index
+  CHECK(scratch.entries().size() == 5);  // four tensors and the index
   check_content(scratch.path());
 }
 
 TEST_CASE("a tensor may come in parts", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   TensorWriter writer(scratch.path(), {{"t", Dtype::kU8, {6}}});
   for (const char* part : {"ab", "", "c", "def"}) writer.append("t", part);
   writer.finish();
@@ -88,13 +88,13 @@ TEST_CASE("a tensor may come in parts", "[model][checkpoint]") {
 }
 
 TEST_CASE("a model without tensors is an empty file", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   TensorWriter(scratch.path(), {}).finish();
   CHECK(TensorFolder::open(scratch.path()).names().empty());
 }
 
 TEST_CASE("misuse is an error that names the tensor, and leaves nothing", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   {
     TensorWriter writer(scratch.path(), kSpecs, 1);
     writer.append("z.first", std::string(12, 'x'));
@@ -110,7 +110,7 @@ TEST_CASE("misuse is an error that names the tensor, and leaves nothing", "[mode
     CHECK_THAT(message_of<FormatError>([&] { writer.finish(); }),
                Contains("'a.second'") && Contains("incomplete"));
   }
-  CHECK(scratch.files().empty());
+  CHECK(scratch.entries().empty());
   CHECK_THAT(message_of<FormatError>([&] {
                TensorWriter(scratch.path(), {{"t", Dtype::kU8, {1}}, {"t", Dtype::kU8, {1}}});
              }),
@@ -125,7 +125,7 @@ TEST_CASE("a shape whose size overflows or is negative has no bytes", "[model][c
 }
 
 TEST_CASE("a folder that cannot be written is an i/o error", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   TensorWriter writer(scratch / "absent", {{"t", Dtype::kU8, {1}}});
   CHECK_THROWS_AS(writer.append("t", "x"), IoError);
 }
@@ -153,7 +153,7 @@ class FileSizeLimit {
 }  // namespace
 
 TEST_CASE("a write that fails midway is an i/o error, and leaves nothing", "[model][checkpoint]") {
-  const ScratchFolder scratch;
+  const TemporaryFolder scratch;
   const auto write_a_mebibyte = [&] {
     TensorWriter writer(scratch.path(), {{"t", Dtype::kU8, {1 << 20}}});
     writer.append("t", std::string(1 << 20, 'x'));
@@ -163,9 +163,9 @@ TEST_CASE("a write that fails midway is an i/o error, and leaves nothing", "[mod
     const FileSizeLimit limit(1 << 19);
     CHECK_THAT(message_of<IoError>(write_a_mebibyte), Contains("model.safetensors"));
   }
-  CHECK(scratch.files().empty());
+  CHECK(scratch.entries().empty());
   write_a_mebibyte();
-  CHECK(scratch.files().size() == 1);
+  CHECK(scratch.entries().size() == 1);
 }
 
 }  // namespace polygraft::model
