@@ -21,6 +21,7 @@ std::vector<Command> all_commands() {
           expand_graft_command(),
           expand_upcycle_command(),
           expand_verify_command(),
+          expand_pack_command(),
           train_command(),
           eval_bpb_command(),
           eval_compare_command(),

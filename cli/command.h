@@ -77,6 +77,7 @@ Command expand_plan_command();
 Command expand_graft_command();
 Command expand_upcycle_command();
 Command expand_verify_command();
+Command expand_pack_command();
 Command train_command();
 Command eval_bpb_command();
 Command eval_compare_command();

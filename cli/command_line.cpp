@@ -18,9 +18,8 @@ namespace polygraft::cli {
 namespace {
 
 /// Named by the interface, and not there yet.
-const std::vector<std::string> kNotBuilt = {"init",          "expand pack", "expand attach",
-                                            "expand detach", "eval cloze",  "eval choice",
-                                            "generate"};
+const std::vector<std::string> kNotBuilt = {"init",       "expand attach", "expand detach",
+                                            "eval cloze", "eval choice",   "generate"};
 
 po::options_description common_options() {
   po::options_description options("Options of every command");

@@ -41,6 +41,9 @@ struct ExpandedFolder {
   model::Manifest manifest;         ///< written as polygraft.json
   std::filesystem::path tokenizer;  ///< folder whose tokenizer files go into the result
   bool untie_head = false;
+  /// Expanded model whose polygraft.base the result carries on; empty: that of the source, or the
+  /// source itself where it is the base.
+  std::filesystem::path base_snapshot_of;
 };
 /// Streams base rows from `source` (a base, or an expanded model whose additions are replaced) and
 /// `additions` after them into `out`: an AtomicFolder's path. Old bytes are copied as they are;

@@ -21,13 +21,15 @@ MergePair parse_merge(const Json& merge, const std::filesystem::path& file) {
 
 }  // namespace
 
+std::vector<MergePair> parse_merges(const Json& merges, const std::filesystem::path& file) {
+  std::vector<MergePair> pairs;
+  for (const Json& merge : merges) pairs.push_back(parse_merge(merge, file));
+  return pairs;
+}
+
 std::vector<MergePair> read_merges(const Json& tokenizer_json, const std::filesystem::path& file) {
   const Json model = json_get<Json>(tokenizer_json, "model", file);
-  std::vector<MergePair> merges;
-  for (const Json& merge : json_get<std::vector<Json>>(model, "merges", file)) {
-    merges.push_back(parse_merge(merge, file));
-  }
-  return merges;
+  return parse_merges(json_get<std::vector<Json>>(model, "merges", file), file);
 }
 
 }  // namespace polygraft::expand

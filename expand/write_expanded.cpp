@@ -9,6 +9,8 @@
 #include "core/text.h"
 #include "expand/addition_names.h"
 #include "expand/additions.h"
+#include "expand/packs/base_snapshot.h"
+#include "expand/packs/stored_pack.h"
 #include "expand/rounded_bytes.h"
 #include "expand/tokenizer_files.h"
 #include "model/checkpoint/tensor_writer.h"
@@ -147,6 +149,19 @@ OrderedJson edited_config(const OrderedJson& original, const ModelConfig& config
   return edited;
 }
 
+/// What lets packs be taken out of the result again.
+void carry_base(const ModelFolder& source, const std::filesystem::path& snapshot_of,
+                const std::filesystem::path& out) {
+  if (!snapshot_of.empty()) {
+    copy_part(snapshot_of, kBaseFolder, out);
+  } else if (source.manifest) {
+    copy_part(source.path, kBaseFolder, out);
+    copy_part(source.path, kPacksFolder, out);
+  } else {
+    write_base_snapshot(source, out);
+  }
+}
+
 void check_manifest(const model::Manifest& manifest, const ModelFolder& source,
                     const AdditionCounts& counts) {
   int64_t num_experts = 0, num_vocab_rows = 0;
@@ -194,6 +209,7 @@ void write_expanded(const ModelFolder& source, const Additions& additions,
   const bool new_tokenizer = !expanded.tokenizer.empty();
   model::copy_side_files(source.path, out, /*without_tokenizer=*/new_tokenizer);
   if (new_tokenizer) copy_tokenizer_files(expanded.tokenizer, out);
+  carry_base(source, expanded.base_snapshot_of, out);
   write_json(out / model::kManifestFile, expanded.manifest.to_json());
 }
 

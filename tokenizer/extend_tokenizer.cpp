@@ -9,6 +9,7 @@
 #include "tokenizer/extend_parts.h"
 #include "tokenizer/extend_report.h"
 #include "tokenizer/extend_sentencepiece.h"
+#include "tokenizer/extension_files.h"
 #include "tokenizer/merge_filter.h"
 #include "tokenizer/tokenizer_json.h"
 #include "tokenizer/tokenizer_writer.h"
@@ -62,20 +63,6 @@ std::map<std::string, int64_t> learn(const Tokenizer& old, const TextsByLanguage
   return changes;
 }
 
-/// Hugging Face tokenizers number added tokens that model.vocab lacks from its size on. New entries
-/// would shift them, so they are entered with the ids they have.
-void pin_added_tokens(const std::string& source_text, const fs::path& source, const Tokenizer& old,
-                      VocabularyAdditions& additions) {
-  const Json root = parse_json(source_text, source);
-  const Json& vocabulary = root["model"]["vocab"];
-  std::vector<std::pair<std::string, TokenId>> pinned;
-  for (TokenId id = 0; id < old.size(); ++id) {
-    const std::string& token = old.token(id);
-    if (!token.empty() && !vocabulary.contains(token)) pinned.emplace_back(token, id);
-  }
-  additions.tokens.insert(additions.tokens.begin(), pinned.begin(), pinned.end());
-}
-
 std::vector<NewToken> new_tokens(const Tokenizer& old, const Tokenizer& grown,
                                  const VocabularyGrowth& growth) {
   std::vector<NewToken> tokens;
@@ -85,19 +72,6 @@ std::vector<NewToken> new_tokens(const Tokenizer& old, const Tokenizer& grown,
     tokens.push_back(std::move(token));
   }
   return tokens;
-}
-
-void write_folder(const fs::path& source_folder, const std::string& tokenizer_json,
-                  const VocabularyAdditions& additions, const fs::path& folder) {
-  copy_tokenizer_settings(source_folder, folder);
-  const fs::path vocab = source_folder / "vocab.json", merges = source_folder / "merges.txt";
-  if (fs::exists(vocab) && fs::exists(merges)) {
-    const std::string vocab_text = read_file(vocab);
-    parse_json(vocab_text, vocab);
-    write_file_atomically(folder / "vocab.json", add_to_vocab_json(vocab_text, additions, vocab));
-    write_file_atomically(folder / "merges.txt", add_to_merges_txt(read_file(merges), additions));
-  }
-  write_file_atomically(folder / "tokenizer.json", tokenizer_json);
 }
 
 }  // namespace
@@ -135,7 +109,7 @@ ExtendReport extend_tokenizer(const fs::path& source, const TextsByLanguage& new
     }
   }
   check_promises(report, changes);
-  write_folder(source_folder, text, additions, folder);
+  write_extension(source_folder, text, additions, folder);
   return report;
 }
 

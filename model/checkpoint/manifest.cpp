@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "model/checkpoint/json_fields.h"
+#include "model/checkpoint/pack_name.h"
 #include "model/checkpoint/quote.h"
 
 namespace polygraft::model {
@@ -28,23 +29,11 @@ std::string read_hash(const JsonFields& json, const std::string& key) {
       .found(in_quotes(hash));
 }
 
-void check_name(const std::string& name, const fs::path& file) {
-  // The name becomes a folder name and part of task names.
-  constexpr std::string_view kAllowed =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-  const bool good =
-      !name.empty() && name[0] != '.' && name.find_first_not_of(kAllowed) == std::string::npos;
-  if (good) return;
-  throw FormatError(file, "a pack has an unusable name")
-      .expected("letters, digits, '.', '_' and '-', no '.' in front")
-      .found(in_quotes(name));
-}
-
 PackEntry read_pack(const Json& value, size_t index, const fs::path& file) {
   const JsonFields json(value, file, concat("packs[", index, "]"));
   PackEntry pack;
   pack.name = json.text("name");
-  check_name(pack.name, file);
+  check_pack_name(pack.name, file);
   pack.first_expert = json.integer("first_expert", 0, kMostRows);
   pack.num_experts = json.integer("num_experts", 0, kMostRows);
   pack.first_vocab_row = json.integer("first_vocab_row", 0, kMostRows);

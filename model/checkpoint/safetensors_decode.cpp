@@ -150,9 +150,8 @@ void check_tiling(const std::vector<HeaderEntry>& entries, uint64_t data_bytes,
       .found(concat(data_bytes, " bytes"));
 }
 
-}  // namespace
-
-Header decode_header(std::string_view content, const fs::path& file) {
+/// All but the last check: that the tensors cover the data.
+Header decode_entries(std::string_view content, const fs::path& file) {
   const uint64_t length = header_length(content, file);
   const std::string_view text = content.substr(kLengthBytes, length);
   if (text.front() != '{') {
@@ -171,7 +170,25 @@ Header decode_header(std::string_view content, const fs::path& file) {
   std::sort(header.entries.begin(), header.entries.end(), [](const auto& a, const auto& b) {
     return std::tie(a.begin, a.end) < std::tie(b.begin, b.end);
   });
+  return header;
+}
+
+}  // namespace
+
+Header decode_header(std::string_view content, const fs::path& file) {
+  Header header = decode_entries(content, file);
   check_tiling(header.entries, content.size() - header.data_offset, file);
+  return header;
+}
+
+Header decode_lone_header(std::string_view content, const fs::path& file) {
+  Header header = decode_entries(content, file);
+  if (header.data_offset != content.size()) {
+    throw FormatError(file, "the file is more than a safetensors header")
+        .expected(concat(header.data_offset, " bytes"))
+        .found(concat(content.size(), " bytes"));
+  }
+  check_tiling(header.entries, header.entries.empty() ? 0 : header.entries.back().end, file);
   return header;
 }
 

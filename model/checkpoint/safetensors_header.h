@@ -29,6 +29,10 @@ struct Header {
 /// promises to refuse.
 Header decode_header(std::string_view content, const fs::path& file);
 
+/// The same for a header that is kept without its data. @throws FormatError also when anything
+/// follows it.
+Header decode_lone_header(std::string_view content, const fs::path& file);
+
 /// Views of all tensors of a file, in the order of offsets; each keeps the mapping alive.
 std::vector<TensorView> read_tensor_views(const fs::path& file);
 

@@ -1,5 +1,7 @@
 // model/checkpoint/side_files.cpp: carrying along what a model folder holds besides weights:
 // generation_config.json, chat template, licence, model card.
+#include "model/checkpoint/side_files.h"
+
 #include <algorithm>
 #include <array>
 
@@ -32,23 +34,23 @@ constexpr std::array<std::string_view, 11> kTokenizerFiles = {"tokenizer.json",
                                                               "tekken.json",
                                                               "sentencepiece.bpe.model"};
 
-bool is_weights(const std::string& name) {
-  return std::any_of(kWeightSuffixes.begin(), kWeightSuffixes.end(),
-                     [&](std::string_view suffix) { return name.ends_with(suffix); });
-}
-
 bool is_tokenizer(const std::string& name) {
   return std::find(kTokenizerFiles.begin(), kTokenizerFiles.end(), name) != kTokenizerFiles.end();
 }
 
 }  // namespace
 
+bool is_weight_file(const std::string& name) {
+  return std::any_of(kWeightSuffixes.begin(), kWeightSuffixes.end(),
+                     [&](std::string_view suffix) { return name.ends_with(suffix); });
+}
+
 void copy_side_files(const fs::path& from, const fs::path& to, bool without_tokenizer) {
   try {
     for (const fs::directory_entry& entry : fs::directory_iterator(from)) {
       const std::string name = entry.path().filename().string();
       if (!entry.is_regular_file() || name == "config.json" || name == kManifestFile) continue;
-      if (is_weights(name) || (without_tokenizer && is_tokenizer(name))) continue;
+      if (is_weight_file(name) || (without_tokenizer && is_tokenizer(name))) continue;
       fs::copy_file(entry.path(), to / name, fs::copy_options::overwrite_existing);
     }
   } catch (const fs::filesystem_error& error) {

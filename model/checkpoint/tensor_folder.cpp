@@ -7,6 +7,7 @@
 #include "core/text.h"
 #include "model/checkpoint/quote.h"
 #include "model/checkpoint/safetensors_header.h"
+#include "model/checkpoint/side_files.h"
 #include "model/checkpoint/strict_json.h"
 #include "model/checkpoint/tensor_file.h"
 
@@ -14,7 +15,6 @@ namespace polygraft::model {
 namespace {
 
 constexpr const char* kSingleFile = "model.safetensors";
-constexpr const char* kIndexFile = "model.safetensors.index.json";
 constexpr int kIndexDepth = 16;  // "metadata" is free-form
 
 /// Tensor name -> file name, as the index has it.

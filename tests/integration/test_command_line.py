@@ -7,7 +7,7 @@ from harness import run
 COMMANDS = ["run", "inspect", "tokenizer train", "tokenizer extend", "tokenizer encode", "tokenizer decode",
             "expand profile", "expand plan", "expand graft", "expand upcycle", "expand verify", "train", "eval bpb",
             "eval compare", "report"]
-NOT_BUILT = ["init", "expand pack", "expand attach", "expand detach",
+NOT_BUILT = ["init", "expand attach", "expand detach",
              "eval cloze", "eval choice", "generate"]
 
 

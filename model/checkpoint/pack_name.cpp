@@ -1,0 +1,23 @@
+// model/checkpoint/pack_name.cpp: see pack_name.h.
+#include "model/checkpoint/pack_name.h"
+
+#include <string_view>
+
+#include "core/error.h"
+#include "model/checkpoint/quote.h"
+
+namespace polygraft::model {
+
+void check_pack_name(const std::string& name, const std::filesystem::path& file) {
+  constexpr std::string_view kAllowed =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  constexpr size_t kMostCharacters = 100;  // file systems take 255 bytes, with room for suffixes
+  const bool good = !name.empty() && name.size() <= kMostCharacters && name[0] != '.' &&
+                    name.find_first_not_of(kAllowed) == std::string::npos;
+  if (good) return;
+  throw FormatError(file, "a pack has an unusable name")
+      .expected("at most 100 letters, digits, '.', '_' and '-', no '.' in front")
+      .found(in_quotes(name));
+}
+
+}  // namespace polygraft::model
