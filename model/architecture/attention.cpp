@@ -10,9 +10,22 @@ at::Tensor project(const at::Tensor& x_TD, const at::Tensor& weight, const at::T
   return bias.defined() ? at::addmm(bias, x_TD, weight.t()) : at::mm(x_TD, weight.t());
 }
 
-/// True where row's token may look at column's: not ahead, and less than `window` back.
-at::Tensor window_mask(int64_t length, int64_t window) {
-  return at::ones({length, length}, at::kBool).tril().triu(1 - window);
+/// True where row's token may look at column's: not ahead, less than `window` back (0: no limit),
+/// and not from one branch into another.
+at::Tensor attention_mask(const SequenceGroup& group, int64_t window) {
+  auto mask_LL = at::ones({group.length, group.length}, at::kBool).tril();
+  if (group.branches.empty()) return mask_LL.triu(1 - window);
+  const Batch alone{at::empty({group.length}, at::kLong), {group.length}, {group.branches}};
+  const auto position_L = token_positions(alone);
+  int64_t first = group.length;
+  for (auto branch = group.branches.rbegin(); branch != group.branches.rend(); ++branch) {
+    first -= *branch;
+    mask_LL.narrow(0, first + *branch, group.length - first - *branch)
+        .narrow(1, first, *branch)
+        .fill_(false);
+  }
+  if (window == 0) return mask_LL;
+  return mask_LL & (position_L.unsqueeze(1) - position_L < window);
 }
 
 /// Causal attention within each sequence of one group, `window` tokens back at most (0: no limit).
@@ -23,12 +36,12 @@ at::Tensor attend(const SequenceGroup& group, int64_t window, const at::Tensor& 
     return x.view({group.num_sequences, group.length, x.size(1), x.size(2)}).transpose(1, 2);
   };
   const bool grouped_queries = q_THC.size(1) != k_TJC.size(1);
-  const bool windowed = window > 0 && group.length > window;
+  const bool masked = (window > 0 && group.length > window) || !group.branches.empty();
   const std::optional<at::Tensor> mask =
-      windowed ? std::optional(window_mask(group.length, window)) : std::nullopt;
+      masked ? std::optional(attention_mask(group, window)) : std::nullopt;
   const auto out_BHLC =
       at::scaled_dot_product_attention(rows(q_THC), rows(k_TJC), rows(v_TJC), mask, 0.0,
-                                       /*is_causal=*/!windowed, std::nullopt, grouped_queries);
+                                       /*is_causal=*/!masked, std::nullopt, grouped_queries);
   return out_BHLC.transpose(1, 2).reshape({group.num_tokens(), q_THC.size(1), q_THC.size(2)});
 }
 
@@ -44,10 +57,14 @@ at::Tensor shape_heads(at::Tensor x, const at::Tensor& norm, const AttentionRule
 
 }  // namespace
 
-std::vector<SequenceGroup> group_sequences(const std::vector<int64_t>& lengths) {
+std::vector<SequenceGroup> group_sequences(const Batch& batch) {
   std::vector<SequenceGroup> groups;
-  for (const int64_t length : lengths) {
-    if (groups.empty() || groups.back().length != length) groups.push_back({0, length});
+  for (size_t s = 0; s < batch.lengths.size(); ++s) {
+    const int64_t length = batch.lengths[s];
+    const std::vector<int64_t>& branches = batch.branches_of(s);
+    const bool joins = !groups.empty() && groups.back().length == length && branches.empty() &&
+                       groups.back().branches.empty();
+    if (!joins) groups.push_back({0, length, branches});
     ++groups.back().num_sequences;
   }
   return groups;

@@ -7,20 +7,22 @@
 
 #include <vector>
 
+#include "model/architecture/batch.h"
 #include "model/architecture/rope.h"
 #include "model/architecture/weights.h"
 
 namespace polygraft::model {
 
 /// Consecutive sequences of equal length, attended to in one call: rows of a training batch form a
-/// single group.
+/// single group. One with branches is a group of its own.
 struct SequenceGroup {
   int64_t num_sequences = 0;
   int64_t length = 0;
+  std::vector<int64_t> branches = {};
   int64_t num_tokens() const { return num_sequences * length; }
 };
 
-std::vector<SequenceGroup> group_sequences(const std::vector<int64_t>& lengths);
+std::vector<SequenceGroup> group_sequences(const Batch& batch);
 
 /// What a layer's weights do not say of its attention.
 struct AttentionRule {

@@ -113,19 +113,16 @@ RopeFrequencies rope_frequencies(const ModelConfig& config) {
   throw NotBuiltError("rope type '" + type + "'").expected("default, linear, llama3 or yarn");
 }
 
-RopeTable rope_table(const RopeFrequencies& frequencies, const std::vector<int64_t>& lengths,
+RopeTable rope_table(const RopeFrequencies& frequencies, const at::Tensor& position_T,
                      at::ScalarType dtype) {
-  const int64_t longest = lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
+  const int64_t num_positions = position_T.numel() == 0 ? 0 : position_T.max().item<int64_t>() + 1;
   const auto angle_LC =
-      at::outer(at::arange(longest, at::kFloat), frequencies.inverse).repeat({1, 2});
-  const auto cos_LC = (angle_LC.cos() * frequencies.attention_factor).to(dtype);
-  const auto sin_LC = (angle_LC.sin() * frequencies.attention_factor).to(dtype);
-  std::vector<at::Tensor> cos_parts, sin_parts;
-  for (const int64_t length : lengths) {
-    cos_parts.push_back(cos_LC.narrow(0, 0, length));
-    sin_parts.push_back(sin_LC.narrow(0, 0, length));
-  }
-  return {at::cat(cos_parts).unsqueeze(1), at::cat(sin_parts).unsqueeze(1)};
+      at::outer(at::arange(num_positions, at::kFloat), frequencies.inverse).repeat({1, 2});
+  const auto rows = [&](const at::Tensor& value_LC) {
+    const auto scaled_LC = (value_LC * frequencies.attention_factor).to(dtype);
+    return scaled_LC.index_select(0, position_T).unsqueeze(1);
+  };
+  return {rows(angle_LC.cos()), rows(angle_LC.sin())};
 }
 
 at::Tensor apply_rope(const at::Tensor& x_THC, const RopeTable& table) {

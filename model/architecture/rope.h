@@ -26,8 +26,8 @@ struct RopeTable {
   at::Tensor cos_T1C, sin_T1C;
 };
 
-/// @param lengths of the sequences laid end to end; positions restart at 0 with each.
-RopeTable rope_table(const RopeFrequencies& frequencies, const std::vector<int64_t>& lengths,
+/// @param position_T int64 (batch.h: token_positions).
+RopeTable rope_table(const RopeFrequencies& frequencies, const at::Tensor& position_T,
                      at::ScalarType dtype);
 
 /// x * cos + rotate_half(x) * sin, where rotate_half([a, b]) = [-b, a]. Differentiable in x; x is

@@ -13,12 +13,12 @@ namespace {
 
 void check_batch(const Batch& batch, const ModelConfig& config, int64_t num_vocab_rows) {
   int64_t num_tokens = 0;
-  for (const int64_t length : batch.lengths) {
-    num_tokens += length;
-    if (length > config.max_positions) {
+  for (size_t s = 0; s < batch.lengths.size(); ++s) {
+    num_tokens += batch.lengths[s];
+    if (batch.num_positions(s) > config.max_positions) {
       throw ConfigError("batch", "a sequence is longer than the model's positions")
           .expected(concat("at most ", config.max_positions, " tokens (max_position_embeddings)"))
-          .found(concat(length, " tokens"))
+          .found(concat(batch.num_positions(s), " tokens"))
           .hint("cut the text into windows, or set a shorter sequence length");
     }
   }
@@ -90,8 +90,9 @@ at::Tensor Transformer::hidden(const Batch& batch, Mask mask,
                                const RouterObserver& observer) const {
   check_batch(batch, config_, num_base_vocab_rows() + num_added_vocab_rows());
   auto x_TD = embed(batch.ids_T, weights_.embedding);
-  const auto rope = rope_table(rope_frequencies(config_), batch.lengths, x_TD.scalar_type());
-  const auto groups = group_sequences(batch.lengths);
+  const auto rope =
+      rope_table(rope_frequencies(config_), token_positions(batch), x_TD.scalar_type());
+  const auto groups = group_sequences(batch);
   const RouterRule rule{config_.top_k, config_.renormalize_top_k};
   for (size_t i = 0; i < weights_.layers.size(); ++i) {
     const LayerWeights& layer = weights_.layers[i];

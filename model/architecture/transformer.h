@@ -10,16 +10,11 @@
 #include <functional>
 #include <vector>
 
+#include "model/architecture/batch.h"
 #include "model/architecture/moe_layer.h"
 #include "model/architecture/weights.h"
 
 namespace polygraft::model {
-
-/// Token sequences laid end to end. Positions restart at 0 with each sequence.
-struct Batch {
-  at::Tensor ids_T;              ///< int64
-  std::vector<int64_t> lengths;  ///< of the sequences; their sum is T
-};
 
 /// Which additions are switched off. Everything on: the expanded model. `Mask::all()`: the base,
 /// bit for bit.

@@ -1,6 +1,7 @@
 // tests/model/architecture/norm_rope_test.cpp: explicit backwards of RMSNorm and rotary positions
 // against float64 autograd.
 #include "core/error.h"
+#include "model/architecture/batch.h"
 #include "model/architecture/rms_norm.h"
 #include "model/architecture/rope.h"
 #include "tests/model/architecture/compare.h"
@@ -39,7 +40,8 @@ TEST_CASE("rotary positions turn each pair by position times frequency", "[model
   at::manual_seed(32);
   auto config = tiny_config();
   const auto frequencies = model::rope_frequencies(config);
-  const auto table = model::rope_table(frequencies, {5, 3}, at::kFloat);
+  const auto table = model::rope_table(
+      frequencies, model::token_positions({at::empty({8}, at::kLong), {5, 3}}), at::kFloat);
   const auto x_THC = leaf(random_tensor({8, 2, 8}));
   const auto y_THC = model::apply_rope(x_THC, table);
   for (const int64_t token : {0, 4, 5, 7}) {

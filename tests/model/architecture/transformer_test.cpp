@@ -75,6 +75,29 @@ TEST_CASE("an added expert that is never chosen changes no bit", "[model][proper
   REQUIRE(bitwise_equal(hidden, base.hidden(batch)));
 }
 
+TEST_CASE("branches are computed as if each followed the trunk alone", "[model][property]") {
+  auto config = tiny_config();
+  config.layer_window = GENERATE(std::vector<int64_t>{}, std::vector<int64_t>{0, 4});
+  const Transformer model(config, grown(lively_weights(config, 8), 3, 5));
+  const std::vector<int64_t> branches = {4, 1, 7};
+  const int64_t trunk = GENERATE(0, 6);
+  auto batch = random_batch({5, trunk + 12, trunk + 12}, 40);
+  batch.branches = {{}, branches, {}};
+  const auto hidden_TD = model.hidden(batch);
+  for (int64_t first = trunk; const int64_t length : branches) {
+    const auto trunk_ids = batch.ids_T.narrow(0, 5, trunk);
+    const auto branch_ids = batch.ids_T.narrow(0, 5 + first, length);
+    const auto alone_LD = model.hidden({at::cat({trunk_ids, branch_ids}), {trunk + length}});
+    require_close("trunk", hidden_TD.narrow(0, 5, trunk), alone_LD.narrow(0, 0, trunk), at::kFloat);
+    require_close("branch", hidden_TD.narrow(0, 5 + first, length),
+                  alone_LD.narrow(0, trunk, length), at::kFloat);
+    first += length;
+  }
+  const auto last_ids = batch.ids_T.narrow(0, trunk + 17, trunk + 12);
+  require_close("the sequence after it", hidden_TD.narrow(0, trunk + 17, trunk + 12),
+                model.hidden({last_ids, {trunk + 12}}), at::kFloat);
+}
+
 TEST_CASE("permuting experts together with their router rows changes nothing",
           "[model][property]") {
   auto config = tiny_config();
