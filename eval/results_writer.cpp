@@ -1,31 +1,18 @@
 // eval/results_writer.cpp: our own measurements in lm-evaluation-harness's files, so that its tools
 // read them too. A document's entry in `bits_per_byte` is [log-likelihood, bytes], as lm-eval's
 // rolling tasks store it.
-#include <algorithm>
 #include <cmath>
-#include <ctime>
 
 #include "core/error.h"
-#include "core/file.h"
 #include "core/hash.h"
 #include "core/text.h"
 #include "eval/results.h"
+#include "eval/results_frame.h"
 
 namespace polygraft::eval {
 namespace {
 
-constexpr double kTaskVersion = 1.0;  // raised when a document's score changes its meaning
-
 std::string task_name(const std::string& language) { return "bpb_" + language; }
-
-void check_language(const std::string& language) {
-  const bool printable = std::none_of(language.begin(), language.end(), [](char c) {
-    return static_cast<unsigned char>(c) < 0x20 || c == '/' || c == '\\' || c == 0x7f;
-  });
-  if (printable && !language.empty() && language.size() <= 64) return;
-  throw ConfigError("languages", concat("'", language, "' cannot be part of a file name"))
-      .expected("1 to 64 bytes without slashes or control characters, for instance 'pt-BR'");
-}
 
 void check_score(const std::string& language, const DocumentScore& score) {
   if (std::isfinite(score.nats) && score.num_bytes > 0) return;
@@ -72,19 +59,14 @@ OrderedJson sample_json(const DocumentScore& score, int64_t index) {
   return sample;
 }
 
-void write_samples(const std::vector<DocumentScore>& scores, const fs::path& file) {
-  AtomicFile out(file);
+void write_samples(const std::vector<DocumentScore>& scores, AtomicFile& out) {
   int64_t index = 0;
   for (const DocumentScore& score : scores) out.write(sample_json(score, index++).dump() + "\n");
-  out.commit();
 }
 
-OrderedJson task_metrics(const std::string& task, const std::vector<DocumentScore>& scores) {
+OrderedJson task_metrics(const std::vector<DocumentScore>& scores) {
   const double bpb = bits_per_byte(scores);
   OrderedJson metrics;
-  metrics["name"] = task;
-  metrics["alias"] = task;
-  metrics["sample_len"] = scores.size();
   metrics["byte_perplexity,none"] = std::exp2(bpb);
   metrics["byte_perplexity_stderr,none"] = "N/A";
   metrics["bits_per_byte,none"] = bpb;
@@ -127,55 +109,20 @@ OrderedJson totals(const std::vector<DocumentScore>& scores) {
           {"num_tokens", num_tokens}};
 }
 
-/// A model's path as a folder name, as lm-eval makes it.
-std::string sanitized(const std::string& name) {
-  std::string out;
-  bool in_run = false;
-  for (const char c : name) {
-    const bool reserved = std::string_view("\"<>:/|\\?*[]").find(c) != std::string_view::npos;
-    if (reserved && !in_run) out += "__";
-    if (!reserved) out += c;
-    in_run = reserved;
-  }
-  return out;
-}
-
-void add_task(OrderedJson& document, const std::string& language,
-              const std::vector<DocumentScore>& scores) {
+void add_language(OrderedJson& document, const std::string& language,
+                  const std::vector<DocumentScore>& scores) {
   const std::string task = task_name(language);
-  document["results"][task] = task_metrics(task, scores);
+  add_task(document, task, scores.size(), task_metrics(scores),
+           {{"byte_perplexity", false}, {"bits_per_byte", false}});
   document["configs"][task] = task_config(task);
-  document["versions"][task] = kTaskVersion;
-  document["n-shot"][task] = 0;
-  document["higher_is_better"][task] = {{"byte_perplexity", false}, {"bits_per_byte", false}};
-  document["n-samples"][task] = {{"original", scores.size()}, {"effective", scores.size()}};
   document["task_hashes"][task] = task_hash(scores);
   document["polygraft"]["languages"][language] = totals(scores);
-}
-
-OrderedJson results_json(const BpbResult& result) {
-  OrderedJson document;
-  for (const char* key : {"results", "group_subtasks", "configs", "versions", "n-shot",
-                          "higher_is_better", "n-samples"}) {
-    document[key] = OrderedJson::object();  // fixes the order of keys to lm-eval's
-  }
-  document["config"] = {{"model", "polygraft"},
-                        {"model_args", {{"pretrained", result.model_path}}},
-                        {"model_sha", result.model_hash}};
-  document["date"] = static_cast<int64_t>(std::time(nullptr));
-  document["task_hashes"] = OrderedJson::object();
-  document["model_source"] = "polygraft";
-  document["model_name"] = result.model_path;
-  document["model_name_sanitized"] = sanitized(result.model_path);
-  document["polygraft"] = {{"model_hash", result.model_hash}, {"config", result.config}};
-  for (const auto& [language, scores] : result.languages) add_task(document, language, scores);
-  return document;
 }
 
 void check_result(const BpbResult& result) {
   if (result.languages.empty()) throw ConfigError("languages", "there is nothing to write");
   for (const auto& [language, scores] : result.languages) {
-    check_language(language);
+    check_name("languages", language);
     if (scores.empty()) throw ConfigError(task_name(language), "there is no document");
     for (const DocumentScore& score : scores) check_score(language, score);
   }
@@ -185,15 +132,15 @@ void check_result(const BpbResult& result) {
 
 void write_bpb_result(const BpbResult& result, const fs::path& folder) {
   check_result(result);
-  const bool replace_empty = fs::is_directory(folder) && fs::is_empty(folder);
-  AtomicFolder out(folder, replace_empty);
-  const std::string time = iso_time_for_file_name();
+  OrderedJson document = results_frame(result.model_path, result.model_hash, result.config);
+  std::map<std::string, std::function<void(AtomicFile&)>> sample_writers;
   for (const auto& [language, scores] : result.languages) {
-    write_samples(scores,
-                  out.path() / concat("samples_", task_name(language), "_", time, ".jsonl"));
+    add_language(document, language, scores);
+    sample_writers[task_name(language)] = [&scores](AtomicFile& out) {
+      write_samples(scores, out);
+    };
   }
-  write_json(out.path() / concat("results_", time, ".json"), results_json(result));
-  out.commit();
+  write_result_folder(folder, document, sample_writers);
 }
 
 }  // namespace polygraft::eval

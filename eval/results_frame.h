@@ -1,0 +1,33 @@
+// eval/results_frame.h: what every result folder of ours has in common: lm-evaluation-harness's
+// document around the tasks, and the folder that appears whole. Private to eval.
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "core/file.h"
+#include "core/json.h"
+
+namespace polygraft::eval {
+
+constexpr double kTaskVersion = 1.0;  ///< raised when a sample's score changes its meaning
+
+/// The document without tasks, its keys in lm-eval's order.
+OrderedJson results_frame(const std::string& model_path, const std::string& model_hash,
+                          const OrderedJson& config);
+
+/// Adds what lm-eval states of every task. @param metrics its entry below "results".
+void add_task(OrderedJson& document, const std::string& task, size_t num_samples,
+              const OrderedJson& metrics, const OrderedJson& higher_is_better);
+
+/// Writes results_<time>.json and, for each task, samples_<task>_<time>.jsonl through its writer.
+/// `folder` must not exist yet or be empty, and appears whole or not at all.
+void write_result_folder(
+    const std::filesystem::path& folder, const OrderedJson& document,
+    const std::map<std::string, std::function<void(AtomicFile&)>>& sample_writers);
+
+/// @throws ConfigError for a language or task that cannot be part of a file name.
+void check_name(const std::string& key, const std::string& name);
+
+}  // namespace polygraft::eval
