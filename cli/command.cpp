@@ -24,6 +24,8 @@ std::vector<Command> all_commands() {
           expand_pack_command(),
           train_command(),
           eval_bpb_command(),
+          eval_cloze_command(),
+          eval_choice_command(),
           eval_compare_command(),
           report_command()};
 }

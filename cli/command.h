@@ -80,6 +80,8 @@ Command expand_verify_command();
 Command expand_pack_command();
 Command train_command();
 Command eval_bpb_command();
+Command eval_cloze_command();
+Command eval_choice_command();
 Command eval_compare_command();
 Command run_command();
 Command report_command();

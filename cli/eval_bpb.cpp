@@ -14,11 +14,7 @@ namespace {
 ExitCode run(const Arguments& arguments) {
   const auto folder = model::ModelFolder::open(arguments.path("model"));
   const auto corpus = tokenizer::load_corpus(arguments.path("corpus"));
-  const std::string mask = arguments.text("mask");
-  if (mask != "none" && mask != "all") {
-    throw NotBuiltError(concat("--mask ", mask))
-        .hint("'all' masks every addition, 'none' none; single packs come later");
-  }
+  const model::Mask mask = parse_mask(arguments.text("mask"));
   const fs::path output = arguments.output();
   if (arguments.dry_run()) {
     std::cout << "would score the held-out text of " << corpus.languages.size()
@@ -26,8 +22,7 @@ ExitCode run(const Arguments& arguments) {
     return ExitCode::kDone;
   }
   AtomicFolder target(output, arguments.force());
-  const eval::BpbResult result =
-      evaluate_bpb(folder, corpus, mask == "all" ? model::Mask::all() : model::Mask{});
+  const eval::BpbResult result = evaluate_bpb(folder, corpus, mask);
   eval::write_bpb_result(result, target.path());
   target.commit();
   Json json = Json::object();

@@ -1,0 +1,86 @@
+// cli/eval_choice.cpp: `polygraft eval choice`: multiple-choice accuracy by language, in
+// lm-evaluation-harness's format.
+#include <iostream>
+
+#include "cli/command.h"
+#include "cli/evaluate.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "core/text.h"
+
+namespace polygraft::cli {
+namespace {
+
+struct Means {
+  double raw = 0, by_characters = 0, by_bytes = 0, by_tokens = 0;
+};
+
+Means means_of(const eval::ChoiceTask& task) {
+  Means means;
+  const double share = 1.0 / static_cast<double>(task.items.size());
+  for (size_t i = 0; i < task.items.size(); ++i) {
+    const eval::ChoiceAccuracy right = eval::accuracy_of(task.scores[i], task.items[i].gold);
+    means.raw += right.raw ? share : 0;
+    means.by_characters += right.by_characters ? share : 0;
+    means.by_bytes += right.by_bytes ? share : 0;
+    means.by_tokens += right.by_tokens ? share : 0;
+  }
+  return means;
+}
+
+ExitCode run(const Arguments& arguments) {
+  const auto folder = model::ModelFolder::open(arguments.path("model"));
+  std::vector<fs::path> files;
+  for (const std::string& file : arguments.texts("tasks")) files.emplace_back(file);
+  const auto tasks = eval::read_choice_items(files);
+  const model::Mask mask = parse_mask(arguments.text("mask"));
+  const fs::path output = arguments.output();
+  if (arguments.dry_run()) {
+    std::cout << "would score " << tasks.size() << " tasks into " << output << "\n";
+    return ExitCode::kDone;
+  }
+  AtomicFolder target(output, arguments.force());
+  const eval::ChoiceResult result = evaluate_choice(folder, tasks, mask);
+  eval::write_choice_result(result, target.path());
+  target.commit();
+  Json json = Json::object();
+  for (const auto& [name, task] : result.tasks) {
+    const Means means = means_of(task);
+    json[name] = {{"acc", means.raw},
+                  {"acc_norm", means.by_characters},
+                  {"acc_bytes", means.by_bytes},
+                  {"acc_tokens", means.by_tokens},
+                  {"items", task.items.size()}};
+    if (!arguments.stdout_is_free()) continue;
+    std::cout << name << ": accuracy " << fixed(means.raw, 4) << ", by bytes "
+              << fixed(means.by_bytes, 4) << ", by tokens " << fixed(means.by_tokens, 4) << ", "
+              << task.items.size() << " items\n";
+  }
+  log_info(concat("results written to ", output.string()));
+  arguments.emit_json({{"tasks", json}, {"output", output.string()}});
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+Command eval_choice_command() {
+  return {.name = "eval choice",
+          .summary = "multiple-choice accuracy, by language",
+          .operands = "",
+          .example =
+              "polygraft eval choice --model models/base --tasks tasks/cloze_id.jsonl "
+              "-o results/choice",
+          .add_options =
+              [](po::options_description& o) {
+                auto add = o.add_options();
+                add("model", po::value<std::string>(), "model folder");
+                add("tasks", po::value<std::vector<std::string>>()->multitoken(),
+                    "files of {\"id\", \"language\", \"context\", \"choices\", \"gold\"} lines");
+                add("mask", po::value<std::string>()->default_value("none"),
+                    "all: without any addition");
+              },
+          .add_operands = nullptr,
+          .run = run};
+}
+
+}  // namespace polygraft::cli

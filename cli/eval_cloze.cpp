@@ -1,0 +1,65 @@
+// cli/eval_cloze.cpp: `polygraft eval cloze`: multiple-choice items out of held-out text.
+#include <iostream>
+
+#include "cli/command.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "core/text.h"
+#include "eval/cloze.h"
+
+namespace polygraft::cli {
+namespace {
+
+void write_task(const std::string& language, const std::vector<OrderedJson>& items,
+                const fs::path& folder) {
+  const std::string task = "cloze_" + language;
+  AtomicFile out(folder / (task + ".jsonl"));
+  for (const OrderedJson& item : items) out.write(item.dump() + "\n");
+  out.commit();
+  write_file_atomically(folder / (task + ".yaml"), eval::cloze_task_yaml(task, task + ".jsonl"));
+}
+
+ExitCode run(const Arguments& arguments) {
+  const auto corpus = tokenizer::load_corpus(arguments.path("corpus"));
+  const auto options = bind_config<eval::ClozeOptions>(arguments.config_or_defaults());
+  const fs::path output = arguments.output();
+  if (arguments.dry_run()) {
+    std::cout << "would make items of " << corpus.languages.size() << " languages in " << output
+              << "\n";
+    return ExitCode::kDone;
+  }
+  AtomicFolder target(output, arguments.force());
+  Json counts = Json::object();
+  for (const auto& [language, texts] : corpus.languages) {
+    const auto documents = tokenizer::read_documents({texts.heldout.begin(), texts.heldout.end()});
+    const auto items = eval::make_cloze_items(language, documents, options);
+    write_task(language, items, target.path());
+    counts[language] = items.size();
+    if (arguments.stdout_is_free()) {
+      std::cout << "cloze_" << language << ": " << items.size() << " items of " << documents.size()
+                << " documents\n";
+    }
+  }
+  write_file_atomically(target.path() / "options.yaml", config_to_yaml(options));
+  target.commit();
+  log_info(concat("items written to ", output.string()));
+  arguments.emit_json({{"items", counts}, {"output", output.string()}});
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+Command eval_cloze_command() {
+  return {.name = "eval cloze",
+          .summary = "multiple-choice items made from held-out text",
+          .operands = "",
+          .example = "polygraft eval cloze --corpus data/corpus.yaml -o tasks",
+          .add_options =
+              [](po::options_description& o) {
+                o.add_options()("corpus", po::value<std::string>(), "corpus.yaml");
+              },
+          .add_operands = nullptr,
+          .run = run};
+}
+
+}  // namespace polygraft::cli

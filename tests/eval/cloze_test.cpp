@@ -1,0 +1,88 @@
+// tests/eval/cloze_test.cpp: what items must hold, whatever the text.
+#include "eval/cloze.h"
+
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "core/error.h"
+#include "core/text.h"
+
+namespace polygraft::eval {
+namespace {
+
+/// Documents of numbered words, all different.
+std::vector<tokenizer::Document> documents(int count, int num_words, const std::string& separator) {
+  std::vector<tokenizer::Document> all;
+  for (int d = 0; d < count; ++d) {
+    std::string text;
+    for (int w = 0; w < num_words; ++w) text += concat("wört", d * 1000 + w, separator);
+    all.push_back({concat("page", d), text});
+  }
+  return all;
+}
+
+const ClozeOptions kShort{.choices = 3,
+                          .context_characters = 40,
+                          .continuation_characters = 20,
+                          .items_per_document = 2,
+                          .seed = 5};
+
+const std::string& text_of(const std::vector<tokenizer::Document>& documents,
+                           const OrderedJson& item) {
+  for (const auto& document : documents) {
+    if (document.id == item["document"]) return document.text;
+  }
+  FAIL("no document " << item["document"]);
+  return documents.front().text;
+}
+
+}  // namespace
+
+TEST_CASE("the gold choice is what follows in the document, the others are from other documents",
+          "[eval][cloze]") {
+  const auto texts = documents(6, 60, GENERATE(as<std::string>{}, " ", ""));
+  const auto items = make_cloze_items("de", texts, kShort);
+  REQUIRE(items.size() == 12);
+  std::set<std::string> ids;
+  std::set<int> golds;
+  for (const OrderedJson& item : items) {
+    ids.insert(item["id"].get<std::string>());
+    golds.insert(item["gold"].get<int>());
+    const auto choices = item["choices"].get<std::vector<std::string>>();
+    REQUIRE(choices.size() == 3);
+    CHECK(std::set<std::string>(choices.begin(), choices.end()).size() == 3);
+    const std::string& text = text_of(texts, item);
+    for (size_t c = 0; c < choices.size(); ++c) {
+      const std::string joined = item["context"].get<std::string>() + choices[c];
+      CHECK((text.find(joined) != std::string::npos) == (c == item["gold"].get<size_t>()));
+      CHECK(find_invalid_utf8(choices[c]) == std::string::npos);
+      CHECK(choices[c].size() >= 8);
+    }
+  }
+  CHECK(ids.size() == items.size());
+  CHECK(golds.size() == 3);
+}
+
+TEST_CASE("the same text gives the same items; another seed gives others", "[eval][cloze]") {
+  const auto texts = documents(6, 60, " ");
+  const auto items = make_cloze_items("de", texts, kShort);
+  CHECK(items == make_cloze_items("de", texts, kShort));
+  ClozeOptions other = kShort;
+  other.seed = 6;
+  CHECK(items != make_cloze_items("de", texts, other));
+}
+
+TEST_CASE("too little text is an error that says how much is needed", "[eval][cloze]") {
+  CHECK_THROWS_WITH(make_cloze_items("de", documents(6, 4, " "), kShort),
+                    Catch::Contains("no document is long enough"));
+  CHECK_THROWS_WITH(make_cloze_items("de", documents(1, 60, " "), kShort),
+                    Catch::Contains("too few long documents"));
+}
+
+TEST_CASE("options out of range are all reported", "[eval][cloze]") {
+  const auto source = ConfigSource::from_text("{choices: 1, seed: -1}", "cloze.yaml");
+  CHECK_THROWS_WITH(bind_config<ClozeOptions>(source),
+                    Catch::Contains("choices") && Catch::Contains("seed"));
+}
+
+}  // namespace polygraft::eval
