@@ -22,6 +22,8 @@ std::vector<Command> all_commands() {
           expand_upcycle_command(),
           expand_verify_command(),
           expand_pack_command(),
+          expand_attach_command(),
+          expand_detach_command(),
           train_command(),
           eval_bpb_command(),
           eval_cloze_command(),

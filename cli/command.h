@@ -78,6 +78,8 @@ Command expand_graft_command();
 Command expand_upcycle_command();
 Command expand_verify_command();
 Command expand_pack_command();
+Command expand_attach_command();
+Command expand_detach_command();
 Command train_command();
 Command eval_bpb_command();
 Command eval_cloze_command();

@@ -14,7 +14,8 @@ void check_base(const model::ModelFolder& base, const ExpansionPlan& plan,
   if (base.manifest && !base.manifest->packs.empty()) {
     throw NotBuiltError("grafting onto a model that already has additions")
         .found(concat("pack '", base.manifest->packs.front().name, "' in ", base.path.string()))
-        .hint("graft onto the base model");
+        .hint(
+            "graft onto the base model, `expand pack` both results and `expand attach` the packs");
   }
   if (!base.config.is_moe()) {
     throw NotComparable(base.path.string(), "a dense model has no experts to graft beside")

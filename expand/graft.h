@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "expand/plan.h"
 #include "model/architecture/transformer.h"
@@ -50,6 +51,9 @@ struct ExpandedFolder {
 /// additions are rounded to the folder's dtype; the layout read is the layout written; config.json
 /// is edited only where the expansion changes it.
 void write_expanded(const model::ModelFolder& source, const Additions& additions,
+                    const ExpandedFolder& expanded, const std::filesystem::path& out);
+/// The same with the additions of several packs, one after the other.
+void write_expanded(const model::ModelFolder& source, const std::vector<Additions>& packs,
                     const ExpandedFolder& expanded, const std::filesystem::path& out);
 
 /// The whole of `expand graft`: load, compute, write. @throws NotComparable when the model is not

@@ -25,72 +25,83 @@ using model::ModelFolder;
 using model::TensorSpec;
 using model::TensorView;
 
+using Packs = std::vector<Additions>;
+
 /// Where an output tensor's bytes come from: leading rows of a stored tensor, then added rows.
 struct Sources {
-  std::string stored;    ///< name in the source folder; its dtype is the output's
-  int64_t num_rows = 0;  ///< leading rows of `stored` that are kept, or kAllRows
-  at::Tensor added;      ///< undefined: none
+  std::string stored;             ///< name in the source folder; its dtype is the output's
+  int64_t num_rows = 0;           ///< leading rows of `stored` that are kept, or kAllRows
+  std::vector<at::Tensor> added;  ///< one after the other
 };
 constexpr int64_t kAllRows = -1;
 using SourceMap = std::map<std::string, Sources>;
 
-at::Tensor addition(const Additions& additions, const std::string& name) {
-  const auto found = additions.find(name);
-  return found == additions.end() ? at::Tensor() : found->second;
+/// Rows of that name, pack after pack.
+std::vector<at::Tensor> added_rows(const Packs& packs, const std::string& name) {
+  std::vector<at::Tensor> rows;
+  for (const Additions& additions : packs) {
+    if (const auto found = additions.find(name); found != additions.end()) {
+      rows.push_back(found->second);
+    }
+  }
+  return rows;
 }
 
-void add_vocabulary_sources(const ModelFolder& source, const Additions& additions, bool tied,
+void add_vocabulary_sources(const ModelFolder& source, const Packs& packs, bool tied,
                             SourceMap& map) {
   const model::TensorNames& names = source.family->names;
   const int64_t num_rows = source.num_base_vocab_rows();
-  map[names.embedding] = {names.embedding, num_rows, addition(additions, kAddedEmbedding)};
+  map[names.embedding] = {names.embedding, num_rows, added_rows(packs, kAddedEmbedding)};
   if (tied) return;
   // Untying: the old output rows are the old input rows, bit for bit.
   const std::string stored = source.config.tied_embeddings ? names.embedding : names.head;
-  map[names.head] = {stored, num_rows, addition(additions, kAddedHead)};
+  map[names.head] = {stored, num_rows, added_rows(packs, kAddedHead)};
 }
 
-void add_fused_sources(const ModelFolder& source, const Additions& additions, int64_t layer,
+void add_fused_sources(const ModelFolder& source, const Packs& packs, int64_t layer,
                        SourceMap& map) {
   const model::TensorNames& names = source.family->names;
   const int64_t num_experts = source.num_base_experts();
   const std::string gate_up = model::fill(names.fused_gate_up, layer);
   const std::string down = model::fill(names.fused_down, layer);
-  map[gate_up] = {gate_up, num_experts, addition(additions, added_gate_up(layer))};
-  map[down] = {down, num_experts, addition(additions, added_down(layer))};
+  map[gate_up] = {gate_up, num_experts, added_rows(packs, added_gate_up(layer))};
+  map[down] = {down, num_experts, added_rows(packs, added_down(layer))};
 }
 
 /// New experts are tensors of their own; the first expert's tensor gives them their dtype.
-void add_per_expert_sources(const ModelFolder& source, const Additions& additions, int64_t layer,
+void add_per_expert_sources(const ModelFolder& source, const Packs& packs, int64_t layer,
                             SourceMap& map) {
-  const at::Tensor gate_up_nGD = addition(additions, added_gate_up(layer));
-  const at::Tensor down_nDF = addition(additions, added_down(layer));
-  if (!gate_up_nGD.defined()) return;
   const model::TensorNames& names = source.family->names;
   const int64_t expert_width = source.config.expert_width;
-  for (int64_t j = 0; j < gate_up_nGD.size(0); ++j) {
-    const int64_t expert = source.num_base_experts() + j;
-    const auto add = [&](const std::string& name_template, const at::Tensor& rows) {
-      map[model::fill(name_template, layer, expert)] = {model::fill(name_template, layer, 0), 0,
-                                                        rows};
-    };
-    add(names.expert_gate, gate_up_nGD[j].narrow(0, 0, expert_width));
-    add(names.expert_up, gate_up_nGD[j].narrow(0, expert_width, expert_width));
-    add(names.expert_down, down_nDF[j]);
+  int64_t expert = source.num_base_experts();
+  for (const Additions& additions : packs) {
+    const auto gate_up = additions.find(added_gate_up(layer));
+    if (gate_up == additions.end()) continue;
+    const at::Tensor& gate_up_nGD = gate_up->second;
+    const at::Tensor& down_nDF = additions.at(added_down(layer));
+    for (int64_t j = 0; j < gate_up_nGD.size(0); ++j, ++expert) {
+      const auto add = [&](const std::string& name_template, const at::Tensor& rows) {
+        map[model::fill(name_template, layer, expert)] = {
+            model::fill(name_template, layer, 0), 0, {rows}};
+      };
+      add(names.expert_gate, gate_up_nGD[j].narrow(0, 0, expert_width));
+      add(names.expert_up, gate_up_nGD[j].narrow(0, expert_width, expert_width));
+      add(names.expert_down, down_nDF[j]);
+    }
   }
 }
 
-SourceMap map_sources(const ModelFolder& source, const Additions& additions, bool tied) {
+SourceMap map_sources(const ModelFolder& source, const Packs& packs, bool tied) {
   SourceMap map;
-  add_vocabulary_sources(source, additions, tied, map);
+  add_vocabulary_sources(source, packs, tied, map);
   for (const int64_t layer : AdditionShapes::of(source.config).moe_layers) {
     const ExpertLayout layout = source.layout.of(layer);
     const std::string router = model::fill(source.family->names.router_of(layout), layer);
-    map[router] = {router, source.num_base_experts(), addition(additions, added_router(layer))};
+    map[router] = {router, source.num_base_experts(), added_rows(packs, added_router(layer))};
     if (layout == ExpertLayout::kFused) {
-      add_fused_sources(source, additions, layer, map);
+      add_fused_sources(source, packs, layer, map);
     } else {
-      add_per_expert_sources(source, additions, layer, map);
+      add_per_expert_sources(source, packs, layer, map);
     }
   }
   return map;
@@ -121,7 +132,9 @@ void write_tensors(const ModelFolder& source, const ModelConfig& config, const S
     const Sources parts = sources_of(spec.name, map);
     const TensorView& stored = source.tensors.get(parts.stored);
     writer.append(spec.name, leading_rows(stored, parts.num_rows));
-    if (parts.added.defined()) writer.append(spec.name, rounded_bytes(parts.added, spec.dtype));
+    for (const at::Tensor& rows : parts.added) {
+      writer.append(spec.name, rounded_bytes(rows, spec.dtype));
+    }
     progress.advance(spec.num_bytes());
   }
   writer.finish();
@@ -185,11 +198,28 @@ void check_manifest(const model::Manifest& manifest, const ModelFolder& source,
                       num_vocab_rows));
 }
 
+/// What all packs add together. @throws NotComparable as check_additions() does.
+AdditionCounts count_all(const Packs& packs, const AdditionShapes& shapes) {
+  AdditionCounts sum;
+  for (const Additions& additions : packs) {
+    const AdditionCounts counts = check_additions(additions, shapes);
+    sum.num_experts += counts.num_experts;
+    sum.num_vocab_rows += counts.num_vocab_rows;
+    sum.has_head = sum.has_head || counts.has_head;
+  }
+  return sum;
+}
+
 }  // namespace
 
 void write_expanded(const ModelFolder& source, const Additions& additions,
                     const ExpandedFolder& expanded, const std::filesystem::path& out) {
-  const AdditionCounts counts = check_additions(additions, AdditionShapes::of(source.config));
+  write_expanded(source, Packs{additions}, expanded, out);
+}
+
+void write_expanded(const ModelFolder& source, const Packs& packs, const ExpandedFolder& expanded,
+                    const std::filesystem::path& out) {
+  const AdditionCounts counts = count_all(packs, AdditionShapes::of(source.config));
   check_manifest(expanded.manifest, source, counts);
   if (counts.has_head && source.config.tied_embeddings && !expanded.untie_head) {
     throw NotComparable(kAddedHead, "output rows of their own for a head that is to stay tied")
@@ -203,7 +233,7 @@ void write_expanded(const ModelFolder& source, const Additions& additions,
     throw NotComparable(kAddedHead, "an untied head needs output rows for the new vocabulary");
   }
   create_folders(out);
-  const SourceMap map = map_sources(source, additions, config.tied_embeddings);
+  const SourceMap map = map_sources(source, packs, config.tied_embeddings);
   write_tensors(source, config, map, out);
   write_json(out / "config.json", edited_config(source.config_json, config));
   const bool new_tokenizer = !expanded.tokenizer.empty();

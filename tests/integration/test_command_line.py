@@ -5,9 +5,9 @@ import unittest
 from harness import run
 
 COMMANDS = ["run", "inspect", "tokenizer train", "tokenizer extend", "tokenizer encode", "tokenizer decode",
-            "expand profile", "expand plan", "expand graft", "expand upcycle", "expand verify", "train", "eval bpb",
-            "eval cloze", "eval choice", "eval compare", "report"]
-NOT_BUILT = ["init", "expand attach", "expand detach", "generate"]
+            "expand profile", "expand plan", "expand graft", "expand upcycle", "expand verify", "expand pack",
+            "expand attach", "expand detach", "train", "eval bpb", "eval cloze", "eval choice", "eval compare", "report"]
+NOT_BUILT = ["init", "generate"]
 
 
 class CommandLine(unittest.TestCase):

@@ -1,0 +1,57 @@
+// cli/expand_attach.cpp: `polygraft expand attach`: packs put onto a model.
+#include <iostream>
+
+#include "cli/command.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "core/text.h"
+#include "expand/packs/attach.h"
+
+namespace polygraft::cli {
+namespace {
+
+ExitCode run(const Arguments& arguments) {
+  const auto model = model::ModelFolder::open(arguments.path("model"));
+  std::vector<fs::path> packs;
+  Json names = Json::array();
+  for (const std::string& folder : arguments.texts("pack")) {
+    packs.emplace_back(folder);
+    names.push_back(expand::open_pack(folder).pack.name);
+  }
+  if (packs.empty()) throw ConfigError("command line", "--pack is missing");
+  if (arguments.dry_run()) {
+    std::cout << "would attach " << names.dump() << " to " << model.path.string() << "\n";
+    return ExitCode::kDone;
+  }
+  const fs::path output = arguments.output();
+  AtomicFolder folder(output, arguments.force());
+  expand::attach_packs(model, packs, {arguments.flag("allow-base-mismatch")}, folder.path());
+  folder.commit();
+  log_info(concat("model with ", names.dump(), " attached written to ", output.string()));
+  arguments.emit_json({{"attached", names}, {"output", output.string()}});
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+Command expand_attach_command() {
+  return {.name = "expand attach",
+          .summary = "put language packs onto a model",
+          .operands = "",
+          .example =
+              "polygraft expand attach --model models/base --pack packs/id --pack packs/sw -o "
+              "models/id-sw",
+          .add_options =
+              [](po::options_description& o) {
+                auto add = o.add_options();
+                add("model", po::value<std::string>(), "base, or a model that has packs already");
+                add("pack", po::value<std::vector<std::string>>()->composing(),
+                    "pack folder; may be repeated, in any order");
+                add("allow-base-mismatch", po::bool_switch(),
+                    "attach a pack of another base if its shapes fit");
+              },
+          .add_operands = nullptr,
+          .run = run};
+}
+
+}  // namespace polygraft::cli

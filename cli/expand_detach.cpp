@@ -1,0 +1,50 @@
+// cli/expand_detach.cpp: `polygraft expand detach`: a model without one of its packs.
+#include <iostream>
+
+#include "cli/command.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "core/text.h"
+#include "expand/packs/attach.h"
+
+namespace polygraft::cli {
+namespace {
+
+ExitCode run(const Arguments& arguments) {
+  const auto model = model::ModelFolder::open(arguments.path("model"));
+  const std::string name = arguments.text("pack");
+  const size_t num_packs = model.manifest ? model.manifest->packs.size() : 0;
+  if (arguments.dry_run()) {
+    std::cout << "would detach '" << name << "' from " << model.path.string() << ", which has "
+              << num_packs << " packs\n";
+    return ExitCode::kDone;
+  }
+  const fs::path output = arguments.output();
+  AtomicFolder folder(output, arguments.force());
+  expand::detach_pack(model, name, folder.path());
+  folder.commit();
+  log_info(
+      concat(num_packs == 1 ? "base" : "model without the pack", " written to ", output.string()));
+  arguments.emit_json(
+      {{"detached", name}, {"packs_left", num_packs - 1}, {"output", output.string()}});
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+Command expand_detach_command() {
+  return {.name = "expand detach",
+          .summary = "take a language pack off a model; without the last one it is the base again",
+          .operands = "",
+          .example = "polygraft expand detach --model models/id-sw --pack sw -o models/id",
+          .add_options =
+              [](po::options_description& o) {
+                auto add = o.add_options();
+                add("model", po::value<std::string>(), "model with packs");
+                add("pack", po::value<std::string>(), "name of the pack");
+              },
+          .add_operands = nullptr,
+          .run = run};
+}
+
+}  // namespace polygraft::cli

@@ -1,0 +1,129 @@
+// expand/packs/base_view.cpp: see base_view.h.
+#include "expand/packs/base_view.h"
+
+#include <algorithm>
+#include <future>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/log.h"
+#include "core/progress.h"
+#include "core/stop.h"
+#include "core/text.h"
+#include "model/checkpoint/tensors_hash.h"
+
+namespace polygraft::expand {
+
+namespace fs = std::filesystem;
+
+using model::ModelFolder;
+using model::TensorSpec;
+
+ModelFolder base_view(const ModelFolder& expanded) {
+  const BaseSnapshot snapshot = BaseSnapshot::open(expanded.path);
+  ModelFolder view = expanded;
+  view.path = snapshot.files;
+  view.config_json = read_ordered_json(snapshot.files / "config.json");
+  view.config.tied_embeddings = expanded.manifest->base_tied_embeddings;
+  return view;
+}
+
+std::vector<std::string_view> base_bytes(const ModelFolder& expanded, const BaseSnapshot& snapshot,
+                                         const TensorSpec& spec) {
+  if (const auto found = snapshot.dropped.find(spec.name); found != snapshot.dropped.end()) {
+    return {found->second.bytes};
+  }
+  const model::TensorNames& names = expanded.family->names;
+  // A tied head's stored copy equals the embedding, and the model may have dropped it.
+  const bool is_copy = expanded.manifest->base_tied_embeddings && spec.name == names.head;
+  const model::TensorView& view = expanded.tensors.get(is_copy ? names.embedding : spec.name);
+  const bool begins = view.dtype == spec.dtype && view.shape.size() == spec.shape.size() &&
+                      view.bytes.size() >= spec.num_bytes() &&
+                      (view.shape.empty() || std::equal(view.shape.begin() + 1, view.shape.end(),
+                                                        spec.shape.begin() + 1));
+  if (begins) return {view.bytes.substr(0, spec.num_bytes())};
+  throw FormatError(view.file, concat("tensor '", spec.name, "' does not hold the base's"))
+      .expected(model::shape_text(spec.shape) + " or more rows")
+      .found(model::shape_text(view.shape))
+      .hint("the model was changed after its expansion");
+}
+
+namespace {
+
+/// hash_tensors() of the base, from where its tensors lie now.
+std::string hash_base(const ModelFolder& expanded, const BaseSnapshot& snapshot) {
+  std::map<std::string, const TensorSpec*> specs;
+  const model::TensorNames& names = expanded.family->names;
+  for (const BaseSnapshot::Shard& shard : snapshot.shards) {
+    for (const model::HeaderEntry& entry : shard.header.entries) {
+      const bool unused =
+          snapshot.dropped.count(entry.spec.name) != 0 ||
+          (expanded.manifest->base_tied_embeddings && entry.spec.name == names.head);
+      if (!unused) specs[entry.spec.name] = &entry.spec;
+    }
+  }
+  model::TensorsHash hash;
+  for (const auto& [name, spec] : specs) {
+    hash.begin(*spec);
+    for (const std::string_view bytes : base_bytes(expanded, snapshot, *spec)) hash.update(bytes);
+  }
+  return hash.finish();
+}
+
+void restore_files(const BaseSnapshot& snapshot, const fs::path& out) {
+  for (const auto& [name, hash] : snapshot.file_hashes) {
+    std::error_code error;
+    fs::copy_file(snapshot.files / name, out / name, error);
+    if (error) throw IoError(out / name, "cannot copy a file of the base").found(error.message());
+    const std::string found = sha256_file(out / name);
+    if (found == hash) continue;
+    throw FormatError(snapshot.files / name, "the file is not the base's any more")
+        .expected("SHA-256 " + hash)
+        .found(found);
+  }
+}
+
+void restore_shards(const ModelFolder& expanded, const BaseSnapshot& snapshot,
+                    const fs::path& out) {
+  uint64_t total_bytes = 0;
+  for (const auto& shard : snapshot.shards) {
+    if (!shard.header.entries.empty()) total_bytes += shard.header.entries.back().end;
+  }
+  Progress progress("writing the base", total_bytes, "bytes");
+  for (const auto& shard : snapshot.shards) {
+    AtomicFile file(out / shard.name);
+    file.write(shard.header_bytes);
+    for (const model::HeaderEntry& entry : shard.header.entries) {
+      throw_if_stopped();
+      for (const std::string_view bytes : base_bytes(expanded, snapshot, entry.spec)) {
+        file.write(bytes);
+      }
+      progress.advance(entry.end - entry.begin);
+    }
+    file.commit();
+  }
+  progress.finish();
+}
+
+}  // namespace
+
+void restore_base(const ModelFolder& expanded, const fs::path& out) {
+  const BaseSnapshot snapshot = BaseSnapshot::open(expanded.path);
+  create_folders(out);
+  auto hash = std::async(std::launch::async, [&] { return hash_base(expanded, snapshot); });
+  restore_files(snapshot, out);
+  restore_shards(expanded, snapshot, out);
+  const std::string found = hash.get();
+  if (found != expanded.manifest->base_tensors_hash) {
+    throw FormatError(expanded.path, "the base rows of this model are not its base's")
+        .expected("tensors with SHA-256 " + expanded.manifest->base_tensors_hash)
+        .found(found)
+        .hint("the model was trained or changed outside its additions; use the base itself");
+  }
+  if (snapshot.left_out.empty()) return;
+  log_warn(concat("the expanded model does not carry these of the base's files: ",
+                  join(snapshot.left_out, ", ")));
+}
+
+}  // namespace polygraft::expand

@@ -1,0 +1,179 @@
+// tests/expand/packs/attach_test.cpp: what packs make is a function of their set, byte for byte,
+// and the base comes back.
+#include "expand/packs/attach.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "core/error.h"
+#include "core/file.h"
+#include "core/random.h"
+#include "expand/addition_names.h"
+#include "expand/verify.h"
+#include "tests/expand/packs/pack_world.h"
+#include "tokenizer/tokenizer.h"
+
+namespace polygraft::testing {
+
+using Catch::Contains;
+using model::ExpertLayout;
+using model::Mask;
+using model::ModelFolder;
+using Names = std::vector<std::string>;
+
+namespace {
+
+void attach(const fs::path& model, const std::vector<fs::path>& packs, const fs::path& out,
+            bool allow = false) {
+  fs::remove_all(out);
+  expand::attach_packs(ModelFolder::open(model), packs, {allow}, out);
+}
+
+void detach(const fs::path& model, const std::string& name, const fs::path& out) {
+  fs::remove_all(out);
+  expand::detach_pack(ModelFolder::open(model), name, out);
+}
+
+std::vector<TinyModel> all_bases() {
+  return {{ExpertLayout::kPerExpert, true, "bfloat16"},
+          {ExpertLayout::kFused, true, "float32"},
+          {ExpertLayout::kPerExpert, false, "bfloat16"}};
+}
+
+}  // namespace
+
+TEST_CASE("a pack attached to its base is the expanded model, byte for byte",
+          "[expand][packs][property]") {
+  for (const TinyModel& tiny : all_bases()) {
+    for (const bool untie : {true, false}) {
+      PackWorld world(tiny);
+      const fs::path pack = world.pack("cc", 2, untie);
+      attach(world.base, {pack}, world.folder / "out");
+      CHECK(differing_files(world.folder / "cc.model", world.folder / "out") == Names{});
+    }
+  }
+}
+
+TEST_CASE("detaching the last pack gives the base folder back, byte for byte",
+          "[expand][packs][property]") {
+  for (const TinyModel& tiny : all_bases()) {
+    PackWorld world(tiny);
+    detach(world.expand("cc", 2, true), "cc", world.folder / "out");
+    CHECK(differing_files(world.base, world.folder / "out") == Names{});
+  }
+}
+
+TEST_CASE("attaching and detaching in any order gives what any other order gives",
+          "[expand][packs][property]") {
+  for (const TinyModel& tiny : all_bases()) {
+    PackWorld world(tiny);
+    // ee keeps a tied head tied; another pack unties it.
+    std::map<std::string, fs::path> packs = {{"cc", world.pack("cc", 2, true)},
+                                             {"dd", world.pack("dd", 3, true)},
+                                             {"ee", world.pack("ee", 1, false)}};
+    std::map<Names, std::string> hashes;  // of the model, by the set of its packs
+    const auto note = [&](const Names& attached, const fs::path& model) {
+      const auto [found, is_new] = hashes.emplace(attached, hash_folder(model));
+      CHECK(found->second == hash_folder(model));
+    };
+    note({}, world.base);
+    attach(world.base, {packs["ee"], packs["cc"], packs["dd"]}, world.folder / "all");
+    note({"cc", "dd", "ee"}, world.folder / "all");
+    for (uint64_t round = 0; round < 3; ++round) {
+      RandomStream random(round, "order");
+      fs::path model = world.base;
+      Names attached;
+      for (int step = 0; step < 8; ++step) {
+        const std::string name = std::vector<std::string>{"cc", "dd", "ee"}[random.below(3)];
+        const fs::path next = world.folder / ("step" + std::to_string(step % 2));
+        const auto place = std::lower_bound(attached.begin(), attached.end(), name);
+        if (place != attached.end() && *place == name) {
+          attached.erase(place);
+          detach(model, name, next);
+        } else {
+          attached.insert(place, name);
+          attach(model, {packs[name]}, next);
+        }
+        model = next;
+        note(attached, model);
+      }
+    }
+    CHECK(hashes.size() >= 5);
+  }
+}
+
+TEST_CASE("packs together keep the base and each other's tokens", "[expand][packs]") {
+  PackWorld world;
+  const fs::path cc = world.pack("cc"), dd = world.pack("dd"), out = world.folder / "out";
+  attach(world.base, {dd, cc}, out);
+  const ModelFolder base = ModelFolder::open(world.base), model = ModelFolder::open(out);
+  const expand::VerifyReport report = expand::verify_expansion(base, model, {});
+  INFO(report.to_json().dump(2));
+  CHECK(report.ok);
+  CHECK(report.masked_logits_equal);
+  REQUIRE(model.manifest->packs.size() == 2);
+  const int64_t num_shared = 24 - model.num_added_vocab_rows();
+  CHECK(num_shared > 0);
+  CHECK(model.manifest->packs[0].num_vocab_rows == 12);
+  const auto tokenizer = tokenizer::Tokenizer::load(out);
+  CHECK(tokenizer.size() == model.config.vocab_rows);
+  for (const fs::path& pack : {cc, dd}) {
+    for (const std::string& token : expand::open_pack(pack).pack.tokens) {
+      CHECK(tokenizer.find(token).has_value());
+    }
+  }
+}
+
+TEST_CASE("permuting experts with their router rows changes nothing but the order",
+          "[expand][packs][property]") {
+  PackWorld world;
+  const fs::path pack = world.pack("cc", 3), out = world.folder / "out";
+  attach(world.base, {pack}, out);
+  const auto straight = model::Transformer::load(ModelFolder::open(out));
+  auto permuted = model::Transformer::load(ModelFolder::open(out));
+  const at::Tensor order = at::tensor(std::vector<int64_t>{2, 0, 1}, at::kLong);
+  for (auto& layer : permuted.weights().layers) {
+    if (!layer.is_moe) continue;
+    for (model::SplitRows* rows : {&layer.moe.router, &layer.moe.gate_up, &layer.moe.down}) {
+      rows->added = rows->added.index_select(0, order);
+    }
+  }
+  CHECK(same_bits(probe_logits(straight, {}), probe_logits(permuted, {})));
+  CHECK_FALSE(same_bits(probe_logits(straight, {}), probe_logits(straight, {true, false, false})));
+}
+
+TEST_CASE("packs of another base, or twice the same, are refused", "[expand][packs]") {
+  PackWorld world;
+  TinyModel other;
+  other.seed = 6;
+  PackWorld elsewhere(other);
+  const fs::path pack = world.pack("cc"), out = world.folder / "out";
+  const std::string hash = model::hash_tensors(ModelFolder::open(world.base).tensors);
+  const std::string other_hash = model::hash_tensors(ModelFolder::open(elsewhere.base).tensors);
+  CHECK_THROWS_AS(attach(elsewhere.base, {pack}, out), NotComparable);
+  CHECK_THROWS_WITH(attach(elsewhere.base, {pack}, out),
+                    Contains(hash) && Contains(other_hash) && Contains("another base"));
+  attach(elsewhere.base, {pack}, out, /*allow=*/true);
+  CHECK(ModelFolder::open(out).manifest->base_tensors_hash == other_hash);
+  CHECK_THROWS_WITH(attach(world.base, {pack, pack}, out), Contains("two packs 'cc'"));
+  CHECK_THROWS_WITH(attach(world.folder / "cc.model", {pack}, out), Contains("two packs 'cc'"));
+  CHECK_THROWS_WITH(attach(elsewhere.expand("dd", 2, true), {pack}, out), Contains(hash));
+  CHECK_THROWS_WITH(detach(world.folder / "cc.model", "id", out),
+                    Contains("no pack 'id'") && Contains("cc"));
+  CHECK_THROWS_WITH(detach(world.base, "cc", out), Contains("a model with packs"));
+}
+
+TEST_CASE("a base that changed after the expansion is not passed off as the base",
+          "[expand][packs]") {
+  PackWorld world;
+  const fs::path model = world.expand("cc", 2, true), out = world.folder / "out";
+  write_file_atomically(model / "polygraft.base" / "files" / "README.md", "another card\n");
+  CHECK_THROWS_WITH(detach(model, "cc", out), Contains("README.md") && Contains("SHA-256"));
+  const fs::path again = world.expand("cc", 2, true);
+  std::string bytes = read_file(again / "model.safetensors");
+  bytes[bytes.size() / 4] ^= 1;
+  write_file_atomically(again / "model.safetensors", bytes);
+  CHECK_THROWS_AS(detach(again, "cc", out), FormatError);
+}
+
+}  // namespace polygraft::testing
