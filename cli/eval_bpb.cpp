@@ -12,9 +12,8 @@ namespace polygraft::cli {
 namespace {
 
 ExitCode run(const Arguments& arguments) {
-  const auto folder = model::ModelFolder::open(arguments.path("model"));
+  const MeasuredModel measured = measured_model(arguments);
   const auto corpus = tokenizer::load_corpus(arguments.path("corpus"));
-  const model::Mask mask = parse_mask(arguments.text("mask"));
   const fs::path output = arguments.output();
   if (arguments.dry_run()) {
     std::cout << "would score the held-out text of " << corpus.languages.size()
@@ -22,7 +21,7 @@ ExitCode run(const Arguments& arguments) {
     return ExitCode::kDone;
   }
   AtomicFolder target(output, arguments.force());
-  const eval::BpbResult result = evaluate_bpb(folder, corpus, mask);
+  const eval::BpbResult result = evaluate_bpb(measured, corpus);
   eval::write_bpb_result(result, target.path());
   target.commit();
   Json json = Json::object();
@@ -48,11 +47,9 @@ Command eval_bpb_command() {
       .example = "polygraft eval bpb --model models/base --corpus data/corpus.yaml -o results/base",
       .add_options =
           [](po::options_description& o) {
+            add_model_options(o);
             auto add = o.add_options();
-            add("model", po::value<std::string>(), "model folder");
             add("corpus", po::value<std::string>(), "corpus.yaml");
-            add("mask", po::value<std::string>()->default_value("none"),
-                "all: without any addition");
           },
       .add_operands = nullptr,
       .run = run};

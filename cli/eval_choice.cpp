@@ -29,18 +29,17 @@ Means means_of(const eval::ChoiceTask& task) {
 }
 
 ExitCode run(const Arguments& arguments) {
-  const auto folder = model::ModelFolder::open(arguments.path("model"));
+  const MeasuredModel measured = measured_model(arguments);
   std::vector<fs::path> files;
   for (const std::string& file : arguments.texts("tasks")) files.emplace_back(file);
   const auto tasks = eval::read_choice_items(files);
-  const model::Mask mask = parse_mask(arguments.text("mask"));
   const fs::path output = arguments.output();
   if (arguments.dry_run()) {
     std::cout << "would score " << tasks.size() << " tasks into " << output << "\n";
     return ExitCode::kDone;
   }
   AtomicFolder target(output, arguments.force());
-  const eval::ChoiceResult result = evaluate_choice(folder, tasks, mask);
+  const eval::ChoiceResult result = evaluate_choice(measured, tasks);
   eval::write_choice_result(result, target.path());
   target.commit();
   Json json = Json::object();
@@ -72,12 +71,10 @@ Command eval_choice_command() {
               "-o results/choice",
           .add_options =
               [](po::options_description& o) {
+                add_model_options(o);
                 auto add = o.add_options();
-                add("model", po::value<std::string>(), "model folder");
                 add("tasks", po::value<std::vector<std::string>>()->multitoken(),
                     "files of {\"id\", \"language\", \"context\", \"choices\", \"gold\"} lines");
-                add("mask", po::value<std::string>()->default_value("none"),
-                    "all: without any addition");
               },
           .add_operands = nullptr,
           .run = run};

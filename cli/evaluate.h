@@ -1,23 +1,31 @@
 // cli/evaluate.h: a model folder measured: bits per byte of a corpus's held-out text, multiple
 // choice. The commands and the pipeline share it.
 #pragma once
+#include "cli/command.h"
 #include "eval/choice.h"
 #include "eval/results.h"
-#include "model/architecture/transformer.h"
 #include "model/checkpoint/model_folder.h"
 #include "tokenizer/corpus.h"
 
 namespace polygraft::cli {
 
-/// "all" or "none". @throws NotBuiltError for another mask.
-model::Mask parse_mask(const std::string& name);
+/// A model, and which additions take part in measuring it.
+struct MeasuredModel {
+  model::ModelFolder folder;
+  std::string mask = "none";    ///< "all": no addition does; a pack's name: all but that pack's
+  std::vector<fs::path> packs;  ///< put onto the model in memory
+  bool allow_base_mismatch = false;
+};
+
+/// --model, --pack, --mask and --allow-base-mismatch, and what they say.
+void add_model_options(po::options_description& options);
+MeasuredModel measured_model(const Arguments& arguments);
 
 /// @throws ConfigError when a language has no held-out text.
-eval::BpbResult evaluate_bpb(const model::ModelFolder& folder, const tokenizer::Corpus& corpus,
-                             model::Mask mask);
+eval::BpbResult evaluate_bpb(const MeasuredModel& measured, const tokenizer::Corpus& corpus);
 
 eval::ChoiceResult evaluate_choice(
-    const model::ModelFolder& folder,
-    const std::map<std::string, std::vector<eval::ChoiceItem>>& tasks, model::Mask mask);
+    const MeasuredModel& measured,
+    const std::map<std::string, std::vector<eval::ChoiceItem>>& tasks);
 
 }  // namespace polygraft::cli

@@ -139,7 +139,7 @@ void verify(const Run& run, const fs::path& folder) {
 
 void evaluate(const Run& run, const fs::path& model_folder, const fs::path& folder) {
   eval::write_bpb_result(
-      evaluate_bpb(model::ModelFolder::open(model_folder), run.pipeline.corpus, {}), folder);
+      evaluate_bpb({model::ModelFolder::open(model_folder)}, run.pipeline.corpus), folder);
 }
 
 void compare(const Run& run, const fs::path& folder) {

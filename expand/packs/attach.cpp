@@ -6,9 +6,9 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "core/log.h"
 #include "core/text.h"
 #include "expand/addition_names.h"
+#include "expand/packs/base_check.h"
 #include "expand/packs/base_view.h"
 #include "expand/packs/composition.h"
 #include "expand/packs/stored_pack.h"
@@ -101,62 +101,6 @@ void write_composition(const ModelFolder& view, const Composition& composition,
   write_pack_parts(composition, out);
 }
 
-struct BaseFacts {
-  std::string what, expected, found;
-};
-
-/// The first of what a pack says of its base, apart from its weights, that is not so.
-std::optional<BaseFacts> find_contradiction(const Pack& pack, const ModelFolder& base,
-                                            const std::string& tokenizer_hash) {
-  const auto differ = [](const std::string& what, int64_t expected, int64_t found) {
-    return BaseFacts{what, concat(expected), concat(found)};
-  };
-  const PackBase& wanted = pack.base;
-  if (!pack.tokens.empty() && wanted.tokenizer_hash != tokenizer_hash) {
-    return BaseFacts{"tokenizer.json", "SHA-256 " + wanted.tokenizer_hash, tokenizer_hash};
-  }
-  if (wanted.num_experts != base.num_base_experts()) {
-    return differ("number of experts", wanted.num_experts, base.num_base_experts());
-  }
-  if (wanted.vocab_rows != base.num_base_vocab_rows()) {
-    return differ("number of vocabulary rows", wanted.vocab_rows, base.num_base_vocab_rows());
-  }
-  if (wanted.tied_embeddings != base.config.tied_embeddings) {
-    return BaseFacts{"output rows", wanted.tied_embeddings ? "tied" : "untied",
-                     base.config.tied_embeddings ? "tied" : "untied"};
-  }
-  return std::nullopt;
-}
-
-[[noreturn]] void refuse(const OpenPack& open, const BaseFacts& facts) {
-  throw NotComparable(open.folder.string(),
-                      concat("pack '", open.pack.name, "' belongs to another base: ", facts.what))
-      .expected(facts.expected)
-      .found(facts.found)
-      .hint("attach it to its own base; --allow-base-mismatch goes on regardless");
-}
-
-void check_base(const OpenPack& open, const std::string& hash) {
-  if (open.pack.base.tensors_hash == hash) return;
-  refuse(open, {"weights", "tensors with SHA-256 " + open.pack.base.tensors_hash, hash});
-}
-
-/// Writes this base's identity over a pack's own, loudly.
-void adopt(OpenPack& open, const PackBase& base) {
-  if (open.pack.base.tied_embeddings != base.tied_embeddings) {
-    throw NotComparable(open.folder.string(), "output rows tied in one base and not in the other")
-        .hint("no additions fit both");
-  }
-  if (open.pack.base.tensors_hash == base.tensors_hash &&
-      open.pack.base.tokenizer_hash == base.tokenizer_hash) {
-    return;
-  }
-  log_warn(concat("pack '", open.pack.name, "' was made for the base ", open.pack.base.tensors_hash,
-                  " and is attached to ", base.tensors_hash,
-                  " (--allow-base-mismatch): nothing is known of what comes out"));
-  open.pack.base = base;
-}
-
 }  // namespace
 
 void attach_packs(const ModelFolder& model, const std::vector<fs::path>& folders,
@@ -165,32 +109,30 @@ void attach_packs(const ModelFolder& model, const std::vector<fs::path>& folders
   const bool is_base = !model.manifest.has_value();
   const ModelFolder view = is_base ? model : base_view(model);
   const auto tokenizer = tokenizer::Tokenizer::load(view.path);
+  const bool hash_later = is_base && !options.allow_base_mismatch;
+  const std::string hash = !is_base     ? model.manifest->base_tensors_hash
+                           : hash_later ? ""
+                                        : hash_tensors(model.tensors);
   std::vector<OpenPack> packs;
-  for (const fs::path& folder : folders) packs.push_back(open_pack(folder));
-  if (options.allow_base_mismatch) {
-    const PackBase base{is_base ? hash_tensors(model.tensors) : model.manifest->base_tensors_hash,
-                        tokenizer.hash(), view.num_base_experts(), view.num_base_vocab_rows(),
-                        view.config.tied_embeddings};
-    for (OpenPack& open : packs) adopt(open, base);
+  for (const fs::path& folder : folders) {
+    packs.push_back(open_pack(folder));
+    const bool first = hash.empty() && packs.size() == 1;
+    check_base(
+        packs.back(), view,
+        {first || !hash.empty() ? hash : packs.front().pack.base.tensors_hash, tokenizer.hash()},
+        options);
   }
-  for (const OpenPack& open : packs) {
-    if (const auto facts = find_contradiction(open.pack, view, tokenizer.hash())) {
-      refuse(open, *facts);
-    }
-    check_base(open,
-               is_base ? packs.front().pack.base.tensors_hash : model.manifest->base_tensors_hash);
-  }
-  const OpenPack first = packs.front();
+  OpenPack first = packs.front();
   if (!is_base) {
     for (OpenPack& open : packs_of(model, "", work.path())) packs.push_back(std::move(open));
   }
   const Composition composition = compose(view, std::move(packs), tokenizer.size());
-  std::future<std::string> hash;  // beside the copying: the base is read anyway
-  if (is_base && !options.allow_base_mismatch) {
-    hash = std::async(std::launch::async, [&] { return hash_tensors(model.tensors); });
+  std::future<std::string> found;  // beside the copying: the base is read anyway
+  if (hash_later) {
+    found = std::async(std::launch::async, [&] { return hash_tensors(model.tensors); });
   }
   write_composition(view, composition, is_base ? fs::path() : model.path, work.path(), out);
-  if (hash.valid()) check_base(first, hash.get());
+  if (hash_later) check_base(first, view, {found.get(), tokenizer.hash()}, options);
   work.remove();
 }
 

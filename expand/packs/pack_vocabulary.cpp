@@ -86,8 +86,15 @@ VocabularyLayout lay_out_vocabulary(const std::vector<const Pack*>& packs, int64
   return layout;
 }
 
-void write_pack_tokenizer(const fs::path& base, const tokenizer::VocabularyAdditions& additions,
-                          const fs::path& folder) {
+namespace {
+
+struct GrownTokenizer {
+  tokenizer::VocabularyAdditions additions;  ///< with what the base's own tokens call for
+  std::string json;
+};
+
+GrownTokenizer grow_tokenizer(const fs::path& base,
+                              const tokenizer::VocabularyAdditions& additions) {
   const fs::path source = tokenizer::tokenizer_json_of(base);
   const std::string text = read_file(source);
   const auto old = tokenizer::Tokenizer::load(base);
@@ -97,10 +104,24 @@ void write_pack_tokenizer(const fs::path& base, const tokenizer::VocabularyAddit
                                      " already, which a pack brings"))
         .hint("the pack was made for another base");
   }
-  tokenizer::VocabularyAdditions all = additions;
-  tokenizer::pin_added_tokens(text, source, old, all);
-  tokenizer::write_extension(base, tokenizer::add_to_tokenizer_json(text, all, source), all,
-                             folder);
+  GrownTokenizer grown{additions, ""};
+  tokenizer::pin_added_tokens(text, source, old, grown.additions);
+  grown.json = tokenizer::add_to_tokenizer_json(text, grown.additions, source);
+  return grown;
+}
+
+}  // namespace
+
+tokenizer::Tokenizer pack_tokenizer(const fs::path& base,
+                                    const tokenizer::VocabularyAdditions& additions) {
+  return tokenizer::Tokenizer(tokenizer::parse_tokenizer(grow_tokenizer(base, additions).json,
+                                                         base / "tokenizer.json", base));
+}
+
+void write_pack_tokenizer(const fs::path& base, const tokenizer::VocabularyAdditions& additions,
+                          const fs::path& folder) {
+  const GrownTokenizer grown = grow_tokenizer(base, additions);
+  tokenizer::write_extension(base, grown.json, grown.additions, folder);
 }
 
 }  // namespace polygraft::expand

@@ -32,8 +32,12 @@ struct VocabularyLayout {
 /// @param packs in canonical order. @param first_id the first new token's.
 VocabularyLayout lay_out_vocabulary(const std::vector<const Pack*>& packs, int64_t first_id);
 
-/// The base's tokenizer files with the additions behind theirs, as `tokenizer extend` writes them.
-/// @throws FormatError when the base knows one of the tokens already.
+/// The base's tokenizer with the additions. @throws FormatError when the base knows one of the
+/// tokens already.
+tokenizer::Tokenizer pack_tokenizer(const std::filesystem::path& base,
+                                    const tokenizer::VocabularyAdditions& additions);
+
+/// The same as files, as `tokenizer extend` writes them.
 void write_pack_tokenizer(const std::filesystem::path& base,
                           const tokenizer::VocabularyAdditions& additions,
                           const std::filesystem::path& folder);

@@ -1,0 +1,108 @@
+// expand/packs/open_model.cpp: see open_model.h.
+#include "expand/packs/open_model.h"
+
+#include <cstring>
+
+#include "core/error.h"
+#include "core/hash.h"
+#include "core/text.h"
+#include "expand/addition_names.h"
+#include "expand/additions.h"
+#include "expand/packs/base_check.h"
+#include "expand/packs/base_view.h"
+#include "expand/packs/composition.h"
+#include "expand/packs/stored_pack.h"
+
+namespace polygraft::expand {
+
+namespace {
+
+using model::ModelFolder;
+
+/// A pack of the model, its tensors copied into memory.
+OpenPack copy_pack(const ModelFolder& expanded, const std::string& name) {
+  const StoredPack stored = find_pack(expanded, name);
+  OpenPack open{stored.pack, expanded.path, {}};
+  for (const StoredTensor& tensor : stored.tensors) {
+    at::Tensor rows =
+        at::empty(tensor.spec.shape, at::TensorOptions(model::to_scalar_type(tensor.spec.dtype)));
+    auto* to = static_cast<char*>(rows.mutable_data_ptr());
+    for (const std::string_view piece : tensor.pieces) {
+      std::memcpy(to, piece.data(), piece.size());
+      to += piece.size();
+    }
+    open.additions[tensor.spec.name] = std::move(rows);
+  }
+  return open;
+}
+
+/// Rows of all packs in one tensor each, as set_additions() takes them.
+Additions joined(const std::vector<Additions>& packs, bool with_head) {
+  std::map<std::string, std::vector<at::Tensor>> rows;
+  for (const Additions& additions : packs) {
+    for (const auto& [name, tensor] : additions) rows[name].push_back(tensor.to(at::kFloat));
+  }
+  Additions all;
+  for (const auto& [name, tensors] : rows) all[name] = at::cat(tensors);
+  if (with_head && all.count(kAddedEmbedding) != 0 && all.count(kAddedHead) == 0) {
+    all[kAddedHead] = all.at(kAddedEmbedding);
+  }
+  return all;
+}
+
+/// The model's own packs and those of the choice, but for one.
+std::vector<OpenPack> choose_packs(const ModelFolder& model, const ModelFolder& view,
+                                   const PackChoice& choice, const BaseHashes& hashes) {
+  std::vector<OpenPack> packs;
+  std::vector<std::string> names;
+  const auto is_wanted = [&](const std::string& name) {
+    names.push_back(name);
+    return name != choice.without;
+  };
+  for (const auto& folder : choice.packs) {
+    OpenPack open = open_pack(folder);
+    check_base(open, view, hashes, choice.options);
+    if (is_wanted(open.pack.name)) packs.push_back(std::move(open));
+  }
+  const std::vector<model::PackEntry> own =
+      model.manifest ? model.manifest->packs : std::vector<model::PackEntry>();
+  for (const model::PackEntry& entry : own) {
+    if (is_wanted(entry.name)) packs.push_back(copy_pack(model, entry.name));
+  }
+  if (choice.without && packs.size() == names.size()) {
+    throw NotComparable(model.path.string(), concat("there is no pack '", *choice.without, "'"))
+        .expected(names.empty() ? "a model with packs" : "one of: " + join(names, ", "));
+  }
+  return packs;
+}
+
+}  // namespace
+
+OpenModel open_model(const ModelFolder& model, const PackChoice& choice) {
+  const std::string hash = model::hash_tensors(model.tensors);
+  if (choice.packs.empty() && !choice.without) {
+    return {model::Transformer::load(model), tokenizer::Tokenizer::load(model.path), hash};
+  }
+  const ModelFolder view = model.manifest ? base_view(model) : model;
+  auto tokenizer = tokenizer::Tokenizer::load(view.path);
+  const std::string base_hash = model.manifest ? model.manifest->base_tensors_hash : hash;
+  std::vector<OpenPack> packs = choose_packs(model, view, choice, {base_hash, tokenizer.hash()});
+  model::Transformer transformer = model::Transformer::load(model);
+  std::string described = hash;
+  if (packs.empty()) {
+    set_additions(transformer.weights(), {});
+  } else {
+    const Composition composition = compose(view, std::move(packs), tokenizer.size());
+    for (const OpenPack& open : composition.packs) {
+      described += concat(" ", open.pack.name, " ", open.pack.additions_hash);
+    }
+    set_additions(transformer.weights(),
+                  joined(composition.additions, !transformer.weights().tied));
+    if (!composition.vocabulary.additions.tokens.empty()) {
+      tokenizer = pack_tokenizer(view.path, composition.vocabulary.additions);
+    }
+  }
+  return {std::move(transformer), std::move(tokenizer), sha256(described)};
+}
+
+}  // namespace polygraft::expand
