@@ -23,7 +23,8 @@ expand::OpenModel open(const MeasuredModel& measured) {
   if (!masks_all(measured) && measured.mask != "none") choice.without = measured.mask;
   expand::OpenModel model = expand::open_model(measured.folder, choice);
   if (!masks_all(measured)) return model;
-  const auto first_added = static_cast<tokenizer::TokenId>(measured.folder.num_base_vocab_rows());
+  const auto first_added =
+      static_cast<tokenizer::TokenId>(measured.folder.vocab_layout().first_added());
   model.tokenizer = tokenizer::without_added_tokens(model.tokenizer, first_added);
   return model;
 }

@@ -125,7 +125,7 @@ void set_additions(model::Weights& weights, const Additions& additions) {
   const at::NoGradGuard no_grad;
   if (weights.tied && counts.has_head) {
     weights.tied = false;
-    weights.head = {weights.embedding.base, {}};
+    weights.head = {weights.embedding.base, {}, weights.embedding.placement};
   }
   set_rows(weights.embedding, additions, kAddedEmbedding);
   if (weights.tied) {

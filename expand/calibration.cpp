@@ -117,7 +117,8 @@ CalibrationFeatures collect_features(const model::Transformer& transformer,
   Progress progress(progress_label, static_cast<uint64_t>(count_tokens(sequences)), "tokens");
   for (const model::Batch& batch : make_batches(sequences)) {
     throw_if_stopped();
-    hidden_TD.push_back(transformer.hidden(batch, model::Mask::all(), observer).to(at::kFloat));
+    hidden_TD.push_back(
+        transformer.hidden(batch, model::Mask::all_but_embedding(), observer).to(at::kFloat));
     progress.advance(static_cast<uint64_t>(batch.ids_T.numel()));
   }
   progress.finish();

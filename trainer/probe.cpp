@@ -69,12 +69,12 @@ InterferenceProbe::InterferenceProbe(const model::Transformer& transformer,
 }
 
 void InterferenceProbe::drop_documents_with_added_tokens(const std::string& language) {
-  const int64_t num_base_rows = transformer_.num_base_vocab_rows();
+  const int64_t first_added = transformer_.first_added_token();
   std::vector<tokenizer::Document>& documents = texts_.at(language);
   const size_t num_before = documents.size();
   std::erase_if(documents, [&](const tokenizer::Document& document) {
     const std::vector<tokenizer::TokenId> ids = tokenizer_.encode(document.text);
-    return std::any_of(ids.begin(), ids.end(), [&](auto id) { return id >= num_base_rows; });
+    return std::any_of(ids.begin(), ids.end(), [&](auto id) { return id >= first_added; });
   });
   if (documents.size() == num_before) return;
   log_warn(concat(num_before - documents.size(), " of ", num_before, " probe documents of ",

@@ -5,18 +5,20 @@
 //   files/NAME                every side file of the base as it was: config.json, tokenizer, ...
 //   headers/NAME              the header of each of its safetensors files; the data is in the model
 //   dropped.safetensors       stored tensors that the model does not use
+//   displaced_rows.safetensors   see model/checkpoint/displaced_rows.h
 #pragma once
 #include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "model/checkpoint/displaced_rows.h"
 #include "model/checkpoint/model_folder.h"
 #include "model/checkpoint/safetensors_header.h"
 
 namespace polygraft::expand {
 
-inline constexpr const char* kBaseFolder = "polygraft.base";
+using model::kBaseFolder;
 
 /// Makes MODEL/polygraft.base from a base folder. Weights in other formats and subfolders are left
 /// out, and noted.

@@ -1,10 +1,11 @@
 // model/architecture/head_loss.cpp: see head_loss.h.
-// Every loss is a sum over tokens of a function of the token's logits z = [h E_base^T | h
-// E_added^T]. Its gradient with respect to z is known as soon as the logits are (p - onehot, q -
-// p_base, ...), so the forward pass forms
+// Every loss is a sum over tokens of a function of the token's logits z, which are h E_base^T and h
+// E_added^T in the stored rows' order (head_columns.h). Its gradient with respect to z is known as
+// soon as the logits are (p - onehot, q - p_base, ...), so the forward pass forms
 //   dH = dz E   and   dE += dz^T h
 // chunk by chunk and backward merely scales them by the incoming scalar (as Liger-Kernel's fused
-// linear losses do). Legend: C tokens of a chunk, V base rows, v added rows, N = V + v.
+// linear losses do). Legend: C tokens of a chunk, V base rows, v added rows, N
+// stored rows.
 #include "model/architecture/head_loss.h"
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "model/architecture/head_columns.h"
 
 namespace polygraft::model {
 namespace {
@@ -37,11 +39,12 @@ bool wants_grad(const at::Tensor& tensor) {
   return at::GradMode::is_enabled() && tensor.defined() && tensor.requires_grad();
 }
 
-/// float32 logits [C, N]; without added rows [C, V].
+/// float32 logits [C, N] in the stored order; of the base alone [C, V].
 at::Tensor chunk_logits(const at::Tensor& hidden_CD, const SplitRows& head, bool with_added) {
   const auto base_CV = at::mm(hidden_CD, head.base.t());
-  if (!with_added || !head.added.defined()) return base_CV.to(at::kFloat);
-  return at::cat({base_CV, at::mm(hidden_CD, head.added.t())}, 1).to(at::kFloat);
+  if (!with_added) return base_CV.to(at::kFloat);
+  const auto added_Cv = head.added.defined() ? at::mm(hidden_CD, head.added.t()) : at::Tensor();
+  return in_stored_order(base_CV, added_Cv, head.layout()).to(at::kFloat);
 }
 
 /// The products dH and dE of all chunks.
@@ -58,11 +61,10 @@ class HeadGradient {
   void add(int64_t first, const at::Tensor& d_logits_CN) {
     const auto d_CN = d_logits_CN.to(hidden_TD_.scalar_type());
     const auto hidden_CD = hidden_TD_.narrow(0, first, d_CN.size(0));
-    const int64_t num_base = head_.num_base();
-    const auto d_base_CV = d_CN.narrow(1, 0, num_base);
-    const bool with_added = d_CN.size(1) > num_base;
-    const auto d_added_Cv =
-        with_added ? d_CN.narrow(1, num_base, d_CN.size(1) - num_base) : at::Tensor();
+    const RowLayout layout = head_.layout();
+    const auto d_base_CV = base_gradient(d_CN, layout);
+    const bool with_added = layout.num_added > 0;
+    const auto d_added_Cv = with_added ? added_columns(d_CN, layout) : at::Tensor();
     if (wanted_.hidden) {
       auto out_CD = d_hidden_.narrow(0, first, d_CN.size(0));
       at::mm_out(out_CD, d_base_CV, head_.base);
@@ -159,7 +161,7 @@ at::Tensor picked_nll(const at::Tensor& log_p_CN, const at::Tensor& targets_C) {
 at::Tensor token_nll(const at::Tensor& hidden_TD, const at::Tensor& targets_T,
                      const SplitRows& head, bool mask_added) {
   at::NoGradGuard no_grad;
-  check_targets(targets_T, head.num_base() + (mask_added ? 0 : head.num_added()));
+  check_targets(targets_T, mask_added ? head.num_base() : head.layout().num_rows());
   auto nll_T = at::zeros(targets_T.sizes(), at::kDouble);
   const int64_t step = chunk_tokens(head);
   for (int64_t first = 0; first < hidden_TD.size(0); first += step) {
@@ -175,7 +177,7 @@ at::Tensor token_nll(const at::Tensor& hidden_TD, const at::Tensor& targets_T,
 
 at::Tensor cross_entropy_sum(const at::Tensor& hidden_TD, const at::Tensor& targets_T,
                              const SplitRows& head) {
-  check_targets(targets_T, head.num_base() + head.num_added());
+  check_targets(targets_T, head.layout().num_rows());
   const Wanted wanted{wants_grad(hidden_TD), wants_grad(head.base), wants_grad(head.added)};
   return sum_over_chunks(
       hidden_TD, head, wanted, [&](int64_t first, int64_t count, HeadGradient* gradient) {
@@ -196,22 +198,36 @@ at::Tensor cross_entropy_sum(const at::Tensor& hidden_TD, const at::Tensor& targ
       });
 }
 
+namespace {
+
+/// In place, at the base rows that are not displaced.
+void subtract_kept(at::Tensor& stored_CN, const at::Tensor& base_CK, const RowLayout& layout) {
+  const int64_t num_front = layout.first_added(), num_behind = layout.num_behind();
+  stored_CN.narrow(1, 0, num_front).sub_(base_CK.narrow(1, 0, num_front));
+  if (num_behind == 0) return;
+  stored_CN.narrow(1, num_front + layout.num_added, num_behind)
+      .sub_(base_CK.narrow(1, num_front, num_behind));
+}
+
+}  // namespace
+
 at::Tensor kl_to_base_sum(const at::Tensor& base_hidden_TD, const at::Tensor& hidden_TD,
                           const SplitRows& head) {
   const Wanted wanted{wants_grad(hidden_TD), wants_grad(head.base), wants_grad(head.added)};
-  const int64_t num_base = head.num_base();
+  const RowLayout layout = head.layout();
   return sum_over_chunks(
       hidden_TD, head, wanted, [&](int64_t first, int64_t count, HeadGradient* gradient) {
-        const auto log_base_CV =
-            at::log_softmax(chunk_logits(base_hidden_TD.narrow(0, first, count), head, false), 1);
+        const auto base_logits_CV =
+            chunk_logits(base_hidden_TD.narrow(0, first, count), head, false);
+        const auto log_base_CK = at::log_softmax(kept_columns(base_logits_CV, layout), 1);
         auto log_q_CN =
             at::log_softmax(chunk_logits(hidden_TD.narrow(0, first, count), head, true), 1);
-        const auto base_CV = log_base_CV.exp();
-        const auto ratio_CV = at::sub(log_base_CV, log_q_CN.narrow(1, 0, num_base));
-        const double sum = ratio_CV.mul_(base_CV).sum(1).sum(at::kDouble).item<double>();
+        const auto base_CK = log_base_CK.exp();
+        const auto ratio_CK = at::sub(log_base_CK, kept_columns_of_stored(log_q_CN, layout));
+        const double sum = ratio_CK.mul_(base_CK).sum(1).sum(at::kDouble).item<double>();
         if (gradient != nullptr) {
-          auto d_logits_CN = log_q_CN.exp_();  // q - [p_base | 0]
-          d_logits_CN.narrow(1, 0, num_base).sub_(base_CV);
+          auto d_logits_CN = log_q_CN.exp_();  // q - p_base, which is 0 at added and padding rows
+          subtract_kept(d_logits_CN, base_CK, layout);
           gradient->add(first, d_logits_CN);
         }
         return sum;
@@ -226,12 +242,12 @@ HeadLeak head_leak_sum(const at::Tensor& hidden_TD, const SplitRows& head) {
   }
   const auto detached_TD = hidden_TD.detach();
   const Wanted wanted{false, false, wants_grad(head.added)};
-  const SplitRows rows{head.base.detach(), head.added};
+  const SplitRows rows{head.base.detach(), head.added, head.placement};
   leak.cost_sum = sum_over_chunks(
       detached_TD, rows, wanted, [&](int64_t first, int64_t count, HeadGradient* gradient) {
         const auto hidden_CD = detached_TD.narrow(0, first, count);
-        const auto base_C1 =
-            at::logsumexp(at::mm(hidden_CD, rows.base.t()).to(at::kFloat), 1, true);
+        const auto base_CV = at::mm(hidden_CD, rows.base.t()).to(at::kFloat);
+        const auto base_C1 = at::logsumexp(kept_columns(base_CV, rows.layout()), 1, true);
         const auto added_Cv = at::mm(hidden_CD, rows.added.t()).to(at::kFloat);
         const auto excess_C1 = at::logsumexp(added_Cv, 1, true) - base_C1;
         // d softplus(excess) / d added logit = its probability in the whole softmax

@@ -1,7 +1,7 @@
 // model/architecture/head_loss.h: output head and loss in chunks of tokens; all logits never exist
 // at once. Gradients are formed inside each chunk (explicit backward): dH for every token, dW for
 // the added rows (and for the base rows only when they require grad). Legend: T tokens, D model
-// width, V base rows, v added rows.
+// width, V base rows, v added rows. Padding rows take part in every softmax but the head leak's.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -20,15 +20,16 @@ at::Tensor token_nll(const at::Tensor& hidden_TD, const at::Tensor& targets_T,
 at::Tensor cross_entropy_sum(const at::Tensor& hidden_TD, const at::Tensor& targets_T,
                              const SplitRows& head);
 
-/// Sum over tokens of KL(base || expanded) in nats: the base's distribution over its V rows (from
-/// `base_hidden_TD`, no gradient) against the expanded model's over V + v rows. Differentiable in
+/// Sum over tokens of KL(base || expanded) in nats: the base's distribution (from
+/// `base_hidden_TD`, no gradient) over those of its V rows that no added row displaces, where it is
+/// to sum to one, against the expanded model's over all stored rows. Differentiable in
 /// hidden and in the head's added rows.
 at::Tensor kl_to_base_sum(const at::Tensor& base_hidden_TD, const at::Tensor& hidden_TD,
                           const SplitRows& head);
 
 /// Sum over tokens of softplus(logsumexp_v(e_v h) - logsumexp(E_base h)): the mass that added rows
-/// take, as the old text's head cost in nats. Gradient to the added rows only (hidden is detached).
-/// Also returns the mean leaked mass.
+/// take from the base rows that are left in place, as the old text's head cost in nats. Gradient to
+/// the added rows only (hidden is detached). Also returns the mean leaked mass.
 struct HeadLeak {
   at::Tensor cost_sum;         ///< float32 scalar, differentiable
   double leaked_mass_sum = 0;  ///< sum over tokens of the probability of added rows

@@ -31,8 +31,17 @@ class StoredTensors {
     if (tensor.defined()) parts(name_template, {tensor});
   }
   void rows(const std::string& name_template, const SplitRows& split) {
-    split.added.defined() ? parts(name_template, {split.base, split.added})
-                          : parts(name_template, {split.base});
+    const RowLayout layout = split.layout();
+    std::vector<at::Tensor> tensors = {split.base.narrow(0, 0, layout.first_added())};
+    if (split.added.defined()) tensors.push_back(split.added);
+    if (layout.num_behind() > 0) {
+      tensors.push_back(split.base.narrow(0, layout.end_displaced(), layout.num_behind()));
+    }
+    if (const int64_t num_padding = layout.placement.num_padding; num_padding > 0) {
+      const auto row = split.base.narrow(0, layout.placement.padding_row, 1);
+      tensors.push_back(row.repeat({num_padding, 1}));
+    }
+    parts(name_template, std::move(tensors));
   }
 
   void attention(const AttentionWeights& weights) {
@@ -168,9 +177,11 @@ LayerWeights allocate_layer(const ModelConfig& config, bool is_moe, int64_t base
 
 Weights allocate_weights(const ModelConfig& config, SplitCounts counts, at::ScalarType dtype) {
   const at::TensorOptions options(dtype);
-  const int64_t added_vocab = config.vocab_rows - counts.base_vocab_rows;
   const auto vocab = [&] {
-    return allocate_rows(counts.base_vocab_rows, added_vocab, {config.hidden_size}, options);
+    SplitRows rows =
+        allocate_rows(counts.vocab.num_base, counts.vocab.num_added, {config.hidden_size}, options);
+    rows.placement = counts.vocab.placement;
+    return rows;
   };
   Weights weights;
   weights.embedding = vocab();

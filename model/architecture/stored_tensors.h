@@ -14,16 +14,16 @@ namespace polygraft::model {
 /// Shapes that `Weights` has and a config alone does not tell.
 struct SplitCounts {
   int64_t base_experts = 0;
-  int64_t base_vocab_rows = 0;
+  RowLayout vocab;
 };
 
-/// Weights of the right shapes, not initialised. config.vocab_rows and config.num_experts count
-/// base + added.
+/// Weights of the right shapes, not initialised. config.num_experts counts base +
+/// added.
 Weights allocate_weights(const ModelConfig& config, SplitCounts counts, at::ScalarType dtype);
 
 /// Calls visit(name, parts) for every tensor of a checkpoint of this layout. The parts are views
-/// into `weights`; put one after the other along dimension 0 they are the stored tensor. Base rows
-/// come before added rows.
+/// into `weights`, padding rows copies; put one after the other along dimension 0 they are the
+/// stored tensor. Base rows that added ones displace are no part of it.
 using StoredTensorVisitor =
     std::function<void(const std::string& name, std::vector<at::Tensor>& parts)>;
 void for_each_stored_tensor(const Weights& weights, const ModelConfig& config,

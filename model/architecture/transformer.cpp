@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "model/architecture/attention.h"
+#include "model/architecture/head_columns.h"
 #include "model/architecture/rms_norm.h"
 
 namespace polygraft::model {
@@ -36,13 +37,23 @@ void check_batch(const Batch& batch, const ModelConfig& config, int64_t num_voca
   }
 }
 
-/// Rows of the base table, with the added table's rows put where an id is beyond the base.
-at::Tensor embed(const at::Tensor& ids_T, const SplitRows& embedding) {
-  if (!embedding.added.defined()) return at::embedding(embedding.base, ids_T);
-  const int64_t num_base = embedding.num_base();
-  const auto base_TD = at::embedding(embedding.base, ids_T.clamp_max(num_base - 1));
-  const auto position_a = at::nonzero(ids_T >= num_base).flatten();
-  const auto row_a = ids_T.index_select(0, position_a) - num_base;
+/// Rows of the base table, with the added table's rows put where an id is an added row's. A padding
+/// row's id gets the row that padding copies. @param masked ids that both tables know are the
+/// base's.
+at::Tensor embed(const at::Tensor& ids_T, const SplitRows& embedding, bool masked) {
+  const RowLayout layout = embedding.layout();
+  if (layout.num_rows() == layout.num_base && (masked || !embedding.added.defined())) {
+    return at::embedding(embedding.base, ids_T);
+  }
+  const int64_t first = masked ? layout.num_base : layout.first_added();
+  const int64_t end = layout.first_added() + layout.num_added;
+  const auto is_added_T = ids_T.ge(first).logical_and_(ids_T.lt(end));
+  auto base_ids_T = ids_T.masked_fill(is_added_T, 0);
+  base_ids_T.masked_fill_(ids_T.ge(layout.first_padding()), layout.placement.padding_row);
+  const auto base_TD = at::embedding(embedding.base, base_ids_T);
+  if (!embedding.added.defined()) return base_TD;
+  const auto position_a = at::nonzero(is_added_T).flatten();
+  const auto row_a = ids_T.index_select(0, position_a) - layout.first_added();
   return base_TD.index_copy(0, position_a, embedding.added.index_select(0, row_a));
 }
 
@@ -88,8 +99,8 @@ Transformer Transformer::load(const ModelFolder& folder, at::ScalarType dtype) {
 
 at::Tensor Transformer::hidden(const Batch& batch, Mask mask,
                                const RouterObserver& observer) const {
-  check_batch(batch, config_, num_base_vocab_rows() + num_added_vocab_rows());
-  auto x_TD = embed(batch.ids_T, weights_.embedding);
+  check_batch(batch, config_, weights_.embedding.layout().num_rows());
+  auto x_TD = embed(batch.ids_T, weights_.embedding, mask.embedding);
   const auto rope =
       rope_table(rope_frequencies(config_), token_positions(batch), x_TD.scalar_type());
   const auto groups = group_sequences(batch);
@@ -109,8 +120,11 @@ at::Tensor Transformer::hidden(const Batch& batch, Mask mask,
 
 at::Tensor Transformer::logits(const at::Tensor& hidden_TD, Mask mask) const {
   const auto base_TV = at::mm(hidden_TD, weights_.head.base.t()).to(at::kFloat);
-  if (mask.head || !weights_.head.added.defined()) return base_TV;
-  return at::cat({base_TV, at::mm(hidden_TD, weights_.head.added.t()).to(at::kFloat)}, 1);
+  if (mask.head) return base_TV;
+  const SplitRows& head = weights_.head;
+  const auto added_Tv =
+      head.added.defined() ? at::mm(hidden_TD, head.added.t()).to(at::kFloat) : at::Tensor();
+  return in_stored_order(base_TV, added_Tv, head.layout());
 }
 
 int64_t Transformer::num_base_experts() const {

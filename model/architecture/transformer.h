@@ -3,7 +3,8 @@
 // dense or sparse SwiGLU, optional shared expert. Tokens of a batch lie flat, document after
 // document: no padding, and attention never crosses a boundary. Reference implementation:
 // transformers 5.23 (modeling_*.py of the families in model/checkpoint/families.cpp). Legend: T
-// tokens of the batch, D model width, V vocabulary rows (base + added).
+// tokens of the batch, D model width, V vocabulary rows (base + added +
+// padding, but for displaced base rows).
 #pragma once
 #include <ATen/ATen.h>
 
@@ -22,7 +23,11 @@ struct Mask {
   bool experts = false;          ///< added experts get no router score
   bool head = false;             ///< added vocabulary rows get no logit
   bool silence_experts = false;  ///< added experts are routed to but contribute nothing
-  static Mask all() { return {true, true, false}; }
+  bool embedding =
+      false;  ///< the id of a base row that an added one displaces means the base's row
+  static Mask all() { return {true, true, false, true}; }
+  /// As all(), but what is read may hold added tokens.
+  static Mask all_but_embedding() { return {true, true, false, false}; }
 };
 
 /// What a MoE layer saw and chose, for profiles, probes and router losses.
@@ -46,7 +51,8 @@ class Transformer {
   at::Tensor hidden(const Batch& batch, Mask mask = {},
                     const RouterObserver& observer = nullptr) const;
 
-  /// float32 logits [T, V] (V = base rows alone when mask.head). For tests and generation; losses
+  /// float32 logits [T, V] in the stored rows' order, padding included (V = base rows alone when
+  /// mask.head). For tests and generation; losses
   /// use head_loss.h.
   at::Tensor logits(const at::Tensor& hidden_TD, Mask mask = {}) const;
 
@@ -55,6 +61,8 @@ class Transformer {
   const Weights& weights() const { return weights_; }
   int64_t num_base_experts() const;
   int64_t num_added_experts() const;
+  /// The id from which on tokens are added ones, or spare rows that no token uses.
+  int64_t first_added_token() const { return weights_.embedding.layout().first_added(); }
   int64_t num_base_vocab_rows() const { return weights_.embedding.num_base(); }
   int64_t num_added_vocab_rows() const { return weights_.embedding.num_added(); }
 

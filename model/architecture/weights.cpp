@@ -103,7 +103,7 @@ void Weights::for_each_added(const WeightVisitor& visit) {
 }
 
 Weights random_weights(const ModelConfig& config, uint64_t seed, at::ScalarType dtype) {
-  Weights weights = allocate_weights(config, {config.num_experts, config.vocab_rows}, dtype);
+  Weights weights = allocate_weights(config, {config.num_experts, {config.vocab_rows}}, dtype);
   const double residual_deviation =
       kInitialDeviation / std::sqrt(2.0 * static_cast<double>(config.num_layers));
   weights.for_each([&](const std::string& name, at::Tensor& tensor) {

@@ -14,14 +14,16 @@
 
 namespace polygraft::model {
 
-/// Rows of one logical tensor: base rows first, added rows after. `added` is undefined when there
-/// are none.
+/// Rows of one logical tensor: base rows and added rows, `added` undefined when there are none.
+/// Added rows follow the base's, unless `placement` puts them elsewhere (vocabulary rows alone).
 struct SplitRows {
-  at::Tensor base;
+  at::Tensor base;  ///< all of the base's rows, displaced ones too
   at::Tensor added;
+  RowPlacement placement = {};
 
   int64_t num_base() const { return base.size(0); }
   int64_t num_added() const { return added.defined() ? added.size(0) : 0; }
+  RowLayout layout() const { return {num_base(), num_added(), placement}; }
 };
 
 struct AttentionWeights {
@@ -79,7 +81,7 @@ Weights load_weights(const ModelFolder& folder, at::ScalarType dtype);
 Weights random_weights(const ModelConfig& config, uint64_t seed, at::ScalarType dtype);
 
 /// Writes a whole model folder's tensors (base and added rows together) from `weights`, converted
-/// to config.dtype. config.vocab_rows and config.num_experts count base + added.
+/// to config.dtype. config.num_experts counts base + added.
 void write_weights(const Weights& weights, const ModelConfig& config, const FolderLayout& layout,
                    const fs::path& folder);
 

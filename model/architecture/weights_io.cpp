@@ -5,6 +5,7 @@
 #include "core/text.h"
 #include "model/architecture/stored_tensors.h"
 #include "model/architecture/weights.h"
+#include "model/checkpoint/displaced_rows.h"
 #include "model/checkpoint/tensor_writer.h"
 
 namespace polygraft::model {
@@ -28,6 +29,14 @@ void read_parts(const TensorView& view, std::vector<at::Tensor>& parts) {
   }
 }
 
+/// Puts base rows back whose places added rows have taken in the stored matrix.
+void read_displaced_rows(const ModelFolder& folder, const std::string& name, SplitRows& rows) {
+  const RowLayout layout = rows.layout();
+  if (layout.num_displaced() == 0) return;
+  rows.base.narrow(0, layout.first_added(), layout.num_displaced())
+      .copy_(mapped_tensor(displaced_rows_of(folder, name)));
+}
+
 std::string_view bytes_of(const at::Tensor& contiguous) {
   return {static_cast<const char*>(contiguous.const_data_ptr()), contiguous.nbytes()};
 }
@@ -44,12 +53,15 @@ at::Tensor mapped_tensor(const TensorView& view) {
 }
 
 Weights load_weights(const ModelFolder& folder, at::ScalarType dtype) {
-  Weights weights = allocate_weights(
-      folder.config, {folder.num_base_experts(), folder.num_base_vocab_rows()}, dtype);
+  check_displaced_rows(folder);
+  Weights weights =
+      allocate_weights(folder.config, {folder.num_base_experts(), folder.vocab_layout()}, dtype);
   for_each_stored_tensor(weights, folder.config, folder.layout,
                          [&](const std::string& name, std::vector<at::Tensor>& parts) {
                            read_parts(folder.tensors.get(name), parts);
                          });
+  read_displaced_rows(folder, folder.family->names.embedding, weights.embedding);
+  if (!weights.tied) read_displaced_rows(folder, folder.family->names.head, weights.head);
   return weights;
 }
 

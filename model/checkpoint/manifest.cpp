@@ -1,6 +1,5 @@
-// model/checkpoint/manifest.cpp: polygraft.json to and from Manifest. An addition always has the
-// last ids, one pack after the other, so that a pack is a row range and detaching the last one
-// gives the model before it.
+// model/checkpoint/manifest.cpp: polygraft.json to and from Manifest. Additions lie one pack after
+// the other, so that a pack is a row range and detaching the last one gives the model before it.
 #include "model/checkpoint/manifest.h"
 
 #include <algorithm>
@@ -41,9 +40,44 @@ PackEntry read_pack(const Json& value, size_t index, const fs::path& file) {
   return pack;
 }
 
-/// Each pack begins where the one before it ends; the first begins after the base.
+/// Where vocabulary rows stand; a manifest without the keys is one of a base without spare rows.
+void read_placement(const JsonFields& json, Manifest& manifest) {
+  const int64_t num_base = manifest.base_vocab_rows;
+  RowPlacement& placement = manifest.vocab_placement;
+  if (json.has("first_vocab_row")) {
+    placement.num_spare = num_base - json.integer("first_vocab_row", 1, num_base);
+  }
+  if (json.has("padding")) {
+    const JsonFields padding(json.raw("padding"), json.file(), "padding");
+    placement.num_padding = padding.integer("rows", 1, kMostRows);
+    placement.padding_row = padding.integer("row", 0, num_base - placement.num_spare - 1);
+  }
+  if (json.has("displaced_rows_hash")) {
+    manifest.displaced_rows_hash = read_hash(json, "displaced_rows_hash");
+  }
+}
+
+/// Displaced rows are kept, and padding follows a matrix that has grown.
+void check_placement(const Manifest& manifest, const fs::path& file) {
+  const RowLayout layout = manifest.vocab_layout();
+  if ((layout.num_displaced() > 0) == manifest.displaced_rows_hash.empty()) {
+    throw FormatError(file, "the manifest contradicts itself on displaced vocabulary rows")
+        .expected(layout.num_displaced() > 0 ? "key 'displaced_rows_hash'"
+                                             : "no key 'displaced_rows_hash'")
+        .found(concat(layout.num_displaced(), " base rows displaced by added ones"));
+  }
+  if (layout.placement.num_padding > 0 && layout.num_behind() > 0) {
+    throw FormatError(file, "the manifest pads a vocabulary that has not grown")
+        .expected("no key 'padding' while base rows are left behind the added ones")
+        .found(concat(layout.num_behind(), " such rows"));
+  }
+}
+
+/// Each pack begins where the one before it ends; the first begins after the base, or among its
+/// vocabulary's spare rows.
 void check_ranges(const Manifest& manifest, const fs::path& file) {
-  int64_t next_expert = manifest.base_num_experts, next_row = manifest.base_vocab_rows;
+  int64_t next_expert = manifest.base_num_experts;
+  int64_t next_row = manifest.vocab_layout().first_added();
   std::set<std::string> names;
   for (const PackEntry& pack : manifest.packs) {
     const std::string who = concat("pack ", in_quotes(pack.name));
@@ -65,7 +99,21 @@ void check_ranges(const Manifest& manifest, const fs::path& file) {
 
 }  // namespace
 
-OrderedJson Manifest::to_json() const {
+int64_t Manifest::num_added_experts() const {
+  int64_t sum = 0;
+  for (const PackEntry& pack : packs) sum += pack.num_experts;
+  return sum;
+}
+
+RowLayout Manifest::vocab_layout() const {
+  int64_t num_added = 0;
+  for (const PackEntry& pack : packs) num_added += pack.num_vocab_rows;
+  return {base_vocab_rows, num_added, vocab_placement};
+}
+
+namespace {
+
+OrderedJson packs_to_json(const std::vector<PackEntry>& packs) {
   OrderedJson list = OrderedJson::array();
   for (const PackEntry& pack : packs) {
     list.push_back({{"name", pack.name},
@@ -74,15 +122,27 @@ OrderedJson Manifest::to_json() const {
                     {"first_vocab_row", pack.first_vocab_row},
                     {"num_vocab_rows", pack.num_vocab_rows}});
   }
-  return {{"schema_version", schema_version},
-          {"tool_version", tool_version},
-          {"base_tensors_hash", base_tensors_hash},
-          {"base_tokenizer_hash", base_tokenizer_hash},
-          {"base_num_experts", base_num_experts},
-          {"base_vocab_rows", base_vocab_rows},
-          {"base_tied_embeddings", base_tied_embeddings},
-          {"packs", std::move(list)},
-          {"provenance", provenance}};
+  return list;
+}
+
+}  // namespace
+
+OrderedJson Manifest::to_json() const {
+  OrderedJson json = {{"schema_version", schema_version},
+                      {"tool_version", tool_version},
+                      {"base_tensors_hash", base_tensors_hash},
+                      {"base_tokenizer_hash", base_tokenizer_hash},
+                      {"base_num_experts", base_num_experts},
+                      {"base_vocab_rows", base_vocab_rows},
+                      {"base_tied_embeddings", base_tied_embeddings}};
+  if (vocab_placement.num_spare > 0) json["first_vocab_row"] = vocab_layout().first_added();
+  if (vocab_placement.num_padding > 0) {
+    json["padding"] = {{"rows", vocab_placement.num_padding}, {"row", vocab_placement.padding_row}};
+  }
+  if (!displaced_rows_hash.empty()) json["displaced_rows_hash"] = displaced_rows_hash;
+  json["packs"] = packs_to_json(packs);
+  json["provenance"] = provenance;
+  return json;
 }
 
 Manifest Manifest::from_json(const OrderedJson& json, const std::filesystem::path& file) {
@@ -102,12 +162,14 @@ Manifest Manifest::from_json(const OrderedJson& json, const std::filesystem::pat
   manifest.base_num_experts = fields.integer("base_num_experts", 0, kMostRows);
   manifest.base_vocab_rows = fields.integer("base_vocab_rows", 1, kMostRows);
   manifest.base_tied_embeddings = fields.flag("base_tied_embeddings");
+  read_placement(fields, manifest);
   const Json& packs = fields.raw("packs");
   if (!packs.is_array()) {
     throw FormatError(file, "key 'packs' is not a list").found(json_excerpt(packs));
   }
   for (size_t i = 0; i < packs.size(); ++i) manifest.packs.push_back(read_pack(packs[i], i, file));
   check_ranges(manifest, file);
+  check_placement(manifest, file);
   if (const auto found = json.find("provenance"); found != json.end()) manifest.provenance = *found;
   return manifest;
 }

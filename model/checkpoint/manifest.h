@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/json.h"
+#include "model/checkpoint/row_layout.h"
 
 namespace polygraft::model {
 
@@ -28,9 +29,17 @@ struct Manifest {
   int64_t base_num_experts = 0;
   int64_t base_vocab_rows = 0;
   bool base_tied_embeddings = false;
+  /// Of the vocabulary. In the file as `first_vocab_row` (T) and `padding`; a file without them has
+  /// its added rows after the base's, and no padding.
+  RowPlacement vocab_placement;
+  /// SHA-256 of the file that keeps displaced base rows (displaced_rows.h); empty: none are.
+  std::string displaced_rows_hash;
   std::vector<PackEntry> packs;
   OrderedJson provenance =
       OrderedJson::object();  ///< plan, seeds, resolved config: free-form, carried along
+
+  int64_t num_added_experts() const;  ///< of all packs
+  RowLayout vocab_layout() const;
 
   OrderedJson to_json() const;
   static Manifest from_json(const OrderedJson& json, const std::filesystem::path& file);

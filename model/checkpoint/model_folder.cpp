@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "model/checkpoint/displaced_rows.h"
 #include "model/checkpoint/layout_check.h"
 
 namespace polygraft::model {
@@ -15,16 +16,13 @@ constexpr const char* kConfigFile = "config.json";
                                          int64_t in_manifest, int64_t in_config) {
   throw FormatError(file, concat("the manifest contradicts config.json on ", what))
       .expected(concat(in_config, ", as in config.json"))
-      .found(concat(in_manifest, " (base and packs together)"))
+      .found(concat(in_manifest, " (base, packs and padding together)"))
       .hint("polygraft.json belongs to another model, or one of the two files was edited");
 }
 
 void check_manifest(const Manifest& manifest, const ModelConfig& config, const fs::path& file) {
-  int64_t num_experts = manifest.base_num_experts, num_rows = manifest.base_vocab_rows;
-  for (const PackEntry& pack : manifest.packs) {
-    num_experts += pack.num_experts;
-    num_rows += pack.num_vocab_rows;
-  }
+  const int64_t num_experts = manifest.base_num_experts + manifest.num_added_experts();
+  const int64_t num_rows = manifest.vocab_layout().num_rows();
   if (num_experts != config.num_experts) {
     manifest_contradiction(file, "the number of experts", num_experts, config.num_experts);
   }
@@ -72,6 +70,7 @@ ModelFolder ModelFolder::open(const fs::path& path) {
   if (fs::exists(fs::symlink_status(manifest_file))) {
     folder.manifest = Manifest::from_json(read_ordered_json(manifest_file), manifest_file);
     check_manifest(*folder.manifest, folder.config, manifest_file);
+    folder.displaced_rows = open_displaced_rows(folder);
   }
   return folder;
 }
@@ -80,8 +79,12 @@ int64_t ModelFolder::num_base_experts() const {
   return manifest ? manifest->base_num_experts : config.num_experts;
 }
 
-int64_t ModelFolder::num_base_vocab_rows() const {
-  return manifest ? manifest->base_vocab_rows : config.vocab_rows;
+bool ModelFolder::base_is_tied() const {
+  return manifest ? manifest->base_tied_embeddings : config.tied_embeddings;
+}
+
+RowLayout ModelFolder::vocab_layout() const {
+  return manifest ? manifest->vocab_layout() : RowLayout{config.vocab_rows, 0, {}};
 }
 
 }  // namespace polygraft::model

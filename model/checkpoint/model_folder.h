@@ -2,6 +2,7 @@
 // tensors, layout, manifest.
 #pragma once
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,19 +21,22 @@ struct ModelFolder {
   const Family* family = nullptr;
   FolderLayout layout = ExpertLayout::kNone;
   TensorFolder tensors;
-  std::optional<Manifest> manifest;  ///< present in an expanded model
+  std::optional<Manifest> manifest;                  ///< present in an expanded model
+  std::map<std::string, TensorView> displaced_rows;  ///< of an expanded model: displaced_rows.h
 
   /// Opens and checks: every tensor the config calls for exists with that shape, and none is left
-  /// over.
+  /// over. Of displaced rows the shapes are checked, not the bytes.
   /// @throws FormatError naming tensor, expected and found shape; NotBuiltError for what we do not
   /// support.
   static ModelFolder open(const fs::path& path);
 
   int64_t num_base_experts()
       const;  ///< experts before the additions; config.num_experts when there are none
-  int64_t num_base_vocab_rows() const;
+  bool base_is_tied() const;  ///< whether the model before the additions has no head of its own
+  RowLayout vocab_layout() const;
+  int64_t num_base_vocab_rows() const { return vocab_layout().num_base; }
   int64_t num_added_experts() const { return config.num_experts - num_base_experts(); }
-  int64_t num_added_vocab_rows() const { return config.vocab_rows - num_base_vocab_rows(); }
+  int64_t num_added_vocab_rows() const { return vocab_layout().num_added; }
 };
 
 /// SHA-256 over (name, dtype, shape, bytes) of all tensors in name order.

@@ -171,7 +171,7 @@ void Objective::add_kl(const Piece& piece, const at::Tensor& hidden_TD, const To
   {
     const at::NoGradGuard no_grad;
     const TokenBatch batch = make_batch(piece.rows.replayed, prefix_);
-    base_hidden_TD = transformer_.hidden(batch.inputs, model::Mask::all());
+    base_hidden_TD = transformer_.hidden(batch.inputs, model::Mask::all_but_embedding());
   }
   const at::Tensor kl = model::kl_to_base_sum(
       base_hidden_TD, hidden_TD.narrow(0, piece.num_learned, piece.num_replayed),

@@ -18,6 +18,24 @@ inline at::Tensor all_rows(const model::SplitRows& split) {
   return split.added.defined() ? at::cat({split.base, split.added}) : split.base;
 }
 
+/// Vocabulary rows one by one, as the stored matrix has them.
+inline at::Tensor stored_rows(const model::SplitRows& split) {
+  const int64_t first_added = split.num_base() - split.placement.num_spare;
+  const int64_t end_added = first_added + split.num_added();
+  const int64_t end = std::max(split.num_base(), end_added);
+  std::vector<at::Tensor> rows;
+  for (int64_t id = 0; id < end + split.placement.num_padding; ++id) {
+    if (id >= end) {
+      rows.push_back(split.base[split.placement.padding_row]);
+    } else if (id >= first_added && id < end_added) {
+      rows.push_back(split.added[id - first_added]);
+    } else {
+      rows.push_back(split.base[id]);
+    }
+  }
+  return at::stack(rows);
+}
+
 /// sum_k weight[t,k] * down_e(silu(gate_e x_t) * up_e x_t), e = expert[t,k]; experts from
 /// `first_silent` on give zero.
 inline at::Tensor naive_moe(const at::Tensor& x_TD, const at::Tensor& weight_TK,

@@ -127,6 +127,7 @@ TEST_CASE("a manifest splits the rows of a folder into base and added", "[model]
   folder.manifest.emplace();
   folder.manifest->base_num_experts = 6;
   folder.manifest->base_vocab_rows = 40;
+  folder.manifest->packs = {{"id", 6, 2, 40, 5}};
   auto loaded = model::load_weights(folder, at::kFloat);
   require_same_weights(loaded, weights);
 }

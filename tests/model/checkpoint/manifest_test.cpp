@@ -87,4 +87,76 @@ TEST_CASE("packs lie end to end after the base", "[model][checkpoint]") {
              Contains("num_experts"));
 }
 
+namespace {
+
+/// 48 base rows, 40 of them before the first added one; 15 added displace 8 and grow the matrix.
+Manifest placed() {
+  Manifest manifest = two_packs();
+  manifest.vocab_placement = {8, 9, 3};
+  manifest.displaced_rows_hash = std::string(64, 'd');
+  manifest.packs[0].first_vocab_row = 40;
+  manifest.packs[1].first_vocab_row = manifest.packs[2].first_vocab_row = 50;
+  return manifest;
+}
+
+std::string refusal_placed(const std::function<void(OrderedJson&)>& change) {
+  OrderedJson json = placed().to_json();
+  change(json);
+  return message_of<FormatError>([&] { Manifest::from_json(json, "m/polygraft.json"); });
+}
+
+}  // namespace
+
+TEST_CASE("placement keys are written only where they say something, and read back",
+          "[model][checkpoint]") {
+  const OrderedJson plain = two_packs().to_json();
+  for (const char* key : {"first_vocab_row", "padding", "displaced_rows_hash"}) {
+    CHECK_FALSE(plain.contains(key));
+  }
+  const OrderedJson json = placed().to_json();
+  CHECK(json["first_vocab_row"] == 40);
+  CHECK(json["padding"] == OrderedJson{{"rows", 9}, {"row", 3}});
+  const Manifest read = Manifest::from_json(json, "polygraft.json");
+  CHECK(read.to_json().dump() == json.dump());
+  const RowLayout layout = read.vocab_layout();
+  CHECK(layout.first_added() == 40);
+  CHECK(layout.num_added == 15);
+  CHECK(layout.num_displaced() == 8);
+  CHECK(layout.num_behind() == 0);
+  CHECK(layout.first_padding() == 55);
+  CHECK(layout.num_rows() == 64);
+}
+
+TEST_CASE("added rows that fit among the spare ones leave the others behind them",
+          "[model][checkpoint]") {
+  const RowLayout layout{48, 5, {8, 0, 0}};
+  CHECK(layout.num_displaced() == 5);
+  CHECK(layout.end_displaced() == 45);
+  CHECK(layout.num_behind() == 3);
+  CHECK(layout.num_rows() == 48);
+}
+
+TEST_CASE("placement is checked", "[model][checkpoint]") {
+  CHECK_THAT(refusal_placed([](OrderedJson& json) { json["first_vocab_row"] = 49; }),
+             Contains("first_vocab_row"));
+  CHECK_THAT(refusal_placed([](OrderedJson& json) { json["first_vocab_row"] = 41; }),
+             Contains("'id'") && Contains("\"first_vocab_row\": 41"));
+  CHECK_THAT(refusal_placed([](OrderedJson& json) { json["padding"]["row"] = 40; }),
+             Contains("padding.row"));
+  CHECK_THAT(refusal_placed([](OrderedJson& json) { json["padding"]["rows"] = 0; }),
+             Contains("padding.rows"));
+  CHECK_THAT(refusal_placed([](OrderedJson& json) { json.erase("displaced_rows_hash"); }),
+             Contains("displaced_rows_hash") && Contains("8 base rows"));
+  CHECK_THAT(refusal_placed([](OrderedJson& json) { json["displaced_rows_hash"] = "ff"; }),
+             Contains("SHA-256"));
+  CHECK_THAT(refusal([](OrderedJson& json) { json["displaced_rows_hash"] = std::string(64, 'd'); }),
+             Contains("displaced"));
+  CHECK_THAT(refusal_placed([](OrderedJson& json) {
+               json["packs"][0]["num_vocab_rows"] = 2;
+               json["packs"][1]["first_vocab_row"] = json["packs"][2]["first_vocab_row"] = 42;
+               json["packs"][2]["num_vocab_rows"] = 0;
+             }),
+             Contains("pads a vocabulary that has not grown") && Contains("6 such rows"));
+}
+
 }  // namespace polygraft::model
