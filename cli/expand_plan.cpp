@@ -50,6 +50,7 @@ ExitCode run(const Arguments& arguments) {
   const int64_t old_size = tokenizer::Tokenizer::load(folder.path).size();
   expand::PlanRequest request{
       .language = file.language,
+      .num_tokens = old_size,
       .new_vocab_rows = tokenizer::Tokenizer::load(file.extended_tokenizer).size() - old_size,
       .seed = static_cast<uint64_t>(file.seed),
       .experts = file.experts,

@@ -13,6 +13,8 @@
 #include "expand/expert_clones.h"
 #include "expand/graft.h"
 #include "expand/head_offset.h"
+#include "expand/padding_row.h"
+#include "expand/place_rows.h"
 #include "expand/router_rows.h"
 #include "expand/start_rows.h"
 #include "expand/vocabulary_rows.h"
@@ -38,11 +40,6 @@ void check_vocabulary(const Transformer& base, const Tokenizer& old_tokenizer,
         .expected(concat("at least ", old_tokenizer.size(), " rows"))
         .found(concat(num_rows));
   }
-  if (num_new > 0 && num_rows > old_tokenizer.size()) {
-    throw NotBuiltError(concat("new tokens for a model with spare vocabulary rows (", num_rows,
-                               " rows, ", old_tokenizer.size(), " tokens)"))
-        .hint("set new_tokens: 0 to add experts alone");
-  }
 }
 
 void check_layers(const Transformer& base, const ExpansionPlan& plan) {
@@ -61,12 +58,14 @@ void check_layers(const Transformer& base, const ExpansionPlan& plan) {
 }
 
 /// The base with input rows for new tokens; shares the base's tensors.
-Transformer with_input_rows(const Transformer& base, const at::Tensor& rows_vD) {
+Transformer with_input_rows(const Transformer& base, const at::Tensor& rows_vD,
+                            const model::RowPlacement& placement) {
   model::Weights weights = base.weights();
   model::ModelConfig config = base.config();
   weights.embedding.added = rows_vD.to(weights.embedding.base.scalar_type());
+  weights.embedding.placement = placement;
   if (weights.tied) weights.head = weights.embedding;
-  config.vocab_rows += rows_vD.size(0);
+  config.vocab_rows = weights.embedding.layout().num_rows();
   return {std::move(config), std::move(weights)};
 }
 
@@ -79,9 +78,12 @@ class AdditionBuilder {
         old_tokenizer_(old_tokenizer),
         extended_(extended),
         plan_(plan),
-        calibration_(calibration) {}
+        calibration_(calibration) {
+    computed_.vocab = place_rows(base.num_base_vocab_rows(), old_tokenizer.size(),
+                                 plan.new_vocab_rows, plan.vocabulary.pad_to);
+  }
 
-  Additions build();
+  ComputedAdditions build();
 
  private:
   std::vector<Sequence> new_sequences(const Tokenizer& tokenizer) const;
@@ -98,7 +100,8 @@ class AdditionBuilder {
   const Tokenizer& extended_;
   const ExpansionPlan& plan_;
   const Calibration& calibration_;
-  Additions additions_;
+  ComputedAdditions computed_;
+  Additions& additions_ = computed_.additions;
 };
 
 std::vector<Sequence> AdditionBuilder::new_sequences(const Tokenizer& tokenizer) const {
@@ -191,7 +194,7 @@ void AdditionBuilder::add_router_rows(const LayerPlan& layer, const CalibrationF
                   fixed(100 * fit.softmax_share_max, 2), " %"));
 }
 
-Additions AdditionBuilder::build() {
+ComputedAdditions AdditionBuilder::build() {
   const bool discriminant = plan_.experts.router == "discriminant";
   const std::vector<LayerPlan> fitted = discriminant ? plan_.layers : std::vector<LayerPlan>();
   Transformer input_model = base_;
@@ -200,11 +203,15 @@ Additions AdditionBuilder::build() {
   if (plan_.new_vocab_rows > 0) {
     rows = start_rows(own_head);
     additions_[kAddedEmbedding] = rows.input_vD;
-    input_model = with_input_rows(base_, additions_[kAddedEmbedding]);
+    input_model = with_input_rows(base_, additions_[kAddedEmbedding], computed_.vocab.placement);
   }
   const CalibrationFeatures old_text =
       collect_features(input_model, old_sequences(), fitted, "calibrating on old text");
   if (rows.output_vD.defined()) add_output_rows(rows.output_vD, old_text);
+  if (model::RowPlacement& placement = computed_.vocab.placement; placement.num_padding > 0) {
+    placement.padding_row = least_probable_row(old_text.hidden_TD, base_.weights().head.base,
+                                               computed_.vocab.first_added());
+  }
   CalibrationFeatures new_text;
   if (discriminant) {
     new_text =
@@ -218,13 +225,13 @@ Additions AdditionBuilder::build() {
       add_donor_rows(layer);
     }
   }
-  return std::move(additions_);
+  return std::move(computed_);
 }
 }  // namespace
 
-Additions compute_additions(const Transformer& base, const Tokenizer& old_tokenizer,
-                            const Tokenizer& extended, const ExpansionPlan& plan,
-                            const Calibration& calibration) {
+ComputedAdditions compute_additions(const Transformer& base, const Tokenizer& old_tokenizer,
+                                    const Tokenizer& extended, const ExpansionPlan& plan,
+                                    const Calibration& calibration) {
   check_vocabulary(base, old_tokenizer, extended, plan);
   check_layers(base, plan);
   const at::NoGradGuard no_grad;

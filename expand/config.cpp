@@ -31,6 +31,8 @@ void VocabularyConfig::validate(Problems& problems) const {
   problems.require(head_margin >= 0, "head_margin", concat(head_margin), "must be 0 or more nats");
   require_positive(problems, "head_old_weight", head_old_weight);
   require_positive(problems, "head_ridge", head_ridge);
+  problems.require(pad_to >= 0 && pad_to <= 65'536, "pad_to", concat(pad_to),
+                   "must be a number of rows, 0 to 65536");
 }
 
 void ExpertConfig::validate(Problems& problems) const {

@@ -22,6 +22,7 @@ struct VocabularyConfig {
   double head_margin = 5.0;      ///< M: by how many nats the offset lowers new rows on old contexts
   double head_old_weight = 8.0;  ///< beta
   double head_ridge = 1e-3;      ///< lambda
+  int64_t pad_to = 64;  ///< rows; a vocabulary that grows stays a multiple of it where it was one
 
   template <class Visitor>
   void visit(Visitor& v) {
@@ -41,6 +42,9 @@ struct VocabularyConfig {
             "nats by which new output rows are lowered on old contexts");
     v.field("head_old_weight", head_old_weight, "weight of old against new contexts in the offset");
     v.field("head_ridge", head_ridge, "ridge of the offset, relative to the mean eigenvalue");
+    v.field("pad_to", pad_to,
+            "a vocabulary that grows stays a multiple of so many rows where it was one; 0: as it "
+            "comes");
   }
   void validate(Problems& problems) const;
 };

@@ -43,6 +43,7 @@ OrderedJson provenance(const ExpansionPlan& plan, const tokenizer::Tokenizer& ex
 }
 
 model::Manifest make_manifest(const model::ModelFolder& base, const ExpansionPlan& plan,
+                              const model::RowLayout& vocab,
                               const tokenizer::Tokenizer& old_tokenizer,
                               const tokenizer::Tokenizer& extended) {
   model::Manifest manifest;
@@ -54,7 +55,8 @@ model::Manifest make_manifest(const model::ModelFolder& base, const ExpansionPla
   manifest.base_tied_embeddings = base.config.tied_embeddings;
   const auto num_experts =
       plan.layers.empty() ? 0 : static_cast<int64_t>(plan.layers.front().donors.size());
-  manifest.packs = {{plan.language, base.config.num_experts, num_experts, base.config.vocab_rows,
+  manifest.vocab_placement = vocab.placement;
+  manifest.packs = {{plan.language, base.config.num_experts, num_experts, vocab.first_added(),
                      plan.new_vocab_rows}};
   manifest.provenance = provenance(plan, extended);
   return manifest;
@@ -70,13 +72,13 @@ void graft(const model::ModelFolder& base, const ExpansionPlan& plan,
       plan.new_vocab_rows > 0 ? std::filesystem::path(plan.tokenizer) : base.path;
   const tokenizer::Tokenizer extended = tokenizer::Tokenizer::load(extended_folder);
   const Calibration calibration = read_calibration(tokenizer::load_corpus(plan.corpus), plan);
-  const Additions additions =
+  const ComputedAdditions computed =
       compute_additions(model::Transformer::load(base), old_tokenizer, extended, plan, calibration);
   ExpandedFolder expanded;
-  expanded.manifest = make_manifest(base, plan, old_tokenizer, extended);
+  expanded.manifest = make_manifest(base, plan, computed.vocab, old_tokenizer, extended);
   if (plan.new_vocab_rows > 0) expanded.tokenizer = extended_folder;
   expanded.untie_head = plan.untie_head;
-  write_expanded(base, additions, expanded, out);
+  write_expanded(base, computed.additions, expanded, out);
 }
 
 }  // namespace polygraft::expand

@@ -30,13 +30,18 @@ struct Calibration {
 /// Takes as much training text as the plan's calibration token counts need; deterministic.
 Calibration read_calibration(const tokenizer::Corpus& corpus, const ExpansionPlan& plan);
 
+struct ComputedAdditions {
+  Additions additions;
+  model::RowLayout vocab;  ///< where the vocabulary's rows go
+};
+
 /// @param base the base model in float32. @param extended its extended tokenizer. Deterministic in
 /// the plan's seed.
 /// @throws NumericError when a fit does not give finite rows.
-Additions compute_additions(const model::Transformer& base,
-                            const tokenizer::Tokenizer& old_tokenizer,
-                            const tokenizer::Tokenizer& extended, const ExpansionPlan& plan,
-                            const Calibration& calibration);
+ComputedAdditions compute_additions(const model::Transformer& base,
+                                    const tokenizer::Tokenizer& old_tokenizer,
+                                    const tokenizer::Tokenizer& extended, const ExpansionPlan& plan,
+                                    const Calibration& calibration);
 
 struct ExpandedFolder {
   model::Manifest manifest;         ///< written as polygraft.json
@@ -47,9 +52,10 @@ struct ExpandedFolder {
   std::filesystem::path base_snapshot_of;
 };
 /// Streams base rows from `source` (a base, or an expanded model whose additions are replaced) and
-/// `additions` after them into `out`: an AtomicFolder's path. Old bytes are copied as they are;
-/// additions are rounded to the folder's dtype; the layout read is the layout written; config.json
-/// is edited only where the expansion changes it.
+/// `additions` where the manifest places them into `out`: an AtomicFolder's path. Displaced rows go
+/// to polygraft.base, and their hash into the manifest. Old bytes are copied as they are; additions
+/// are rounded to the folder's dtype; the layout read is the layout written; config.json is edited
+/// only where the expansion changes it.
 void write_expanded(const model::ModelFolder& source, const Additions& additions,
                     const ExpandedFolder& expanded, const std::filesystem::path& out);
 /// The same with the additions of several packs, one after the other.

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "expand/donors.h"
+#include "expand/place_rows.h"
 #include "model/checkpoint/serving_lint.h"
 
 namespace polygraft::expand {
@@ -20,6 +21,11 @@ void check_model(const ModelConfig& config, const Profile& profile, const PlanRe
   if (!config.is_moe()) {
     throw ConfigError(config.family, "a dense model has no experts to graft beside")
         .hint("use a mixture-of-experts model");
+  }
+  if (config.vocab_rows < request.num_tokens) {
+    throw ConfigError("model", "it has fewer vocabulary rows than its tokenizer has tokens")
+        .expected(concat("at least ", request.num_tokens, " rows"))
+        .found(concat(config.vocab_rows));
   }
   if (!config.tied_embeddings && request.vocabulary.head == "tied" && request.new_vocab_rows > 0) {
     throw ConfigError("tokenizer.head", "'tied' for a model whose head has rows of its own")
@@ -59,11 +65,11 @@ int64_t rounded_count(const ModelConfig& config, const ExpertConfig& experts) {
   return (wanted + multiple - 1) / multiple * multiple - config.num_experts;
 }
 
-/// Parameters that are new; `old_head` are the old output rows that untying writes out a second
-/// time.
+/// Parameters that are new; `copies` are old rows written out a second time: output rows by
+/// untying, padding rows.
 struct AddedSizes {
   int64_t parameters = 0;
-  int64_t old_head = 0;
+  int64_t copies = 0;
 };
 
 AddedSizes count_added(const ModelConfig& config, const ExpansionPlan& plan) {
@@ -75,7 +81,8 @@ AddedSizes count_added(const ModelConfig& config, const ExpansionPlan& plan) {
     sizes.parameters += static_cast<int64_t>(layer.donors.size()) * per_expert;
   }
   sizes.parameters += plan.new_vocab_rows * width * (own_head ? 2 : 1);
-  if (plan.untie_head) sizes.old_head = config.vocab_rows * width;
+  sizes.copies = plan.padding_vocab_rows * width * (own_head ? 2 : 1);
+  if (plan.untie_head) sizes.copies += (config.vocab_rows - plan.spare_vocab_rows) * width;
   return sizes;
 }
 
@@ -112,7 +119,12 @@ ExpansionPlan plan_expansion(const ModelConfig& config, const Profile& profile,
   check_model(config, profile, request);
   ExpansionPlan plan;
   plan.language = request.language;
+  const model::RowLayout layout = place_rows(config.vocab_rows, request.num_tokens,
+                                             request.new_vocab_rows, request.vocabulary.pad_to);
   plan.new_vocab_rows = request.new_vocab_rows;
+  plan.spare_vocab_rows = layout.num_displaced();
+  plan.grown_vocab_rows = layout.num_added - layout.num_displaced();
+  plan.padding_vocab_rows = layout.placement.num_padding;
   plan.seed = request.seed;
   plan.experts = request.experts;
   plan.vocabulary = request.vocabulary;
@@ -133,11 +145,11 @@ ExpansionPlan plan_expansion(const ModelConfig& config, const Profile& profile,
   const AddedSizes sizes = count_added(config, plan);
   plan.added_parameters = sizes.parameters;
   plan.added_bytes =
-      (sizes.parameters + sizes.old_head) * static_cast<int64_t>(model::dtype_bytes(config.dtype));
+      (sizes.parameters + sizes.copies) * static_cast<int64_t>(model::dtype_bytes(config.dtype));
   plan.peak_memory_bytes = estimate_peak_memory(config, plan);
-  // Side files and the tokenizer's size are the folder's matter: `inspect` looks at them.
-  const int64_t num_rows = config.vocab_rows + plan.new_vocab_rows;
-  plan.warnings = model::serving_warnings({config.num_experts + num_new, num_rows, num_rows, true});
+  // Side files are the folder's matter: `inspect` looks at them.
+  plan.warnings = model::serving_warnings({config.num_experts + num_new, layout.num_rows(),
+                                           request.num_tokens + request.new_vocab_rows, true});
   return plan;
 }
 

@@ -27,6 +27,9 @@ struct ExpansionPlan {
   std::vector<std::pair<std::string, double>>
       nearest;  ///< old languages by similarity, nearest first
   int64_t new_vocab_rows = 0;
+  int64_t spare_vocab_rows = 0;    ///< of the base's rows, how many no token uses and new ones take
+  int64_t grown_vocab_rows = 0;    ///< by how many the matrix grows for new tokens
+  int64_t padding_vocab_rows = 0;  ///< and for padding behind them
   bool untie_head = false;
   int64_t added_parameters = 0;
   int64_t added_bytes = 0;
@@ -48,14 +51,15 @@ struct ExpansionPlan {
 
 struct PlanRequest {
   std::string language;
+  int64_t num_tokens = 0;  ///< of the base's tokenizer
   int64_t new_vocab_rows = 0;
   uint64_t seed = 17;
   ExpertConfig experts;
   VocabularyConfig vocabulary;
 };
 
-/// @throws ConfigError: unknown language, more new experts than donors, a model with nothing to
-/// graft onto.
+/// @throws ConfigError: unknown language, fewer vocabulary rows than tokens, more new experts than
+/// donors, a model with nothing to graft onto.
 ExpansionPlan plan_expansion(const model::ModelConfig& config, const Profile& profile,
                              const PlanRequest& request);
 

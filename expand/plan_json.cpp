@@ -46,6 +46,9 @@ Json ExpansionPlan::to_json() const {
           {"layers", layers_json},
           {"nearest", nearest_json},
           {"new_vocab_rows", new_vocab_rows},
+          {"spare_vocab_rows", spare_vocab_rows},
+          {"grown_vocab_rows", grown_vocab_rows},
+          {"padding_vocab_rows", padding_vocab_rows},
           {"untie_head", untie_head},
           {"added_parameters", added_parameters},
           {"added_bytes", added_bytes},
@@ -71,6 +74,9 @@ ExpansionPlan ExpansionPlan::from_json(const Json& json, const std::filesystem::
                               json_get<double>(near, "similarity", file));
   }
   plan.new_vocab_rows = json_get<int64_t>(json, "new_vocab_rows", file);
+  plan.spare_vocab_rows = json_get<int64_t>(json, "spare_vocab_rows", file);
+  plan.grown_vocab_rows = json_get<int64_t>(json, "grown_vocab_rows", file);
+  plan.padding_vocab_rows = json_get<int64_t>(json, "padding_vocab_rows", file);
   plan.untie_head = json_get<bool>(json, "untie_head", file);
   plan.added_parameters = json_get<int64_t>(json, "added_parameters", file);
   plan.added_bytes = json_get<int64_t>(json, "added_bytes", file);
@@ -97,6 +103,18 @@ std::string donors_line(const LayerPlan& layer) {
   return join(parts, ", ");
 }
 
+/// "12 new rows (8 in the base's spare rows, 4 behind it), 44 padding, head untied"
+std::string vocabulary_line(const ExpansionPlan& plan) {
+  const auto count = [](int64_t rows) { return human_count(static_cast<uint64_t>(rows)); };
+  std::string line = count(plan.new_vocab_rows) + " new rows";
+  if (plan.spare_vocab_rows > 0) {
+    line += concat(" (", count(plan.spare_vocab_rows), " in the base's spare rows, ",
+                   count(plan.grown_vocab_rows), " behind it)");
+  }
+  if (plan.padding_vocab_rows > 0) line += concat(", ", count(plan.padding_vocab_rows), " padding");
+  return line + (plan.untie_head ? ", head untied" : "");
+}
+
 }  // namespace
 
 std::string plan_table(const ExpansionPlan& plan) {
@@ -111,8 +129,7 @@ std::string plan_table(const ExpansionPlan& plan) {
     number.insert(0, 5 - std::min<size_t>(5, number.size()), ' ');
     table += concat("  ", number, "  ", donors_line(layer), "\n");
   }
-  table += concat("  vocabulary: ", human_count(static_cast<uint64_t>(plan.new_vocab_rows)),
-                  " new rows", plan.untie_head ? ", head untied" : "",
+  table += concat("  vocabulary: ", vocabulary_line(plan),
                   "\n  added: ", human_count(static_cast<uint64_t>(plan.added_parameters)),
                   " parameters, ", human_bytes(static_cast<uint64_t>(plan.added_bytes)),
                   "\n  memory to graft: about ",

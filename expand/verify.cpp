@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "expand/verify_parts.h"
+#include "model/checkpoint/displaced_rows.h"
 
 namespace polygraft::expand {
 
@@ -46,6 +47,8 @@ void run_expanded(const model::ModelFolder& expanded, const std::vector<model::B
     if (base.step0) {
       report.step0 = base.step0->compare(transformer, tokenizer::Tokenizer::load(expanded.path));
     }
+  } catch (const FormatError& error) {
+    add_difference(report, model::kDisplacedRowsFile, error.what());
   } catch (const NumericError& error) {
     // Broken weights may leave the range of float32; that is a finding, not a failure of the check.
     add_difference(report, "masked logits", error.what());

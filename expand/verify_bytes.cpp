@@ -1,12 +1,12 @@
 // expand/verify_bytes.cpp: old tensors and rows compared where they lie in the memory-mapped files.
 #include <algorithm>
-#include <cstring>
 #include <set>
 
 #include "core/progress.h"
 #include "core/text.h"
 #include "expand/additions.h"
 #include "expand/verify_parts.h"
+#include "model/checkpoint/displaced_rows.h"
 
 namespace polygraft::expand {
 
@@ -59,22 +59,62 @@ bool shapes_agree(const TensorView& old_view, const TensorView& new_view, bool m
          std::equal(old_view.shape.begin() + 1, old_view.shape.end(), new_view.shape.begin() + 1);
 }
 
-/// Every differing row of the leading rows, with its first differing byte.
-void compare_rows(const TensorView& old_view, const TensorView& new_view, VerifyReport& report) {
-  const char* const old_bytes = old_view.bytes.data();
-  const char* const new_bytes = new_view.bytes.data();
-  const size_t num_bytes = old_view.bytes.size();
-  report.bytes_compared += num_bytes;
-  if (std::memcmp(old_bytes, new_bytes, num_bytes) == 0) return;
+/// Every differing row of `count` old rows from `first` on, with its first differing byte.
+/// @param new_bytes at least as many rows. @param where that they are reported under.
+void compare_rows(const TensorView& old_view, int64_t first, int64_t count,
+                  std::string_view new_bytes, const std::string& where, VerifyReport& report) {
   const auto row_bytes =
-      old_view.shape.empty() ? num_bytes : static_cast<size_t>(old_view.row_bytes());
+      old_view.shape.empty() ? old_view.bytes.size() : static_cast<size_t>(old_view.row_bytes());
+  const size_t num_bytes = static_cast<size_t>(count) * row_bytes;
+  const std::string_view old_bytes =
+      old_view.bytes.substr(static_cast<size_t>(first) * row_bytes, num_bytes);
+  report.bytes_compared += num_bytes;
+  if (old_bytes == new_bytes.substr(0, num_bytes)) return;
   for (size_t begin = 0; begin < num_bytes; begin += row_bytes) {
-    const char* const row_end = old_bytes + begin + row_bytes;
-    const auto [at, ignored] = std::mismatch(old_bytes + begin, row_end, new_bytes + begin);
-    if (at == row_end) continue;
-    add_difference(report, {new_view.name, static_cast<int64_t>(begin / row_bytes),
-                            at - (old_bytes + begin), "an old row's bytes differ from the base's"});
+    const std::string_view row = old_bytes.substr(begin, row_bytes);
+    const auto [at, ignored] = std::mismatch(row.begin(), row.end(), new_bytes.begin() + begin);
+    if (at == row.end()) continue;
+    add_difference(report, {where, first + static_cast<int64_t>(begin / row_bytes),
+                            at - row.begin(), "an old row's bytes differ from the base's"});
   }
+}
+
+std::string_view rows_from(const TensorView& view, int64_t first) {
+  return view.bytes.substr(static_cast<size_t>(first * view.row_bytes()));
+}
+
+/// Padding rows are copies of the row that the manifest names.
+void compare_padding(const TensorView& old_view, const TensorView& new_view,
+                     const model::RowLayout& layout, VerifyReport& report) {
+  const auto row_bytes = static_cast<size_t>(old_view.row_bytes());
+  const std::string_view copied =
+      rows_from(old_view, layout.placement.padding_row).substr(0, row_bytes);
+  for (int64_t row = layout.first_padding(); row < layout.num_rows(); ++row) {
+    const std::string_view found = rows_from(new_view, row).substr(0, row_bytes);
+    if (found == copied) continue;
+    const auto at = std::mismatch(found.begin(), found.end(), copied.begin()).first;
+    add_difference(report, {new_view.name, row, at - found.begin(),
+                            concat("a padding row's bytes differ from those of the base's row ",
+                                   layout.placement.padding_row)});
+  }
+}
+
+/// Input or output rows, which stand in front of the added ones, behind them, or apart.
+void compare_vocabulary(const TensorView& old_view, const TensorView& new_view,
+                        const ModelFolder& expanded, VerifyReport& report) {
+  const model::RowLayout layout = expanded.vocab_layout();
+  const int64_t first = layout.first_added(), end = layout.end_displaced();
+  const std::string& name = new_view.name;
+  compare_rows(old_view, 0, first, new_view.bytes, name, report);
+  if (layout.num_displaced() > 0) {
+    compare_rows(old_view, first, layout.num_displaced(),
+                 model::displaced_rows_of(expanded, name).bytes,
+                 concat(model::kBaseFolder, "/", model::kDisplacedRowsFile, ": ", name), report);
+  }
+  if (layout.num_behind() > 0) {
+    compare_rows(old_view, end, layout.num_behind(), rows_from(new_view, end), name, report);
+  }
+  compare_padding(old_view, new_view, layout, report);
 }
 
 void compare_tensor(const TensorView& old_view, const std::string& new_name, bool may_grow,
@@ -91,7 +131,15 @@ void compare_tensor(const TensorView& old_view, const std::string& new_name, boo
         concat("base has ", describe(old_view), ", expanded model ", describe(new_view)));
     return;
   }
-  compare_rows(old_view, new_view, report);
+  const model::TensorNames& names = expanded.family->names;
+  const bool is_vocabulary = new_name == names.embedding || new_name == names.head;
+  // A manifest of another base is a difference of its own; there the rows in front are compared.
+  if (is_vocabulary && expanded.num_base_vocab_rows() == old_view.shape[0]) {
+    compare_vocabulary(old_view, new_view, expanded, report);
+  } else {
+    const int64_t num_rows = old_view.shape.empty() ? 1 : old_view.shape[0];
+    compare_rows(old_view, 0, num_rows, new_view.bytes, new_view.name, report);
+  }
 }
 
 }  // namespace

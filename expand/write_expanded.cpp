@@ -13,6 +13,7 @@
 #include "expand/packs/stored_pack.h"
 #include "expand/rounded_bytes.h"
 #include "expand/tokenizer_files.h"
+#include "model/checkpoint/displaced_rows.h"
 #include "model/checkpoint/tensor_writer.h"
 
 namespace polygraft::expand {
@@ -27,13 +28,15 @@ using model::TensorView;
 
 using Packs = std::vector<Additions>;
 
-/// Where an output tensor's bytes come from: leading rows of a stored tensor, then added rows.
+using Pieces = std::vector<std::string_view>;
+
+/// Where an output tensor's bytes come from: stored rows, added rows, stored rows.
 struct Sources {
-  std::string stored;             ///< name in the source folder; its dtype is the output's
-  int64_t num_rows = 0;           ///< leading rows of `stored` that are kept, or kAllRows
-  std::vector<at::Tensor> added;  ///< one after the other
+  std::string stored;  ///< name in the source folder; its dtype is the output's
+  Pieces before = {};
+  std::vector<at::Tensor> added = {};  ///< one after the other
+  Pieces after = {};
 };
-constexpr int64_t kAllRows = -1;
 using SourceMap = std::map<std::string, Sources>;
 
 /// Rows of that name, pack after pack.
@@ -47,15 +50,34 @@ std::vector<at::Tensor> added_rows(const Packs& packs, const std::string& name) 
   return rows;
 }
 
-void add_vocabulary_sources(const ModelFolder& source, const Packs& packs, bool tied,
-                            SourceMap& map) {
+/// The first rows: the base's, in all tensors but the vocabulary's.
+Pieces leading_rows(const ModelFolder& source, const std::string& name, int64_t count) {
+  const TensorView& stored = source.tensors.get(name);
+  return {stored.bytes.substr(0, static_cast<size_t>(count * stored.row_bytes()))};
+}
+
+Sources vocabulary_sources(const ModelFolder& source, const std::string& stored,
+                           const model::RowLayout& layout, std::vector<at::Tensor> added) {
+  const auto base_rows = [&](int64_t first, int64_t count) {
+    return model::base_row_bytes(source, stored, first, count);
+  };
+  Sources sources{stored, base_rows(0, layout.first_added()), std::move(added),
+                  base_rows(layout.end_displaced(), layout.num_behind())};
+  for (int64_t i = 0; i < layout.placement.num_padding; ++i) {
+    sources.after.push_back(base_rows(layout.placement.padding_row, 1).front());
+  }
+  return sources;
+}
+
+void add_vocabulary_sources(const ModelFolder& source, const Packs& packs,
+                            const model::RowLayout& layout, bool tied, SourceMap& map) {
   const model::TensorNames& names = source.family->names;
-  const int64_t num_rows = source.num_base_vocab_rows();
-  map[names.embedding] = {names.embedding, num_rows, added_rows(packs, kAddedEmbedding)};
+  map[names.embedding] =
+      vocabulary_sources(source, names.embedding, layout, added_rows(packs, kAddedEmbedding));
   if (tied) return;
   // Untying: the old output rows are the old input rows, bit for bit.
   const std::string stored = source.config.tied_embeddings ? names.embedding : names.head;
-  map[names.head] = {stored, num_rows, added_rows(packs, kAddedHead)};
+  map[names.head] = vocabulary_sources(source, stored, layout, added_rows(packs, kAddedHead));
 }
 
 void add_fused_sources(const ModelFolder& source, const Packs& packs, int64_t layer,
@@ -64,8 +86,9 @@ void add_fused_sources(const ModelFolder& source, const Packs& packs, int64_t la
   const int64_t num_experts = source.num_base_experts();
   const std::string gate_up = model::fill(names.fused_gate_up, layer);
   const std::string down = model::fill(names.fused_down, layer);
-  map[gate_up] = {gate_up, num_experts, added_rows(packs, added_gate_up(layer))};
-  map[down] = {down, num_experts, added_rows(packs, added_down(layer))};
+  map[gate_up] = {gate_up, leading_rows(source, gate_up, num_experts),
+                  added_rows(packs, added_gate_up(layer))};
+  map[down] = {down, leading_rows(source, down, num_experts), added_rows(packs, added_down(layer))};
 }
 
 /// New experts are tensors of their own; the first expert's tensor gives them their dtype.
@@ -82,7 +105,7 @@ void add_per_expert_sources(const ModelFolder& source, const Packs& packs, int64
     for (int64_t j = 0; j < gate_up_nGD.size(0); ++j, ++expert) {
       const auto add = [&](const std::string& name_template, const at::Tensor& rows) {
         map[model::fill(name_template, layer, expert)] = {
-            model::fill(name_template, layer, 0), 0, {rows}};
+            model::fill(name_template, layer, 0), {}, {rows}};
       };
       add(names.expert_gate, gate_up_nGD[j].narrow(0, 0, expert_width));
       add(names.expert_up, gate_up_nGD[j].narrow(0, expert_width, expert_width));
@@ -91,13 +114,15 @@ void add_per_expert_sources(const ModelFolder& source, const Packs& packs, int64
   }
 }
 
-SourceMap map_sources(const ModelFolder& source, const Packs& packs, bool tied) {
+SourceMap map_sources(const ModelFolder& source, const Packs& packs, const model::RowLayout& vocab,
+                      bool tied) {
   SourceMap map;
-  add_vocabulary_sources(source, packs, tied, map);
+  add_vocabulary_sources(source, packs, vocab, tied, map);
   for (const int64_t layer : AdditionShapes::of(source.config).moe_layers) {
     const ExpertLayout layout = source.layout.of(layer);
     const std::string router = model::fill(source.family->names.router_of(layout), layer);
-    map[router] = {router, source.num_base_experts(), added_rows(packs, added_router(layer))};
+    map[router] = {router, leading_rows(source, router, source.num_base_experts()),
+                   added_rows(packs, added_router(layer))};
     if (layout == ExpertLayout::kFused) {
       add_fused_sources(source, packs, layer, map);
     } else {
@@ -107,14 +132,9 @@ SourceMap map_sources(const ModelFolder& source, const Packs& packs, bool tied) 
   return map;
 }
 
-Sources sources_of(const std::string& name, const SourceMap& map) {
+Sources sources_of(const std::string& name, const ModelFolder& source, const SourceMap& map) {
   const auto found = map.find(name);
-  return found != map.end() ? found->second : Sources{name, kAllRows, {}};
-}
-
-std::string_view leading_rows(const TensorView& stored, int64_t num_rows) {
-  if (num_rows == kAllRows) return stored.bytes;
-  return stored.bytes.substr(0, static_cast<size_t>(num_rows * stored.row_bytes()));
+  return found != map.end() ? found->second : Sources{name, {source.tensors.get(name).bytes}};
 }
 
 void write_tensors(const ModelFolder& source, const ModelConfig& config, const SourceMap& map,
@@ -122,19 +142,19 @@ void write_tensors(const ModelFolder& source, const ModelConfig& config, const S
   std::vector<TensorSpec> specs = model::expected_tensors(config, source.layout);
   uint64_t total_bytes = 0;
   for (TensorSpec& spec : specs) {
-    spec.dtype = source.tensors.get(sources_of(spec.name, map).stored).dtype;
+    spec.dtype = source.tensors.get(sources_of(spec.name, source, map).stored).dtype;
     total_bytes += spec.num_bytes();
   }
   model::TensorWriter writer(out, specs);
   Progress progress("writing the expanded model", total_bytes, "bytes");
   for (const TensorSpec& spec : specs) {
     throw_if_stopped();
-    const Sources parts = sources_of(spec.name, map);
-    const TensorView& stored = source.tensors.get(parts.stored);
-    writer.append(spec.name, leading_rows(stored, parts.num_rows));
+    const Sources parts = sources_of(spec.name, source, map);
+    for (const std::string_view rows : parts.before) writer.append(spec.name, rows);
     for (const at::Tensor& rows : parts.added) {
       writer.append(spec.name, rounded_bytes(rows, spec.dtype));
     }
+    for (const std::string_view rows : parts.after) writer.append(spec.name, rows);
     progress.advance(spec.num_bytes());
   }
   writer.finish();
@@ -175,13 +195,19 @@ void carry_base(const ModelFolder& source, const std::filesystem::path& snapshot
   }
 }
 
+/// Keeps the base rows that lose their places. @return the manifest with their hash.
+model::Manifest keep_displaced_rows(const ModelFolder& source, model::Manifest manifest,
+                                    const std::filesystem::path& out) {
+  // What carry_base() brought along may be of other additions.
+  std::filesystem::remove(out / model::kBaseFolder / model::kDisplacedRowsFile);
+  manifest.displaced_rows_hash = model::write_displaced_rows(source, manifest.vocab_layout(), out);
+  return manifest;
+}
+
 void check_manifest(const model::Manifest& manifest, const ModelFolder& source,
                     const AdditionCounts& counts) {
-  int64_t num_experts = 0, num_vocab_rows = 0;
-  for (const model::PackEntry& pack : manifest.packs) {
-    num_experts += pack.num_experts;
-    num_vocab_rows += pack.num_vocab_rows;
-  }
+  const int64_t num_experts = manifest.num_added_experts();
+  const int64_t num_vocab_rows = manifest.vocab_layout().num_added;
   if (manifest.base_num_experts == source.num_base_experts() &&
       manifest.base_vocab_rows == source.num_base_vocab_rows() &&
       num_experts == counts.num_experts && num_vocab_rows == counts.num_vocab_rows) {
@@ -227,20 +253,22 @@ void write_expanded(const ModelFolder& source, const Packs& packs, const Expande
   }
   ModelConfig config = source.config;
   config.num_experts = source.num_base_experts() + counts.num_experts;
-  config.vocab_rows = source.num_base_vocab_rows() + counts.num_vocab_rows;
+  const model::RowLayout vocab = expanded.manifest.vocab_layout();
+  config.vocab_rows = vocab.num_rows();
   config.tied_embeddings = source.config.tied_embeddings && !expanded.untie_head;
   if (!config.tied_embeddings && counts.num_vocab_rows > 0 && !counts.has_head) {
     throw NotComparable(kAddedHead, "an untied head needs output rows for the new vocabulary");
   }
   create_folders(out);
-  const SourceMap map = map_sources(source, packs, config.tied_embeddings);
+  const SourceMap map = map_sources(source, packs, vocab, config.tied_embeddings);
   write_tensors(source, config, map, out);
   write_json(out / "config.json", edited_config(source.config_json, config));
   const bool new_tokenizer = !expanded.tokenizer.empty();
   model::copy_side_files(source.path, out, /*without_tokenizer=*/new_tokenizer);
   if (new_tokenizer) copy_tokenizer_files(expanded.tokenizer, out);
   carry_base(source, expanded.base_snapshot_of, out);
-  write_json(out / model::kManifestFile, expanded.manifest.to_json());
+  const model::Manifest manifest = keep_displaced_rows(source, expanded.manifest, out);
+  write_json(out / model::kManifestFile, manifest.to_json());
 }
 
 }  // namespace polygraft::expand

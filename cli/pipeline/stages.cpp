@@ -75,6 +75,7 @@ void plan(const Run& run, const fs::path& folder) {
   expand::ExpansionPlan plan = expand::plan_expansion(
       base.config, expand::Profile::from_json(read_json(profile_file), profile_file),
       {.language = run.pipeline.new_language,
+       .num_tokens = old_size,
        .new_vocab_rows = tokenizer::Tokenizer::load(run.stage("tokenizer")).size() - old_size,
        .seed = static_cast<uint64_t>(run.config().seed),
        .experts = run.config().expand,

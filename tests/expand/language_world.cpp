@@ -93,6 +93,7 @@ expand::ExpansionPlan make_plan(const LanguageWorld& world, const fs::path& base
   const expand::Profile profile = expand::profile_folder(base, world.corpus, options);
   expand::PlanRequest request;
   request.language = "cc";
+  request.num_tokens = tokenizer::Tokenizer::load(base_path).size();
   request.new_vocab_rows = static_cast<int64_t>(world.extension.tokens.size());
   request.experts.experts_per_layer = 2;
   request.experts.calibration_new_tokens = 1500;

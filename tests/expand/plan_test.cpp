@@ -73,6 +73,7 @@ Profile profile() {
 PlanRequest request(int64_t num_experts = 2, int64_t rows = 10) {
   PlanRequest request;
   request.language = "id";
+  request.num_tokens = 100;
   request.new_vocab_rows = rows;
   request.experts.experts_per_layer = num_experts;
   return request;
@@ -169,6 +170,34 @@ TEST_CASE("a plan warns of what serving engines trip over, and can round it away
   CHECK(even.warnings.empty());
   wanted.experts.experts_per_layer = 4;
   CHECK(plan_expansion(moe_config(), profile(), wanted).experts.experts_per_layer == 4);
+}
+
+TEST_CASE("a plan says where new vocabulary rows go", "[expand]") {
+  PlanRequest wanted = request(2, 10);
+  wanted.num_tokens = 94;
+  const ExpansionPlan unpadded = plan_expansion(moe_config(), profile(), wanted);
+  CHECK(unpadded.spare_vocab_rows == 6);
+  CHECK(unpadded.grown_vocab_rows == 4);
+  CHECK(unpadded.padding_vocab_rows == 0);  // 100 rows were no multiple of 64
+  CHECK_THAT(plan_table(unpadded), Contains("6 in the base's spare rows, 4 behind it"));
+  model::ModelConfig config = moe_config();
+  config.vocab_rows = 128;
+  wanted.num_tokens = 125;
+  const ExpansionPlan padded = plan_expansion(config, profile(), wanted);
+  CHECK(padded.spare_vocab_rows == 3);
+  CHECK(padded.grown_vocab_rows == 7);
+  CHECK(padded.padding_vocab_rows == 57);
+  CHECK_THAT(plan_table(padded), Contains("57 padding") && !Contains("no multiple of 64"));
+  CHECK(padded.to_json()["padding_vocab_rows"] == 57);
+  // Beside what is trained: padding of both matrices, and the old head but for displaced rows.
+  CHECK(padded.added_bytes == 2 * (padded.added_parameters + (2 * 57 + 125) * 16));
+  wanted.vocabulary.pad_to = 0;
+  CHECK(plan_expansion(config, profile(), wanted).padding_vocab_rows == 0);
+  wanted.num_tokens = 100;
+  CHECK(plan_expansion(config, profile(), wanted).grown_vocab_rows == 0);
+  wanted.num_tokens = 129;
+  CHECK_THROWS_WITH(plan_expansion(config, profile(), wanted),
+                    Contains("fewer vocabulary rows") && Contains("129"));
 }
 
 TEST_CASE("what cannot be planned is refused by name", "[expand]") {

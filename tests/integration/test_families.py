@@ -21,6 +21,13 @@ FAMILIES = {
     "qwen2_moe": Qwen2MoeConfig(**SHAPE, moe_intermediate_size=24, shared_expert_intermediate_size=32, norm_topk_prob=False,
                                 tie_word_embeddings=True),
 }
+# Vocabulary rows of a base whose tokenizer has n tokens: spare rows that the 60 new ones outgrow, that pad the matrix to a
+# multiple of 64 before and after, and more than they need.
+VOCAB_ROWS = {
+    "qwen3_moe": lambda n: n + 20,
+    "mixtral": lambda n: (n + 63) // 64 * 64,
+    "qwen2_moe": lambda n: n + 100,
+}
 PLAN_YAML = """\
 language: {language}
 corpus: {corpus}
@@ -43,7 +50,8 @@ class Families(unittest.TestCase):
         """As a released model comes: weights and config by transformers, tokenizer and chat template beside them."""
         base = self.folder / family
         config = FAMILIES[family]
-        config.vocab_size = len(transformers.AutoTokenizer.from_pretrained(BASE))
+        num_tokens = len(transformers.AutoTokenizer.from_pretrained(BASE))
+        config.vocab_size = VOCAB_ROWS.get(family, lambda n: n)(num_tokens)
         torch.manual_seed(3)
         transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(base)
         for name in ("tokenizer.json", "tokenizer_config.json"):
@@ -72,6 +80,16 @@ class Families(unittest.TestCase):
         self.assertLessEqual(changed, {"num_experts", "num_local_experts", "vocab_size", "tie_word_embeddings"})
         for name in ("chat_template.jinja", "generation_config.json"):
             self.assertEqual((base / name).read_bytes(), (expanded / name).read_bytes())
+
+    def check_vocabulary(self, base, plan, expanded):
+        rows = load_json(base / "config.json")["vocab_size"]
+        tokens, added = (len(transformers.AutoTokenizer.from_pretrained(folder)) for folder in (base, expanded))
+        self.assertEqual(added, tokens + plan["new_vocab_rows"])
+        self.assertEqual(plan["spare_vocab_rows"], min(rows - tokens, added - tokens))
+        grown = max(added, rows)
+        self.assertEqual(plan["padding_vocab_rows"], -grown % 64 if grown > rows and rows % 64 == 0 else 0)
+        self.assertEqual(load_json(expanded / "config.json")["vocab_size"], grown + plan["padding_vocab_rows"])
+        self.assertEqual((expanded / "polygraft.base" / "displaced_rows.safetensors").exists(), rows > tokens)
 
     def check_scores(self, expanded):
         model, loading = transformers.AutoModelForCausalLM.from_pretrained(
@@ -105,6 +123,7 @@ class Families(unittest.TestCase):
                 renormalised = family == "mixtral" or config.norm_topk_prob
                 self.assertEqual(plan["softmax_shift"]["renormalized"], renormalised)
                 self.check_side_files(base, expanded)
+                self.check_vocabulary(base, plan, expanded)
                 self.check_scores(expanded)
 
 
