@@ -11,6 +11,7 @@
 #include "core/progress.h"
 #include "core/stop.h"
 #include "core/text.h"
+#include "model/checkpoint/displaced_rows.h"
 #include "model/checkpoint/tensors_hash.h"
 
 namespace polygraft::expand {
@@ -42,6 +43,10 @@ std::vector<std::string_view> base_bytes(const ModelFolder& expanded, const Base
                       view.bytes.size() >= spec.num_bytes() &&
                       (view.shape.empty() || std::equal(view.shape.begin() + 1, view.shape.end(),
                                                         spec.shape.begin() + 1));
+  const bool is_vocabulary = view.name == names.embedding || view.name == names.head;
+  if (begins && is_vocabulary && spec.shape.at(0) == expanded.num_base_vocab_rows()) {
+    return model::base_row_bytes(expanded, view.name, 0, spec.shape[0]);
+  }
   if (begins) return {view.bytes.substr(0, spec.num_bytes())};
   throw FormatError(view.file, concat("tensor '", spec.name, "' does not hold the base's"))
       .expected(model::shape_text(spec.shape) + " or more rows")

@@ -83,6 +83,9 @@ model::Manifest describe(const model::ModelFolder& base, const Composition& comp
     next_expert += pack.num_experts();
     next_row += num_rows;
   }
+  if (next_row > num_base_tokens) {
+    manifest.vocab_placement.num_spare = manifest.base_vocab_rows - num_base_tokens;
+  }
   if (composition.packs.size() == 1) manifest.provenance = first.provenance;
   return manifest;
 }

@@ -88,14 +88,20 @@ OpenModel open_model(const ModelFolder& model, const PackChoice& choice) {
   const std::string base_hash = model.manifest ? model.manifest->base_tensors_hash : hash;
   std::vector<OpenPack> packs = choose_packs(model, view, choice, {base_hash, tokenizer.hash()});
   model::Transformer transformer = model::Transformer::load(model);
+  const auto place = [&](const model::RowPlacement& placement) {
+    transformer.weights().embedding.placement = placement;
+    transformer.weights().head.placement = placement;
+  };
   std::string described = hash;
   if (packs.empty()) {
+    place({});
     set_additions(transformer.weights(), {});
   } else {
     const Composition composition = compose(view, std::move(packs), tokenizer.size());
     for (const OpenPack& open : composition.packs) {
       described += concat(" ", open.pack.name, " ", open.pack.additions_hash);
     }
+    place(composition.manifest.vocab_placement);
     set_additions(transformer.weights(),
                   joined(composition.additions, !transformer.weights().tied));
     if (!composition.vocabulary.additions.tokens.empty()) {

@@ -26,7 +26,7 @@ FAMILIES = {
 VOCAB_ROWS = {
     "qwen3_moe": lambda n: n + 20,
     "mixtral": lambda n: (n + 63) // 64 * 64,
-    "qwen2_moe": lambda n: n + 100,
+    "olmoe": lambda n: n + 100,
 }
 PLAN_YAML = """\
 language: {language}
