@@ -28,6 +28,11 @@ std::shared_ptr<const sentencepiece::SentencePieceProcessor> load_processor(
   return processor;
 }
 
+std::shared_ptr<const UnigramModel> unigram_of(const SentencePieceFile& file) {
+  if (file.algorithm != SentencePieceAlgorithm::kUnigram) return nullptr;
+  return std::make_shared<UnigramModel>(file);
+}
+
 /// What a piece stands for in the middle of a text.
 std::string bytes_of(const SentencePieceEntry& piece) {
   if (piece.type == PieceType::kByte) {
@@ -68,7 +73,25 @@ void SentencePieceTokenizer::encode_append(std::string_view text, std::vector<To
   require_encodable(text);
   std::vector<int> found;
   require(processor->Encode(text, &found), file, "encode a text");
+  if (unigram) return unigram->encode_append(normalized(text, found), ids);
   ids.insert(ids.end(), found.begin(), found.end());
+}
+
+/// The library of Debian 12 does not show what it has normalised: it is what its pieces spell.
+std::string SentencePieceTokenizer::normalized(std::string_view text,
+                                               const std::vector<int>& ids) const {
+  std::string result;
+  result.reserve(text.size() + text.size() / 4);
+  for (const int id : ids) {
+    const SentencePieceEntry& piece = pieces.pieces[static_cast<size_t>(id)];
+    if (piece.type == PieceType::kUnknown) {  // spells nothing by itself
+      std::vector<std::string> spelled;
+      require(processor->Encode(text, &spelled), file, "encode a text");
+      return join(spelled, "");
+    }
+    result += piece.type == PieceType::kByte ? bytes_of(piece) : piece.text;
+  }
+  return result;
 }
 
 std::string SentencePieceTokenizer::decode(std::span<const TokenId> ids,
@@ -88,6 +111,7 @@ std::shared_ptr<const Tokenizer::Impl> SentencePieceTokenizer::without_tokens_fr
   auto result = std::make_shared<SentencePieceTokenizer>(*this);
   result->bytes = without_pieces_from(bytes, static_cast<size_t>(first), file);
   result->processor = load_processor(result->bytes, file);
+  result->unigram = unigram_of(parse_sentencepiece_file(result->bytes, file));
   return result;
 }
 
@@ -100,6 +124,7 @@ std::shared_ptr<const Tokenizer::Impl> parse_sentencepiece(const std::string& by
   result->bytes = bytes;
   result->pieces = parse_sentencepiece_file(bytes, file);
   result->processor = load_processor(bytes, file);
+  result->unigram = unigram_of(result->pieces);
   fill_vocabulary(result->pieces, file, result->vocabulary);
   refuse_other_added_tokens(config_folder, result->vocabulary);
   result->bos = special_token(config_folder, "bos_token", result->vocabulary);

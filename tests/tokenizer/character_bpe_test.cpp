@@ -1,6 +1,5 @@
 // tests/tokenizer/character_bpe_test.cpp: the tokenizer.json form of SentencePiece models: BPE that
 // starts from characters, with bytes to fall back on.
-#include <array>
 #include <catch2/catch.hpp>
 
 #include "core/error.h"
@@ -13,45 +12,13 @@ namespace {
 
 using Tokens = std::vector<std::string>;
 
-/// <unk>, the 256 byte tokens, `characters`, then what `merges` make.
-Json llama_json(const Tokens& characters, const Tokens& merges) {
-  Json vocab = {{"<unk>", 0}};
-  for (int byte = 0; byte < 256; ++byte) {
-    const char* digits = "0123456789ABCDEF";
-    vocab[std::string("<0x") + digits[byte / 16] + digits[byte % 16] + ">"] = byte + 1;
-  }
-  for (const std::string& character : characters) vocab.emplace(character, vocab.size());
-  for (const std::string& merge : merges) {
-    std::string joined = merge;
-    vocab.emplace(joined.erase(merge.find(' '), 1), vocab.size());
-  }
-  const Json prepend = {{"type", "Prepend"}, {"prepend", "\u2581"}};
-  const Json replace = {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", "\u2581"}};
-  const Json back = {{"type", "Replace"}, {"pattern", {{"String", "\u2581"}}}, {"content", " "}};
-  const Json strip = {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}};
-  return {{"version", "1.0"},
-          {"added_tokens", Json::array()},
-          {"normalizer", {{"type", "Sequence"}, {"normalizers", {prepend, replace}}}},
-          {"pre_tokenizer", nullptr},
-          {"decoder",
-           {{"type", "Sequence"},
-            {"decoders", {back, {{"type", "ByteFallback"}}, {{"type", "Fuse"}}, strip}}}},
-          {"model",
-           {{"type", "BPE"},
-            {"unk_token", "<unk>"},
-            {"fuse_unk", true},
-            {"byte_fallback", true},
-            {"vocab", vocab},
-            {"merges", merges}}}};
-}
-
 const Tokens kLetters{"\u2581", "a", "b", "\u00E9"};
 const Tokens kMerges{"a b", "\u2581 a", "\u2581 ab", "\u2581 \u2581", "ab \u00E9"};
 
 }  // namespace
 
 TEST_CASE("characters merge, others fall back to bytes", "[tokenizer]") {
-  const Tokenizer tokenizer = load_json(llama_json(kLetters, kMerges));
+  const Tokenizer tokenizer = load_json(character_json(kLetters, kMerges));
   CHECK(tokens_of(tokenizer, "ab") == Tokens{"\u2581ab"});
   CHECK(tokens_of(tokenizer, "ab ab  a\u00E9") ==
         Tokens{"\u2581ab", "\u2581ab", "\u2581", "\u2581a", "\u00E9"});
@@ -62,7 +29,7 @@ TEST_CASE("characters merge, others fall back to bytes", "[tokenizer]") {
 }
 
 TEST_CASE("without bytes to fall back on, a character is unknown or dropped", "[tokenizer]") {
-  Json json = llama_json(kLetters, kMerges);
+  Json json = character_json(kLetters, kMerges);
   json["model"]["byte_fallback"] = false;
   CHECK(tokens_of(load_json(json), "azzbz") == Tokens{"\u2581a", "<unk>", "b", "<unk>"});
   json["model"]["fuse_unk"] = false;
@@ -78,8 +45,8 @@ TEST_CASE("cutting before spaces changes nothing", "[tokenizer][property]") {
   // their ranks are the same, and its own result never occurs in texts without "b ".
   Tokens joining = kMerges;
   joining.push_back("b \u2581");
-  const Tokenizer cut = load_json(llama_json(kLetters, kMerges));
-  const Tokenizer whole = load_json(llama_json(kLetters, joining));
+  const Tokenizer cut = load_json(character_json(kLetters, kMerges));
+  const Tokenizer whole = load_json(character_json(kLetters, joining));
   size_t num_pieces = 0;
   bpe_of(cut).for_each_piece(
       "a a a", [](TokenId) {}, [&](std::string_view) { ++num_pieces; });
@@ -98,7 +65,7 @@ TEST_CASE("cutting before spaces changes nothing", "[tokenizer][property]") {
 }
 
 TEST_CASE("Metaspace marks the beginning of the text, not of every part", "[tokenizer]") {
-  Json json = llama_json(kLetters, kMerges);
+  Json json = character_json(kLetters, kMerges);
   json["normalizer"] = nullptr;
   json["pre_tokenizer"] = {{"type", "Metaspace"},
                            {"replacement", "\u2581"},

@@ -9,7 +9,6 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "core/random.h"
 #include "core/text.h"
 #include "sample_tokenizer.h"
 #include "tokenizer/corpus.h"
@@ -20,26 +19,10 @@
 namespace polygraft::tokenizer {
 namespace {
 
-std::string language_text(uint64_t seed, const std::string& letters) {
-  RandomStream random(seed, "language");
-  std::vector<std::string> words(120);
-  for (std::string& word : words) {
-    for (uint64_t i = 0, length = 2 + random.below(7); i < length; ++i) {
-      word += letters[random.below(letters.size())];
-    }
-  }
-  std::string text;
-  for (int line = 0; line < 150; ++line) {
-    for (int i = 0; i < 9; ++i) text += (i > 0 ? " " : "") + words[random.below(words.size())];
-    text += "\n";
-  }
-  return text;
-}
-
 struct Setting {
   TemporaryFolder folder;
-  fs::path old_text = folder.write("old.txt", language_text(1, "abcdeeaa"));
-  fs::path new_text = folder.write("new.txt", language_text(3, "cdefghae"));
+  fs::path old_text = folder.write("old.txt", invented_text(1, "abcdeeaa"));
+  fs::path new_text = folder.write("new.txt", invented_text(3, "cdefghae"));
   fs::path source = folder.path() / "source", target = folder.path() / "target";
 
   explicit Setting(const std::string& type = "bpe") {

@@ -1,6 +1,7 @@
 // tests/tokenizer/sample_tokenizer.cpp: see sample_tokenizer.h.
 #include "sample_tokenizer.h"
 
+#include "core/random.h"
 #include "core/text.h"
 #include "tokenizer/byte_alphabet.h"
 
@@ -20,6 +21,58 @@ Json sample_json(const std::vector<std::string>& merges) {
       {"version", "1.0"},      {"added_tokens", Json::array()},
       {"normalizer", nullptr}, {"pre_tokenizer", byte_level},
       {"decoder", byte_level}, {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", merges}}}};
+}
+
+std::string byte_token(int byte) {
+  const char* const digits = "0123456789ABCDEF";
+  return concat("<0x", digits[byte / 16], digits[byte % 16], ">");
+}
+
+Json character_json(const std::vector<std::string>& characters,
+                    const std::vector<std::string>& merges) {
+  Json vocab = {{"<unk>", 0}};
+  for (int byte = 0; byte < 256; ++byte) {
+    vocab[byte_token(byte)] = byte + 1;
+  }
+  for (const std::string& character : characters) vocab.emplace(character, vocab.size());
+  for (const std::string& merge : merges) {
+    std::string joined = merge;
+    vocab.emplace(joined.erase(merge.find(' '), 1), vocab.size());
+  }
+  const Json prepend = {{"type", "Prepend"}, {"prepend", "\u2581"}};
+  const Json replace = {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", "\u2581"}};
+  const Json back = {{"type", "Replace"}, {"pattern", {{"String", "\u2581"}}}, {"content", " "}};
+  const Json strip = {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}};
+  return {{"version", "1.0"},
+          {"added_tokens", Json::array()},
+          {"normalizer", {{"type", "Sequence"}, {"normalizers", {prepend, replace}}}},
+          {"pre_tokenizer", nullptr},
+          {"decoder",
+           {{"type", "Sequence"},
+            {"decoders", {back, {{"type", "ByteFallback"}}, {{"type", "Fuse"}}, strip}}}},
+          {"model",
+           {{"type", "BPE"},
+            {"unk_token", "<unk>"},
+            {"fuse_unk", true},
+            {"byte_fallback", true},
+            {"vocab", vocab},
+            {"merges", merges}}}};
+}
+
+std::string invented_text(uint64_t seed, const std::string& letters) {
+  RandomStream random(seed, "language");
+  std::vector<std::string> words(120);
+  for (std::string& word : words) {
+    for (uint64_t i = 0, length = 2 + random.below(7); i < length; ++i) {
+      word += letters[random.below(letters.size())];
+    }
+  }
+  std::string text;
+  for (int line = 0; line < 150; ++line) {
+    for (int i = 0; i < 9; ++i) text += (i > 0 ? " " : "") + words[random.below(words.size())];
+    text += "\n";
+  }
+  return text;
 }
 
 Json added_token_json(int id, const std::string& content, const Json& flags) {

@@ -16,6 +16,18 @@ using testing::TemporaryFolder;
 /// ("l o", "lo w"), GPT-2's pre-tokenizer, no normaliser, no added tokens.
 Json sample_json(const std::vector<std::string>& merges = {});
 
+/// The tokenizer.json form of a SentencePiece model: <unk>, the 256 byte tokens, `characters`, then
+/// what `merges` make; a space is put in front of a text, and nothing cuts it.
+Json character_json(const std::vector<std::string>& characters,
+                    const std::vector<std::string>& merges);
+
+/// "<0x0A>"
+std::string byte_token(int byte);
+
+/// 150 lines. Words over a small alphabet in a language's own preference for letters, so that
+/// languages share pairs.
+std::string invented_text(uint64_t seed, const std::string& letters);
+
 /// An entry of "added_tokens", special, with the flags given as `{"lstrip": true}`.
 Json added_token_json(int id, const std::string& content, const Json& flags = Json::object());
 

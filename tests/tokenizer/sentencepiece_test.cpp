@@ -1,8 +1,8 @@
-// tests/tokenizer/sentencepiece_test.cpp: models written here field by field, good and broken.
-#include <bit>
+// tests/tokenizer/sentencepiece_test.cpp: sample models, good and broken.
 #include <catch2/catch.hpp>
 
 #include "core/error.h"
+#include "sample_sentencepiece.h"
 #include "sample_tokenizer.h"
 #include "tokenizer/base_view.h"
 #include "tokenizer/sentencepiece_tokenizer.h"
@@ -11,61 +11,6 @@ namespace polygraft::tokenizer {
 namespace {
 
 using Tokens = std::vector<std::string>;
-
-void append_varint(uint64_t value, std::string& out) {
-  for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>((value & 0x7F) | 0x80));
-  out.push_back(static_cast<char>(value));
-}
-
-std::string number_field(uint32_t number, uint64_t value) {
-  std::string out;
-  append_varint(number << 3, out);
-  append_varint(value, out);
-  return out;
-}
-
-std::string bytes_field(uint32_t number, const std::string& bytes) {
-  std::string out;
-  append_varint((number << 3) | 2, out);
-  append_varint(bytes.size(), out);
-  return out + bytes;
-}
-
-std::string piece_field(const std::string& text, float score, PieceType type) {
-  std::string message = bytes_field(1, text);
-  append_varint((2 << 3) | 5, message);
-  const auto bits = std::bit_cast<uint32_t>(score);
-  for (int shift = 0; shift < 32; shift += 8) message.push_back(static_cast<char>(bits >> shift));
-  return bytes_field(1, message + number_field(3, static_cast<uint64_t>(type)));
-}
-
-struct ModelOptions {
-  uint64_t model_type = 2;
-  bool byte_fallback = true;
-  std::string character_map;
-};
-
-/// <unk> <s> </s>, the bytes where wanted, then `pieces`, best first.
-std::string model(const Tokens& pieces, const ModelOptions& options = {}) {
-  std::string file = piece_field("<unk>", 0, PieceType::kUnknown) +
-                     piece_field("<s>", 0, PieceType::kControl) +
-                     piece_field("</s>", 0, PieceType::kControl);
-  for (int byte = 0; options.byte_fallback && byte < 256; ++byte) {
-    const char* digits = "0123456789ABCDEF";
-    file += piece_field(std::string("<0x") + digits[byte / 16] + digits[byte % 16] + ">", 0,
-                        PieceType::kByte);
-  }
-  float score = 0;
-  for (const std::string& piece : pieces) {
-    file += piece_field(piece, score -= 1, PieceType::kNormal);
-  }
-  file += bytes_field(
-      2, number_field(3, options.model_type) + number_field(35, options.byte_fallback ? 1 : 0));
-  const std::string map =
-      options.character_map.empty() ? "" : bytes_field(2, options.character_map);
-  return file +
-         bytes_field(3, bytes_field(1, "identity") + map + number_field(3, 1) + number_field(4, 0));
-}
 
 const Tokens kPieces{"ab", "\u2581ab", "\u2581", "a", "b"};
 
@@ -86,7 +31,7 @@ bool has(const std::string& message, std::string_view part) {
 
 TEST_CASE("a SentencePiece model is a tokenizer like any other", "[tokenizer]") {
   const TemporaryFolder folder;
-  folder.write("tokenizer.model", model(kPieces));
+  folder.write("tokenizer.model", sample_model(kPieces));
   const Tokenizer tokenizer = Tokenizer::load(folder.path());
   CHECK(tokenizer.size() == 259 + 5);
   CHECK(tokens_of(tokenizer, "ab aab") == Tokens{"\u2581ab", "\u2581", "a", "ab"});
@@ -108,7 +53,7 @@ TEST_CASE("a SentencePiece model is a tokenizer like any other", "[tokenizer]") 
 
 TEST_CASE("tokenizer.json comes before tokenizer.model", "[tokenizer]") {
   const TemporaryFolder folder;
-  folder.write("tokenizer.model", model(kPieces));
+  folder.write("tokenizer.model", sample_model(kPieces));
   folder.write("tokenizer.json", sample_json().dump());
   CHECK(Tokenizer::load(folder.path()).size() == 256);
   CHECK(Tokenizer::load(folder.path() / "tokenizer.model").size() == 264);
@@ -117,36 +62,67 @@ TEST_CASE("tokenizer.json comes before tokenizer.model", "[tokenizer]") {
 TEST_CASE("an extended SentencePiece model has its base inside", "[tokenizer]") {
   Tokens more = kPieces;
   more.insert(more.end(), {"abab", "\u2581abab"});
-  const Tokenizer base = load_model(model(kPieces)), extended = load_model(model(more));
+  const Tokenizer base = load_model(sample_model(kPieces)),
+                  extended = load_model(sample_model(more));
   const Tokenizer view = without_added_tokens(extended, static_cast<TokenId>(base.size()));
   CHECK(tokens_of(extended, "abab") == Tokens{"\u2581abab"});
   CHECK(view.encode("abab ab") == base.encode("abab ab"));
   CHECK(view.token(264) == "abab");
 }
 
+TEST_CASE("a unigram model takes the best segmentation, the first of equals", "[tokenizer]") {
+  // Scores fall by one from -1: "a" and "b" together are worth -3, as "ab" is.
+  const Tokens pieces{"a", "b", "ab", "\u2581", "ba"};
+  const Tokenizer tokenizer = load_model(sample_model(pieces, {.model_type = 1}));
+  CHECK(tokens_of(tokenizer, "ab") == Tokens{"\u2581", "ab"});
+  CHECK(tokens_of(tokenizer, "ba") == Tokens{"\u2581", "b", "a"});
+  CHECK(tokens_of(tokenizer, "a\u00E9b") == Tokens{"\u2581", "a", "<0xC3>", "<0xA9>", "b"});
+  const Tokenizer plain =
+      load_model(sample_model(pieces, {.model_type = 1, .byte_fallback = false}));
+  CHECK(tokens_of(plain, "a\u00E9zb q") == Tokens{"\u2581", "a", "<unk>", "b", "\u2581", "<unk>"});
+  CHECK(plain.encode("").empty());
+}
+
+TEST_CASE("a unigram model's sums are floats, which start anew at -100,000", "[tokenizer]") {
+  // After 900 times "a" a float cannot tell that "c" + "d" is worth more than "cd"; "cd" is found
+  // first. After 1,100 the sum is small again.
+  std::string model = sample_model({}, {.model_type = 1});
+  for (const auto& [text, score] :
+       {std::pair{"\u2581", -1.0F}, {"a", -100.0F}, {"c", -1.25F}, {"d", -1.249F}, {"cd", -2.5F}}) {
+    model += piece_field(text, score, PieceType::kNormal);
+  }
+  const Tokenizer tokenizer = load_model(model);
+  const auto last_after = [&](size_t length) {
+    return tokens_of(tokenizer, std::string(length, 'a') + "cd").back();
+  };
+  CHECK(last_after(0) == "d");
+  CHECK(last_after(900) == "cd");
+  CHECK(last_after(1100) == "d");
+}
+
 TEST_CASE("a broken SentencePiece model names what is broken", "[tokenizer]") {
-  const std::string good = model(kPieces);
+  const std::string good = sample_model(kPieces);
   for (size_t length = 1; length < good.size(); length += 97) {
     INFO(length);
     CHECK_FALSE(refusal(good.substr(0, length)).empty());
   }
   CHECK(has(refusal("tokenizer"), "byte"));
   CHECK(has(refusal(""), "0 unknown pieces"));
-  CHECK(has(refusal(model({"a", "a"})), "piece 260 is there twice"));
-  CHECK(has(refusal(model({"\xFF"})), "piece 259 is not UTF-8"));
-  CHECK(has(refusal(model({""})), "piece 259 is the empty string"));
+  CHECK(has(refusal(sample_model({"a", "a"})), "piece 260 is there twice"));
+  CHECK(has(refusal(sample_model({"\xFF"})), "piece 259 is not UTF-8"));
+  CHECK(has(refusal(sample_model({""})), "piece 259 is the empty string"));
   CHECK(has(refusal(good + piece_field("x", 0, static_cast<PieceType>(9))), "unknown type 9"));
   CHECK(has(refusal(good + piece_field("x", std::nanf(""), PieceType::kNormal)), "not finite"));
   CHECK(has(refusal(good + piece_field("x", 0, PieceType::kByte)), "257 byte pieces"));
   CHECK(has(refusal(good + piece_field("x", 0, PieceType::kUnknown)), "2 unknown pieces"));
   CHECK(message_of<NotBuiltError>([&] {
-          load_model(model(kPieces, {.model_type = 3}));
+          load_model(sample_model(kPieces, {.model_type = 3}));
         }).find("model_type 3") != std::string::npos);
 }
 
 TEST_CASE("a character map that would lead out of bounds is refused", "[tokenizer]") {
   const auto with_map = [](const std::string& map) {
-    return refusal(model(kPieces, {.character_map = map}));
+    return refusal(sample_model(kPieces, {.character_map = map}));
   };
   CHECK(has(with_map("xy"), "character map"));
   CHECK(has(with_map(std::string(4, '\xFF') + "abc"), "whole blocks"));

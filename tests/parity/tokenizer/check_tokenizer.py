@@ -15,7 +15,7 @@ import sys
 import nasty_texts
 import references
 
-TEXTS_AT_ONCE = 20_000
+TEXTS_AT_ONCE = 5_000
 
 
 def run_ours(encoder, folder, texts, work):
@@ -55,16 +55,13 @@ def first_difference(reference, text, ours, theirs):
 
 
 def check(encoder, folder, reference, texts, work):
-    """Numbers of tokens and of ties; where nothing is normalised, decode(encode(x)) == x as well."""
-    num_tokens = num_ties = 0
+    """The number of tokens; where nothing is normalised, decode(encode(x)) == x as well."""
+    num_tokens = 0
     lossless = reference.is_lossless()
     results = run_ours(encoder, folder, texts, work)
     if len(results) != len(texts):
         raise SystemExit(f"{folder}: {len(results)} results for {len(texts)} texts")
     for text, ours, theirs in zip(texts, results, run_theirs(reference, texts)):
-        if ours["ids"] != theirs["ids"] and reference.is_tie(ours["ids"], theirs["ids"]):
-            num_ties += 1
-            ours["ids"] = theirs["ids"]
         if ours != theirs:
             raise SystemExit(
                 f"{folder} differs\n" + first_difference(reference, text, ours, theirs)
@@ -72,9 +69,7 @@ def check(encoder, folder, reference, texts, work):
         if lossless and ours["decoded"] != text:
             raise SystemExit(f"{folder}: decode(encode(x)) is not x for {text[:200]!a}")
         num_tokens += len(ours["ids"])
-    if num_ties > max(3, 0.05 * len(texts)):
-        raise SystemExit(f"{folder}: {num_ties} of {len(texts)} texts end in equal segmentations")
-    return num_tokens, num_ties
+    return num_tokens
 
 
 def documents(file):
@@ -90,15 +85,13 @@ def check_folder(encoder, folder, real, work, characters, whole):
     texts += nasty_texts.long_texts(1_000_000 if whole else 20_000)
     texts += real
     texts += nasty_texts.every_character(whole) if characters else []
-    num_tokens = num_ties = 0
+    num_tokens = 0
     for first in range(0, len(texts), TEXTS_AT_ONCE):  # what the reference gives takes much memory
         part = texts[first : first + TEXTS_AT_ONCE]
-        tokens, ties = check(encoder, folder, reference, part, work)
-        num_tokens += tokens
-        num_ties += ties
+        num_tokens += check(encoder, folder, reference, part, work)
     num_bytes = sum(len(text.encode()) for text in texts)
     print(
-        f"{folder}: {len(texts)} texts, {num_bytes} bytes, {num_tokens} tokens, {num_ties or 'no'} ties, else all equal",
+        f"{folder}: {len(texts)} texts, {num_bytes} bytes, {num_tokens} tokens, all equal",
         flush=True,
     )
     return num_bytes

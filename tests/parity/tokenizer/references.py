@@ -7,9 +7,6 @@ import tokenizers
 
 
 class HuggingFace:
-    def is_tie(self, ours, theirs):
-        return False
-
     def __init__(self, folder):
         file = folder / "tokenizer.json"
         self.description = json.loads(file.read_text(encoding="utf-8"))
@@ -50,19 +47,8 @@ class HuggingFace:
 
 
 class SentencePiece:
-    """Where two segmentations of a unigram model are worth the same, the library of Debian 12 (0.1.97), which compares
-    doubles with floats, may take another one than 0.2.3: both must then have the same score."""
-
     def __init__(self, folder):
-        self.is_unigram = "unigram" in folder.name
         self.processor = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
-
-    def score(self, ids):
-        return sum(self.processor.get_score(i) for i in ids)
-
-    def is_tie(self, ours, theirs):
-        worth = self.score(theirs)
-        return self.is_unigram and abs(self.score(ours) - worth) <= 1e-6 * abs(worth)
 
     def encode(self, texts):
         return [self.processor.encode(text) for text in texts]
