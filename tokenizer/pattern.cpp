@@ -4,6 +4,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <algorithm>
 #include <array>
 
 #include "core/error.h"
@@ -14,12 +15,21 @@ namespace polygraft::tokenizer {
 namespace {
 
 constexpr size_t kJitStackStartBytes = 64 * 1024;
+constexpr size_t kStartsAtOnce = 4096;                   // between looks at the clock
 constexpr size_t kJitStackMostBytes = 64 * 1024 * 1024;  // reserved only; pages come when used
 
 std::string pcre2_message(int code) {
   std::array<PCRE2_UCHAR, 256> buffer{};
   pcre2_get_error_message(code, buffer.data(), buffer.size());
   return reinterpret_cast<const char*>(buffer.data());
+}
+
+/// The first character's beginning after `at`; the text's end is one.
+size_t next_character(std::string_view text, size_t at) {
+  do {
+    ++at;
+  } while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80);
+  return at;
 }
 
 /// What a match needs besides the code; one a thread, since PCRE2 writes into it.
@@ -51,7 +61,7 @@ struct Pattern::Code {
     int error = 0;
     PCRE2_SIZE offset = 0;
     code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
-                         PCRE2_UTF | PCRE2_UCP, &error, &offset, nullptr);
+                         PCRE2_UTF | PCRE2_UCP | PCRE2_USE_OFFSET_LIMIT, &error, &offset, nullptr);
     if (code == nullptr) {
       throw FormatError(where, concat("the pattern ", regex, " is no regular expression"))
           .found(concat(pcre2_message(error), " at byte ", offset, " of ", translated));
@@ -100,22 +110,33 @@ Pattern Pattern::literal(std::string_view text, const std::filesystem::path& whe
           PatternEngine::kFastest};
 }
 
-bool Pattern::find_by_pcre2(std::string_view text, size_t from, Span& match) const {
+void Pattern::give_up(std::string_view text, size_t from, const std::string& reason) const {
+  throw FormatError(code_->where, concat("the pattern ", code_->regex, " gave up on a text"))
+      .found(concat(reason, ", from byte ", from, " of ", text.size()))
+      .hint("split the text into shorter documents");
+}
+
+bool Pattern::find_by_pcre2(std::string_view text, size_t from, Span& match,
+                            SearchBudget& budget) const {
   thread_local MatchScratch scratch;
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
-  const int result = code_->jit ? pcre2_jit_match(code_->code, subject, text.size(), from, 0,
-                                                  scratch.data, scratch.context)
-                                : pcre2_match(code_->code, subject, text.size(), from,
-                                              PCRE2_NO_UTF_CHECK, scratch.data, scratch.context);
-  if (result >= 0) {
-    const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(scratch.data);
-    match = {bounds[0], bounds[1]};
-    return true;
+  for (size_t begin = from; begin < text.size();) {
+    const size_t last = next_character(text, std::min(begin + kStartsAtOnce, text.size() - 1));
+    pcre2_set_offset_limit(scratch.context, last);
+    const int result = code_->jit ? pcre2_jit_match(code_->code, subject, text.size(), begin, 0,
+                                                    scratch.data, scratch.context)
+                                  : pcre2_match(code_->code, subject, text.size(), begin,
+                                                PCRE2_NO_UTF_CHECK, scratch.data, scratch.context);
+    if (result >= 0) {
+      const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(scratch.data);
+      match = {bounds[0], bounds[1]};
+      return true;
+    }
+    if (result != PCRE2_ERROR_NOMATCH) give_up(text, begin, pcre2_message(result));
+    if (budget.is_out_of_time(text.size())) give_up(text, begin, "too much time was spent");
+    begin = last;
   }
-  if (result == PCRE2_ERROR_NOMATCH) return false;
-  throw FormatError(code_->where, concat("the pattern ", code_->regex, " gave up on a text"))
-      .found(concat(pcre2_message(result), ", from byte ", from, " of ", text.size()))
-      .hint("split the text into shorter documents");
+  return false;
 }
 
 }  // namespace polygraft::tokenizer

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "tokenizer/regex_automaton.h"
+#include "tokenizer/search_budget.h"
 
 namespace polygraft::tokenizer {
 
@@ -30,18 +31,21 @@ class Pattern {
   static Pattern literal(std::string_view text, const std::filesystem::path& where);
 
   /// The first match at or after `from`. `text` must be valid UTF-8, `from` a character's first
-  /// byte.
-  /// @throws FormatError with the offset in `text` when the matcher's limits are exceeded.
-  bool find(std::string_view text, size_t from, Span& match) const {
-    return automaton_ ? automaton_->find(text, from, match.begin, match.end)
-                      : find_by_pcre2(text, from, match);
+  /// byte. @param budget of all searches in this text.
+  /// @throws FormatError with the offset in `text` when the budget or PCRE2's limits are exceeded.
+  bool find(std::string_view text, size_t from, Span& match, SearchBudget& budget) const {
+    if (!automaton_) return find_by_pcre2(text, from, match, budget);
+    const bool found = automaton_->find(text, from, match.begin, match.end, budget);
+    if (budget.is_spent()) give_up(text, match.begin, "too many bytes looked at in vain");
+    return found;
   }
   bool has_automaton() const { return automaton_ != nullptr; }
 
  private:
   struct Code;
   Pattern(std::shared_ptr<const Code> code, std::string_view pcre2, PatternEngine engine);
-  bool find_by_pcre2(std::string_view text, size_t from, Span& match) const;
+  bool find_by_pcre2(std::string_view text, size_t from, Span& match, SearchBudget& budget) const;
+  [[noreturn]] void give_up(std::string_view text, size_t from, const std::string& reason) const;
   std::shared_ptr<const Code> code_;
   std::shared_ptr<const RegexAutomaton> automaton_;  ///< none: by PCRE2
 };

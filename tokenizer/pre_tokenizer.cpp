@@ -49,7 +49,9 @@ struct Part {
 std::vector<Part> parts_of(const PreTokenizerStep& step, std::string_view text) {
   std::vector<Part> parts;
   size_t from = 0;
-  for (Span match; from < text.size() && step.pattern.find(text, from, match); from = match.end) {
+  SearchBudget budget(text);
+  for (Span match; from < text.size() && step.pattern.find(text, from, match, budget);
+       from = match.end) {
     if (match.begin > from) parts.push_back({{from, match.begin}, step.invert});
     parts.push_back({match, !step.invert});
   }

@@ -87,8 +87,9 @@ class PreTokenizer {
     }
     // The common case, without a list of pieces: matches and what is between them, in order.
     Span match;
+    SearchBudget budget(text);
     for (size_t from = 0; from < text.size(); from = match.end) {
-      if (!split.pattern.find(text, from, match)) match = {text.size(), text.size()};
+      if (!split.pattern.find(text, from, match, budget)) match = {text.size(), text.size()};
       visit_from(next, text.substr(from, match.begin - from), at_start && from == 0, visit);
       visit_from(next, text.substr(match.begin, match.end - match.begin),
                  at_start && match.begin == 0, visit);

@@ -137,7 +137,7 @@ std::unique_ptr<const RegexAutomaton> RegexAutomaton::build(const RegexNode& tre
   return AutomatonBuilder(*program, *automaton).run() ? std::move(automaton) : nullptr;
 }
 
-inline size_t RegexAutomaton::match_end(std::string_view text, size_t begin) const {
+inline size_t RegexAutomaton::match_end(std::string_view text, size_t begin, size_t& seen) const {
   const uint32_t* const transitions = transitions_.data();
   uint32_t row = start_row_;
   size_t last = kNone;
@@ -154,20 +154,25 @@ inline size_t RegexAutomaton::match_end(std::string_view text, size_t begin) con
     const uint32_t transition = transitions[row + code_class];
     if ((transition & 1) != 0) last = here;
     row = transition >> 1;
-    if (row == 0) return last;
+    if (row == 0) return seen = at, last;
   }
+  seen = text.size();
   return (transitions[row + num_classes_] & 1) != 0 ? text.size() : last;
 }
 
-bool RegexAutomaton::find(std::string_view text, size_t from, size_t& begin, size_t& end) const {
+bool RegexAutomaton::find(std::string_view text, size_t from, size_t& begin, size_t& end,
+                          SearchBudget& budget) const {
   while (from < text.size()) {
     const auto lead = static_cast<unsigned char>(text[from]);
     if (hopeless_length_[lead] != 0) {
       from += hopeless_length_[lead];
       continue;
     }
-    end = match_end(text, from);
+    size_t seen = 0;
+    end = match_end(text, from, seen);
+    budget.spend(seen - (end != kNone ? end : from));
     if (end != kNone) return begin = from, true;
+    if (budget.is_spent()) return begin = from, false;
     from += utf8_length(lead);
   }
   return false;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tokenizer/regex_tree.h"
+#include "tokenizer/search_budget.h"
 
 namespace polygraft::tokenizer {
 
@@ -18,15 +19,17 @@ class RegexAutomaton {
   /// None when the table would be too large. @param tree of an expression that is never empty.
   static std::unique_ptr<const RegexAutomaton> build(const RegexNode& tree);
 
-  /// The first match in valid UTF-8 at or after `from`, a character's first byte.
-  bool find(std::string_view text, size_t from, size_t& begin, size_t& end) const;
+  /// The first match in valid UTF-8 at or after `from`, a character's first byte. A search that
+  /// spends the budget finds nothing and leaves in `begin` where it stopped.
+  bool find(std::string_view text, size_t from, size_t& begin, size_t& end,
+            SearchBudget& budget) const;
 
  private:
   friend class AutomatonBuilder;
   static constexpr size_t kNone = SIZE_MAX;
 
-  /// Where the match that begins at `begin` ends, or kNone.
-  size_t match_end(std::string_view text, size_t begin) const;
+  /// Where the match that begins at `begin` ends, or kNone; what is before `seen` was looked at.
+  size_t match_end(std::string_view text, size_t begin, size_t& seen) const;
   uint8_t class_of(char32_t code_point) const {
     return classes_[page_[code_point >> 8] + (code_point & 0xFF)];
   }

@@ -37,8 +37,9 @@ Replacement Replacement::from_json(const Json& json, const std::filesystem::path
   return result;
 }
 
-bool Replacement::find(std::string_view text, size_t from, Span& match) const {
-  if (regex_) return regex_->find(text, from, match);
+bool Replacement::find(std::string_view text, size_t from, Span& match,
+                       SearchBudget& budget) const {
+  if (regex_) return regex_->find(text, from, match, budget);
   const size_t begin = text.find(literal_, from);
   if (begin == std::string_view::npos) return false;
   match = {begin, begin + literal_.size()};
@@ -47,14 +48,15 @@ bool Replacement::find(std::string_view text, size_t from, Span& match) const {
 
 std::optional<std::string> Replacement::apply(std::string_view text) const {
   Span match;
-  if (!find(text, 0, match)) return std::nullopt;
+  SearchBudget budget(text);
+  if (!find(text, 0, match, budget)) return std::nullopt;
   std::string changed;
   changed.reserve(text.size() + text.size() / 4);
   size_t from = 0;
   do {
     changed.append(text.substr(from, match.begin - from)).append(content_);
     from = match.end;
-  } while (from < text.size() && find(text, from, match));
+  } while (from < text.size() && find(text, from, match, budget));
   changed.append(text.substr(from));
   return changed;
 }

@@ -26,7 +26,7 @@ class Replacement {
   std::optional<std::string> apply(std::string_view text) const;
 
  private:
-  bool find(std::string_view text, size_t from, Span& match) const;
+  bool find(std::string_view text, size_t from, Span& match, SearchBudget& budget) const;
 
   std::string literal_;  ///< what is replaced; empty when `regex_` says it
   std::optional<Pattern> regex_;

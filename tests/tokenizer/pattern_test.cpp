@@ -12,7 +12,8 @@ namespace {
 
 bool whole_match(const std::string& regex, std::string_view text) {
   Span match;
-  return Pattern(regex, "test").find(text, 0, match) && match.begin == 0 &&
+  SearchBudget budget(text);
+  return Pattern(regex, "test").find(text, 0, match, budget) && match.begin == 0 &&
          match.end == text.size();
 }
 
@@ -74,18 +75,60 @@ TEST_CASE("a pattern that backtracks without end gives up and says where", "[tok
   const Pattern pattern(R"((?:a+)+(?:a+)+[bc])", "tokenizer.json", PatternEngine::kPcre2);
   Span match;
   const std::string text(5000, 'a');
-  const auto message = message_of<FormatError>([&] { pattern.find(text, 7, match); });
+  SearchBudget budget(text);
+  const auto message = message_of<FormatError>([&] { pattern.find(text, 7, match, budget); });
   CHECK(message.find("gave up") != std::string::npos);
   CHECK(message.find("from byte 7 of 5000") != std::string::npos);
+}
+
+TEST_CASE("a pattern that looks ahead in vain from everywhere ends with its offset",
+          "[tokenizer]") {
+  // From each "a" to the end and back without a match; matches so short that all is seen again.
+  for (const char* regex : {"a+b", "a+b|a"}) {
+    INFO(regex);
+    const Pattern pattern(regex, "tokenizer.json");
+    REQUIRE(pattern.has_automaton());
+    Span match;
+    const std::string small = "xaab" + std::string(10'000, 'a'), large(2'000'000, 'a');
+    const auto search = [&](const std::string& text) {
+      SearchBudget budget(text);
+      size_t from = 0;
+      while (from < text.size() && pattern.find(text, from, match, budget)) from = match.end;
+    };
+    CHECK_NOTHROW(search(small));
+    const auto message = message_of<FormatError>([&] { search(large); });
+    INFO(message);
+    CHECK(message.find("looked at in vain, from byte 1") != std::string::npos);
+    CHECK(message.find(" of 2000000") != std::string::npos);
+  }
+}
+
+TEST_CASE("PCRE2 finds beyond the part that it searches at once", "[tokenizer]") {
+  const Pattern pattern("(?:é|a)b", "test", PatternEngine::kPcre2);
+  for (const size_t before : {0, 3070, 3071, 3072, 3073, 3074, 4095, 4096, 4097, 9000}) {
+    std::string text;
+    for (size_t i = 0; i < before; ++i) text += i % 3 == 0 ? "é" : "x";
+    const size_t begin = text.size();
+    text += "éb";
+    Span match;
+    SearchBudget budget(text);
+    INFO(before);
+    REQUIRE(pattern.find(text, 0, match, budget));
+    CHECK(match.begin == begin);
+    CHECK(match.end == begin + 3);
+    CHECK_FALSE(pattern.find(text, match.end, match, budget));
+    CHECK_FALSE(pattern.find(text, begin + 2, match, budget));
+  }
 }
 
 TEST_CASE("a literal pattern matches its text only", "[tokenizer]") {
   Span match;
   const Pattern pattern = Pattern::literal("a.é", "test");
-  CHECK(pattern.find("xa.éx", 0, match));
+  SearchBudget budget("xa.éx");
+  CHECK(pattern.find("xa.éx", 0, match, budget));
   CHECK(match.begin == 1);
   CHECK(match.end == 5);
-  CHECK_FALSE(pattern.find("xabéx", 0, match));
+  CHECK_FALSE(pattern.find("xabéx", 0, match, budget));
 }
 
 }  // namespace polygraft::tokenizer

@@ -18,7 +18,9 @@ using Spans = std::vector<std::pair<size_t, size_t>>;
 Spans matches(const Pattern& pattern, std::string_view text) {
   Spans spans;
   Span match;
-  for (size_t from = 0; from < text.size() && pattern.find(text, from, match); from = match.end) {
+  SearchBudget budget(text);
+  for (size_t from = 0; from < text.size() && pattern.find(text, from, match, budget);
+       from = match.end) {
     spans.emplace_back(match.begin, match.end);
   }
   return spans;
@@ -167,7 +169,9 @@ TEST_CASE("a pattern that makes PCRE2 backtrack without end is matched in one pa
           "[tokenizer]") {
   const Pattern pattern("(?:a+)+(?:a+)+[bc]", "test");
   Span match;
-  CHECK(pattern.find(std::string(5000, 'a') + "c", 7, match));
+  const std::string text = std::string(5000, 'a') + "c";
+  SearchBudget budget(text);
+  CHECK(pattern.find(text, 7, match, budget));
   CHECK(match.begin == 7);
   CHECK(match.end == 5001);
 }
