@@ -1,10 +1,12 @@
 """parity.tokenizer: tokenizers made by us, made by the references, released ones, and some extended by us, all compared.
 
-run_parity.py --programs FOLDER_WITH_encode_lines_AND_make_tokenizer --work DIR [--data DIR] [--whole]
+run_parity.py --programs FOLDER_WITH_encode_lines_AND_make_tokenizer --work DIR [--data DIR] [--whole] [--only NAME...]
 
 --data holds CODE.train.jsonl and CODE.heldout.jsonl, as examples/fetch_text.sh writes them; without it, or
 without that folder, the texts are those of nasty_texts.py and Python's own English documentation.
---whole is the long run: every document of --data, every variant extended, every code point, huge texts, SmolLM2.
+--whole is the long run: every variant extended, every code point, huge texts, SmolLM2, and every document of --data,
+those that were learned from as well, cut by each of the tokenizers that are (or are made as) released ones.
+--only compares the named tokenizers alone (NAME+id: the extension of NAME).
 """
 
 import argparse
@@ -15,6 +17,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 
 import check_tokenizer
@@ -30,6 +33,9 @@ VOCAB_SIZE, NEW_TOKENS = 3000, 300
 EXTENDED = ["ours-qwen2", "llama3"]
 # Those that differ in how they see characters.
 EVERY_CHARACTER = ["o200k", "metaspace-always"]
+# With --whole these cut all text, the others what is held out of it: 100 million bytes and more in all.
+ALL_TEXT = ["ours-qwen2", "ours-llama3", "deepseek-released", "mixtral", "mixtral-json", "mistral-v3", "mistral-v7", "smollm2"]
+LEAST_WHOLE_BYTES = 100_000_000
 INSTRUCT = "data/mistral_instruct_tokenizer_"
 DEEPSEEK = {name: name for name in ("tokenizer.json", "tokenizer_config.json")}
 RELEASED = {
@@ -199,26 +205,39 @@ def main():
     parser.add_argument("--work", required=True, type=pathlib.Path)
     parser.add_argument("--data", type=pathlib.Path, default=default_data())
     parser.add_argument("--whole", action="store_true")
+    parser.add_argument("--only", nargs="*", default=[])
     args = parser.parse_args()
     shutil.rmtree(args.work, ignore_errors=True)
     args.work.mkdir(parents=True)
     most = None if args.whole else 20
     texts = gather_texts(args.data, args.work, most)
     real = [text for _, held_out in texts.values() for text in held_out]
+    learned_from = [text for train, _ in texts.values() for text in train] if args.whole else []
     made = prepare(args.work, args.programs, texts) + released(args.work, args.whole)
     byte_level = [folder for folder in made if "ByteLevel" in read_pre_tokenizer(folder)]
     to_extend = byte_level if args.whole else [f for f in byte_level if f.name in EXTENDED]
-    num_bytes = 0
+    if args.only:
+        to_extend = [folder for folder in byte_level if f"{folder.name}+{NEW_LANGUAGE}" in args.only]
+    started, num_bytes, released_bytes = time.monotonic(), 0, 0
     for folder in made + [extend(args.programs, folder, args.work, texts) for folder in to_extend]:
-        num_bytes += check_tokenizer.check_folder(
+        if args.only and folder.name not in args.only:
+            continue
+        compared = check_tokenizer.check_folder(
             args.programs / "encode_lines",
             folder,
-            real,
+            real + (learned_from if folder.name in ALL_TEXT else []),
             args.work,
             characters=folder.name in EVERY_CHARACTER,
             whole=args.whole,
         )
-    print(f"{num_bytes} bytes of text compared, all equal")
+        num_bytes += compared
+        released_bytes += compared if folder.name in ALL_TEXT else 0
+    print(
+        f"{num_bytes} bytes of text compared ({released_bytes} of them by {', '.join(ALL_TEXT)}), texts in {len(texts)} "
+        f"languages, all equal, {time.monotonic() - started:.0f} s"
+    )
+    if args.whole and not args.only and released_bytes < LEAST_WHOLE_BYTES:
+        raise SystemExit(f"--whole wants {LEAST_WHOLE_BYTES} bytes by those tokenizers: is the text of all languages in --data?")
     return 0
 
 
