@@ -33,8 +33,8 @@ void write_requested(const Arguments& arguments, const eval::Comparison& compari
 
 ExitCode run(const Arguments& arguments) {
   const auto gate = bind_config<eval::GateConfig>(arguments.config_or_defaults());
-  const auto baseline = eval::read_result_folder(arguments.path("baseline"));
-  const auto candidate = eval::read_result_folder(arguments.path("candidate"));
+  const auto baseline = eval::read_result_folder(arguments.path("baseline"), gate.document_field);
+  const auto candidate = eval::read_result_folder(arguments.path("candidate"), gate.document_field);
   const eval::Comparison comparison = eval::compare_results(baseline, candidate, gate);
   if (arguments.stdout_is_free()) std::cout << eval::comparison_table(comparison);
   write_requested(arguments, comparison);

@@ -1,12 +1,18 @@
 // eval/compare.h: two result folders, paired sample by sample, and the gate.
 // One rule serves every test. With `harm` the change in the bad direction and `bound` its one-sided
 // upper bound at `confidence` (percentile bootstrap over documents):
-//   pass           bound <= margin                     (non-inferiority; for a new language margin
-//   = -min_new_gain_relative) fail           harm > margin insufficient   harm <= margin < bound,
-//   or too few documents
+//
+//   pass          bound <= margin (non-inferiority; a new language's margin is
+//                 -min_new_gain_relative)
+//   fail          harm > margin
+//   insufficient  harm <= margin < bound; too few documents; or harm > margin within chance, where
+//                 even an unchanged model would pass less often than `power`
+//
 // All old languages must pass, so passing needs no correction (intersection-union test, Berger
 // 1982); the Holm-adjusted p-value says which failures are beyond chance.
 #pragma once
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,11 +27,14 @@ namespace polygraft::eval {
 struct GateConfig {
   double margin_relative_bpb = 0.002;
   double margin_accuracy = 0.01;
+  std::map<std::string, double> margins;  ///< by task, or by language
   double confidence = 0.95;
+  double power = 0.8;
   double min_new_gain_relative = 0.0;
   int64_t min_documents = 20;
   int64_t resamples = 2000;
   int64_t seed = 17;
+  std::string document_field = "document";
   std::vector<std::string> new_languages;  ///< gated by gain, all others by non-inferiority
 
   template <class Visitor>
@@ -34,6 +43,14 @@ struct GateConfig {
             "largest tolerated relative rise in bits per byte of an old language");
     v.field("margin_accuracy", margin_accuracy,
             "largest tolerated fall in accuracy (0.01 = one point) of an old language");
+    v.field(
+        "margins", margins,
+        "other margins by task or by language: {xcopa_it: 0.02, de: 0.001}; a task's own counts "
+        "before its language's");
+    v.field(
+        "power", power,
+        "smallest chance that an unchanged model passes; with less data than that takes, a rise "
+        "within chance is insufficient evidence and no failure");
     v.field("confidence", confidence, "of the one-sided non-inferiority test");
     v.field("min_new_gain_relative", min_new_gain_relative,
             "smallest relative fall in bits per byte of a new language");
@@ -41,6 +58,9 @@ struct GateConfig {
             "fewer paired documents than this are insufficient evidence");
     v.field("resamples", resamples, "bootstrap resamples of the documents");
     v.field("seed", seed, "of the bootstrap");
+    v.field("document_field", document_field,
+            "of a sample's doc: samples in which it is equal share a document, and are drawn "
+            "together");
     v.field("new_languages", new_languages,
             "languages gated by gain; all others must not get worse");
   }
@@ -56,7 +76,8 @@ struct LanguageTest {
   bool is_new = false;
   bool higher_is_better = false;  ///< accuracy; bits per byte is better when lower
   bool relative = true;  ///< margin and change are relative (bits per byte) or absolute (accuracy)
-  PairedEstimate estimate;  ///< in bits per byte, or accuracy
+  PairedEstimate estimate;         ///< in bits per byte, or accuracy
+  std::optional<McNemar> mcnemar;  ///< of answers that are right or wrong
   double margin =
       0;  ///< the change that is still tolerated, on the scale and with the sign of change()
   double p_adjusted =
@@ -68,6 +89,7 @@ struct LanguageTest {
   Interval change_interval() const {
     return relative ? estimate.relative_interval : estimate.delta_interval;
   }
+  double change_error() const { return relative ? estimate.relative_error : estimate.delta_error; }
   /// The one-sided bound in the bad direction.
   double change_bound() const;
   /// How bad the change is: positive is worse.

@@ -10,6 +10,11 @@ namespace {
 
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
+Json mcnemar_json(const LanguageTest& test) {
+  if (!test.mcnemar) return {};
+  return {{"lost", test.mcnemar->lost}, {"won", test.mcnemar->won}, {"p", test.mcnemar->p}};
+}
+
 Json test_json(const LanguageTest& test) {
   const bool measured = test.outcome != Outcome::kNotComparable;
   const auto value = [&](double v) { return measured ? number(v) : Json(); };
@@ -28,6 +33,8 @@ Json test_json(const LanguageTest& test) {
           {"margin", number(test.margin)},
           {"p_adjusted", value(test.p_adjusted)},
           {"n", test.estimate.num_pairs},
+          {"documents", test.estimate.num_documents},
+          {"mcnemar", mcnemar_json(test)},
           {"outcome", outcome_name(test.outcome)},
           {"reason", test.reason}};
 }
@@ -41,7 +48,10 @@ Json Comparison::to_json() const {
   out["worst"] = worst() == nullptr ? Json() : test_json(*worst());
   out["gate"] = {{"margin_relative_bpb", gate.margin_relative_bpb},
                  {"margin_accuracy", gate.margin_accuracy},
+                 {"margins", gate.margins},
                  {"confidence", gate.confidence},
+                 {"power", gate.power},
+                 {"document_field", gate.document_field},
                  {"min_new_gain_relative", gate.min_new_gain_relative},
                  {"min_documents", gate.min_documents},
                  {"resamples", gate.resamples},

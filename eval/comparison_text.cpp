@@ -27,7 +27,7 @@ std::vector<std::string> row(const LanguageTest& test) {
           change_interval_text(test),
           margin_text(test),
           p_text(test.p_adjusted),
-          human_count(static_cast<uint64_t>(test.estimate.num_pairs)),
+          human_count(static_cast<uint64_t>(test.estimate.num_documents)),
           outcome};
 }
 
@@ -43,6 +43,18 @@ std::vector<std::string> obstacles(const Comparison& comparison) {
   for (const LanguageTest& test : comparison.tests) {
     if (test.outcome != Outcome::kPass)
       out.push_back(concat(display_language(test), ": ", test.reason));
+  }
+  return out;
+}
+
+/// Of every test whose answers are right or wrong, how many changed sides.
+std::vector<std::string> answers_changed(const Comparison& comparison) {
+  std::vector<std::string> out;
+  for (const LanguageTest& test : comparison.tests) {
+    if (!test.mcnemar) continue;
+    out.push_back(concat(test.task, " ", test.metric, ": ", test.mcnemar->lost, " answers lost, ",
+                         test.mcnemar->won, " won (exact McNemar p = ", p_text(test.mcnemar->p),
+                         ")"));
   }
   return out;
 }
@@ -129,16 +141,20 @@ std::string comparison_verdict(const Comparison& comparison) {
 std::string comparison_table(const Comparison& comparison) {
   std::string out = text_table(kHeader, rows(comparison), kFirstNumber);
   out += concat("\n", printable(comparison_verdict(comparison)), "\n");
-  for (const std::string& line : obstacles(comparison)) out += concat("  ", printable(line), "\n");
+  for (const auto& lines : {obstacles(comparison), answers_changed(comparison)}) {
+    for (const std::string& line : lines) out += concat("  ", printable(line), "\n");
+  }
   return out + method_note(comparison) + "\n";
 }
 
 std::string comparison_markdown(const Comparison& comparison) {
   std::string out = concat("**", markdown_text(comparison_verdict(comparison)), "**\n\n");
   out += markdown_table(kHeader, rows(comparison), kFirstNumber) + "\n";
-  for (const std::string& line : obstacles(comparison))
-    out += concat("- ", markdown_text(line), "\n");
-  return out + (obstacles(comparison).empty() ? "" : "\n") + method_note(comparison) + "\n";
+  std::string list;
+  for (const auto& lines : {obstacles(comparison), answers_changed(comparison)}) {
+    for (const std::string& line : lines) list += concat("- ", markdown_text(line), "\n");
+  }
+  return out + list + (list.empty() ? "" : "\n") + method_note(comparison) + "\n";
 }
 
 }  // namespace polygraft::eval

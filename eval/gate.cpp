@@ -4,6 +4,7 @@
 #include <set>
 #include <tuple>
 
+#include "core/parallel.h"
 #include "core/text.h"
 #include "eval/compare.h"
 #include "eval/number_text.h"
@@ -26,22 +27,47 @@ std::string change_text(const LanguageTest& test, double change) {
   return test.relative ? signed_percent(change) : signed_points(change);
 }
 
+/// Why the documents are too few for the asked power, or "" when they are not. Without a margin
+/// there is no number of documents that would do.
+std::string power_missing(const LanguageTest& test, const GateConfig& gate) {
+  const double margin = std::abs(test.margin);
+  if (test.is_new || margin == 0) return "";
+  const double error = test.change_error();
+  const double power = non_inferiority_power(margin, error, gate.confidence);
+  if (!(power < gate.power)) return "";
+  const double growth = growth_for_power(margin, error, gate.confidence, gate.power);
+  const double needed = std::ceil(growth * static_cast<double>(test.estimate.num_documents));
+  return concat("an unchanged model would pass with a chance of ", fixed(100 * power, 0),
+                " %, less than the ", fixed(100 * gate.power, 0), " % asked; about ",
+                human_count(static_cast<uint64_t>(std::min(needed, 1e15))),
+                " documents like these would do");
+}
+
+void decide_beyond_margin(LanguageTest& test, const GateConfig& gate) {
+  const std::string beyond = concat(change_text(test, test.change()), " is beyond the margin of ",
+                                    change_text(test, test.margin));
+  const std::string p = p_text(test.p_adjusted);
+  const bool beyond_chance = test.p_adjusted < 1 - gate.confidence;
+  const std::string missing = beyond_chance ? "" : power_missing(test, gate);
+  test.outcome = missing.empty() ? Outcome::kFail : Outcome::kInsufficient;
+  if (beyond_chance) {
+    test.reason = concat(beyond, ", and not by chance (p = ", p, ")");
+  } else {
+    test.reason = concat(beyond, ", though it may be chance (p = ", p, ")",
+                         missing.empty() ? "" : "; ", missing);
+  }
+}
+
 void decide(LanguageTest& test, const GateConfig& gate) {
   const double sign = test.higher_is_better ? -1 : 1;
   const double harm = test.harm(), bound = sign * test.change_bound(), margin = sign * test.margin;
-  const int64_t n = test.estimate.num_pairs;
+  const int64_t n = test.estimate.num_documents;
   const std::string sure = concat("with ", confidence_text(gate.confidence), " confidence");
   if (n < gate.min_documents) {
     test.outcome = Outcome::kInsufficient;
     test.reason = concat(n, " documents; at least ", gate.min_documents, " are needed");
   } else if (harm > margin) {
-    test.outcome = Outcome::kFail;
-    const bool beyond_chance = test.p_adjusted < 1 - gate.confidence;
-    test.reason =
-        concat(change_text(test, test.change()), " is beyond the margin of ",
-               change_text(test, test.margin),
-               beyond_chance ? ", and not by chance (p = " : ", though it may be chance (p = ",
-               p_text(test.p_adjusted), ")");
+    decide_beyond_margin(test, gate);
   } else if (bound > margin) {
     test.outcome = Outcome::kInsufficient;
     test.reason =
@@ -51,6 +77,15 @@ void decide(LanguageTest& test, const GateConfig& gate) {
     test.outcome = Outcome::kPass;
     test.reason = concat("no worse than ", change_text(test, sign * bound), " ", sure);
   }
+}
+
+/// The largest tolerated harm of an old language.
+double margin_of(const LanguageTest& test, const GateConfig& gate) {
+  for (const std::string& name : {test.task, test.language}) {
+    const auto own = gate.margins.find(name);
+    if (own != gate.margins.end()) return own->second;
+  }
+  return test.relative ? gate.margin_relative_bpb : gate.margin_accuracy;
 }
 
 /// A test with its estimate and its raw p-value; the outcome waits for the family.
@@ -63,7 +98,7 @@ LanguageTest measure(const PairedTask& paired, const GateConfig& gate) {
   test.is_new = std::find(news.begin(), news.end(), test.language) != news.end();
   test.higher_is_better = paired.higher_is_better;
   test.relative = !paired.higher_is_better;
-  test.margin = test.relative ? gate.margin_relative_bpb : -gate.margin_accuracy;
+  test.margin = test.relative ? margin_of(test, gate) : -margin_of(test, gate);
   if (test.is_new) test.margin = test.relative ? 0 - gate.min_new_gain_relative : 0;
   if (!paired.mismatch.empty()) {
     test.outcome = Outcome::kNotComparable;
@@ -75,6 +110,7 @@ LanguageTest measure(const PairedTask& paired, const GateConfig& gate) {
                                                    .resamples = gate.resamples,
                                                    .seed = static_cast<uint64_t>(gate.seed)});
   test.estimate = resampled.estimate;
+  if (test.higher_is_better) test.mcnemar = mcnemar_exact(paired.pairs);
   test.p_adjusted = test.higher_is_better ? p_below(resampled.delta, test.margin)
                                           : p_above(resampled.relative, test.margin);
   return test;
@@ -117,6 +153,9 @@ void GateConfig::validate(Problems& problems) const {
                    concat(margin_accuracy), "between 0 and 1");
   problems.require(confidence > 0.5 && confidence < 1, "confidence", concat(confidence),
                    "above 0.5 and below 1, for instance 0.95");
+  for (const auto& [name, margin] : margins)
+    problems.require(margin >= 0, concat("margins.", name), concat(margin), ">= 0");
+  problems.require(power > 0 && power < 1, "power", concat(power), "above 0 and below 1");
   problems.require(min_new_gain_relative >= 0 && min_new_gain_relative < 1, "min_new_gain_relative",
                    concat(min_new_gain_relative), "at least 0 and below 1");
   problems.require(min_documents >= 2, "min_documents", concat(min_documents), ">= 2");
@@ -170,9 +209,9 @@ Comparison compare_results(const ResultFolder& baseline, const ResultFolder& can
                            const GateConfig& gate) {
   Comparison comparison;
   comparison.gate = gate;
-  for (const PairedTask& paired : pair_results(baseline, candidate)) {
-    comparison.tests.push_back(measure(paired, gate));
-  }
+  const std::vector<PairedTask> paired = pair_results(baseline, candidate);
+  comparison.tests.resize(paired.size());
+  parallel_for(paired.size(), 0, [&](size_t i) { comparison.tests[i] = measure(paired[i], gate); });
   adjust_family(comparison.tests, false);
   adjust_family(comparison.tests, true);
   for (LanguageTest& test : comparison.tests) {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <regex>
 #include <set>
 
@@ -15,19 +14,8 @@ namespace {
 
 constexpr const char* kBitsPerByte = "bits_per_byte";
 
-using ById = std::map<std::string, const Sample*>;
-
-/// Samples of one task, by filter and document.
-std::map<std::string, ById> by_filter(const ResultFolder& folder, const std::string& task) {
-  std::map<std::string, ById> filters;
-  const auto samples = folder.tasks.find(task);
-  if (samples == folder.tasks.end()) return filters;
-  for (const Sample& sample : samples->second) filters[sample.filter][sample.doc_id] = &sample;
-  return filters;
-}
-
-bool has_bits(const Sample& sample) {
-  return sample.metrics.contains("nats") && sample.metrics.contains("num_bytes");
+bool has_bits(const TaskSamples& task) {
+  return task.metric_index("nats") >= 0 && task.metric_index("num_bytes") >= 0;
 }
 
 /// results["higher_is_better"][task][metric], true only where it is stated.
@@ -39,21 +27,17 @@ bool better_when_higher(const OrderedJson& results, const std::string& task,
 }
 
 std::string choose_metric(const ResultFolder& folder, const std::string& task,
-                          const Sample& sample) {
-  if (has_bits(sample)) return kBitsPerByte;
+                          const TaskSamples& samples) {
+  if (has_bits(samples)) return kBitsPerByte;
   for (const char* name : {"acc", "exact_match"}) {
-    if (sample.metrics.contains(name)) return name;
+    if (samples.metric_index(name) >= 0) return name;
   }
-  for (const auto& [name, unused] : sample.metrics) {
+  std::vector<std::string> names = samples.metrics;
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names) {
     if (better_when_higher(folder.results, task, name)) return name;
   }
   return "";
-}
-
-std::string metric_names(const Sample& sample) {
-  std::vector<std::string> names;
-  for (const auto& [name, unused] : sample.metrics) names.push_back(name);
-  return names.empty() ? "none" : join(names, ", ");
 }
 
 /// Empty when both samples are the same question.
@@ -65,40 +49,54 @@ std::string hash_mismatch(const Sample& a, const Sample& b) {
   return "";
 }
 
-std::string missing_document(const ById& from, const ById& in, const char* side) {
-  for (const auto& [id, unused] : from) {
-    if (!in.contains(id)) return concat("document ", id, " is missing in the ", side);
+/// One metric of both sides' samples.
+struct Columns {
+  std::string metric;
+  int64_t baseline = 0, candidate = 0;              ///< index of the value, or of its nats
+  int64_t baseline_bytes = 0, candidate_bytes = 0;  ///< index of num_bytes, for bits per byte
+
+  Columns(const std::string& name, const TaskSamples& from, const TaskSamples& to) : metric(name) {
+    const std::string value = name == kBitsPerByte ? "nats" : name;
+    baseline = from.metric_index(value);
+    candidate = to.metric_index(value);
+    baseline_bytes = from.metric_index("num_bytes");
+    candidate_bytes = to.metric_index("num_bytes");
   }
-  return "";
+};
+
+double value_of(const Sample& sample, int64_t index) {
+  return index < 0 ? std::nan("") : sample.values[static_cast<size_t>(index)];
 }
 
 /// Adds one document's pair to `out`, or says why it cannot.
-std::string add_pair(const Sample& a, const Sample& b, const std::string& metric, PairedTask& out) {
-  const std::string document = concat("document ", a.doc_id);
-  if (metric != kBitsPerByte) {
-    const auto value_a = a.metrics.find(metric), value_b = b.metrics.find(metric);
-    if (value_a == a.metrics.end() || value_b == b.metrics.end()) {
-      return concat(document, " has no ", metric);
-    }
-    out.pairs.push_back({value_a->second, value_b->second, 1});
-    return "";
+std::string add_pair(const Sample& a, const Sample& b, const Columns& columns, PairedTask& out) {
+  Pair pair{value_of(a, columns.baseline), value_of(b, columns.candidate), 1, a.document};
+  if (std::isnan(pair.baseline) || std::isnan(pair.candidate))
+    return concat("document ", a.doc_id, " has no ", columns.metric);
+  if (columns.metric == kBitsPerByte) {
+    pair.weight = value_of(a, columns.baseline_bytes);
+    if (pair.weight != value_of(b, columns.candidate_bytes))
+      return concat("document ", a.doc_id, " differs: bytes");
+    pair.baseline /= M_LN2;
+    pair.candidate /= M_LN2;
   }
-  if (!has_bits(a) || !has_bits(b)) return concat(document, " has no bits_per_byte");
-  const double num_bytes = a.metrics.at("num_bytes");
-  if (num_bytes != b.metrics.at("num_bytes")) return concat(document, " differs: bytes");
-  out.pairs.push_back({a.metrics.at("nats") / M_LN2, b.metrics.at("nats") / M_LN2, num_bytes});
+  out.pairs.push_back(pair);
   return "";
 }
 
-std::string pair_documents(const ById& baseline, const ById& candidate, const std::string& metric,
-                           PairedTask& out) {
-  std::string mismatch = missing_document(baseline, candidate, "candidate");
-  if (mismatch.empty()) mismatch = missing_document(candidate, baseline, "baseline");
-  if (!mismatch.empty()) return mismatch;
-  for (const auto& [id, sample] : baseline) {
-    const Sample& other = *candidate.at(id);
-    mismatch = hash_mismatch(*sample, other);
-    if (mismatch.empty()) mismatch = add_pair(*sample, other, metric, out);
+std::string pair_documents(const TaskSamples& baseline, const TaskSamples& candidate,
+                           const std::string& metric, PairedTask& out) {
+  const Columns columns(metric, baseline, candidate);
+  const auto& from = baseline.samples;
+  const auto& to = candidate.samples;
+  out.pairs.reserve(from.size());
+  for (size_t i = 0; i < std::max(from.size(), to.size()); ++i) {
+    if (i >= to.size() || (i < from.size() && doc_id_less(from[i].doc_id, to[i].doc_id)))
+      return concat("document ", from[i].doc_id, " is missing in the candidate");
+    if (i >= from.size() || from[i].doc_id != to[i].doc_id)
+      return concat("document ", to[i].doc_id, " is missing in the baseline");
+    std::string mismatch = hash_mismatch(from[i], to[i]);
+    if (mismatch.empty()) mismatch = add_pair(from[i], to[i], columns, out);
     if (!mismatch.empty()) return mismatch;
   }
   double total = 0;
@@ -107,53 +105,60 @@ std::string pair_documents(const ById& baseline, const ById& candidate, const st
   return "";
 }
 
-std::string version_mismatch(const ResultFolder& baseline, const ResultFolder& candidate,
-                             const std::string& task) {
-  const OrderedJson::json_pointer where = OrderedJson::json_pointer() / "versions" / task;
-  if (!baseline.results.contains(where) || !candidate.results.contains(where)) return "";
-  const OrderedJson& a = baseline.results[where];
-  const OrderedJson& b = candidate.results[where];
-  return a == b ? "" : concat("task version differs: ", a.dump(), " and ", b.dump());
+/// Empty when both results files say the same of the task under `key`, or neither says anything.
+std::string setting_mismatch(const ResultFolder& baseline, const ResultFolder& candidate,
+                             const char* key, const std::string& task) {
+  const OrderedJson::json_pointer where = OrderedJson::json_pointer() / key / task;
+  const auto stated = [&](const ResultFolder& folder) {
+    return folder.results.contains(where) ? folder.results[where].dump() : std::string("unstated");
+  };
+  const std::string a = stated(baseline), b = stated(candidate);
+  return a == b ? "" : concat("\"", key, "\" of the task differs: ", a, " and ", b);
 }
 
-PairedTask pair_filter(const ResultFolder& baseline, const std::string& task,
-                       const std::string& filter, const ById& samples, const ById& others) {
+/// Nullptr when there are none.
+const TaskSamples* samples_of(const ResultFolder& folder, const TaskKey& key) {
+  const auto found = folder.tasks.find(key);
+  return found == folder.tasks.end() || found->second.samples.empty() ? nullptr : &found->second;
+}
+
+PairedTask pair_task(const ResultFolder& baseline, const ResultFolder& candidate,
+                     const TaskKey& key) {
   PairedTask out;
-  out.task = task;
-  if (samples.empty() || others.empty()) {
-    out.mismatch = concat("missing in the ", samples.empty() ? "baseline" : "candidate");
+  out.task = key.task;
+  const TaskSamples* from = samples_of(baseline, key);
+  const TaskSamples* to = samples_of(candidate, key);
+  if (from == nullptr && to == nullptr) {
+    out.mismatch = "no samples on either side";
     return out;
   }
-  const Sample& first = *samples.begin()->second;
-  const std::string metric = choose_metric(baseline, task, first);
-  out.metric = filter == "none" ? metric : concat(metric, ",", filter);
+  const TaskSamples& known = from == nullptr ? *to : *from;
+  const std::string metric = choose_metric(from == nullptr ? candidate : baseline, key.task, known);
+  out.metric = key.filter == "none" ? metric : concat(metric, ",", key.filter);
   out.higher_is_better = metric != kBitsPerByte;
-  out.mismatch = metric.empty()
-                     ? concat("no metric that the gate knows; found: ", metric_names(first))
-                     : pair_documents(samples, others, metric, out);
+  if (from == nullptr || to == nullptr) {
+    out.mismatch = concat("missing in the ", to == nullptr ? "candidate" : "baseline");
+    return out;
+  }
+  for (const char* setting : {"versions", "n-shot"}) {
+    out.mismatch = setting_mismatch(baseline, candidate, setting, key.task);
+    if (!out.mismatch.empty()) return out;
+  }
+  const auto& names = from->metrics;
+  out.mismatch = metric.empty() ? concat("no metric that the gate knows; found: ",
+                                         names.empty() ? "none" : join(names, ", "))
+                                : pair_documents(*from, *to, metric, out);
   return out;
 }
 
 }  // namespace
 
 std::vector<PairedTask> pair_results(const ResultFolder& baseline, const ResultFolder& candidate) {
-  std::set<std::string> tasks;
-  for (const auto& [task, unused] : baseline.tasks) tasks.insert(task);
-  for (const auto& [task, unused] : candidate.tasks) tasks.insert(task);
+  std::set<TaskKey> keys;
+  for (const auto& [key, unused] : baseline.tasks) keys.insert(key);
+  for (const auto& [key, unused] : candidate.tasks) keys.insert(key);
   std::vector<PairedTask> out;
-  for (const std::string& task : tasks) {
-    auto left = by_filter(baseline, task);
-    auto right = by_filter(candidate, task);
-    std::set<std::string> filters;
-    for (const auto& [filter, unused] : left) filters.insert(filter);
-    for (const auto& [filter, unused] : right) filters.insert(filter);
-    const std::string versions = version_mismatch(baseline, candidate, task);
-    for (const std::string& filter : filters) {
-      out.push_back(pair_filter(baseline, task, filter, left[filter], right[filter]));
-      if (!versions.empty()) out.back().mismatch = versions;
-    }
-    if (filters.empty()) out.push_back({.task = task, .mismatch = "no samples on either side"});
-  }
+  for (const TaskKey& key : keys) out.push_back(pair_task(baseline, candidate, key));
   return out;
 }
 

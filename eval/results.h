@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/json.h"
@@ -28,23 +29,50 @@ struct BpbResult {
 /// folder in use; NumericError for a score that is not finite.
 void write_bpb_result(const BpbResult& result, const std::filesystem::path& folder);
 
-/// One sample of any task, ours or lm-evaluation-harness's.
+/// One sample of any task, ours or lm-evaluation-harness's. Hashes are kept as fingerprint()s.
 struct Sample {
-  std::string doc_id, filter, doc_hash, prompt_hash, target_hash;
-  std::map<std::string, double>
-      metrics;  ///< bits_per_byte needs `nats` and `num_bytes`; acc is 0/1
+  std::string doc_id;
+  uint64_t doc_hash = 0, prompt_hash = 0, target_hash = 0;
+  uint64_t document = 0;  ///< samples of one task with the same number share a document
+  uint32_t line = 0;      ///< of the samples file, from 1
+  std::vector<double>
+      values;  ///< as TaskSamples::metrics; NaN where this sample has no such metric
 };
+
+/// The samples of one task under one filter, ascending by doc_id_less().
+struct TaskSamples {
+  std::vector<std::string> metrics;  ///< bits per byte needs `nats` and `num_bytes`; acc is 0/1
+  std::vector<Sample> samples;
+
+  /// Index into `values`, or -1.
+  int64_t metric_index(const std::string& metric) const;
+};
+
+struct TaskKey {
+  std::string task, filter;  ///< lm-eval's name of no filter is "none"
+  auto operator<=>(const TaskKey&) const = default;
+};
+
 struct ResultFolder {
   std::filesystem::path path;
   OrderedJson results;  ///< the newest results_*.json
-  std::map<std::string, std::vector<Sample>> tasks;
+  std::map<TaskKey, TaskSamples> tasks;
 };
 
+/// The first 64 bits of a SHA-256 written in hexadecimal, as lm-eval's hashes are; of any other
+/// text its FNV-1a; 0 for none.
+uint64_t fingerprint(std::string_view hash);
+
+/// Whole numbers by size, and before all other names.
+bool doc_id_less(std::string_view a, std::string_view b);
+
 /// Reads the newest results_*.json and the samples written with it. `folder` may also be the folder
-/// above it (lm-eval makes one per model) or the results file itself.
-/// @throws FormatError naming file and line for truncated or broken samples, a number that is not
-/// finite, or a document listed twice; NotComparable when there is no result file, more than one
-/// model's, or a task without samples.
-ResultFolder read_result_folder(const std::filesystem::path& folder);
+/// above it (lm-eval makes one per model) or the results file itself. Samples whose `doc` has the
+/// same `document_field` share a document; where there is none, those with the same doc_hash.
+/// @throws NotComparable naming file and line for truncated or broken samples, a number that is not
+/// finite, or a document listed twice; and when there is no result file, more than one model's, or
+/// a task without samples. IoError for a file that cannot be read.
+ResultFolder read_result_folder(const std::filesystem::path& folder,
+                                const std::string& document_field = "document");
 
 }  // namespace polygraft::eval

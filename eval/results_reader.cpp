@@ -1,12 +1,12 @@
-// eval/results_reader.cpp: result folders of any origin into samples; every broken line is named by
-// file and line.
+// eval/results_reader.cpp: which files of a result folder count, and what they must hold together.
 #include <algorithm>
-#include <set>
+#include <charconv>
 
 #include "core/error.h"
 #include "core/file.h"
 #include "core/text.h"
 #include "eval/results.h"
+#include "eval/sample_lines.h"
 
 namespace polygraft::eval {
 namespace {
@@ -60,121 +60,27 @@ std::string time_of(const fs::path& results_file) {
   return stem.substr(std::min(stem.size(), std::string("results_").size()));
 }
 
-double finite_number(const OrderedJson& value, const std::string& name, const fs::path& where) {
-  if (value.is_number()) return value.get<double>();
-  throw FormatError(where, concat("'", name, "' is no finite number"))
-      .found(value.dump().substr(0, 80));
-}
-
-/// Rolling tasks store [log-likelihood, bytes]; the two metrics that carry bytes give the same
-/// pair.
-void read_rolling(const OrderedJson& value, const std::string& name, const fs::path& where,
-                  Sample& sample) {
-  const double nats = -finite_number(value[0], name, where);
-  const double num_bytes = finite_number(value[1], name, where);
-  if (num_bytes <= 0) {
-    throw FormatError(where, concat("'", name, "' counts no bytes")).found(value.dump());
-  }
-  sample.metrics["nats"] = nats;
-  sample.metrics["num_bytes"] = num_bytes;
-}
-
-void read_metric(const OrderedJson& line, const std::string& name, const fs::path& where,
-                 Sample& sample) {
-  const auto found = line.find(name);
-  if (found == line.end())
-    throw FormatError(where, concat("metric '", name, "' is listed but missing"));
-  const OrderedJson& value = *found;
-  if (value.is_boolean()) {
-    sample.metrics[name] = value.get<bool>() ? 1 : 0;
-  } else if (value.is_number() || value.is_null()) {
-    sample.metrics[name] = finite_number(value, name, where);
-  } else if (value.is_array() && value.size() == 2 &&
-             (name == "bits_per_byte" || name == "byte_perplexity")) {
-    read_rolling(value, name, where, sample);
-  }  // other shapes (BLEU's references, texts) have no meaning per sample and are not compared
-}
-
-std::string doc_id_text(const OrderedJson& line, const fs::path& where) {
-  const auto id = line.find("doc_id");
-  if (id == line.end()) throw FormatError(where, "key 'doc_id' is missing");
-  return id->is_string() ? id->get<std::string>() : id->dump();
-}
-
-/// Python writes NaN and Infinity as bare words, which JSON does not have.
-bool holds_python_non_finite(std::string_view line) {
-  for (const char* start : {": ", "[", ", ", ": -", "[-", ", -"}) {
-    for (const char* word : {"NaN", "Infinity"}) {
-      if (line.find(concat(start, word)) != std::string_view::npos) return true;
-    }
-  }
-  return false;
-}
-
-OrderedJson parse_line(std::string_view text, const fs::path& where) {
-  try {
-    return parse_ordered_json(text, where);
-  } catch (const FormatError&) {
-    if (!holds_python_non_finite(text)) throw;
-    throw FormatError(where, "a score is not finite")
-        .expected("finite numbers")
-        .found("NaN or Infinity")
-        .hint("the evaluation that wrote it met a numeric error; run it again");
-  }
-}
-
-Sample parse_sample(std::string_view text, const fs::path& where) {
-  const OrderedJson line = parse_line(text, where);
-  if (!line.is_object()) throw FormatError(where, "a sample must be a JSON object");
-  Sample sample;
-  sample.doc_id = doc_id_text(line, where);
-  sample.filter = json_get_or<std::string>(line, "filter", "none", where);
-  sample.doc_hash = json_get_or<std::string>(line, "doc_hash", "", where);
-  sample.prompt_hash = json_get_or<std::string>(line, "prompt_hash", "", where);
-  sample.target_hash = json_get_or<std::string>(line, "target_hash", "", where);
-  const auto names = json_get_or<std::vector<std::string>>(line, "metrics", {}, where);
-  for (const std::string& name : names) read_metric(line, name, where, sample);
-  return sample;
-}
-
-std::vector<Sample> read_samples(const fs::path& file) {
-  const MappedFile mapped(file);
-  std::vector<Sample> samples;
-  std::set<std::pair<std::string, std::string>> seen;
-  std::string_view rest = mapped.text();
-  for (int64_t number = 1; !rest.empty(); ++number) {
-    const size_t end = std::min(rest.find('\n'), rest.size());
-    const fs::path where = concat(file.string(), ":", number);
-    samples.push_back(parse_sample(rest.substr(0, end), where));
-    if (!seen.emplace(samples.back().filter, samples.back().doc_id).second) {
-      throw FormatError(where, concat("document ", samples.back().doc_id, " is listed twice"))
-          .hint(
-              "two runs may have been written into one file; evaluate again into an empty folder");
-    }
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
-  return samples;
-}
-
 /// A file cut at the end of a line parses; only the count that the results file states tells.
-void check_count(const OrderedJson& results, const std::string& task,
-                 const std::vector<Sample>& samples, const fs::path& file) {
+void check_count(const OrderedJson& results, const std::string& task, const TaskSamples& samples,
+                 const fs::path& file) {
   const auto counts = results.find("n-samples");
   if (counts == results.end() || !counts->contains(task)) return;
   const auto expected = json_get_or<int64_t>((*counts)[task], "effective", 0, file);
-  std::set<std::string> documents;
-  for (const Sample& sample : samples) documents.insert(sample.doc_id);
-  if (static_cast<int64_t>(documents.size()) >= expected) return;
-  throw FormatError(concat(file.string(), ":", samples.size() + 1), "the samples end too early")
+  const auto found = static_cast<int64_t>(samples.samples.size());
+  if (found >= expected) return;
+  uint32_t last_line = 0;
+  for (const Sample& sample : samples.samples) last_line = std::max(last_line, sample.line);
+  throw NotComparable(concat(file.string(), ":", last_line + 1), "the samples end too early")
       .expected(concat(expected, " documents, as the results file says"))
-      .found(concat(documents.size()))
+      .found(concat(found))
       .hint("the file may have been cut; copy it again or evaluate again");
 }
 
-std::vector<Sample> read_task(const OrderedJson& results, const std::string& task,
-                              const fs::path& results_file) {
+std::map<std::string, TaskSamples> read_task(const OrderedJson& results, const std::string& task,
+                                             const fs::path& results_file,
+                                             const std::string& document_field) {
   if (task.find('/') != std::string::npos) {
-    throw FormatError(results_file, "a task's name leads out of the folder").found(task);
+    throw NotComparable(results_file.string(), "a task's name leads out of the folder").found(task);
   }
   const fs::path file =
       results_file.parent_path() / concat("samples_", task, "_", time_of(results_file), ".jsonl");
@@ -182,9 +88,10 @@ std::vector<Sample> read_task(const OrderedJson& results, const std::string& tas
     throw NotComparable(file.string(), concat("task '", task, "' has no samples"))
         .hint("a paired comparison needs them: run lm_eval with --log_samples");
   }
-  std::vector<Sample> samples = read_samples(file);
-  check_count(results, task, samples, file);
-  return samples;
+  auto filters = read_sample_lines(file, document_field);
+  if (filters.empty()) filters["none"];
+  for (const auto& [filter, samples] : filters) check_count(results, task, samples, file);
+  return filters;
 }
 
 /// Groups appear among the results too, with no samples of their own.
@@ -195,21 +102,67 @@ bool is_group(const OrderedJson& results, const std::string& task) {
   return group != groups->end() && !group->empty();
 }
 
-}  // namespace
+OrderedJson read_results(const fs::path& file) {
+  OrderedJson results = read_ordered_json(file);
+  const auto tasks = results.find("results");
+  if (!results.is_object() || tasks == results.end() || !tasks->is_object()) {
+    throw NotComparable(file.string(), "key 'results' with one entry per task is missing");
+  }
+  return results;
+}
 
-ResultFolder read_result_folder(const fs::path& folder) {
-  const fs::path file = newest_results_file(folder);
+ResultFolder read_tasks(const fs::path& file, const std::string& document_field) {
   ResultFolder out;
   out.path = file.parent_path();
-  out.results = read_ordered_json(file);
-  const auto tasks = out.results.find("results");
-  if (!out.results.is_object() || tasks == out.results.end() || !tasks->is_object()) {
-    throw FormatError(file, "key 'results' with one entry per task is missing");
-  }
-  for (const auto& [task, unused] : tasks->items()) {
-    if (!is_group(out.results, task)) out.tasks[task] = read_task(out.results, task, file);
+  out.results = read_results(file);
+  for (const auto& [task, unused] : out.results["results"].items()) {
+    if (is_group(out.results, task)) continue;
+    auto filters = read_task(out.results, task, file, document_field);
+    for (auto& [filter, samples] : filters) out.tasks[{task, filter}] = std::move(samples);
   }
   return out;
+}
+
+bool is_whole_number(std::string_view text) {
+  return !text.empty() && text.size() < 19 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+}  // namespace
+
+bool doc_id_less(std::string_view a, std::string_view b) {
+  const bool number_a = is_whole_number(a), number_b = is_whole_number(b);
+  if (number_a != number_b) return number_a;
+  if (number_a && a.size() != b.size()) return a.size() < b.size();
+  return a < b;
+}
+
+uint64_t fingerprint(std::string_view hash) {
+  constexpr size_t kDigits = 16;
+  uint64_t value = 0;
+  const auto [end, error] =
+      std::from_chars(hash.data(), hash.data() + std::min(hash.size(), kDigits), value, 16);
+  if (error == std::errc() && end == hash.data() + kDigits) return value;
+  if (hash.empty()) return 0;
+  value = 14695981039346656037U;  // FNV-1a, 64 bits
+  for (const char c : hash) value = (value ^ static_cast<uint8_t>(c)) * 1099511628211U;
+  return value;
+}
+
+int64_t TaskSamples::metric_index(const std::string& metric) const {
+  const auto found = std::find(metrics.begin(), metrics.end(), metric);
+  return found == metrics.end() ? -1 : found - metrics.begin();
+}
+
+ResultFolder read_result_folder(const fs::path& folder, const std::string& document_field) {
+  const fs::path file = newest_results_file(folder);
+  try {
+    return read_tasks(file, document_field);
+  } catch (const FormatError& error) {
+    throw NotComparable(file.string(), "the results file is broken")
+        .found(error.what())
+        .hint("the file may have been cut; copy it again or evaluate again");
+  }
 }
 
 }  // namespace polygraft::eval

@@ -4,9 +4,13 @@
 #include "eval/statistics.h"
 
 #include <algorithm>
+#include <boost/math/distributions/binomial.hpp>
+#include <boost/math/distributions/normal.hpp>
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "core/error.h"
 #include "core/random.h"
@@ -61,12 +65,45 @@ void check(const std::vector<Pair>& pairs, const BootstrapOptions& options) {
   }
 }
 
-Columns to_columns(const std::vector<Pair>& pairs) {
-  Columns columns;
+/// One row for each document: sums over its pairs, in the order of first appearance.
+std::vector<Pair> sums_by_document(const std::vector<Pair>& pairs) {
+  std::vector<Pair> sums;
+  std::unordered_map<uint64_t, size_t> row_of;
   for (const Pair& pair : pairs) {
-    columns.baseline.push_back(pair.baseline);
-    columns.candidate.push_back(pair.candidate);
-    columns.weight.push_back(pair.weight);
+    const size_t next = sums.size();
+    const size_t row =
+        pair.document == 0 ? next : row_of.try_emplace(pair.document, next).first->second;
+    if (row == next) sums.push_back({0, 0, 0, pair.document});
+    sums[row].baseline += pair.baseline;
+    sums[row].candidate += pair.candidate;
+    sums[row].weight += pair.weight;
+  }
+  return sums;
+}
+
+/// At most kMaxDrawn rows: documents are dealt at random into that many groups of one size (or one
+/// less).
+std::vector<Pair> grouped(const std::vector<Pair>& documents, uint64_t seed) {
+  if (documents.size() <= kMaxDrawn) return documents;
+  const auto order =
+      RandomStream(seed, "eval/random_groups").permutation(static_cast<int64_t>(documents.size()));
+  std::vector<Pair> groups(kMaxDrawn, {0, 0, 0});
+  for (size_t i = 0; i < order.size(); ++i) {
+    const Pair& document = documents[static_cast<size_t>(order[i])];
+    Pair& group = groups[i % kMaxDrawn];
+    group.baseline += document.baseline;
+    group.candidate += document.candidate;
+    group.weight += document.weight;
+  }
+  return groups;
+}
+
+Columns to_columns(const std::vector<Pair>& rows) {
+  Columns columns;
+  for (const Pair& row : rows) {
+    columns.baseline.push_back(row.baseline);
+    columns.candidate.push_back(row.candidate);
+    columns.weight.push_back(row.weight);
   }
   return columns;
 }
@@ -105,6 +142,18 @@ void sort_values(std::vector<double>& values) {
   const auto finite_end =
       std::partition(values.begin(), values.end(), [](double value) { return !std::isnan(value); });
   std::sort(values.begin(), finite_end);
+}
+
+double standard_deviation(const std::vector<double>& values) {
+  const auto count = static_cast<double>(values.size());
+  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / count;
+  double squares = 0;
+  for (const double value : values) squares += (value - mean) * (value - mean);
+  return std::sqrt(squares / count);
+}
+
+double normal_quantile(double probability) {
+  return boost::math::quantile(boost::math::normal(), probability);
 }
 
 Interval two_sided(const std::vector<double>& ascending, double confidence) {
@@ -157,8 +206,9 @@ std::vector<double> holm_adjusted(const std::vector<double>& p_values) {
 PairedDistribution paired_bootstrap_distribution(const std::vector<Pair>& pairs,
                                                  const BootstrapOptions& options) {
   check(pairs, options);
-  const Columns columns = to_columns(pairs);
-  const Sums sums = weighted_sums(columns, std::vector<double>(pairs.size(), 1.0));
+  const std::vector<Pair> documents = sums_by_document(pairs);
+  const Columns columns = to_columns(grouped(documents, options.seed));
+  const Sums sums = weighted_sums(columns, std::vector<double>(columns.weight.size(), 1.0));
   Resamples resamples = draw_resamples(columns, options);
   for (auto* values :
        {&resamples.baseline, &resamples.candidate, &resamples.delta, &resamples.relative}) {
@@ -175,8 +225,42 @@ PairedDistribution paired_bootstrap_distribution(const std::vector<Pair>& pairs,
   estimate.relative_interval = two_sided(resamples.relative, options.confidence);
   estimate.delta_bounds = one_sided(resamples.delta, options.confidence);
   estimate.relative_bounds = one_sided(resamples.relative, options.confidence);
+  estimate.relative_error = standard_deviation(resamples.relative);
+  estimate.delta_error = standard_deviation(resamples.delta);
   estimate.num_pairs = static_cast<int64_t>(pairs.size());
+  estimate.num_documents = static_cast<int64_t>(documents.size());
   return {estimate, std::move(resamples.relative), std::move(resamples.delta)};
+}
+
+double mcnemar_p(int64_t lost, int64_t won) {
+  if (lost + won == 0) return 1;
+  const boost::math::binomial discordant(static_cast<double>(lost + won), 0.5);
+  return std::min(1.0, 2 * boost::math::cdf(discordant, static_cast<double>(std::min(lost, won))));
+}
+
+std::optional<McNemar> mcnemar_exact(const std::vector<Pair>& pairs) {
+  const auto is_answer = [](double value) { return value == 0 || value == 1; };
+  McNemar out;
+  std::unordered_set<uint64_t> documents;
+  for (const Pair& pair : pairs) {
+    if (!is_answer(pair.baseline) || !is_answer(pair.candidate)) return {};
+    if (pair.document != 0 && !documents.insert(pair.document).second) return {};
+    out.lost += pair.baseline > pair.candidate ? 1 : 0;
+    out.won += pair.baseline < pair.candidate ? 1 : 0;
+  }
+  out.p = mcnemar_p(out.lost, out.won);
+  return out;
+}
+
+double non_inferiority_power(double margin, double standard_error, double confidence) {
+  if (standard_error == 0) return margin >= 0 ? 1 : 0;
+  return boost::math::cdf(boost::math::normal(),
+                          margin / standard_error - normal_quantile(confidence));
+}
+
+double growth_for_power(double margin, double standard_error, double confidence, double power) {
+  const double needed = (normal_quantile(confidence) + normal_quantile(power)) * standard_error;
+  return needed * needed / (margin * margin);
 }
 
 PairedEstimate paired_bootstrap(const std::vector<Pair>& pairs, const BootstrapOptions& options) {

@@ -1,19 +1,24 @@
 // eval/statistics.h: the one statistics path: paired bootstrap over documents of a ratio of sums.
-// Bits per byte is sum(bits) / sum(bytes) over documents, so documents are drawn with replacement,
-// both models' values and the bytes together (Efron & Tibshirani 1993, ch. 13: percentile
-// intervals; Koehn 2004: pairing).
+// Samples of one document are drawn together (cluster bootstrap, Davison & Hinkley 1997, 3.8).
+// Above kMaxDrawn documents, equal random groups of them are drawn instead (Wolter 2007, ch. 2):
+// the same variance in expectation, for a bounded time. Bits per byte is sum(bits) / sum(bytes)
+// over documents, so documents are drawn with replacement, both models' values and the bytes
+// together (Efron & Tibshirani 1993, ch. 13: percentile intervals; Koehn 2004: pairing).
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace polygraft::eval {
 
-/// One paired observation: the same document under two models. `weight` is its bytes (1 for
+/// One paired observation: the same sample under two models. `weight` is its bytes (1 for
 /// accuracy).
 struct Pair {
   double baseline = 0;  ///< nats (or 0/1)
   double candidate = 0;
   double weight = 1;
+  uint64_t document = 0;  ///< pairs with the same number are drawn together; 0 stands alone
 };
 
 struct Interval {
@@ -30,8 +35,12 @@ struct PairedEstimate {
   Interval relative_bounds;  ///< two one-sided bounds, each at `confidence`: what a one-sided test
                              ///< looks at
   Interval delta_bounds;
+  double relative_error = 0, delta_error = 0;  ///< standard deviations of the resampled values
   int64_t num_pairs = 0;
+  int64_t num_documents = 0;  ///< that the pairs come from
 };
+
+constexpr size_t kMaxDrawn = 16384;
 
 struct BootstrapOptions {
   double confidence = 0.95;
@@ -66,5 +75,22 @@ double p_below(const std::vector<double>& ascending, double limit);
 /// Holm's step-down adjustment (1979): the family-wise error over all claims stays below the level
 /// used with the result. Order is kept.
 std::vector<double> holm_adjusted(const std::vector<double>& p_values);
+
+/// Exact McNemar test (1947) of "as many answers were lost as won": two-sided binomial p-value of
+/// the pairs in which exactly one side is right.
+struct McNemar {
+  int64_t lost = 0, won = 0;  ///< right before and wrong now; wrong before and right now
+  double p = 1;
+};
+/// Nothing when a value is neither 0 nor 1, or when samples share a document: then they are not
+/// independent, which the test assumes.
+std::optional<McNemar> mcnemar_exact(const std::vector<Pair>& pairs);
+double mcnemar_p(int64_t lost, int64_t won);
+
+/// The chance that an unchanged model's one-sided bound at `confidence` stays within `margin`, for
+/// a change measured with `standard_error` (normal approximation).
+double non_inferiority_power(double margin, double standard_error, double confidence);
+/// By which factor the number of documents must grow to reach `power`; below 1 when it is reached.
+double growth_for_power(double margin, double standard_error, double confidence, double power);
 
 }  // namespace polygraft::eval

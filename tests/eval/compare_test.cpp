@@ -2,6 +2,7 @@
 #include "eval/compare.h"
 
 #include <catch2/catch.hpp>
+#include <cmath>
 
 #include "core/error.h"
 #include "eval/pairing.h"
@@ -56,13 +57,67 @@ TEST_CASE("a small and certain change passes, a large one fails, a vague one is 
   CHECK(comparison.worst()->language == "es");
 }
 
-TEST_CASE("an estimate beyond the margin fails even when it may be chance", "[eval][compare]") {
-  const Comparison comparison =
-      compare_bpb({{"de", {0.003, 0.05, 60}}}, {.margin_relative_bpb = 0.0});
-  const LanguageTest& test = comparison.tests.front();
-  REQUIRE(test.change() > 0);
-  CHECK(test.outcome == Outcome::kFail);
-  CHECK_THAT(test.reason, Catch::Contains("may be chance"));
+TEST_CASE(
+    "a rise within chance fails with enough data for the asked power, and is else insufficient",
+    "[eval][compare]") {
+  const std::map<std::string, Change> languages = {{"de", {0.003, 0.05, 60}}};
+  const auto test = [&](GateConfig gate) { return compare_bpb(languages, gate).tests.front(); };
+  const LanguageTest no_margin = test({.margin_relative_bpb = 0.0});
+  REQUIRE(no_margin.change() > 0.002);
+  CHECK(no_margin.outcome == Outcome::kFail);  // no number of documents would give it power
+  CHECK_THAT(no_margin.reason, Catch::Contains("may be chance"));
+  const LanguageTest weak = test({.margin_relative_bpb = 0.002});
+  CHECK(weak.outcome == Outcome::kInsufficient);
+  CHECK_THAT(weak.reason, Catch::Contains("less than the 80 % asked; about") &&
+                              Catch::Contains("documents like these would do"));
+  const double power = non_inferiority_power(0.002, weak.change_error(), 0.95);
+  CHECK(test({.margin_relative_bpb = 0.002, .power = power + 0.01}).outcome ==
+        Outcome::kInsufficient);
+  CHECK(test({.margin_relative_bpb = 0.002, .power = power - 0.01}).outcome == Outcome::kFail);
+}
+
+TEST_CASE("a margin of its own counts for a task before its language", "[eval][compare]") {
+  const auto margin = [](std::map<std::string, double> margins) {
+    return compare_bpb({{"de", {}}}, {.margins = margins}).tests.front().margin;
+  };
+  CHECK(margin({}) == 0.002);
+  CHECK(margin({{"de", 0.01}, {"es", 0.5}}) == 0.01);
+  CHECK(margin({{"de", 0.01}, {"bpb_de", 0.03}}) == 0.03);
+}
+
+/// How often the gate passes when every document changes by `change` on average.
+double pass_rate(double change, int simulations) {
+  int passed = 0;
+  for (int i = 0; i < simulations; ++i) {
+    RandomStream random(static_cast<uint64_t>(i), "simulation");
+    ResultFolder baseline, candidate;
+    for (ResultFolder* folder : {&baseline, &candidate})
+      folder->tasks[bpb_key("de")].metrics = {"nats", "num_bytes"};
+    for (int id = 0; id < 200; ++id) {
+      const double num_bytes = 100 + static_cast<double>(random.below(400));
+      const double nats = num_bytes * (1 + 0.1 * random.normal());
+      Sample sample{.doc_id = std::to_string(id), .values = {nats, num_bytes}};
+      bpb_samples(baseline, "de").push_back(sample);
+      sample.values[0] = nats * (1 + change + 0.01 * random.normal());
+      bpb_samples(candidate, "de").push_back(sample);
+    }
+    const GateConfig gate = {.resamples = 500};
+    passed += compare_results(baseline, candidate, gate).outcome == Outcome::kPass ? 1 : 0;
+  }
+  return static_cast<double>(passed) / simulations;
+}
+
+TEST_CASE("at a true loss equal to the margin the gate passes no more often than alpha",
+          "[eval][compare]") {
+  constexpr int kSimulations = 1000;
+  const double alpha = 0.05, four_errors = 4 * std::sqrt(alpha * (1 - alpha) / kSimulations);
+  const double at_margin = pass_rate(0.002, kSimulations), unchanged = pass_rate(0, kSimulations);
+  WARN("200 documents, spread 1 %, margin 0.2 %: passes at a loss of the margin "
+       << at_margin << ", of nothing " << unchanged);
+  CHECK(at_margin <= alpha + four_errors);
+  // The stated power: what the normal approximation says of an unchanged model.
+  const double power = non_inferiority_power(0.002, 0.01 / std::sqrt(200.0 / 1.16), 0.95);
+  CHECK(unchanged == Approx(power).margin(0.07));
 }
 
 TEST_CASE("the number of documents it asks for decides the test", "[eval][compare]") {
@@ -73,15 +128,16 @@ TEST_CASE("the number of documents it asks for decides the test", "[eval][compar
                                (measured.change() + measured.change_bound()) / 2};
   const LanguageTest vague = compare_results(baseline, candidate, gate).tests.front();
   REQUIRE(vague.outcome == Outcome::kInsufficient);
-  CHECK_THAT(vague.reason, Catch::Contains("about 200 documents like these would decide it"));
+  CHECK_THAT(vague.reason, Catch::Contains("about 20"));
   const auto outcome_of_copies = [&, &from = baseline, &to = candidate](int copies) {
     ResultFolder more_baseline = from, more_candidate = to;
     for (int copy = 1; copy < copies; ++copy) {  // the same documents again, under other names
       for (auto [source, target] :
            {std::pair{&from, &more_baseline}, std::pair{&to, &more_candidate}}) {
-        for (Sample sample : source->tasks.at("bpb_de")) {
-          sample.doc_id += "+" + std::to_string(copy);
-          target->tasks["bpb_de"].push_back(sample);
+        for (Sample sample : source->tasks.at(bpb_key("de")).samples) {
+          sample.doc_id = std::to_string(1000 * copy + std::stoi(sample.doc_id));
+          sample.document += static_cast<uint64_t>(copy);
+          bpb_samples(*target, "de").push_back(sample);
         }
       }
     }
@@ -132,15 +188,15 @@ TEST_CASE("Holm's adjustment spans the old languages only", "[eval][compare]") {
 TEST_CASE("results of different documents are not comparable, and the first difference is named",
           "[eval][compare]") {
   const auto reason = [](auto edit) { return after_edit(edit).reason; };
-  CHECK_THAT(reason([](ResultFolder& f) { f.tasks["bpb_de"].pop_back(); }),
+  CHECK_THAT(reason([](ResultFolder& f) { bpb_samples(f, "de").pop_back(); }),
              Catch::Contains("document 199 is missing in the candidate"));
-  CHECK_THAT(reason([](ResultFolder& f) { f.tasks["bpb_de"][3].target_hash = "0"; }),
+  CHECK_THAT(reason([](ResultFolder& f) { bpb_samples(f, "de")[3].target_hash = 0; }),
              Catch::Contains("document 3 differs: target_hash"));
-  CHECK_THAT(reason([](ResultFolder& f) { f.tasks["bpb_de"][4].prompt_hash = "0"; }),
+  CHECK_THAT(reason([](ResultFolder& f) { bpb_samples(f, "de")[4].prompt_hash = 0; }),
              Catch::Contains("document 4 differs: prompt_hash"));
-  CHECK_THAT(reason([](ResultFolder& f) { f.tasks["bpb_de"][5].metrics["num_bytes"] += 1; }),
+  CHECK_THAT(reason([](ResultFolder& f) { bpb_samples(f, "de")[5].values[1] += 1; }),
              Catch::Contains("document 5 differs: bytes"));
-  CHECK_THAT(reason([](ResultFolder& f) { f.tasks["bpb_de"][6].metrics.clear(); }),
+  CHECK_THAT(reason([](ResultFolder& f) { bpb_samples(f, "de")[6].values[0] = std::nan(""); }),
              Catch::Contains("document 6 has no bits_per_byte"));
   CHECK_THAT(reason([](ResultFolder& f) { f.tasks.clear(); }),
              Catch::Contains("missing in the candidate"));
@@ -155,6 +211,32 @@ TEST_CASE("another version of a task is not comparable", "[eval][compare]") {
   CHECK_THAT(comparison.tests.front().reason, Catch::Contains("version"));
   candidate.results["versions"]["bpb_de"] = 1.0;
   CHECK(compare_results(baseline, candidate, {}).outcome == Outcome::kPass);
+}
+
+TEST_CASE("filters are compared one by one, few-shot counts and groups as they are stated",
+          "[eval][compare]") {
+  const auto folder = [](int shots) {
+    ResultFolder out;
+    for (const char* filter : {"strict", "flexible"}) {
+      TaskSamples& task = out.tasks[{"gsm_de", filter}];
+      task.metrics = {"exact_match"};
+      for (int i = 0; i < 40; ++i)
+        task.samples.push_back({.doc_id = std::to_string(i), .values = {i % 2 + 0.0}});
+    }
+    out.results["n-shot"]["gsm_de"] = shots;
+    return out;
+  };
+  const Comparison same = compare_results(folder(5), folder(5), {});
+  REQUIRE(same.tests.size() == 2);
+  CHECK(same.tests[0].metric == "exact_match,flexible");
+  CHECK(same.tests[1].metric == "exact_match,strict");
+  CHECK(same.outcome == Outcome::kPass);
+  CHECK_THAT(compare_results(folder(5), folder(0), {}).tests[0].reason,
+             Catch::Contains("\"n-shot\" of the task differs: 5 and 0"));
+  ResultFolder one_filter = folder(5);
+  one_filter.tasks.erase({"gsm_de", "strict"});
+  CHECK_THAT(compare_results(folder(5), one_filter, {}).tests[1].reason,
+             Catch::Contains("missing in the candidate"));
 }
 
 TEST_CASE("any fail outweighs what is not comparable, which outweighs little evidence",
@@ -193,9 +275,9 @@ TEST_CASE("a fall in accuracy beyond the margin fails, a rise passes", "[eval][c
   const auto folder = [](int64_t correct) {
     ResultFolder out;
     for (int64_t i = 0; i < 400; ++i) {
-      Sample sample{.doc_id = std::to_string(i), .filter = "none"};
-      sample.metrics["acc"] = i < correct ? 1 : 0;
-      out.tasks["xcopa_it"].push_back(sample);
+      out.tasks[{"xcopa_it", "none"}].metrics = {"acc"};
+      out.tasks[{"xcopa_it", "none"}].samples.push_back(
+          {.doc_id = std::to_string(i), .values = {i < correct ? 1.0 : 0.0}});
     }
     return out;
   };

@@ -14,7 +14,7 @@ Comparison mixed_comparison() {
                                             {"cs", {0.0, 0.002, 12}},
                                             {"fr", {}},
                                             {"id", {-0.2, 0.05}}});
-  candidate.tasks["bpb_fr"].pop_back();
+  bpb_samples(candidate, "fr").pop_back();
   return compare_results(baseline, candidate, {.new_languages = {"id"}});
 }
 

@@ -66,14 +66,18 @@ TEST_CASE("what is written reads back to the last bit", "[eval][results]") {
   write_bpb_result(result, temporary.path() / "run");
   const ResultFolder read = read_result_folder(temporary.path() / "run");
   REQUIRE(read.tasks.size() == 2);
-  const auto& german = read.tasks.at("bpb_de");
+  const auto& german = read.tasks.at({"bpb_de", "none"}).samples;
   REQUIRE(german.size() == 2);
   CHECK(german[1].doc_id == "1");
-  CHECK(german[1].filter == "none");
-  CHECK(german[1].metrics.at("nats") == 0.1);
-  CHECK(german[1].metrics.at("num_bytes") == 5);
-  CHECK(german[1].target_hash == sha256("zwei"));
-  CHECK(read.tasks.at("bpb_pt-BR")[0].metrics.at("nats") == 1.0 / 3.0);
+  CHECK(german[1].line == 2);
+  const auto value = [&](const char* task, size_t sample, const char* metric) {
+    const TaskSamples& samples = read.tasks.at({task, "none"});
+    return samples.samples[sample].values.at(static_cast<size_t>(samples.metric_index(metric)));
+  };
+  CHECK(value("bpb_de", 1, "nats") == 0.1);
+  CHECK(value("bpb_de", 1, "num_bytes") == 5);
+  CHECK(german[1].target_hash == fingerprint(sha256("zwei")));
+  CHECK(value("bpb_pt-BR", 0, "nats") == 1.0 / 3.0);
 }
 
 TEST_CASE("the results file has the keys and the numbers of lm-eval's", "[eval][results]") {
@@ -121,20 +125,18 @@ TEST_CASE("a sample line has every key of lm-eval's, and its hashes of the text"
 TEST_CASE("lm-eval's folders are read as they are, from the folder above too", "[eval][results]") {
   const ResultFolder read = read_result_folder(fixture_path("lm_eval/baseline"));
   CHECK(read.path.filename() == "model0");
-  const auto& rolling = read.tasks.at("bpb_de");
-  REQUIRE(rolling.size() == 7);
-  double nats = 0, num_bytes = 0;
-  for (const Sample& sample : rolling) {
-    nats += sample.metrics.at("nats");
-    num_bytes += sample.metrics.at("num_bytes");
-  }
-  CHECK(
-      nats / M_LN2 / num_bytes ==
-      Approx(read.results["results"]["bpb_de"]["bits_per_byte,none"].get<double>()).epsilon(1e-12));
-  const auto& choice = read.tasks.at("qa_en");
-  double correct = 0;
-  for (const Sample& sample : choice) correct += sample.metrics.at("acc");
-  CHECK(correct / 6 == Approx(read.results["results"]["qa_en"]["acc,none"].get<double>()));
+  const auto total = [&](const char* task, const char* metric) {
+    const TaskSamples& samples = read.tasks.at({task, "none"});
+    const auto index = static_cast<size_t>(samples.metric_index(metric));
+    double sum = 0;
+    for (const Sample& sample : samples.samples) sum += sample.values.at(index);
+    return sum;
+  };
+  const Json results = read.results["results"];
+  REQUIRE(read.tasks.at({"bpb_de", "none"}).samples.size() == 7);
+  CHECK(total("bpb_de", "nats") / M_LN2 / total("bpb_de", "num_bytes") ==
+        Approx(results["bpb_de"]["bits_per_byte,none"].get<double>()).epsilon(1e-12));
+  CHECK(total("qa_en", "acc") / 6 == Approx(results["qa_en"]["acc,none"].get<double>()));
 }
 
 TEST_CASE("broken samples are named by file and line", "[eval][results]") {
@@ -162,6 +164,55 @@ TEST_CASE("broken samples are named by file and line", "[eval][results]") {
              Catch::Contains(".jsonl:1"));
   CHECK_THAT(error_for_samples([](const std::string&) { return "{}\n"; }),
              Catch::Contains("doc_id"));
+}
+
+TEST_CASE("every broken sample is an exit 4, and a block of lines ends anywhere",
+          "[eval][results]") {
+  const TemporaryFolder temporary;
+  const auto write = [&](const std::string& lines) {
+    write_file_atomically(temporary.path() / "results_2026-01-01T00-00-00.json",
+                          R"({"results": {"t_de": {"alias": "t_de"}}})");
+    write_file_atomically(temporary.path() / "samples_t_de_2026-01-01T00-00-00.jsonl", lines);
+  };
+  // Lines of 100 KB: the blocks of 4 MiB cut them; ids count down, and two filters share them.
+  std::string lines;
+  for (int id = 99; id >= 0; --id) {
+    for (const char* filter : {"strict", "flexible"}) {
+      lines += concat(R"({"doc_id": )", id, R"(, "doc": {"text": ")", std::string(100000, 'x'),
+                      R"(", "document": "page )", id / 2, R"("}, "filter": ")", filter,
+                      R"(", "metrics": ["exact_match"], "exact_match": )", id, "}\n");
+    }
+  }
+  write(lines);
+  const ResultFolder read = read_result_folder(temporary.path());
+  REQUIRE(read.tasks.size() == 2);
+  const auto& samples = read.tasks.at({"t_de", "strict"}).samples;
+  REQUIRE(samples.size() == 100);
+  for (size_t i = 0; i < samples.size(); ++i) {
+    CHECK(samples[i].doc_id == concat(i));
+    CHECK(samples[i].line == 199 - 2 * i);
+    CHECK(samples[i].values == std::vector<double>{static_cast<double>(i)});
+    CHECK(samples[i].document == samples[i - i % 2].document);
+  }
+  CHECK(samples[1].document != samples[2].document);
+  write(lines.substr(0, lines.size() - 4));
+  try {
+    read_result_folder(temporary.path());
+    FAIL("a cut file was read");
+  } catch (const Error& error) {
+    CHECK(error.exit_code() == ExitCode::kNotComparable);
+    CHECK_THAT(error.what(), Catch::Contains(".jsonl:200"));
+  }
+}
+
+TEST_CASE("hashes and ids keep what tells them apart", "[eval][results]") {
+  CHECK(fingerprint(sha256("a")) == 0xca978112ca1bbdcaU);
+  CHECK(fingerprint("") == 0);
+  CHECK(fingerprint("no hexadecimal") != fingerprint("no hexadecimals"));
+  CHECK(doc_id_less("9", "10"));
+  CHECK(doc_id_less("10", "a"));
+  CHECK(doc_id_less("a10", "a9"));
+  CHECK_FALSE(doc_id_less("7", "7"));
 }
 
 TEST_CASE("a folder without results, or with several models', is not comparable",

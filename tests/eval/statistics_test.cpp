@@ -89,6 +89,75 @@ TEST_CASE("quantiles equal numpy's and Holm's adjustment follows its definition"
     CHECK(adjusted[i] == Approx(expected[i]).epsilon(1e-12));
 }
 
+TEST_CASE("documents with several samples are drawn whole, as scipy does with their sums",
+          "[eval][statistics]") {
+  const Json known = fixture_json("statistics.json");
+  std::vector<Pair> pairs = pairs_of(known["pairs"]);
+  const BootstrapOptions options = {.confidence = 0.9, .resamples = 20000, .seed = 3};
+  const auto alone = paired_bootstrap(pairs, options);
+  for (size_t i = 0; i < pairs.size(); ++i)
+    pairs[i].document = 1 + known["clusters"][i].get<uint64_t>();
+  const auto estimate = paired_bootstrap(pairs, options);
+  CHECK(estimate.num_pairs == 40);
+  CHECK(estimate.num_documents == 10);
+  CHECK(alone.num_documents == 40);
+  CHECK(estimate.relative == Approx(alone.relative).epsilon(1e-12));
+  require_close(estimate.relative_interval, known["clustered_interval"], known["tolerance"]);
+  CHECK(std::abs(estimate.relative_interval.low - alone.relative_interval.low) >
+        2 * known["tolerance"].get<double>());  // the check above can fail
+}
+
+TEST_CASE("copies of a document add no evidence when they are known as copies",
+          "[eval][statistics]") {
+  auto pairs = random_pairs(100, 0.01, 6);
+  for (size_t i = 0; i < 100; ++i) pairs[i].document = i + 1;
+  const auto once = paired_bootstrap(pairs, {});
+  for (int copy = 0; copy < 3; ++copy)
+    for (size_t i = 0; i < 100; ++i) pairs.push_back(Pair(pairs[i]));
+  const auto four_times = paired_bootstrap(pairs, {});
+  CHECK(four_times.relative_error == Approx(once.relative_error).epsilon(1e-9));
+  for (Pair& pair : pairs) pair.document = 0;
+  CHECK(paired_bootstrap(pairs, {}).relative_error == Approx(once.relative_error / 2).epsilon(0.1));
+}
+
+TEST_CASE("random groups of very many documents keep the interval", "[eval][statistics]") {
+  // The standard error of a mean of independent values is known; both sides of the limit meet it.
+  for (const size_t count : {kMaxDrawn, 5 * kMaxDrawn + 7}) {
+    RandomStream random(8, "groups");
+    std::vector<Pair> pairs;
+    for (size_t i = 0; i < count; ++i) pairs.push_back({1, 1 + random.normal(), 1});
+    const auto estimate = paired_bootstrap(pairs, {.resamples = 1000});
+    CHECK(estimate.num_documents == static_cast<int64_t>(count));
+    CHECK(estimate.delta_error == Approx(1 / std::sqrt(count)).epsilon(0.1));
+  }
+}
+
+TEST_CASE("McNemar's exact test and sample sizes equal statsmodels'", "[eval][statistics]") {
+  const Json known = fixture_json("statistics.json");
+  for (const Json& row : known["mcnemar"])
+    CHECK(mcnemar_p(row[0], row[1]) == Approx(row[2].get<double>()).epsilon(1e-9));
+  for (const Json& row : known["documents_needed"]) {
+    const double margin = row[0], spread = row[1], confidence = row[2], power = row[3];
+    const double needed = growth_for_power(margin, spread, confidence, power);
+    CHECK(needed == Approx(row[4].get<double>()).epsilon(1e-4));
+    CHECK(non_inferiority_power(margin, spread / std::sqrt(needed), confidence) ==
+          Approx(power).epsilon(1e-9));
+  }
+}
+
+TEST_CASE("McNemar's test counts answers that changed sides, of independent samples only",
+          "[eval][statistics]") {
+  std::vector<Pair> pairs = {{1, 0, 1, 1}, {1, 0, 1, 2}, {0, 1, 1, 3}, {1, 1, 1, 4}, {0, 0, 1, 0}};
+  const auto result = mcnemar_exact(pairs);
+  REQUIRE(result);
+  CHECK(result->lost == 2);
+  CHECK(result->won == 1);
+  CHECK(result->p == 1);
+  pairs[0].document = 4;
+  CHECK_FALSE(mcnemar_exact(pairs));
+  CHECK_FALSE(mcnemar_exact({{0.5, 1, 1}}));
+}
+
 TEST_CASE("the same input gives the same bits, another seed does not", "[eval][statistics]") {
   const auto pairs = random_pairs(60, 0.01, 1);
   const auto once = paired_bootstrap(pairs, {.seed = 5});
