@@ -1,43 +1,63 @@
 // cli/eval_compare.cpp: `polygraft eval compare BASELINE CANDIDATE`: paired comparison and gate.
-#include <unistd.h>
-
 #include <iostream>
-#include <map>
+#include <utility>
+#include <vector>
 
 #include "cli/command.h"
+#include "cli/step_summary.h"
 #include "core/file.h"
-#include "core/log.h"
-#include "core/text.h"
+#include "eval/baseline_file.h"
 #include "eval/compare.h"
 #include "eval/report.h"
 
 namespace polygraft::cli {
 namespace {
 
-/// --html, --markdown and --junit ask for single files of the one report.
+constexpr const char* kTitle = "Comparison";
+
+/// --html, --markdown and --junit ask for single files of the one report. All texts are made before
+/// the first file is touched.
 void write_requested(const Arguments& arguments, const eval::Comparison& comparison) {
-  const std::map<std::string, std::string> files = {
-      {"html", "report.html"}, {"markdown", "report.md"}, {"junit", "junit.xml"}};
-  bool any = false;
-  for (const auto& [option, name] : files) any = any || arguments.optional_text(option).has_value();
-  if (!any) return;
-  const fs::path scratch = fs::temp_directory_path() / concat("polygraft-report-", getpid());
-  fs::create_directories(scratch);
-  eval::write_report({.title = "Comparison", .comparison = comparison}, scratch);
-  for (const auto& [option, name] : files) {
-    if (const auto file = arguments.optional_text(option))
-      write_file_atomically(*file, read_file(scratch / name));
-  }
-  fs::remove_all(scratch);
+  const eval::Report report = {.title = kTitle, .comparison = comparison};
+  std::vector<std::pair<std::string, std::string>> files;
+  const auto add = [&](const char* option, auto text) {
+    if (const auto file = arguments.optional_text(option)) files.emplace_back(*file, text());
+  };
+  add("html", [&] { return eval::report_html(report); });
+  add("markdown", [&] { return eval::report_markdown(report); });
+  add("junit", [&] { return eval::report_junit(kTitle, comparison); });
+  for (const auto& [file, text] : files) write_file_atomically(file, text);
+  append_step_summary(eval::report_markdown(report));
+}
+
+/// Without a candidate there is nothing to compare, only a baseline to be written.
+ExitCode only_write_baseline(const Arguments& arguments, const eval::ResultFolder& baseline) {
+  const fs::path file = arguments.path("write-baseline");
+  if (!arguments.dry_run()) eval::write_baseline(baseline, file);
+  if (arguments.stdout_is_free()) std::cout << "baseline: " << file.string() << "\n";
+  arguments.emit_json({{"baseline", file.string()}, {"tasks", baseline.tasks.size()}});
+  return ExitCode::kDone;
 }
 
 ExitCode run(const Arguments& arguments) {
   const auto gate = bind_config<eval::GateConfig>(arguments.config_or_defaults());
-  const auto baseline = eval::read_result_folder(arguments.path("baseline"), gate.document_field);
-  const auto candidate = eval::read_result_folder(arguments.path("candidate"), gate.document_field);
-  const eval::Comparison comparison = eval::compare_results(baseline, candidate, gate);
+  const auto read = [&](const char* operand) {
+    return eval::read_result_folder(arguments.path(operand), gate.document_field);
+  };
+  const bool writes_baseline = arguments.optional_text("write-baseline").has_value();
+  const auto baseline = read("baseline");
+  if (writes_baseline && !arguments.optional_text("candidate"))
+    return only_write_baseline(arguments, baseline);
+  const auto candidate = read("candidate");
+  eval::Comparison comparison = eval::compare_results(baseline, candidate, gate);
+  if (arguments.optional_text("repeat-baseline"))
+    eval::add_noise_floor(comparison, baseline, read("repeat-baseline"));
   if (arguments.stdout_is_free()) std::cout << eval::comparison_table(comparison);
-  write_requested(arguments, comparison);
+  if (!arguments.dry_run()) {
+    write_requested(arguments, comparison);
+    if (writes_baseline && comparison.outcome != eval::Outcome::kNotComparable)
+      eval::write_baseline(baseline, arguments.path("write-baseline"));
+  }
   arguments.emit_json(comparison.to_json());
   return eval::outcome_exit_code(comparison.outcome);
 }
@@ -56,8 +76,12 @@ Command eval_compare_command() {
           [](po::options_description& o) {
             auto add = o.add_options();
             add("baseline", po::value<std::string>(),
-                "result folder (ours or lm-evaluation-harness's)");
+                "result folder (ours or lm-evaluation-harness's), or a file of --write-baseline");
             add("candidate", po::value<std::string>(), "result folder to be judged");
+            add("repeat-baseline", po::value<std::string>()->value_name("RUN"),
+                "another run of the baseline: its differences are shown as the noise floor");
+            add("write-baseline", po::value<std::string>()->value_name("FILE"),
+                "BASELINE's samples as one file to keep for CI; CANDIDATE may then be missing");
             add("markdown", po::value<std::string>(), "file for a pull request");
             add("junit", po::value<std::string>(), "JUnit XML file");
             add("html", po::value<std::string>(), "report page");

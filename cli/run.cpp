@@ -1,11 +1,11 @@
 // cli/run.cpp: `polygraft run PIPELINE.yaml`: every stage; a finished one is skipped; the exit code
 // is the gate's.
 #include <algorithm>
-#include <cstdlib>
 #include <iostream>
 
 #include "cli/command.h"
 #include "cli/pipeline/pipeline.h"
+#include "cli/step_summary.h"
 #include "core/file.h"
 #include "core/folder_lock.h"
 #include "core/log.h"
@@ -14,13 +14,6 @@
 
 namespace polygraft::cli {
 namespace {
-
-/// In a GitHub Actions job the report is appended to the job's summary page.
-void append_step_summary(const fs::path& run_dir) {
-  const char* summary = std::getenv("GITHUB_STEP_SUMMARY");
-  if (summary == nullptr) return;
-  append_to_file(summary, read_file(run_dir / "report.md") + "\n");
-}
 
 void check_until(const std::vector<Stage>& stages, const std::string& until) {
   std::vector<std::string> names;
@@ -62,7 +55,7 @@ ExitCode finish(const Arguments& arguments, const fs::path& run_dir) {
     std::cout << eval::comparison_table(report.comparison)
               << "\nreport: " << (run_dir / "report.html").string() << "\n";
   }
-  append_step_summary(run_dir);
+  append_step_summary(read_file(run_dir / "report.md"));
   arguments.emit_json(report.comparison.to_json());
   return eval::outcome_exit_code(report.comparison.outcome);
 }

@@ -11,6 +11,7 @@
 // All old languages must pass, so passing needs no correction (intersection-union test, Berger
 // 1982); the Holm-adjusted p-value says which failures are beyond chance.
 #pragma once
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -71,13 +72,20 @@ enum class Outcome { kPass, kFail, kInsufficient, kNotComparable };
 std::string_view outcome_name(Outcome outcome);
 ExitCode outcome_exit_code(Outcome outcome);
 
+/// How far apart two runs of the same model are.
+struct NoiseFloor {
+  double change = 0;  ///< on the scale of LanguageTest::change()
+  Interval interval;
+};
+
 struct LanguageTest {
   std::string task, language, metric;
   bool is_new = false;
   bool higher_is_better = false;  ///< accuracy; bits per byte is better when lower
   bool relative = true;  ///< margin and change are relative (bits per byte) or absolute (accuracy)
-  PairedEstimate estimate;         ///< in bits per byte, or accuracy
-  std::optional<McNemar> mcnemar;  ///< of answers that are right or wrong
+  PairedEstimate estimate;          ///< in bits per byte, or accuracy
+  std::optional<McNemar> mcnemar;   ///< of answers that are right or wrong
+  std::optional<NoiseFloor> noise;  ///< shown beside the change; the gate does not look at it
   double margin =
       0;  ///< the change that is still tolerated, on the scale and with the sign of change()
   double p_adjusted =
@@ -112,12 +120,19 @@ struct Comparison {
 Comparison compare_results(const ResultFolder& baseline, const ResultFolder& candidate,
                            const GateConfig& gate);
 
+/// Adds what another run of the baseline (other batch size, dtype, threads) differs from it by.
+/// @throws NotComparable naming the first task that the two runs do not measure alike.
+void add_noise_floor(Comparison& comparison, const ResultFolder& baseline,
+                     const ResultFolder& repeat);
+
 /// Pass only when every test passes: any fail, else any not comparable, else any insufficient
 /// decides.
 Outcome overall_outcome(const std::vector<LanguageTest>& tests);
 
-std::string comparison_table(const Comparison& comparison);     ///< plain text, for a terminal
-std::string comparison_markdown(const Comparison& comparison);  ///< for a pull request
+std::string comparison_table(const Comparison& comparison);  ///< plain text, for a terminal
+/// For a pull request. When all tests need more than `max_bytes`, those that passed are left out
+/// first, and the text says how many.
+std::string comparison_markdown(const Comparison& comparison, size_t max_bytes = SIZE_MAX);
 /// One sentence: what was found, for whom, how sure.
 std::string comparison_verdict(const Comparison& comparison);
 

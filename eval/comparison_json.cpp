@@ -15,6 +15,13 @@ Json mcnemar_json(const LanguageTest& test) {
   return {{"lost", test.mcnemar->lost}, {"won", test.mcnemar->won}, {"p", test.mcnemar->p}};
 }
 
+Json noise_json(const LanguageTest& test) {
+  if (!test.noise) return {};
+  return {{"delta", number(test.noise->change)},
+          {"ci_low", number(test.noise->interval.low)},
+          {"ci_high", number(test.noise->interval.high)}};
+}
+
 Json test_json(const LanguageTest& test) {
   const bool measured = test.outcome != Outcome::kNotComparable;
   const auto value = [&](double v) { return measured ? number(v) : Json(); };
@@ -35,6 +42,7 @@ Json test_json(const LanguageTest& test) {
           {"n", test.estimate.num_pairs},
           {"documents", test.estimate.num_documents},
           {"mcnemar", mcnemar_json(test)},
+          {"noise", noise_json(test)},
           {"outcome", outcome_name(test.outcome)},
           {"reason", test.reason}};
 }

@@ -2,6 +2,7 @@
 // top of both.
 #include "eval/comparison_text.h"
 
+#include <algorithm>
 #include <set>
 
 #include "core/text.h"
@@ -10,30 +11,53 @@
 namespace polygraft::eval {
 namespace {
 
-const std::vector<std::string> kHeader = {"language", "metric", "baseline", "candidate", "change",
-                                          "interval", "margin", "p (Holm)", "documents", "outcome"};
 constexpr size_t kFirstNumber = 2;
 
-std::vector<std::string> row(const LanguageTest& test) {
-  const std::string name = concat(display_language(test), test.is_new ? " (new)" : "");
-  const std::string outcome(outcome_name(test.outcome));
-  if (test.outcome == Outcome::kNotComparable)
-    return {name, test.metric, "", "", "", "", "", "", "", outcome};
-  return {name,
-          test.metric,
-          level_text(test, test.estimate.baseline),
-          level_text(test, test.estimate.candidate),
-          change_text(test),
-          change_interval_text(test),
-          margin_text(test),
-          p_text(test.p_adjusted),
-          human_count(static_cast<uint64_t>(test.estimate.num_documents)),
-          outcome};
+bool has_noise(const Comparison& comparison) {
+  return std::any_of(comparison.tests.begin(), comparison.tests.end(),
+                     [](const LanguageTest& test) { return test.noise.has_value(); });
 }
 
-std::vector<std::vector<std::string>> rows(const Comparison& comparison) {
+/// A noise floor, where one was measured, stands behind the change's interval.
+std::vector<std::string> header(bool noise) {
+  std::vector<std::string> out = {"language",  "metric", "baseline",
+                                  "candidate", "change", "interval"};
+  if (noise) out.emplace_back("noise floor");
+  for (const char* name : {"margin", "p (Holm)", "documents", "outcome"}) out.emplace_back(name);
+  return out;
+}
+
+std::string noise_text(const LanguageTest& test) {
+  if (!test.noise) return "";
+  const auto text = [&](auto value) {
+    return test.relative ? signed_percent(value) : signed_points(value);
+  };
+  return concat(text(test.noise->change), " ", text(test.noise->interval));
+}
+
+std::vector<std::string> row(const LanguageTest& test, bool noise) {
+  const std::string name = concat(display_language(test), test.is_new ? " (new)" : "");
+  std::vector<std::string> out = {name, test.metric};
+  const size_t num_columns = header(noise).size();
+  if (test.outcome == Outcome::kNotComparable) {
+    out.resize(num_columns - 1);
+  } else {
+    out.push_back(level_text(test, test.estimate.baseline));
+    out.push_back(level_text(test, test.estimate.candidate));
+    out.push_back(change_text(test));
+    out.push_back(change_interval_text(test));
+    if (noise) out.push_back(noise_text(test));
+    out.push_back(margin_text(test));
+    out.push_back(p_text(test.p_adjusted));
+    out.push_back(human_count(static_cast<uint64_t>(test.estimate.num_documents)));
+  }
+  out.emplace_back(outcome_name(test.outcome));
+  return out;
+}
+
+std::vector<std::vector<std::string>> rows(const Comparison& comparison, bool noise) {
   std::vector<std::vector<std::string>> out;
-  for (const LanguageTest& test : comparison.tests) out.push_back(row(test));
+  for (const LanguageTest& test : comparison.tests) out.push_back(row(test, noise));
   return out;
 }
 
@@ -73,6 +97,24 @@ std::string gains_text(const Comparison& comparison) {
                   change_interval_text(test), ".");
   }
   return out;
+}
+
+std::string tests_text(size_t number);
+
+/// The verdict over all tests, with the rows of the `shown` ones.
+std::string markdown_of(const Comparison& all, const Comparison& shown) {
+  const bool noise = has_noise(shown);
+  std::string out = concat("**", markdown_text(comparison_verdict(all)), "**\n\n");
+  out += markdown_table(header(noise), rows(shown, noise), kFirstNumber) + "\n";
+  std::string list;
+  for (const auto& lines : {obstacles(shown), answers_changed(shown)}) {
+    for (const std::string& line : lines) list += concat("- ", markdown_text(line), "\n");
+  }
+  const size_t left_out = all.tests.size() - shown.tests.size();
+  if (left_out > 0)
+    list +=
+        concat("- ", tests_text(left_out), " left out to keep this short; report.json has all\n");
+  return out + list + (list.empty() ? "" : "\n") + method_note(all) + "\n";
 }
 
 std::string tests_text(size_t number) { return concat(number, number == 1 ? " test" : " tests"); }
@@ -139,7 +181,8 @@ std::string comparison_verdict(const Comparison& comparison) {
 }
 
 std::string comparison_table(const Comparison& comparison) {
-  std::string out = text_table(kHeader, rows(comparison), kFirstNumber);
+  const bool noise = has_noise(comparison);
+  std::string out = text_table(header(noise), rows(comparison, noise), kFirstNumber);
   out += concat("\n", printable(comparison_verdict(comparison)), "\n");
   for (const auto& lines : {obstacles(comparison), answers_changed(comparison)}) {
     for (const std::string& line : lines) out += concat("  ", printable(line), "\n");
@@ -147,14 +190,18 @@ std::string comparison_table(const Comparison& comparison) {
   return out + method_note(comparison) + "\n";
 }
 
-std::string comparison_markdown(const Comparison& comparison) {
-  std::string out = concat("**", markdown_text(comparison_verdict(comparison)), "**\n\n");
-  out += markdown_table(kHeader, rows(comparison), kFirstNumber) + "\n";
-  std::string list;
-  for (const auto& lines : {obstacles(comparison), answers_changed(comparison)}) {
-    for (const std::string& line : lines) list += concat("- ", markdown_text(line), "\n");
+std::string comparison_markdown(const Comparison& comparison, size_t max_bytes) {
+  Comparison shown = comparison;
+  std::stable_sort(shown.tests.begin(), shown.tests.end(), [](const auto& a, const auto& b) {
+    return a.outcome != Outcome::kPass && b.outcome == Outcome::kPass;
+  });
+  std::string text = markdown_of(comparison, comparison);
+  while (text.size() > max_bytes && !shown.tests.empty()) {
+    const size_t fewer = shown.tests.size() * std::min(max_bytes, text.size()) / text.size();
+    shown.tests.resize(std::min(fewer, shown.tests.size() - 1));
+    text = markdown_of(comparison, shown);
   }
-  return out + list + (list.empty() ? "" : "\n") + method_note(comparison) + "\n";
+  return text;
 }
 
 }  // namespace polygraft::eval

@@ -1,9 +1,11 @@
 // eval/gate.cpp: from paired documents to an outcome per language and one for all.
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 #include <tuple>
 
+#include "core/error.h"
 #include "core/parallel.h"
 #include "core/text.h"
 #include "eval/compare.h"
@@ -224,6 +226,24 @@ Comparison compare_results(const ResultFolder& baseline, const ResultFolder& can
   });
   comparison.outcome = overall_outcome(comparison.tests);
   return comparison;
+}
+
+void add_noise_floor(Comparison& comparison, const ResultFolder& baseline,
+                     const ResultFolder& repeat) {
+  const std::vector<PairedTask> paired = pair_results(baseline, repeat);
+  std::map<std::pair<std::string, std::string>, LanguageTest> runs;
+  for (const PairedTask& task : paired) {
+    if (!task.mismatch.empty()) {
+      throw NotComparable(repeat.path.string(), "is no other run of the baseline")
+          .found(concat(task.task, " ", task.metric, ": ", task.mismatch));
+    }
+    runs[{task.task, task.metric}] = measure(task, comparison.gate);
+  }
+  for (LanguageTest& test : comparison.tests) {
+    const auto run = runs.find({test.task, test.metric});
+    if (run == runs.end() || test.outcome == Outcome::kNotComparable) continue;
+    test.noise = {run->second.change(), run->second.change_interval()};
+  }
 }
 
 }  // namespace polygraft::eval

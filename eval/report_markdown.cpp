@@ -10,6 +10,9 @@
 namespace polygraft::eval {
 namespace {
 
+constexpr size_t kMaxCommentBytes = 65536;  // GitHub counts characters, which are no more
+constexpr size_t kLeftOutBytes = 512;       // kept for the title and for what is left out
+
 using Rows = std::vector<std::vector<std::string>>;
 
 std::string heading(const std::string& title) { return "\n## " + markdown_text(title) + "\n\n"; }
@@ -54,15 +57,30 @@ std::string fenced(const std::string& text) {
 }  // namespace
 
 std::string report_markdown(const Report& report) {
-  std::string out =
-      "# " + markdown_text(report.title) + "\n\n" + comparison_markdown(report.comparison);
-  for (const Chart& chart : report.charts) out += chart_markdown(chart);
-  for (const HeatMap& map : report.heat_maps) out += heat_map_markdown(map);
+  std::vector<std::pair<std::string, std::string>> sections;  // title, text
+  for (const Chart& chart : report.charts)
+    sections.emplace_back(chart.title, chart_markdown(chart));
+  for (const HeatMap& map : report.heat_maps)
+    sections.emplace_back(map.title, heat_map_markdown(map));
   for (const Table& table : report.tables) {
-    out += heading(table.title) + markdown_table(table.header, table.rows, 1);
+    sections.emplace_back(table.title,
+                          heading(table.title) + markdown_table(table.header, table.rows, 1));
   }
   if (!report.resolved_config.empty()) {
-    out += heading("Resolved configuration") + fenced(printable(report.resolved_config, true));
+    const char* title = "Resolved configuration";
+    sections.emplace_back(title, heading(title) + fenced(printable(report.resolved_config, true)));
+  }
+  std::string out = "# " + markdown_text(report.title).substr(0, kLeftOutBytes) + "\n\n";
+  out += comparison_markdown(report.comparison, kMaxCommentBytes - 2 * kLeftOutBytes);
+  size_t left_out = 0;
+  for (const auto& [title, text] : sections) {
+    const bool fits = out.size() + text.size() + kLeftOutBytes <= kMaxCommentBytes;
+    out += fits ? text : "";
+    left_out += fits ? 0 : 1;
+  }
+  if (left_out > 0) {
+    out += concat("\n", left_out, left_out == 1 ? " section is" : " sections are",
+                  " left out: a comment on GitHub holds 65,536 characters. report.html has all.\n");
   }
   return out;
 }

@@ -67,8 +67,9 @@ uint64_t fingerprint(std::string_view hash);
 bool doc_id_less(std::string_view a, std::string_view b);
 
 /// Reads the newest results_*.json and the samples written with it. `folder` may also be the folder
-/// above it (lm-eval makes one per model) or the results file itself. Samples whose `doc` has the
-/// same `document_field` share a document; where there is none, those with the same doc_hash.
+/// above it (lm-eval makes one per model), the results file itself, or a file of write_baseline().
+/// Samples whose `doc` has the same `document_field` share a document; where there is none, those
+/// with the same doc_hash.
 /// @throws NotComparable naming file and line for truncated or broken samples, a number that is not
 /// finite, or a document listed twice; and when there is no result file, more than one model's, or
 /// a task without samples. IoError for a file that cannot be read.

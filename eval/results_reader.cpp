@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/text.h"
+#include "eval/baseline_file.h"
 #include "eval/results.h"
 #include "eval/sample_lines.h"
 
@@ -155,9 +156,10 @@ int64_t TaskSamples::metric_index(const std::string& metric) const {
 }
 
 ResultFolder read_result_folder(const fs::path& folder, const std::string& document_field) {
+  const bool is_baseline = fs::is_regular_file(folder) && !is_results_file(folder);
   const fs::path file = newest_results_file(folder);
   try {
-    return read_tasks(file, document_field);
+    return is_baseline ? read_baseline(file) : read_tasks(file, document_field);
   } catch (const FormatError& error) {
     throw NotComparable(file.string(), "the results file is broken")
         .found(error.what())

@@ -239,6 +239,26 @@ TEST_CASE("filters are compared one by one, few-shot counts and groups as they a
              Catch::Contains("missing in the candidate"));
 }
 
+TEST_CASE("a noise floor is shown and changes nothing else", "[eval][compare]") {
+  const auto [baseline, candidate] = bpb_folders({{"de", {0.004, 0.002}}});
+  auto [unused, repeat] = bpb_folders({{"de", {0.001, 0.0001}}});
+  const Comparison before = compare_results(baseline, candidate, {});
+  Comparison after = before;
+  add_noise_floor(after, baseline, repeat);
+  REQUIRE(after.tests.front().noise);
+  CHECK(after.tests.front().noise->change == Approx(0.001).margin(0.0001));
+  CHECK(after.tests.front().noise->interval.low < after.tests.front().noise->change);
+  Json json = after.to_json();
+  CHECK(json["tests"][0]["noise"]["delta"] == after.tests.front().noise->change);
+  for (const char* key : {"tests", "worst"}) {
+    Json& test = json[key].is_array() ? json[key][0] : json[key];
+    test["noise"] = Json();
+  }
+  CHECK(json == before.to_json());
+  bpb_samples(repeat, "de")[3].doc_hash = 1;
+  CHECK_THROWS_AS(add_noise_floor(after, baseline, repeat), NotComparable);
+}
+
 TEST_CASE("any fail outweighs what is not comparable, which outweighs little evidence",
           "[eval][compare]") {
   const auto overall = [](std::vector<Outcome> outcomes) {

@@ -202,4 +202,25 @@ TEST_CASE("a report that cannot be written says where", "[eval][report]") {
   CHECK_THROWS_AS(write_report(sample_report(), temporary.path() / "file"), IoError);
 }
 
+TEST_CASE("the Markdown keeps within a comment on GitHub, and says what it leaves out",
+          "[eval][report]") {
+  Report report = sample_report();
+  const std::string whole = report_markdown(report);
+  CHECK_THAT(whole, !Catch::Contains("left out"));
+  report.tables.push_back({"Huge", {"a"}, std::vector<std::vector<std::string>>(9000, {"12345"})});
+  const std::string without_table = report_markdown(report);
+  CHECK(without_table.size() <= 65536);
+  CHECK_THAT(without_table, Catch::Contains("1 section is left out"));
+  CHECK_THAT(without_table, Catch::Contains("Resolved configuration"));
+  const LanguageTest passed = report.comparison.tests.front();
+  REQUIRE(passed.outcome == Outcome::kPass);
+  report.comparison.tests.assign(3000, passed);
+  report.comparison.tests.back().outcome = Outcome::kFail;
+  report.comparison.tests.back().language = "zz";
+  const std::string many = report_markdown(report);
+  CHECK(many.size() <= 65536);
+  CHECK(many.size() > 40000);
+  CHECK_THAT(many, Catch::Contains("| zz |") && Catch::Contains("tests left out"));
+}
+
 }  // namespace polygraft::eval
