@@ -153,13 +153,17 @@ TEST_CASE("results read back as they were written", "[eval][choice]") {
   write_choice_result({"model", "hash", OrderedJson::object(), {{"quiz_en", task}}},
                       folder / "results");
   const ResultFolder read = read_result_folder(folder / "results");
-  const auto& samples = read.tasks.at("quiz_en");
+  const TaskSamples& task = read.tasks.at({"quiz_en", "none"});
+  const auto& samples = task.samples;
+  const auto value = [&](size_t i, const char* metric) {
+    return samples[i].values.at(static_cast<size_t>(task.metric_index(metric)));
+  };
   REQUIRE(samples.size() == 2);
   for (size_t i = 0; i < samples.size(); ++i) {
     const ChoiceAccuracy right = accuracy_of(task.scores[i], task.items[i].gold);
-    CHECK(samples[i].metrics.at("acc") == (right.raw ? 1 : 0));
-    CHECK(samples[i].metrics.at("acc_tokens") == (right.by_tokens ? 1 : 0));
-    CHECK(samples[i].prompt_hash == sha256(task.items[i].context));
+    CHECK(value(i, "acc") == (right.raw ? 1 : 0));
+    CHECK(value(i, "acc_tokens") == (right.by_tokens ? 1 : 0));
+    CHECK(samples[i].prompt_hash == fingerprint(sha256(task.items[i].context)));
   }
 }
 
