@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "cli/pipeline/pipeline.h"
+#include "cli/pipeline/shape_plan.h"
 #include "cli/step_summary.h"
 #include "core/file.h"
 #include "core/folder_lock.h"
@@ -65,6 +66,12 @@ ExitCode run(const Arguments& arguments) {
   ConfigSource source = ConfigSource::from_file(file);
   for (const std::string& assignment : arguments.texts("set")) source.set(assignment);
   const ResolvedPipeline pipeline = resolve_pipeline(source, fs::absolute(file).parent_path());
+  if (arguments.dry_run() && is_shape_alone(pipeline.config.base)) {
+    const ShapePlan plan = plan_from_shape(pipeline.config);
+    if (arguments.stdout_is_free()) std::cout << plan.text;
+    arguments.emit_json(plan.json);
+    return ExitCode::kDone;
+  }
   const fs::path run_dir = pipeline.config.run_dir;
   FileHashes hashes(run_dir);
   const std::vector<Stage> stages = make_stages(pipeline, hashes);

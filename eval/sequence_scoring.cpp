@@ -11,8 +11,8 @@
 
 #include "core/error.h"
 #include "core/progress.h"
-#include "core/stop.h"
 #include "core/text.h"
+#include "eval/passes.h"
 #include "model/architecture/head_loss.h"
 
 namespace polygraft::eval {
@@ -52,11 +52,22 @@ class BatchScorer {
   BatchScorer(const model::Transformer& transformer, const ScoreOptions& options)
       : transformer_(transformer), options_(options) {}
 
-  /// Sets `nats_L` of every sequence. @throws NumericError for scores that are not finite.
-  void score(const SequenceBatch& batch) const {
-    const model::Batch flat = flatten(batch, &TokenWindow::inputs);
+  /// Sets `nats_L` of every sequence, batch after batch; `num_scored` counts finished batches.
+  /// @throws NumericError for scores that are not finite.
+  void score(const std::vector<SequenceBatch>& batches, Progress* progress,
+             size_t& num_scored) const {
+    std::vector<model::Batch> flat;
+    for (const SequenceBatch& batch : batches) flat.push_back(flatten(batch, &TokenWindow::inputs));
+    run_passes(transformer_, flat, {options_.mask, options_.observer, progress},
+               [&](size_t b, const at::Tensor& hidden_TD) {
+                 take(batches[b], hidden_TD);
+                 num_scored = b + 1;
+               });
+  }
+
+ private:
+  void take(const SequenceBatch& batch, const at::Tensor& hidden_TD) const {
     const at::Tensor targets_T = flatten(batch, &TokenWindow::targets).ids_T;
-    const at::Tensor hidden_TD = transformer_.hidden(flat, options_.mask, options_.observer);
     const at::Tensor nll_T =
         model::token_nll(hidden_TD, targets_T, transformer_.weights().head, options_.mask.head)
             .cpu();
@@ -71,7 +82,6 @@ class BatchScorer {
     }
   }
 
- private:
   model::Batch flatten(const SequenceBatch& batch, std::vector<int64_t> TokenWindow::*part) const {
     std::vector<int64_t> ids;
     model::Batch flat;
@@ -90,17 +100,21 @@ class BatchScorer {
   const ScoreOptions& options_;
 };
 
-/// A batch failed: scores its sequences one by one to name the one to blame.
-[[noreturn]] void blame_owner(const BatchScorer& scorer, const SequenceBatch& batch,
-                              const std::function<std::string(size_t)>& name_of,
+/// A batch failed, `first` or a later one of its pass: scores sequences one by one to name the one
+/// to blame.
+[[noreturn]] void blame_owner(const BatchScorer& scorer, const std::vector<SequenceBatch>& batches,
+                              size_t first, const std::function<std::string(size_t)>& name_of,
                               const NumericError& error) {
-  for (ScoredSequence* sequence : batch) {
-    try {
-      scorer.score({sequence});
-    } catch (const NumericError& alone) {
-      throw NumericError(name_of(sequence->owner), "it cannot be scored")
-          .found(alone.what())
-          .hint("the model's weights may hold NaN or infinity; run `polygraft inspect` on it");
+  for (size_t b = first; b < batches.size(); ++b) {
+    for (ScoredSequence* sequence : batches[b]) {
+      try {
+        size_t num_scored = 0;
+        scorer.score({SequenceBatch{sequence}}, nullptr, num_scored);
+      } catch (const NumericError& alone) {
+        throw NumericError(name_of(sequence->owner), "it cannot be scored")
+            .found(alone.what())
+            .hint("the model's weights may hold NaN or infinity; run `polygraft inspect` on it");
+      }
     }
   }
   throw error;
@@ -135,16 +149,12 @@ void score_sequences(std::vector<ScoredSequence>& sequences, const model::Transf
   if (!options.progress_label.empty()) {
     progress.emplace(options.progress_label, static_cast<uint64_t>(num_tokens), "tokens");
   }
-  for (const SequenceBatch& batch : make_batches(sequences, options.batch_tokens)) {
-    throw_if_stopped();
-    try {
-      scorer.score(batch);
-    } catch (const NumericError& error) {
-      blame_owner(scorer, batch, name_of, error);
-    }
-    if (!progress) continue;
-    for (const auto* sequence : batch)
-      progress->advance(static_cast<uint64_t>(length_of(*sequence)));
+  const std::vector<SequenceBatch> batches = make_batches(sequences, options.batch_tokens);
+  size_t num_scored = 0;
+  try {
+    scorer.score(batches, progress ? &*progress : nullptr, num_scored);
+  } catch (const NumericError& error) {
+    blame_owner(scorer, batches, num_scored, name_of, error);
   }
   if (progress) progress->finish();
 }

@@ -103,7 +103,8 @@ Additions get_additions(const model::Weights& weights) {
 namespace {
 
 /// Copies in place where the shape allows, so that an optimizer's tensor stays the same object.
-void set_rows(model::SplitRows& rows, const Additions& additions, const std::string& name) {
+void set_rows(model::SplitRows& rows, const Additions& additions, const std::string& name,
+              at::ScalarType dtype) {
   const auto found = additions.find(name);
   if (found == additions.end()) {
     rows.added = at::Tensor();
@@ -113,7 +114,7 @@ void set_rows(model::SplitRows& rows, const Additions& additions, const std::str
   if (rows.added.defined() && rows.added.sizes() == values.sizes()) {
     rows.added.copy_(values);
   } else {
-    rows.added = values.detach().to(rows.base.options(), /*non_blocking=*/false, /*copy=*/true);
+    rows.added = values.detach().to(dtype, /*non_blocking=*/false, /*copy=*/true);
   }
 }
 
@@ -123,21 +124,22 @@ void set_additions(model::Weights& weights, const Additions& additions) {
   const AdditionShapes shapes = AdditionShapes::of(weights);
   const AdditionCounts counts = check_additions(additions, shapes);
   const at::NoGradGuard no_grad;
+  const at::ScalarType dtype = weights.compute_dtype();
   if (weights.tied && counts.has_head) {
     weights.tied = false;
     weights.head = {weights.embedding.base, {}, weights.embedding.placement};
   }
-  set_rows(weights.embedding, additions, kAddedEmbedding);
+  set_rows(weights.embedding, additions, kAddedEmbedding, dtype);
   if (weights.tied) {
     weights.head = weights.embedding;
   } else {
-    set_rows(weights.head, additions, kAddedHead);
+    set_rows(weights.head, additions, kAddedHead, dtype);
   }
   for (const int64_t layer : shapes.moe_layers) {
     model::MoeWeights& moe = weights.layers[static_cast<size_t>(layer)].moe;
-    set_rows(moe.router, additions, added_router(layer));
-    set_rows(moe.gate_up, additions, added_gate_up(layer));
-    set_rows(moe.down, additions, added_down(layer));
+    set_rows(moe.router, additions, added_router(layer), dtype);
+    set_rows(moe.gate_up, additions, added_gate_up(layer), dtype);
+    set_rows(moe.down, additions, added_down(layer), dtype);
   }
 }
 

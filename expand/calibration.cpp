@@ -5,8 +5,8 @@
 
 #include "core/error.h"
 #include "core/progress.h"
-#include "core/stop.h"
 #include "core/text.h"
+#include "eval/passes.h"
 #include "expand/graft.h"
 
 namespace polygraft::expand {
@@ -115,12 +115,9 @@ CalibrationFeatures collect_features(const model::Transformer& transformer,
   };
   std::vector<at::Tensor> hidden_TD;
   Progress progress(progress_label, static_cast<uint64_t>(count_tokens(sequences)), "tokens");
-  for (const model::Batch& batch : make_batches(sequences)) {
-    throw_if_stopped();
-    hidden_TD.push_back(
-        transformer.hidden(batch, model::Mask::all_but_embedding(), observer).to(at::kFloat));
-    progress.advance(static_cast<uint64_t>(batch.ids_T.numel()));
-  }
+  eval::run_passes(
+      transformer, make_batches(sequences), {model::Mask::all_but_embedding(), observer, &progress},
+      [&](size_t, const at::Tensor& batch_TD) { hidden_TD.push_back(batch_TD.to(at::kFloat)); });
   progress.finish();
   CalibrationFeatures features{at::cat(hidden_TD), mark_first(sequences), {}};
   for (auto& [layer, part] : parts) {

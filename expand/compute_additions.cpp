@@ -62,7 +62,7 @@ Transformer with_input_rows(const Transformer& base, const at::Tensor& rows_vD,
                             const model::RowPlacement& placement) {
   model::Weights weights = base.weights();
   model::ModelConfig config = base.config();
-  weights.embedding.added = rows_vD.to(weights.embedding.base.scalar_type());
+  weights.embedding.added = rows_vD.to(weights.compute_dtype());
   weights.embedding.placement = placement;
   if (weights.tied) weights.head = weights.embedding;
   config.vocab_rows = weights.embedding.layout().num_rows();
@@ -149,7 +149,8 @@ void AdditionBuilder::add_experts(const LayerPlan& layer) {
   for (size_t j = 0; j < layer.donors.size(); ++j) {
     const int64_t donor = layer.donors[j].expert;
     const RandomStream stream(plan_.seed, concat("layers.", layer.layer, ".expert.", j));
-    const Expert clone = clone_expert({moe.gate_up.base[donor], moe.down.base[donor]},
+    const at::ScalarType dtype = base_.weights().compute_dtype();
+    const Expert clone = clone_expert({moe.gate_up.row(donor, dtype), moe.down.row(donor, dtype)},
                                       plan_.experts.reinit_ratio, stream);
     gate_up_GD.push_back(clone.gate_up_GD);
     down_DF.push_back(clone.down_DF);

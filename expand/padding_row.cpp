@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "model/architecture/linear_product.h"
+
 namespace polygraft::expand {
 
 int64_t least_probable_row(const at::Tensor& hidden_TD, const at::Tensor& head_VD,
@@ -12,7 +14,7 @@ int64_t least_probable_row(const at::Tensor& hidden_TD, const at::Tensor& head_V
   auto sum_V = at::zeros({head_VD.size(0)}, at::kDouble);
   for (int64_t first = 0; first < hidden_TD.size(0); first += kChunkTokens) {
     const int64_t count = std::min(kChunkTokens, hidden_TD.size(0) - first);
-    const auto logits_CV = at::mm(hidden_TD.narrow(0, first, count), head_VD.t());
+    const auto logits_CV = model::linear_product(hidden_TD.narrow(0, first, count), head_VD);
     sum_V += at::softmax(logits_CV.to(at::kFloat), 1).sum(0, false, at::kDouble);
   }
   const double* const sums = sum_V.const_data_ptr<double>();

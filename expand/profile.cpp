@@ -5,8 +5,8 @@
 #include "core/error.h"
 #include "core/progress.h"
 #include "core/random.h"
-#include "core/stop.h"
 #include "core/text.h"
+#include "eval/passes.h"
 #include "eval/scoring.h"
 #include "expand/sequences.h"
 #include "expand/similarity.h"
@@ -49,11 +49,8 @@ std::map<int64_t, ExpertUse> count_experts(const model::Transformer& transformer
     counts[tap.layer].add(model::count_choices(tap.routing, num_experts).to(at::kDouble),
                           at::softmax(score_TE, 1).sum(0, false, at::kDouble));
   };
-  for (const model::Batch& batch : batches) {
-    throw_if_stopped();
-    transformer.hidden(batch, {}, observer);
-    progress.advance(static_cast<uint64_t>(batch.ids_T.numel()));
-  }
+  eval::run_passes(transformer, batches, {{}, observer, &progress},
+                   [](size_t, const at::Tensor&) {});
   return counts;
 }
 

@@ -24,14 +24,14 @@ namespace {
 
 /// One model in memory at a time: the base's results are kept, not its weights.
 struct BaseResults {
-  std::vector<at::Tensor> logits_TV;
+  std::vector<std::string> logit_hashes;
   std::unique_ptr<Step0Measurement> step0;
 };
 
 BaseResults run_base(const model::ModelFolder& base, const std::vector<model::Batch>& probes,
                      const HeldoutTexts& texts) {
   const model::Transformer transformer = model::Transformer::load(base);
-  BaseResults results{masked_logits(transformer, probes), nullptr};
+  BaseResults results{masked_logit_hashes(transformer, probes), nullptr};
   if (!texts.empty()) {
     results.step0 = std::make_unique<Step0Measurement>(
         transformer, tokenizer::Tokenizer::load(base.path), texts);
@@ -43,7 +43,7 @@ void run_expanded(const model::ModelFolder& expanded, const std::vector<model::B
                   const BaseResults& base, VerifyReport& report) {
   try {
     const model::Transformer transformer = model::Transformer::load(expanded);
-    report.masked_logits_equal = bitwise_equal(base.logits_TV, masked_logits(transformer, probes));
+    report.masked_logits_equal = base.logit_hashes == masked_logit_hashes(transformer, probes);
     if (base.step0) {
       report.step0 = base.step0->compare(transformer, tokenizer::Tokenizer::load(expanded.path));
     }

@@ -1,9 +1,11 @@
 // expand/verify_masked.cpp: logits with additions masked, compared bit by bit on fixed inputs.
 // Legend: T tokens, V base vocabulary rows.
 #include <algorithm>
-#include <cstring>
 
+#include "core/hash.h"
 #include "core/random.h"
+#include "core/text.h"
+#include "eval/passes.h"
 #include "expand/sequences.h"
 #include "expand/verify_parts.h"
 
@@ -50,23 +52,20 @@ std::vector<model::Batch> make_probes(const model::ModelFolder& base, const Held
   return make_batches(sequences, kBatchTokens);
 }
 
-std::vector<at::Tensor> masked_logits(const model::Transformer& transformer,
-                                      const std::vector<model::Batch>& probes) {
+std::vector<std::string> masked_logit_hashes(const model::Transformer& transformer,
+                                             const std::vector<model::Batch>& probes) {
   const at::NoGradGuard no_grad;
-  std::vector<at::Tensor> logits_TV;
-  for (const model::Batch& probe : probes) {
-    const at::Tensor hidden_TD = transformer.hidden(probe, model::Mask::all());
-    logits_TV.push_back(transformer.logits(hidden_TD, model::Mask::all()).contiguous());
-  }
-  return logits_TV;
-}
-
-bool bitwise_equal(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](const at::Tensor& x, const at::Tensor& y) {
-                      return x.sizes() == y.sizes() && x.scalar_type() == y.scalar_type() &&
-                             std::memcmp(x.const_data_ptr(), y.const_data_ptr(), x.nbytes()) == 0;
-                    });
+  std::vector<std::string> hashes;
+  eval::run_passes(transformer, probes, {model::Mask::all(), nullptr, nullptr},
+                   [&](size_t, const at::Tensor& hidden_TD) {
+                     const auto logits_TV =
+                         transformer.logits(hidden_TD, model::Mask::all()).contiguous();
+                     Sha256 hash;
+                     hash.update(concat(logits_TV.sizes()));
+                     hash.update(logits_TV.const_data_ptr(), logits_TV.nbytes());
+                     hashes.push_back(hash.finish());
+                   });
+  return hashes;
 }
 
 }  // namespace polygraft::expand

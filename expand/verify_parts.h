@@ -37,10 +37,10 @@ HeldoutTexts read_heldout(const tokenizer::Corpus& corpus, int64_t bytes_per_lan
 /// `texts` as its tokenizer cuts them.
 std::vector<model::Batch> make_probes(const model::ModelFolder& base, const HeldoutTexts& texts);
 
-/// float32 logits of the probes with additions masked. Loads the model, and drops it again.
-std::vector<at::Tensor> masked_logits(const model::Transformer& transformer,
-                                      const std::vector<model::Batch>& probes);
-bool bitwise_equal(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b);
+/// SHA-256 of each probe's float32 logits with additions masked: equal exactly when the bits are.
+/// The logits of a large vocabulary are not kept.
+std::vector<std::string> masked_logit_hashes(const model::Transformer& transformer,
+                                             const std::vector<model::Batch>& probes);
 
 /// Per old language, how far the expanded model is from the base, by cause (see Step0).
 class Step0Measurement {

@@ -2,7 +2,8 @@
 // Peak memory is the sum of
 //   runtime       192 MiB: the program and LibTorch (118 measured at the start), thread stacks,
 //                 blocks that stay with the process when freed
-//   weights       4 bytes a parameter (float32 masters are the weights computed with)
+//   weights       4 bytes a parameter (float32 masters are the weights computed with); a base whose
+//                 additions train stays in its files, but for the matrices at work
 //   training      12 bytes a trainable parameter (gradient, two moments)
 //   activations   4 bytes times what autograd keeps of one token, times the tokens that go through
 //   together, times 1.25 for
@@ -15,6 +16,7 @@
 #include "model/checkpoint/model_folder.h"
 #include "trainer/data/training_data.h"
 #include "trainer/optim/schedule.h"
+#include "trainer/shape_estimate.h"
 #include "trainer/trainee.h"
 
 namespace polygraft::trainer {
@@ -22,8 +24,9 @@ namespace {
 
 constexpr int64_t kRuntimeBytes = int64_t{192} << 20;
 constexpr int64_t kLogitChunkTokens = 512;
-constexpr int64_t kSampledBytes = int64_t{2} << 20;  ///< of each language's text
-constexpr int64_t kSampleEvery = 8;                  ///< documents
+constexpr int64_t kConvertedElements = int64_t{4} << 20;  ///< of a stored matrix at once
+constexpr int64_t kSampledBytes = int64_t{2} << 20;       ///< of each language's text
+constexpr int64_t kSampleEvery = 8;                       ///< documents
 
 struct Shapes {
   model::ModelConfig config;
@@ -61,10 +64,13 @@ int64_t kept_per_token(const model::ModelConfig& config) {
   return sum;
 }
 
-int64_t peak_bytes(const TrainJob& job, const Shapes& shapes, int64_t num_trainable) {
+int64_t peak_bytes(const TrainConfig& train, const Shapes& shapes, int64_t num_trainable) {
   const int64_t tokens =
-      job.train.micro_batch_tokens > 0 ? job.train.micro_batch_tokens : job.train.batch_tokens;
-  const int64_t weights = 4 * model::count_parameters(shapes.config).total;
+      train.micro_batch_tokens > 0 ? train.micro_batch_tokens : train.batch_tokens;
+  const int64_t in_memory = train.trainable == "additions"
+                                ? num_trainable + kConvertedElements
+                                : model::count_parameters(shapes.config).total;
+  const int64_t weights = 4 * in_memory;
   const int64_t activations = 5 * tokens * kept_per_token(shapes.config);  // 4 bytes, times 1.25
   const int64_t logits = 3 * 4 * std::min(tokens, kLogitChunkTokens) * shapes.config.vocab_rows;
   return kRuntimeBytes + weights + 12 * num_trainable + activations + logits;
@@ -104,13 +110,27 @@ TrainEstimate estimate_training(const TrainJob& job) {
   TrainEstimate estimate;
   estimate.steps = count_steps(job.train);
   estimate.trainable_parameters = count_trainable(shapes, job.train.trainable);
-  estimate.peak_memory_bytes = peak_bytes(job, shapes, estimate.trainable_parameters);
+  estimate.peak_memory_bytes = peak_bytes(job.train, shapes, estimate.trainable_parameters);
   for (const auto& languages : {roles.learned, roles.replayed}) {
     for (const std::string& language : languages) {
       const auto& files = job.corpus.languages.at(language).train;
       estimate.train_tokens_available += estimate_tokens(files, tokenizer);
     }
   }
+  return estimate;
+}
+
+ShapeEstimate estimate_additions(const model::ModelConfig& expanded, int64_t num_added_experts,
+                                 int64_t num_added_vocab_rows, const TrainConfig& train) {
+  const Shapes shapes{expanded, num_added_experts, num_added_vocab_rows};
+  ShapeEstimate estimate;
+  estimate.steps = count_steps(train);
+  estimate.trainable_parameters = count_trainable(shapes, "additions");
+  estimate.peak_memory_bytes = peak_bytes(train, shapes, estimate.trainable_parameters);
+  // Two for a parameter and token forward, two backward (gradients of inputs; the few weights that
+  // train are not counted); replayed tokens go through the base once more.
+  const auto active = static_cast<double>(model::count_parameters(expanded).active_per_token);
+  estimate.flops = active * static_cast<double>(train.tokens) * (4 + 2 * train.replay.fraction);
   return estimate;
 }
 

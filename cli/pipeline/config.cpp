@@ -1,6 +1,7 @@
 // cli/pipeline/config.cpp: rules of pipeline.yaml, and its resolution to absolute paths.
 #include "cli/pipeline/config.h"
 
+#include "cli/pipeline/shape_plan.h"
 #include "core/text.h"
 
 namespace polygraft::cli {
@@ -35,6 +36,11 @@ std::string find_new_language(const tokenizer::Corpus& corpus) {
 
 }  // namespace
 
+void MachineConfig::validate(Problems& problems) const {
+  problems.require(memory_gib >= 0, "memory_gib", fixed(memory_gib, 1), "must not be negative");
+  problems.require(teraflops > 0, "teraflops", fixed(teraflops, 3), "must be positive");
+}
+
 void PipelineConfig::validate(Problems& problems) const {
   problems.require(version == 1, "version", std::to_string(version), "must be 1");
   problems.require(!corpus.empty() || !languages.empty(), "corpus", "missing",
@@ -42,6 +48,7 @@ void PipelineConfig::validate(Problems& problems) const {
   problems.require(corpus.empty() || languages.empty(), "corpus", corpus,
                    "give `corpus` or `languages`, not both");
   problems.require(seed >= 0, "seed", std::to_string(seed), "must not be negative");
+  validate_block(machine, "machine", problems);
   validate_block(tokenizer, "tokenizer", problems);
   validate_block(expand, "expand", problems);
   validate_block(train, "train", problems);
@@ -68,10 +75,12 @@ ResolvedPipeline resolve_pipeline(const ConfigSource& source, const std::filesys
     resolved.corpus = tokenizer::load_corpus(config.corpus);
   }
   config.languages = resolved.corpus.languages;
-  config.corpus.clear();  // the resolved file stands alone
-  Problems problems;
-  resolved.corpus.validate(problems);
-  problems.throw_if_any(source.name());
+  config.corpus.clear();               // the resolved file stands alone
+  if (!is_shape_alone(config.base)) {  // a shape can be planned for before there is any text
+    Problems problems;
+    resolved.corpus.validate(problems);
+    problems.throw_if_any(source.name());
+  }
   resolved.new_language = find_new_language(resolved.corpus);
   config.gate.new_languages = {resolved.new_language};
   resolved.yaml = config_to_yaml(config);

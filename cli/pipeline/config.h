@@ -26,11 +26,27 @@ struct EvaluateConfig {
   }
 };
 
+/// What `run --dry-run` holds an estimate against; nothing else looks at it.
+struct MachineConfig {
+  std::string name;
+  double memory_gib = 0;  ///< 0: no machine is named
+  double teraflops = 1;   ///< Tflop/s that training sustains there, an assumption
+
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v.field("name", name, "of the machine this is meant for");
+    v.field("memory_gib", memory_gib, "all its memory, GiB; 0: no machine is named");
+    v.field("teraflops", teraflops, "Tflop/s that training is assumed to sustain there");
+  }
+  void validate(Problems& problems) const;
+};
+
 struct PipelineConfig {
   int64_t version = 1;
   std::string run_dir;
   int64_t seed = 17;
   std::string base;
+  MachineConfig machine;
   std::string corpus;
   std::map<std::string, tokenizer::LanguageTexts> languages;
   expand::VocabularyConfig tokenizer;
@@ -45,6 +61,7 @@ struct PipelineConfig {
     v.required("run_dir", run_dir, "where every output goes");
     v.field("seed", seed, "of everything that is drawn");
     v.required("base", base, "model folder to extend");
+    v.field("machine", machine, "what `run --dry-run` holds its estimate against");
     v.field("corpus", corpus, "corpus.yaml, or");
     v.field("languages", languages, "the same block here");
     v.field("tokenizer", tokenizer, "");

@@ -1,14 +1,11 @@
 // model/architecture/attention.cpp: see attention.h.
 #include "model/architecture/attention.h"
 
+#include "model/architecture/linear_product.h"
 #include "model/architecture/rms_norm.h"
 
 namespace polygraft::model {
 namespace {
-
-at::Tensor project(const at::Tensor& x_TD, const at::Tensor& weight, const at::Tensor& bias) {
-  return bias.defined() ? at::addmm(bias, x_TD, weight.t()) : at::mm(x_TD, weight.t());
-}
 
 /// True where row's token may look at column's: not ahead, less than `window` back (0: no limit),
 /// and not from one branch into another.
@@ -75,7 +72,7 @@ at::Tensor attention(const at::Tensor& x_TD, const AttentionWeights& weights,
                      const std::vector<SequenceGroup>& groups) {
   const int64_t num_tokens = x_TD.size(0);
   const auto heads = [&](const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& norm) {
-    return shape_heads(project(x_TD, weight, bias), norm, rule);
+    return shape_heads(linear_product(x_TD, weight, bias), norm, rule);
   };
   const auto q_THC = apply_rope(heads(weights.query, weights.query_bias, weights.query_norm), rope);
   const auto k_TJC = apply_rope(heads(weights.key, weights.key_bias, weights.key_norm), rope);
@@ -96,7 +93,7 @@ at::Tensor attention(const at::Tensor& x_TD, const AttentionWeights& weights,
     }
     out_THC = at::cat(parts);
   }
-  return project(out_THC.reshape({num_tokens, -1}), weights.output, weights.output_bias);
+  return linear_product(out_THC.reshape({num_tokens, -1}), weights.output, weights.output_bias);
 }
 
 }  // namespace polygraft::model

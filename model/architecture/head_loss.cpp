@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "model/architecture/head_columns.h"
+#include "model/architecture/linear_product.h"
 
 namespace polygraft::model {
 namespace {
@@ -41,7 +42,7 @@ bool wants_grad(const at::Tensor& tensor) {
 
 /// float32 logits [C, N] in the stored order; of the base alone [C, V].
 at::Tensor chunk_logits(const at::Tensor& hidden_CD, const SplitRows& head, bool with_added) {
-  const auto base_CV = at::mm(hidden_CD, head.base.t());
+  const auto base_CV = linear_product(hidden_CD, head.base);
   if (!with_added) return base_CV.to(at::kFloat);
   const auto added_Cv = head.added.defined() ? at::mm(hidden_CD, head.added.t()) : at::Tensor();
   return in_stored_order(base_CV, added_Cv, head.layout()).to(at::kFloat);
@@ -67,7 +68,7 @@ class HeadGradient {
     const auto d_added_Cv = with_added ? added_columns(d_CN, layout) : at::Tensor();
     if (wanted_.hidden) {
       auto out_CD = d_hidden_.narrow(0, first, d_CN.size(0));
-      at::mm_out(out_CD, d_base_CV, head_.base);
+      linear_product_gradient(out_CD, d_base_CV, head_.base);
       if (with_added) out_CD.addmm_(d_added_Cv, head_.added);
     }
     if (wanted_.base) accumulate(d_base_, d_base_CV, hidden_CD);
@@ -246,7 +247,7 @@ HeadLeak head_leak_sum(const at::Tensor& hidden_TD, const SplitRows& head) {
   leak.cost_sum = sum_over_chunks(
       detached_TD, rows, wanted, [&](int64_t first, int64_t count, HeadGradient* gradient) {
         const auto hidden_CD = detached_TD.narrow(0, first, count);
-        const auto base_CV = at::mm(hidden_CD, rows.base.t()).to(at::kFloat);
+        const auto base_CV = linear_product(hidden_CD, rows.base).to(at::kFloat);
         const auto base_C1 = at::logsumexp(kept_columns(base_CV, rows.layout()), 1, true);
         const auto added_Cv = at::mm(hidden_CD, rows.added.t()).to(at::kFloat);
         const auto excess_C1 = at::logsumexp(added_Cv, 1, true) - base_C1;

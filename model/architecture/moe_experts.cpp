@@ -79,8 +79,7 @@ at::Tensor grouped_product(const ExpertRows& experts, const at::Tensor& in, cons
   auto out = at::empty({in.size(0), bank.base.size(transposed ? 2 : 1)}, in.options());
   for (int64_t e = 0; e < experts.num_active; ++e) {
     if (!experts.is_hit(e)) continue;
-    const auto weight =
-        e < experts.num_base ? bank.base.select(0, e) : bank.added.select(0, e - experts.num_base);
+    const auto weight = bank.row(e, in.scalar_type());
     auto out_rows = experts.of(out, e);
     at::mm_out(out_rows, experts.of(in, e), transposed ? weight : weight.t());
   }
@@ -137,14 +136,19 @@ at::Tensor up_of(const at::Tensor& gate_up_RG) {
   return gate_up_RG.narrow(1, gate_up_RG.size(1) / 2, gate_up_RG.size(1) / 2);
 }
 
+/// Matrices that lie in a file one by one: frozen, so that autograd need not know them.
+struct Pieces {
+  const std::vector<at::Tensor>&gate_up, &down;
+};
+
 struct MoeExpertsFunction : torch::autograd::Function<MoeExpertsFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_TD,
                             const at::Tensor& weight_TK, const at::Tensor& expert_TK,
                             const at::Tensor& gate_up_base, const MaybeTensor& gate_up_added,
                             const at::Tensor& down_base, const MaybeTensor& down_added,
-                            bool silence_added) {
-    const SplitRows gate_up{gate_up_base, gate_up_added.value_or(at::Tensor())};
-    const SplitRows down{down_base, down_added.value_or(at::Tensor())};
+                            const Pieces& pieces, bool silence_added) {
+    const SplitRows gate_up{gate_up_base, gate_up_added.value_or(at::Tensor()), {}, pieces.gate_up};
+    const SplitRows down{down_base, down_added.value_or(at::Tensor()), {}, pieces.down};
     const int64_t num_base = gate_up.num_base(), num_experts = num_base + gate_up.num_added();
     const auto slots = sort_slots(expert_TK, num_experts);
     const ExpertRows experts{slots, num_base, silence_added ? num_base : num_experts};
@@ -155,6 +159,8 @@ struct MoeExpertsFunction : torch::autograd::Function<MoeExpertsFunction> {
     const auto weight_R = weight_TK.to(x_TD.scalar_type()).flatten();
     ctx->save_for_backward({x_TD, weight_TK, expert_TK, gate_up.base, gate_up.added, down.base,
                             down.added, gate_up_RG});
+    ctx->saved_data["gate_up"] = pieces.gate_up;
+    ctx->saved_data["down"] = pieces.down;
     ctx->saved_data["silence_added"] = silence_added;
     return sum_slots(y_RD, slots, weight_R, expert_TK.size(1));
   }
@@ -195,7 +201,8 @@ void bank_gradients(const ExpertRows& experts, Bank bank, const ExpertGradientIn
 variable_list MoeExpertsFunction::backward(AutogradContext* ctx, const variable_list& grads) {
   const auto saved = ctx->get_saved_variables();
   const auto &x_TD = saved[0], &weight_TK = saved[1], &expert_TK = saved[2], &gate_up_RG = saved[7];
-  const SplitRows gate_up{saved[3], saved[4]}, down{saved[5], saved[6]};
+  const SplitRows gate_up{saved[3], saved[4], {}, ctx->saved_data["gate_up"].toTensorVector()};
+  const SplitRows down{saved[5], saved[6], {}, ctx->saved_data["down"].toTensorVector()};
   const int64_t num_base = gate_up.num_base(), num_added = gate_up.num_added();
   const auto slots = sort_slots(expert_TK, num_base + num_added);
   const bool silence_added = ctx->saved_data["silence_added"].toBool();
@@ -207,7 +214,7 @@ variable_list MoeExpertsFunction::backward(AutogradContext* ctx, const variable_
   const auto h_RF = at::mul(silu_RF, up_of(gate_up_RG));
   const auto weight_R1 =
       weight_TK.to(x_TD.scalar_type()).flatten().index_select(0, slots.slot_of_row).unsqueeze(1);
-  variable_list result(8);
+  variable_list result(9);
   if (weight_TK.requires_grad()) {
     const auto d_weight_R = at::mul(d_h_RF, h_RF).sum(1, false, at::kFloat);
     result[1] = d_weight_R.index_select(0, slots.row_of_slot).view_as(weight_TK);
@@ -235,7 +242,7 @@ at::Tensor moe_experts(const at::Tensor& x_TD, const Routing& routing, const Spl
                        const SplitRows& down, bool silence_added) {
   return MoeExpertsFunction::apply(x_TD, routing.weight_TK, routing.expert_TK, gate_up.base,
                                    maybe(gate_up.added), down.base, maybe(down.added),
-                                   silence_added);
+                                   Pieces{gate_up.pieces, down.pieces}, silence_added);
 }
 
 }  // namespace polygraft::model

@@ -10,7 +10,7 @@ class StoredTensors {
                 const StoredTensorVisitor& visit)
       : names_(find_family(config.family).names), layout_(layout), visit_(visit) {}
 
-  void visit(const Weights& weights) {
+  void visit(Weights& weights) {
     rows(names_.embedding, weights.embedding);
     for (size_t i = 0; i < weights.layers.size(); ++i) {
       layer_ = static_cast<int64_t>(i);
@@ -23,28 +23,59 @@ class StoredTensors {
   }
 
  private:
-  void parts(const std::string& name_template, std::vector<at::Tensor> tensors,
-             int64_t expert = -1) {
-    visit_(fill(name_template, layer_, expert), tensors);
+  void one(const std::string& name_template, at::Tensor& tensor) {
+    if (!tensor.defined()) return;
+    std::vector<at::Tensor> parts{tensor};
+    visit_(fill(name_template, layer_), parts);
+    tensor = parts[0];
   }
-  void one(const std::string& name_template, const at::Tensor& tensor) {
-    if (tensor.defined()) parts(name_template, {tensor});
-  }
-  void rows(const std::string& name_template, const SplitRows& split) {
+  void rows(const std::string& name_template, SplitRows& split) {
     const RowLayout layout = split.layout();
-    std::vector<at::Tensor> tensors = {split.base.narrow(0, 0, layout.first_added())};
-    if (split.added.defined()) tensors.push_back(split.added);
+    const bool in_one_piece = layout.placement.num_spare == 0;
+    std::vector<at::Tensor> parts = {in_one_piece ? split.base
+                                                  : split.base.narrow(0, 0, layout.first_added())};
+    if (split.added.defined()) parts.push_back(split.added);
+    const size_t behind = parts.size();
     if (layout.num_behind() > 0) {
-      tensors.push_back(split.base.narrow(0, layout.end_displaced(), layout.num_behind()));
+      parts.push_back(split.base.narrow(0, layout.end_displaced(), layout.num_behind()));
     }
     if (const int64_t num_padding = layout.placement.num_padding; num_padding > 0) {
       const auto row = split.base.narrow(0, layout.placement.padding_row, 1);
-      tensors.push_back(row.repeat({num_padding, 1}));
+      parts.push_back(row.repeat({num_padding, 1}));
     }
-    parts(name_template, std::move(tensors));
+    visit_(fill(name_template, layer_), parts);
+    if (split.added.defined()) split.added = parts[1];
+    if (in_one_piece) {
+      split.base = parts[0];
+    } else if (split.base.is_meta()) {
+      split.base = around_displaced(layout, parts[0],
+                                    layout.num_behind() > 0 ? parts[behind] : at::Tensor());
+    }
+  }
+  /// Base rows from before and behind the displaced ones, which are left open, in memory: they do
+  /// not lie side by side in the file.
+  static at::Tensor around_displaced(const RowLayout& layout, const at::Tensor& front,
+                                     const at::Tensor& behind) {
+    auto base = at::empty({layout.num_base, front.size(1)}, front.options().device(at::kCPU));
+    base.narrow(0, 0, layout.first_added()).copy_(front);
+    if (behind.defined()) {
+      base.narrow(0, layout.end_displaced(), layout.num_behind()).copy_(behind);
+    }
+    return base;
+  }
+  /// `count` rows of one expert's matrix, from `first` on.
+  void expert_rows(const std::string& name_template, SplitRows& bank, int64_t expert, int64_t first,
+                   int64_t count) {
+    const int64_t num_base = bank.num_base();
+    const at::Tensor matrix =
+        expert < num_base ? bank.base.select(0, expert) : bank.added.select(0, expert - num_base);
+    const at::Tensor view = matrix.narrow(0, first, count);
+    std::vector<at::Tensor> parts{view};
+    visit_(fill(name_template, layer_, expert), parts);
+    if (!parts[0].is_same(view)) bank.pieces.push_back(parts[0]);
   }
 
-  void attention(const AttentionWeights& weights) {
+  void attention(AttentionWeights& weights) {
     one(names_.attention_norm, weights.norm);
     one(names_.query, weights.query);
     one(names_.key, weights.key);
@@ -58,7 +89,7 @@ class StoredTensors {
     one(names_.key_norm, weights.key_norm);
   }
 
-  void dense(const DenseWeights& weights) {
+  void dense(DenseWeights& weights) {
     one(names_.dense_gate, weights.gate);
     one(names_.dense_up, weights.up);
     one(names_.dense_down, weights.down);
@@ -67,14 +98,14 @@ class StoredTensors {
     one(names_.dense_down_bias, weights.down_bias);
   }
 
-  void shared_expert(const MoeWeights& weights) {
+  void shared_expert(MoeWeights& weights) {
     one(names_.shared_gate, weights.shared.gate);
     one(names_.shared_up, weights.shared.up);
     one(names_.shared_down, weights.shared.down);
     one(names_.shared_expert_gate, weights.shared_gate);
   }
 
-  void moe(const MoeWeights& weights) {
+  void moe(MoeWeights& weights) {
     const ExpertLayout layout = layout_.of(layer_);
     rows(names_.router_of(layout), weights.router);
     shared_expert(weights);
@@ -83,15 +114,11 @@ class StoredTensors {
       rows(names_.fused_down, weights.down);
       return;
     }
-    const int64_t num_base = weights.down.num_base();
     const int64_t width = weights.down.base.size(2);
-    for (int64_t e = 0; e < num_base + weights.down.num_added(); ++e) {
-      const auto of = [&](const SplitRows& bank) {
-        return e < num_base ? bank.base.select(0, e) : bank.added.select(0, e - num_base);
-      };
-      parts(names_.expert_gate, {of(weights.gate_up).narrow(0, 0, width)}, e);
-      parts(names_.expert_up, {of(weights.gate_up).narrow(0, width, width)}, e);
-      parts(names_.expert_down, {of(weights.down)}, e);
+    for (int64_t e = 0; e < weights.down.num_base() + weights.down.num_added(); ++e) {
+      expert_rows(names_.expert_gate, weights.gate_up, e, 0, width);
+      expert_rows(names_.expert_up, weights.gate_up, e, width, width);
+      expert_rows(names_.expert_down, weights.down, e, 0, weights.down.base.size(1));
     }
   }
 
@@ -105,12 +132,13 @@ using Shape = std::vector<int64_t>;
 
 SplitRows allocate_rows(int64_t num_base, int64_t num_added, Shape row_shape,
                         const at::TensorOptions& options) {
-  const auto rows = [&](int64_t count) {
+  const auto rows = [&](int64_t count, at::Device device) {
     Shape shape = {count};
     shape.insert(shape.end(), row_shape.begin(), row_shape.end());
-    return at::empty(shape, options);
+    return at::empty(shape, options.device(device));
   };
-  return {rows(num_base), num_added > 0 ? rows(num_added) : at::Tensor()};
+  return {rows(num_base, options.device()),
+          num_added > 0 ? rows(num_added, at::kCPU) : at::Tensor()};
 }
 
 AttentionWeights allocate_attention(const ModelConfig& config, const at::TensorOptions& options) {
@@ -175,8 +203,9 @@ LayerWeights allocate_layer(const ModelConfig& config, bool is_moe, int64_t base
 
 }  // namespace
 
-Weights allocate_weights(const ModelConfig& config, SplitCounts counts, at::ScalarType dtype) {
-  const at::TensorOptions options(dtype);
+Weights allocate_weights(const ModelConfig& config, SplitCounts counts, at::ScalarType dtype,
+                         at::DeviceType base_device) {
+  const auto options = at::TensorOptions(dtype).device(base_device);
   const auto vocab = [&] {
     SplitRows rows =
         allocate_rows(counts.vocab.num_base, counts.vocab.num_added, {config.hidden_size}, options);
@@ -195,8 +224,8 @@ Weights allocate_weights(const ModelConfig& config, SplitCounts counts, at::Scal
   return weights;
 }
 
-void for_each_stored_tensor(const Weights& weights, const ModelConfig& config,
-                            const FolderLayout& layout, const StoredTensorVisitor& visit) {
+void for_each_stored_tensor(Weights& weights, const ModelConfig& config, const FolderLayout& layout,
+                            const StoredTensorVisitor& visit) {
   StoredTensors(config, layout, visit).visit(weights);
 }
 

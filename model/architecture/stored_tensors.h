@@ -17,16 +17,19 @@ struct SplitCounts {
   RowLayout vocab;
 };
 
-/// Weights of the right shapes, not initialised. config.num_experts counts base +
-/// added.
-Weights allocate_weights(const ModelConfig& config, SplitCounts counts, at::ScalarType dtype);
+/// Weights of the right shapes, not initialised. config.num_experts counts base + added.
+/// @param base_device of all but added rows: at::kMeta gives them a shape and no memory.
+Weights allocate_weights(const ModelConfig& config, SplitCounts counts, at::ScalarType dtype,
+                         at::DeviceType base_device = at::kCPU);
 
 /// Calls visit(name, parts) for every tensor of a checkpoint of this layout. The parts are views
 /// into `weights`, padding rows copies; put one after the other along dimension 0 they are the
-/// stored tensor. Base rows that added ones displace are no part of it.
+/// stored tensor. Base rows that added ones displace are no part of it. A visitor may put another
+/// tensor of the same shape in a part's place; what it puts in the place of one expert's matrix
+/// becomes one of its bank's `pieces`.
 using StoredTensorVisitor =
     std::function<void(const std::string& name, std::vector<at::Tensor>& parts)>;
-void for_each_stored_tensor(const Weights& weights, const ModelConfig& config,
-                            const FolderLayout& layout, const StoredTensorVisitor& visit);
+void for_each_stored_tensor(Weights& weights, const ModelConfig& config, const FolderLayout& layout,
+                            const StoredTensorVisitor& visit);
 
 }  // namespace polygraft::model

@@ -7,6 +7,7 @@
 #include "core/text.h"
 #include "model/architecture/attention.h"
 #include "model/architecture/head_columns.h"
+#include "model/architecture/linear_product.h"
 #include "model/architecture/rms_norm.h"
 
 namespace polygraft::model {
@@ -40,44 +41,42 @@ void check_batch(const Batch& batch, const ModelConfig& config, int64_t num_voca
 /// Rows of the base table, with the added table's rows put where an id is an added row's. A padding
 /// row's id gets the row that padding copies. @param masked ids that both tables know are the
 /// base's.
-at::Tensor embed(const at::Tensor& ids_T, const SplitRows& embedding, bool masked) {
+at::Tensor embed(const at::Tensor& ids_T, const SplitRows& embedding, bool masked,
+                 at::ScalarType dtype) {
   const RowLayout layout = embedding.layout();
   if (layout.num_rows() == layout.num_base && (masked || !embedding.added.defined())) {
-    return at::embedding(embedding.base, ids_T);
+    return at::embedding(embedding.base, ids_T).to(dtype);
   }
   const int64_t first = masked ? layout.num_base : layout.first_added();
   const int64_t end = layout.first_added() + layout.num_added;
   const auto is_added_T = ids_T.ge(first).logical_and_(ids_T.lt(end));
   auto base_ids_T = ids_T.masked_fill(is_added_T, 0);
   base_ids_T.masked_fill_(ids_T.ge(layout.first_padding()), layout.placement.padding_row);
-  const auto base_TD = at::embedding(embedding.base, base_ids_T);
+  const auto base_TD = at::embedding(embedding.base, base_ids_T).to(dtype);
   if (!embedding.added.defined()) return base_TD;
   const auto position_a = at::nonzero(is_added_T).flatten();
   const auto row_a = ids_T.index_select(0, position_a) - layout.first_added();
   return base_TD.index_copy(0, position_a, embedding.added.index_select(0, row_a));
 }
 
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  return bias.defined() ? at::addmm(bias, x, weight.t()) : at::mm(x, weight.t());
-}
-
 at::Tensor dense_mlp(const at::Tensor& x_TD, const DenseWeights& weights) {
-  const auto gate_TF = at::silu(linear(x_TD, weights.gate, weights.gate_bias));
-  return linear(gate_TF * linear(x_TD, weights.up, weights.up_bias), weights.down,
-                weights.down_bias);
+  const auto gate_TF = at::silu(linear_product(x_TD, weights.gate, weights.gate_bias));
+  return linear_product(gate_TF * linear_product(x_TD, weights.up, weights.up_bias), weights.down,
+                        weights.down_bias);
 }
 
 /// sigmoid(s . x) * mlp(x), for every token (transformers: Qwen2MoeSparseMoeBlock).
 at::Tensor shared_expert(const at::Tensor& x_TD, const MoeWeights& weights) {
-  const auto share_T1 = at::sigmoid(at::mm(x_TD, weights.shared_gate.t()));
+  const auto share_T1 = at::sigmoid(linear_product(x_TD, weights.shared_gate));
   return share_T1 * dense_mlp(x_TD, weights.shared);
 }
 
 /// Scores of base and added experts are separate products, so that the base's bits do not depend on
-/// the additions.
+/// the additions. @param tap says which layer and batch this is.
 at::Tensor moe_mlp(const at::Tensor& x_TD, const MoeWeights& weights, RouterRule rule, Mask mask,
-                   int64_t layer, const RouterObserver& observer) {
-  RouterTap tap{layer, x_TD, at::mm(x_TD, weights.router.base.t()).to(at::kFloat), {}, {}};
+                   RouterTap tap, const RouterObserver& observer) {
+  tap.input_TD = x_TD;
+  tap.base_TE = linear_product(x_TD, weights.router.base).to(at::kFloat);
   if (weights.router.added.defined() && !mask.experts) {
     tap.added_Tn = at::mm(x_TD, weights.router.added.t()).to(at::kFloat);
   }
@@ -94,32 +93,71 @@ Transformer::Transformer(ModelConfig config, Weights weights)
     : config_(std::move(config)), weights_(std::move(weights)) {}
 
 Transformer Transformer::load(const ModelFolder& folder, at::ScalarType dtype) {
-  return {folder.config, load_weights(folder, dtype)};
+  return {folder.config, map_weights(folder, dtype)};
+}
+
+/// One batch on its way through the layers.
+struct Transformer::Pass {
+  at::Tensor x_TD;
+  RopeTable rope;
+  std::vector<SequenceGroup> groups;
+};
+
+Transformer::Pass Transformer::start(const Batch& batch, Mask mask) const {
+  check_batch(batch, config_, weights_.embedding.layout().num_rows());
+  const at::ScalarType dtype = weights_.compute_dtype();
+  return {embed(batch.ids_T, weights_.embedding, mask.embedding, dtype),
+          rope_table(rope_frequencies(config_), token_positions(batch), dtype),
+          group_sequences(batch)};
+}
+
+void Transformer::run_layer(size_t layer, Pass& pass, Mask mask, const RouterObserver& observer,
+                            size_t batch) const {
+  const LayerWeights& weights = weights_.layers[layer];
+  const RouterRule rule{config_.top_k, config_.renormalize_top_k};
+  const auto attention_input_TD = rms_norm(pass.x_TD, weights.attention.norm, config_.rms_norm_eps);
+  pass.x_TD = pass.x_TD + attention(attention_input_TD, weights.attention,
+                                    AttentionRule::of(config_, layer), pass.rope, pass.groups);
+  const auto mlp_input_TD = rms_norm(pass.x_TD, weights.mlp_norm, config_.rms_norm_eps);
+  const RouterTap tap{static_cast<int64_t>(layer), batch, {}, {}, {}, {}};
+  pass.x_TD =
+      pass.x_TD + (weights.is_moe ? moe_mlp(mlp_input_TD, weights.moe, rule, mask, tap, observer)
+                                  : dense_mlp(mlp_input_TD, weights.dense));
 }
 
 at::Tensor Transformer::hidden(const Batch& batch, Mask mask,
                                const RouterObserver& observer) const {
-  check_batch(batch, config_, weights_.embedding.layout().num_rows());
-  auto x_TD = embed(batch.ids_T, weights_.embedding, mask.embedding);
-  const auto rope =
-      rope_table(rope_frequencies(config_), token_positions(batch), x_TD.scalar_type());
-  const auto groups = group_sequences(batch);
-  const RouterRule rule{config_.top_k, config_.renormalize_top_k};
+  Pass pass = start(batch, mask);
+  for (size_t i = 0; i < weights_.layers.size(); ++i) run_layer(i, pass, mask, observer, 0);
+  return rms_norm(pass.x_TD, weights_.final_norm, config_.rms_norm_eps);
+}
+
+std::vector<at::Tensor> Transformer::hidden_by_layer(
+    const std::vector<Batch>& batches, Mask mask, const RouterObserver& observer,
+    const std::function<void(const Batch&)>& after_layer) const {
+  std::vector<Pass> passes;
+  for (const Batch& batch : batches) passes.push_back(start(batch, mask));
   for (size_t i = 0; i < weights_.layers.size(); ++i) {
-    const LayerWeights& layer = weights_.layers[i];
-    const auto attention_input_TD = rms_norm(x_TD, layer.attention.norm, config_.rms_norm_eps);
-    x_TD = x_TD + attention(attention_input_TD, layer.attention, AttentionRule::of(config_, i),
-                            rope, groups);
-    const auto mlp_input_TD = rms_norm(x_TD, layer.mlp_norm, config_.rms_norm_eps);
-    x_TD = x_TD + (layer.is_moe ? moe_mlp(mlp_input_TD, layer.moe, rule, mask,
-                                          static_cast<int64_t>(i), observer)
-                                : dense_mlp(mlp_input_TD, layer.dense));
+    for (size_t b = 0; b < batches.size(); ++b) {
+      run_layer(i, passes[b], mask, observer, b);
+      if (after_layer) after_layer(batches[b]);
+    }
   }
-  return rms_norm(x_TD, weights_.final_norm, config_.rms_norm_eps);
+  std::vector<at::Tensor> hidden_TD;
+  for (Pass& pass : passes) {
+    hidden_TD.push_back(rms_norm(pass.x_TD, weights_.final_norm, config_.rms_norm_eps));
+    pass = {};
+  }
+  return hidden_TD;
+}
+
+int64_t Transformer::tokens_per_pass() const {
+  constexpr int64_t kBytes = int64_t{128} << 20;
+  return std::max<int64_t>(kBytes / (4 * config_.hidden_size), 1);
 }
 
 at::Tensor Transformer::logits(const at::Tensor& hidden_TD, Mask mask) const {
-  const auto base_TV = at::mm(hidden_TD, weights_.head.base.t()).to(at::kFloat);
+  const auto base_TV = linear_product(hidden_TD, weights_.head.base).to(at::kFloat);
   if (mask.head) return base_TV;
   const SplitRows& head = weights_.head;
   const auto added_Tv =

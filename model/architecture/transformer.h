@@ -33,6 +33,7 @@ struct Mask {
 /// What a MoE layer saw and chose, for profiles, probes and router losses.
 struct RouterTap {
   int64_t layer = 0;
+  size_t batch = 0;     ///< its place among the batches of the call
   at::Tensor input_TD;  ///< router input u (after the norm), part of the graph
   at::Tensor base_TE;   ///< float32 scores of base experts
   at::Tensor added_Tn;  ///< float32 scores of added experts; undefined when masked or absent
@@ -51,6 +52,17 @@ class Transformer {
   at::Tensor hidden(const Batch& batch, Mask mask = {},
                     const RouterObserver& observer = nullptr) const;
 
+  /// The same for many batches, layer by layer: a layer's weights are read once for all of them, so
+  /// that a model larger than memory is read once and not once per batch. The results are those of
+  /// hidden() on each batch, bit for bit. The caller bounds the batches by tokens_per_pass().
+  /// @param after_layer called after every (layer, batch); may throw to end the pass.
+  std::vector<at::Tensor> hidden_by_layer(
+      const std::vector<Batch>& batches, Mask mask = {}, const RouterObserver& observer = nullptr,
+      const std::function<void(const Batch&)>& after_layer = nullptr) const;
+
+  /// How many tokens' hidden states fill 128 MiB.
+  int64_t tokens_per_pass() const;
+
   /// float32 logits [T, V] in the stored rows' order, padding included (V = base rows alone when
   /// mask.head). For tests and generation; losses
   /// use head_loss.h.
@@ -67,6 +79,11 @@ class Transformer {
   int64_t num_added_vocab_rows() const { return weights_.embedding.num_added(); }
 
  private:
+  struct Pass;
+  Pass start(const Batch& batch, Mask mask) const;
+  void run_layer(size_t layer, Pass& pass, Mask mask, const RouterObserver& observer,
+                 size_t batch) const;
+
   ModelConfig config_;
   Weights weights_;
 };

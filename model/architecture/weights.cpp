@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "core/text.h"
+#include "model/architecture/linear_product.h"
 #include "model/architecture/stored_tensors.h"
 
 namespace polygraft::model {
@@ -91,6 +92,21 @@ void fill_normal(at::Tensor& tensor, double deviation, RandomStream stream) {
 }
 
 }  // namespace
+
+at::Tensor SplitRows::row(int64_t i, at::ScalarType dtype) const {
+  if (i >= num_base()) return for_use(added.select(0, i - num_base()), dtype);
+  if (pieces.empty()) return for_use(base.select(0, i), dtype);
+  const auto per_row = static_cast<int64_t>(pieces.size()) / num_base();
+  if (per_row == 1) return for_use(pieces[static_cast<size_t>(i)], dtype);
+  auto whole = at::empty({base.size(1), base.size(2)}, at::TensorOptions(dtype));
+  int64_t first = 0;
+  for (int64_t p = 0; p < per_row; ++p) {
+    const at::Tensor& piece = pieces[static_cast<size_t>(i * per_row + p)];
+    whole.narrow(0, first, piece.size(0)).copy_(piece);
+    first += piece.size(0);
+  }
+  return whole;
+}
 
 void Weights::for_each(const WeightVisitor& visit) {
   WeightWalk(Part::kAll, visit).run(*this);

@@ -20,10 +20,15 @@ struct SplitRows {
   at::Tensor base;  ///< all of the base's rows, displaced ones too
   at::Tensor added;
   RowPlacement placement = {};
+  /// Base experts used where a checkpoint keeps them one by one: the same number of matrices for
+  /// each expert, in order along its rows. `base` then has the shape alone (a meta tensor).
+  std::vector<at::Tensor> pieces = {};
 
   int64_t num_base() const { return base.size(0); }
   int64_t num_added() const { return added.defined() ? added.size(0) : 0; }
   RowLayout layout() const { return {num_base(), num_added(), placement}; }
+  /// Row `i` (base rows first) as products want it: in `dtype`, converted if it lies in a file.
+  at::Tensor row(int64_t i, at::ScalarType dtype) const;
 };
 
 struct AttentionWeights {
@@ -65,6 +70,8 @@ struct Weights {
   std::vector<LayerWeights> layers;
   bool tied = false;
 
+  /// The dtype of activations; that of matrices too unless they are used where they lie in a file.
+  at::ScalarType compute_dtype() const { return final_norm.scalar_type(); }
   /// Calls visit(name, tensor) for every defined tensor, in a fixed order; a tied head is not
   /// visited twice. Names are logical: "layers.3.moe.gate_up.added".
   void for_each(const std::function<void(const std::string&, at::Tensor&)>& visit);
@@ -75,6 +82,11 @@ struct Weights {
 /// Reads all weights of a folder into `dtype` (at::kFloat or at::kBFloat16) in memory, split by the
 /// folder's manifest.
 Weights load_weights(const ModelFolder& folder, at::ScalarType dtype);
+
+/// The same weights with the base's matrices where they lie: tensors over the mapped files, in
+/// their stored dtype and read-only, so that a frozen base costs no memory of the process. Vectors
+/// (norms, biases) and added rows are in memory, in `dtype`, which is computed in.
+Weights map_weights(const ModelFolder& folder, at::ScalarType dtype);
 
 /// Random weights for training from scratch: normal(0, 0.02), norms 1, residual outputs scaled by
 /// 1/sqrt(2 layers). Deterministic in (config, seed); no additions.

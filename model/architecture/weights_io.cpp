@@ -12,7 +12,7 @@ namespace polygraft::model {
 namespace {
 
 /// Copies the stored rows into the parts, in order. Conversion rounds to nearest even (ATen's
-/// copy_).
+/// copy_). A part without memory becomes the rows where they lie, or a copy if it is a vector.
 void read_parts(const TensorView& view, std::vector<at::Tensor>& parts) {
   const at::Tensor stored = mapped_tensor(view);
   int64_t first = 0;
@@ -24,8 +24,14 @@ void read_parts(const TensorView& view, std::vector<at::Tensor>& parts) {
           .expected(shape_text(part.sizes().vec()))
           .found(shape_text(rows.sizes().vec()));
     }
-    part.copy_(rows);
     first += part.size(0);
+    if (!part.is_meta()) {
+      part.copy_(rows);
+    } else if (part.dim() >= 2) {
+      part = rows;
+    } else {
+      part = at::empty(part.sizes(), part.options().device(at::kCPU)).copy_(rows);
+    }
   }
 }
 
@@ -41,7 +47,33 @@ std::string_view bytes_of(const at::Tensor& contiguous) {
   return {static_cast<const char*>(contiguous.const_data_ptr()), contiguous.nbytes()};
 }
 
+/// Weights whose base parts lie on `base_device`, read from the folder.
+Weights read_weights(const ModelFolder& folder, at::ScalarType dtype, at::DeviceType base_device) {
+  check_displaced_rows(folder);
+  Weights weights = allocate_weights(
+      folder.config, {folder.num_base_experts(), folder.vocab_layout()}, dtype, base_device);
+  for_each_stored_tensor(weights, folder.config, folder.layout,
+                         [&](const std::string& name, std::vector<at::Tensor>& parts) {
+                           read_parts(folder.tensors.get(name), parts);
+                         });
+  read_displaced_rows(folder, folder.family->names.embedding, weights.embedding);
+  if (weights.tied) {
+    weights.head = weights.embedding;
+  } else {
+    read_displaced_rows(folder, folder.family->names.head, weights.head);
+  }
+  return weights;
+}
+
 }  // namespace
+
+Weights load_weights(const ModelFolder& folder, at::ScalarType dtype) {
+  return read_weights(folder, dtype, at::kCPU);
+}
+
+Weights map_weights(const ModelFolder& folder, at::ScalarType dtype) {
+  return read_weights(folder, dtype, at::kMeta);
+}
 
 at::Tensor mapped_tensor(const TensorView& view) {
   // from_blob wants a mutable pointer; the mapping is read-only, so a write would fault rather than
@@ -52,24 +84,12 @@ at::Tensor mapped_tensor(const TensorView& view) {
       at::TensorOptions(to_scalar_type(view.dtype)));
 }
 
-Weights load_weights(const ModelFolder& folder, at::ScalarType dtype) {
-  check_displaced_rows(folder);
-  Weights weights =
-      allocate_weights(folder.config, {folder.num_base_experts(), folder.vocab_layout()}, dtype);
-  for_each_stored_tensor(weights, folder.config, folder.layout,
-                         [&](const std::string& name, std::vector<at::Tensor>& parts) {
-                           read_parts(folder.tensors.get(name), parts);
-                         });
-  read_displaced_rows(folder, folder.family->names.embedding, weights.embedding);
-  if (!weights.tied) read_displaced_rows(folder, folder.family->names.head, weights.head);
-  return weights;
-}
-
 void write_weights(const Weights& weights, const ModelConfig& config, const FolderLayout& layout,
                    const fs::path& folder) {
+  Weights shared = weights;  // for_each_stored_tensor() serves readers too, hence not const
   std::map<std::string, std::vector<at::Tensor>> stored;
   for_each_stored_tensor(
-      weights, config, layout,
+      shared, config, layout,
       [&](const std::string& name, std::vector<at::Tensor>& parts) { stored[name] = parts; });
   const auto specs = expected_tensors(config, layout);
   TensorWriter writer(folder, specs);

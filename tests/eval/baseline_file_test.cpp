@@ -67,7 +67,7 @@ TEST_CASE("other files and other schemas are not comparable", "[eval][baseline]"
     }
     return "";
   };
-  CHECK_THAT(error_of("{\"polygraft_baseline\": 2}"), Catch::Contains("found: 2"));
+  CHECK_THAT(error_of("{\"polygraft_baseline\": 2}"), Catch::Contains("found:    2"));
   CHECK_THAT(error_of("{}"), Catch::Contains("neither a result folder nor a baseline"));
   CHECK_THAT(error_of("[1]"), Catch::Contains("neither a result folder nor a baseline"));
   CHECK_THAT(error_of("{\"polygraft_baseline\": 1"), Catch::Contains("broken"));

@@ -153,10 +153,10 @@ TEST_CASE("results read back as they were written", "[eval][choice]") {
   write_choice_result({"model", "hash", OrderedJson::object(), {{"quiz_en", task}}},
                       folder / "results");
   const ResultFolder read = read_result_folder(folder / "results");
-  const TaskSamples& task = read.tasks.at({"quiz_en", "none"});
-  const auto& samples = task.samples;
+  const TaskSamples& written = read.tasks.at({"quiz_en", "none"});
+  const auto& samples = written.samples;
   const auto value = [&](size_t i, const char* metric) {
-    return samples[i].values.at(static_cast<size_t>(task.metric_index(metric)));
+    return samples[i].values.at(static_cast<size_t>(written.metric_index(metric)));
   };
   REQUIRE(samples.size() == 2);
   for (size_t i = 0; i < samples.size(); ++i) {

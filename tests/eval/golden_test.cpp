@@ -28,6 +28,14 @@ TEST_CASE("golden: a comparison for a pull request", "[eval][golden]") {
   check_golden("eval/comparison.md", comparison_markdown(mixed_comparison()));
 }
 
+TEST_CASE("golden: a comparison with a noise floor", "[eval][golden]") {
+  const auto [baseline, candidate] = bpb_folders({{"de", {0.0005, 0.002}}, {"es", {0.004, 0.002}}});
+  const auto [unused, repeat] = bpb_folders({{"de", {0, 0.0001}}, {"es", {0, 0.0001}}});
+  Comparison comparison = compare_results(baseline, candidate, {});
+  add_noise_floor(comparison, baseline, repeat);
+  check_golden("eval/noise.txt", comparison_table(comparison));
+}
+
 TEST_CASE("golden: a comparison that passes", "[eval][golden]") {
   check_golden("eval/pass.txt", comparison_table(sample_report().comparison));
 }

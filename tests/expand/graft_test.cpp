@@ -106,9 +106,11 @@ TEST_CASE("a graft's experts are clones of the plan's donors", "[expand][graft]"
     const std::string prefix = "layers." + std::to_string(layer.layer) + ".moe.";
     for (size_t j = 0; j < layer.donors.size(); ++j) {
       const int64_t donor = layer.donors[j].expert, row = static_cast<int64_t>(j);
-      CHECK(same_bits(additions.at(prefix + "router.added")[row], moe.router.base[donor]));
-      CHECK(same_bits(additions.at(prefix + "gate_up.added")[row], moe.gate_up.base[donor]));
-      CHECK(same_bits(additions.at(prefix + "down.added")[row], moe.down.base[donor]));
+      CHECK(
+          same_bits(additions.at(prefix + "router.added")[row], moe.router.row(donor, at::kFloat)));
+      CHECK(same_bits(additions.at(prefix + "gate_up.added")[row],
+                      moe.gate_up.row(donor, at::kFloat)));
+      CHECK(same_bits(additions.at(prefix + "down.added")[row], moe.down.row(donor, at::kFloat)));
     }
   }
   // Output rows are the input rows plus one offset shared by all.

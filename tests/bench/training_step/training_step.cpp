@@ -32,7 +32,7 @@ struct Bench {
 Bench read(const std::filesystem::path& path) {
   const Json rows = read_json(path / "rows.json");
   auto folder = model::ModelFolder::open(path);
-  Bench bench{model::Transformer::load(folder, at::kFloat), {}, {}, 0};
+  Bench bench{{folder.config, model::load_weights(folder, at::kFloat)}, {}, {}, 0};
   std::vector<int64_t> ids, targets;
   for (const auto& row : rows) {
     const auto tokens = row.get<std::vector<int64_t>>();

@@ -2,6 +2,8 @@
 // batching, permuting, errors. That its numbers are right is shown by the parity tests.
 #include "model/architecture/transformer.h"
 
+#include <map>
+
 #include "core/error.h"
 #include "tests/model/architecture/compare.h"
 #include "tests/model/architecture/tiny_model.h"
@@ -199,6 +201,30 @@ TEST_CASE("the observer sees every MoE layer, inside the graph", "[model]") {
   REQUIRE(taps[0].added_Tn.requires_grad());
   REQUIRE(model.num_base_experts() == 6);
   REQUIRE(model.num_added_experts() == 3);
+}
+
+TEST_CASE("layer by layer over many batches gives each batch's own bits",
+          "[model][transformer][property]") {
+  const auto config = tiny_config();
+  const model::Transformer transformer(config, grown(lively_weights(config, 5), 2, 0));
+  const std::vector<model::Batch> batches = {random_batch({9, 4}, 40), random_batch({1}, 40),
+                                             random_batch({17, 17, 3}, 40)};
+  std::map<std::pair<size_t, int64_t>, at::Tensor> score_of;  // by batch and layer
+  int64_t num_reports = 0;
+  const auto together = transformer.hidden_by_layer(
+      batches, {},
+      [&](const model::RouterTap& tap) {
+        score_of[{tap.batch, tap.layer}] = tap.base_TE;
+      },
+      [&](const model::Batch&) { ++num_reports; });
+  REQUIRE(together.size() == batches.size());
+  CHECK(num_reports == static_cast<int64_t>(batches.size()) * config.num_layers);
+  for (size_t b = 0; b < batches.size(); ++b) {
+    const auto alone = transformer.hidden(batches[b], {}, [&](const model::RouterTap& tap) {
+      CHECK(bitwise_equal(score_of.at({b, tap.layer}), tap.base_TE));
+    });
+    CHECK(bitwise_equal(together[b], alone));
+  }
 }
 
 }  // namespace polygraft::testing

@@ -2,6 +2,7 @@
 // trip through a folder.
 #include "core/json.h"
 #include "core/text.h"
+#include "model/architecture/head_loss.h"
 #include "model/architecture/stored_tensors.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/model/architecture/compare.h"
@@ -130,6 +131,69 @@ TEST_CASE("a manifest splits the rows of a folder into base and added", "[model]
   folder.manifest->packs = {{"id", 6, 2, 40, 5}};
   auto loaded = model::load_weights(folder, at::kFloat);
   require_same_weights(loaded, weights);
+}
+
+TEST_CASE("a base used where it lies computes what a base in memory computes",
+          "[model][weights][property]") {
+  const TemporaryFolder scratch;
+  auto config = tiny_config();
+  config.tied_embeddings = GENERATE(true, false);
+  const auto layout = GENERATE(ExpertLayout::kPerExpert, ExpertLayout::kFused);
+  const auto stored = GENERATE(at::kFloat, at::kBFloat16, at::kHalf);
+  config.dtype = model::from_scalar_type(stored);
+  const auto weights = grown(lively_weights(config, 3), 2, 5);
+  config.num_experts += 2;
+  config.vocab_rows += 5;
+  write_config(config, scratch.path());
+  model::write_weights(weights, config, layout, scratch.path());
+  auto folder = model::ModelFolder::open(scratch.path());
+  folder.manifest.emplace();
+  folder.manifest->base_num_experts = 6;
+  folder.manifest->base_vocab_rows = 40;
+  folder.manifest->packs = {{"id", 6, 2, 40, 5}};
+  model::Transformer resident(config, model::load_weights(folder, at::kFloat));
+  model::Transformer mapped(config, model::map_weights(folder, at::kFloat));
+  const auto batch = random_batch({9, 4, 13}, config.vocab_rows);
+  std::vector<at::Tensor> logits_TV, gradients;
+  for (auto* transformer : {&resident, &mapped}) {
+    transformer->weights().for_each_added(
+        [](const std::string&, at::Tensor& tensor) { tensor.set_requires_grad(true); });
+    const auto hidden_TD = transformer->hidden(batch);
+    logits_TV.push_back(transformer->logits(hidden_TD).detach());
+    model::cross_entropy_sum(hidden_TD, batch.ids_T, transformer->weights().head).backward();
+    transformer->weights().for_each_added(
+        [&](const std::string&, at::Tensor& tensor) { gradients.push_back(tensor.grad()); });
+  }
+  CHECK(bitwise_equal(logits_TV[0], logits_TV[1]));
+  const size_t num_added = gradients.size() / 2;
+  for (size_t i = 0; i < num_added; ++i) {
+    CHECK(bitwise_equal(gradients[i], gradients[num_added + i]));
+  }
+}
+
+TEST_CASE("a mapped base's matrices are the file's bytes, not copies", "[model][weights]") {
+  const TemporaryFolder scratch;
+  auto config = tiny_config();
+  config.dtype = model::Dtype::kBF16;
+  const auto layout = GENERATE(ExpertLayout::kPerExpert, ExpertLayout::kFused);
+  write_config(config, scratch.path());
+  model::write_weights(lively_weights(config, 3), config, layout, scratch.path());
+  const auto folder = model::ModelFolder::open(scratch.path());
+  const auto weights = model::map_weights(folder, at::kFloat);
+  CHECK(weights.compute_dtype() == at::kFloat);
+  const auto lies_in_file = [&](const at::Tensor& tensor, const std::string& name) {
+    return tensor.const_data_ptr() == folder.tensors.get(name).bytes.data();
+  };
+  CHECK(lies_in_file(weights.embedding.base, "model.embed_tokens.weight"));
+  const model::LayerWeights& layer = weights.layers[1];
+  CHECK(lies_in_file(layer.attention.query, "model.layers.1.self_attn.q_proj.weight"));
+  if (layout == ExpertLayout::kFused) {
+    CHECK(lies_in_file(layer.moe.down.base, "model.layers.1.mlp.experts.down_proj"));
+  } else {
+    REQUIRE(layer.moe.gate_up.pieces.size() == 12);
+    CHECK(lies_in_file(layer.moe.gate_up.pieces[3], "model.layers.1.mlp.experts.1.up_proj.weight"));
+    CHECK(lies_in_file(layer.moe.down.pieces[5], "model.layers.1.mlp.experts.5.down_proj.weight"));
+  }
 }
 
 TEST_CASE("conversion to bfloat16 rounds to nearest, ties to even", "[model][weights]") {

@@ -1,0 +1,111 @@
+// cli/pipeline/shape_plan.cpp: see shape_plan.h.
+#include "cli/pipeline/shape_plan.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "core/text.h"
+#include "model/checkpoint/families.h"
+#include "tokenizer/bpe_trainer.h"
+#include "trainer/shape_estimate.h"
+
+namespace polygraft::cli {
+namespace {
+
+/// As `expand plan` counts them: base and new ones together are a multiple of what is asked for.
+int64_t count_new_experts(const model::ModelConfig& config, const expand::ExpertConfig& experts) {
+  const int64_t multiple = experts.experts_multiple_of;
+  const int64_t wanted = config.num_experts + experts.experts_per_layer;
+  const int64_t added = (wanted + multiple - 1) / multiple * multiple - config.num_experts;
+  if (added <= config.num_experts) return added;
+  throw ConfigError("expand.experts_per_layer", concat(added, " new experts need as many donors"))
+      .expected(concat("at most ", config.num_experts, ", the model's experts per layer"));
+}
+
+model::ModelConfig read_shape(const fs::path& folder) {
+  const fs::path file = folder / "config.json";
+  model::ModelConfig config = model::parse_model_config(read_json(file), file);
+  if (config.is_moe()) return config;
+  throw NotComparable(file.string(), "a dense model has no experts to add to")
+      .hint("`polygraft expand upcycle` makes a mixture of experts of it first");
+}
+
+std::string duration(double seconds) {
+  if (seconds < 120) return concat(fixed(seconds, 0), " s");
+  if (seconds < 2 * 3600) return concat(fixed(seconds / 60, 0), " min");
+  return concat(fixed(seconds / 3600, 1), " h");
+}
+
+std::string table(const Json& json) {
+  const auto bytes = [&](const char* key) { return human_bytes(json.at(key).get<uint64_t>()); };
+  const auto count = [&](const char* key) { return human_count(json.at(key).get<uint64_t>()); };
+  std::ostringstream out;
+  out << "base       " << json.at("family").get<std::string>() << ", " << count("base_parameters")
+      << " parameters, " << bytes("base_bytes") << " (from config.json alone: no weights here)\n"
+      << "adds       " << count("added_experts_per_layer") << " experts in each of "
+      << count("layers") << " layers, " << count("added_vocab_rows")
+      << " vocabulary rows: " << count("added_parameters") << " parameters, "
+      << bytes("added_bytes") << "\n"
+      << "training   " << count("steps") << " steps over " << count("tokens") << " tokens, about "
+      << bytes("peak_memory_bytes") << " of memory beside the files (mapped, "
+      << bytes("base_bytes") << ")\n";
+  if (!json.contains("machine")) return out.str();
+  out << "machine    " << json.at("machine").get<std::string>() << ", "
+      << bytes("machine_memory_bytes") << ": "
+      << (json.at("fits").get<bool>() ? "fits" : "does NOT fit") << "; about "
+      << duration(json.at("seconds").get<double>()) << " of training at "
+      << fixed(json.at("teraflops").get<double>(), 0) << " Tflop/s sustained\n";
+  return out.str();
+}
+
+void add_machine(const MachineConfig& machine, const trainer::ShapeEstimate& estimate, Json& json) {
+  if (machine.memory_gib == 0) return;
+  const auto memory = static_cast<int64_t>(machine.memory_gib * (1 << 30));
+  json["machine"] = machine.name;
+  json["machine_memory_bytes"] = memory;
+  json["fits"] = estimate.peak_memory_bytes <= memory;
+  json["teraflops"] = machine.teraflops;
+  json["seconds"] = estimate.flops / (machine.teraflops * 1e12);
+}
+
+}  // namespace
+
+bool is_shape_alone(const fs::path& folder) {
+  return fs::exists(folder / "config.json") && !fs::exists(folder / "model.safetensors") &&
+         !fs::exists(folder / "model.safetensors.index.json");
+}
+
+ShapePlan plan_from_shape(const PipelineConfig& pipeline) {
+  const model::ModelConfig base = read_shape(pipeline.base);
+  model::ModelConfig expanded = base;
+  const int64_t experts = count_new_experts(base, pipeline.expand);
+  // With `auto` the number is the text's to tell; the estimate then has none.
+  const int64_t rows =
+      tokenizer::parse_new_tokens(pipeline.tokenizer.new_tokens, "tokenizer.new_tokens")
+          .value_or(0);
+  expanded.num_experts += experts;
+  expanded.vocab_rows += rows;
+  if (rows > 0 && pipeline.tokenizer.head == "untied") expanded.tied_embeddings = false;
+  const trainer::ShapeEstimate estimate =
+      trainer::estimate_additions(expanded, experts, rows, pipeline.train);
+  const int64_t base_parameters = model::count_parameters(base).total;
+  const int64_t added = model::count_parameters(expanded).total - base_parameters;
+  const auto width = static_cast<int64_t>(model::dtype_bytes(base.dtype));
+  ShapePlan plan;
+  plan.json = {{"family", base.family},
+               {"layers", std::count(base.layer_is_moe.begin(), base.layer_is_moe.end(), true)},
+               {"base_parameters", base_parameters},
+               {"base_bytes", base_parameters * width},
+               {"added_experts_per_layer", experts},
+               {"added_vocab_rows", rows},
+               {"added_parameters", added},
+               {"added_bytes", added * width},
+               {"steps", estimate.steps},
+               {"tokens", pipeline.train.tokens},
+               {"peak_memory_bytes", estimate.peak_memory_bytes}};
+  add_machine(pipeline.machine, estimate, plan.json);
+  plan.text = table(plan.json);
+  return plan;
+}
+
+}  // namespace polygraft::cli

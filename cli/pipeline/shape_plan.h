@@ -1,0 +1,18 @@
+// cli/pipeline/shape_plan.h: what a pipeline would do to a model of which only config.json is here.
+#pragma once
+#include "cli/pipeline/config.h"
+#include "core/json.h"
+
+namespace polygraft::cli {
+
+/// Whether `folder` has a config.json and no tensors.
+bool is_shape_alone(const std::filesystem::path& folder);
+
+struct ShapePlan {
+  Json json;         ///< added_experts_per_layer, added_parameters, added_bytes, base_bytes, ...
+  std::string text;  ///< the same as a table
+};
+/// Nothing but config.json is read. @throws FormatError for a config.json that is not understood.
+ShapePlan plan_from_shape(const PipelineConfig& pipeline);
+
+}  // namespace polygraft::cli

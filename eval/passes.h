@@ -1,0 +1,24 @@
+// eval/passes.h: many batches through a model, layer by layer, in passes of bounded memory: a model
+// larger than memory is read once per pass instead of once per batch.
+#pragma once
+#include <functional>
+#include <vector>
+
+#include "core/progress.h"
+#include "model/architecture/transformer.h"
+
+namespace polygraft::eval {
+
+struct PassOptions {
+  model::Mask mask;
+  model::RouterObserver observer;  ///< may be empty; within a layer it sees the batches in order
+  Progress* progress = nullptr;    ///< advances by tokens, as their layers are done
+};
+
+/// Calls take(i, hidden_TD) for every batch in order, with what Transformer::hidden() gives for it,
+/// bit for bit. Batches are freed pass by pass. @throws Interrupted between two layers.
+void run_passes(const model::Transformer& transformer, const std::vector<model::Batch>& batches,
+                const PassOptions& options,
+                const std::function<void(size_t, const at::Tensor&)>& take);
+
+}  // namespace polygraft::eval

@@ -1,0 +1,90 @@
+// model/architecture/linear_product.cpp: see linear_product.h.
+#include "model/architecture/linear_product.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+#include <cstdint>
+
+namespace polygraft::model {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr uintptr_t kAlignment = 64;                  // bytes, as ATen allocates
+constexpr int64_t kBlockElements = int64_t{4} << 20;  // converted at once: 16 MiB of float32
+
+bool is_usable(const at::Tensor& stored, at::ScalarType dtype) {
+  if (stored.requires_grad()) return true;
+  const auto address = reinterpret_cast<uintptr_t>(stored.const_data_ptr());
+  return stored.scalar_type() == dtype && address % kAlignment == 0;
+}
+
+/// Rows that are converted at once. Depends on the row's width alone, so that a base and the same
+/// base with rows added behind it are cut alike. A weight of the right dtype is never cut: its
+/// products have the bits that they have from memory.
+int64_t block_rows(const at::Tensor& weight_ND, at::ScalarType dtype) {
+  if (weight_ND.scalar_type() == dtype) return std::max<int64_t>(weight_ND.size(0), 1);
+  return std::max<int64_t>(kBlockElements / weight_ND.size(1), 1);
+}
+
+struct StoredLinear : torch::autograd::Function<StoredLinear> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_TD,
+                            const at::Tensor& weight_ND, const std::optional<at::Tensor>& bias_N) {
+    ctx->save_for_backward({weight_ND});
+    auto out_TN = at::empty({x_TD.size(0), weight_ND.size(0)}, x_TD.options());
+    const int64_t step = block_rows(weight_ND, x_TD.scalar_type());
+    for (int64_t first = 0; first < weight_ND.size(0); first += step) {
+      const int64_t count = std::min(step, weight_ND.size(0) - first);
+      const auto block = for_use(weight_ND.narrow(0, first, count), x_TD.scalar_type());
+      auto out = out_TN.narrow(1, first, count);
+      if (bias_N.has_value()) {
+        at::addmm_out(out, bias_N->narrow(0, first, count), x_TD, block.t());
+      } else {
+        at::mm_out(out, x_TD, block.t());
+      }
+    }
+    return out_TN;
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    const auto weight_ND = ctx->get_saved_variables()[0];
+    auto d_x_TD = at::empty({grads[0].size(0), weight_ND.size(1)}, grads[0].options());
+    linear_product_gradient(d_x_TD, grads[0], weight_ND);
+    return {d_x_TD, at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor for_use(const at::Tensor& stored, at::ScalarType dtype) {
+  if (is_usable(stored, dtype)) return stored;
+  return at::empty(stored.sizes(), stored.options().dtype(dtype)).copy_(stored);
+}
+
+at::Tensor linear_product(const at::Tensor& x_TD, const at::Tensor& weight_ND,
+                          const at::Tensor& bias_N) {
+  if (!is_usable(weight_ND, x_TD.scalar_type())) {
+    return StoredLinear::apply(x_TD, weight_ND,
+                               bias_N.defined() ? std::optional(bias_N) : std::nullopt);
+  }
+  return bias_N.defined() ? at::addmm(bias_N, x_TD, weight_ND.t()) : at::mm(x_TD, weight_ND.t());
+}
+
+void linear_product_gradient(at::Tensor& out_TD, const at::Tensor& d_out_TN,
+                             const at::Tensor& weight_ND) {
+  const int64_t step = block_rows(weight_ND, d_out_TN.scalar_type());
+  for (int64_t first = 0; first < weight_ND.size(0); first += step) {
+    const int64_t count = std::min(step, weight_ND.size(0) - first);
+    const auto block = for_use(weight_ND.narrow(0, first, count), d_out_TN.scalar_type());
+    const auto d_out = d_out_TN.narrow(1, first, count);
+    if (first == 0) {
+      at::mm_out(out_TD, d_out, block);
+    } else {
+      out_TD.addmm_(d_out, block);
+    }
+  }
+}
+
+}  // namespace polygraft::model

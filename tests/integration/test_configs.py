@@ -1,0 +1,39 @@
+"""Every configuration in configs/ is parsed and dry-run from its config.json alone: no weights, tokenizer or text."""
+
+import json
+import unittest
+
+from harness import SOURCE, run
+
+CONFIGS = sorted((SOURCE / "configs").glob("*.yaml"))
+# Parameters as the models' own pages state them.
+PARAMETERS = {"marco-nano": 8.0e9, "marco-mini": 17.3e9, "qwen3-30b-a3b": 30.5e9, "olmoe-1b-7b": 6.9e9, "mixtral-8x7b": 46.7e9,
+              "qwen1.5-moe-a2.7b": 14.3e9}
+
+
+class Configs(unittest.TestCase):
+    def test_there_is_one_for_each_model(self):
+        self.assertEqual({file.stem for file in CONFIGS}, set(PARAMETERS))
+
+    def test_each_says_what_it_adds_and_takes(self):
+        for file in CONFIGS:
+            with self.subTest(file.stem):
+                result = json.loads(run("run", file, "--dry-run", "--json", "-").stdout)
+                self.assertAlmostEqual(result["base_parameters"] / PARAMETERS[file.stem], 1, delta=0.02)
+                self.assertGreater(result["added_parameters"], 0)
+                self.assertEqual(result["added_vocab_rows"], 10_000)
+                self.assertTrue(result["fits"], f"{result['peak_memory_bytes']} bytes on {result['machine']}")
+                self.assertGreater(result["seconds"], 0)
+
+    def test_the_table_names_the_machine(self):
+        text = run("run", SOURCE / "configs" / "marco-nano.yaml", "--dry-run").stdout
+        self.assertIn("a 24 GiB CPU machine", text)
+        self.assertIn("from config.json alone", text)
+
+    def test_without_a_dry_run_the_missing_weights_are_named(self):
+        result = run("run", SOURCE / "configs" / "marco-nano.yaml", expect=None)
+        self.assertNotEqual(result.returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
