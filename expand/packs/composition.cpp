@@ -7,6 +7,7 @@
 #include "core/text.h"
 #include "expand/addition_names.h"
 #include "expand/additions.h"
+#include "expand/place_rows.h"
 
 namespace polygraft::expand {
 
@@ -64,6 +65,23 @@ Additions stored_additions(const OpenPack& open, const std::vector<int64_t>& sto
   return additions;
 }
 
+/// Where a graft of all these rows would put them. The padding is the strictest pack's, and copies
+/// the row that the first pack with padding copies.
+model::RowPlacement place_packs(const std::vector<OpenPack>& packs, int64_t num_base_rows,
+                                int64_t num_base_tokens, int64_t num_added) {
+  int64_t pad_to = 1;
+  for (const OpenPack& open : packs) pad_to = std::max(pad_to, open.pack.pad_to);
+  model::RowPlacement placement =
+      place_rows(num_base_rows, num_base_tokens, num_added, pad_to).placement;
+  if (placement.num_padding == 0) return placement;
+  for (const OpenPack& open : packs) {
+    if (open.pack.padding_row < 0) continue;
+    placement.padding_row = open.pack.padding_row;
+    break;
+  }
+  return placement;
+}
+
 /// A single pack's provenance is the model's; several keep theirs in the packs' own folders.
 model::Manifest describe(const model::ModelFolder& base, const Composition& composition,
                          int64_t num_base_tokens) {
@@ -83,9 +101,8 @@ model::Manifest describe(const model::ModelFolder& base, const Composition& comp
     next_expert += pack.num_experts();
     next_row += num_rows;
   }
-  if (next_row > num_base_tokens) {
-    manifest.vocab_placement.num_spare = manifest.base_vocab_rows - num_base_tokens;
-  }
+  manifest.vocab_placement = place_packs(composition.packs, manifest.base_vocab_rows,
+                                         num_base_tokens, next_row - num_base_tokens);
   if (composition.packs.size() == 1) manifest.provenance = first.provenance;
   return manifest;
 }

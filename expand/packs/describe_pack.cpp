@@ -30,6 +30,15 @@ std::map<int64_t, std::vector<int64_t>> donors_of(const OrderedJson& provenance)
   return donors;
 }
 
+/// What the plan padded a grown vocabulary to, where the manifest knows the plan; else 1.
+int64_t pad_to_of(const OrderedJson& provenance, const fs::path& file) {
+  const auto plan = provenance.find("plan");
+  if (plan == provenance.end() || !plan->is_object()) return 1;
+  const auto vocabulary = plan->find("vocabulary");
+  if (vocabulary == plan->end() || !vocabulary->is_object()) return 1;
+  return std::max<int64_t>(json_get_or<int64_t>(*vocabulary, "pad_to", 1, file), 1);
+}
+
 /// The description of a model's only pack, out of its manifest and tokenizer.
 Pack describe_only_pack(const ModelFolder& expanded, const PackEntry& entry) {
   const model::Manifest& manifest = *expanded.manifest;
@@ -40,6 +49,10 @@ Pack describe_only_pack(const ModelFolder& expanded, const PackEntry& entry) {
                manifest.base_vocab_rows, manifest.base_tied_embeddings};
   pack.untied_head = manifest.base_tied_embeddings && !expanded.config.tied_embeddings;
   pack.provenance = manifest.provenance;
+  pack.pad_to = pad_to_of(manifest.provenance, expanded.path / model::kManifestFile);
+  if (manifest.vocab_placement.num_padding > 0) {
+    pack.padding_row = manifest.vocab_placement.padding_row;
+  }
   const auto donors = donors_of(manifest.provenance);
   for (const int64_t layer : AdditionShapes::of(expanded.config).moe_layers) {
     const auto known = donors.find(layer);

@@ -89,6 +89,7 @@ OrderedJson Pack::to_json() const {
             {"num_experts", base.num_experts},
             {"vocab_rows", base.vocab_rows},
             {"tied_embeddings", base.tied_embeddings}}},
+          {"padding", {{"multiple", pad_to}, {"row", padding_row}}},
           {"untied_head", untied_head},
           {"additions_hash", additions_hash},
           {"layers", layers_json(*this)},
@@ -112,6 +113,11 @@ Pack Pack::from_json(const OrderedJson& json, const fs::path& file) {
   pack.name = fields.text("name");
   model::check_pack_name(pack.name, file);
   pack.base = read_base({fields.raw("base"), file, "base"});
+  if (fields.has("padding")) {
+    const model::JsonFields padding(fields.raw("padding"), file, "padding");
+    pack.pad_to = padding.integer("multiple", 1, kMostRows);
+    pack.padding_row = padding.integer("row", -1, pack.base.vocab_rows - 1);
+  }
   pack.untied_head = fields.flag("untied_head");
   pack.additions_hash = fields.text("additions_hash");
   pack.layers = read_layers(fields);

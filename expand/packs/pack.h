@@ -36,7 +36,10 @@ struct Pack {
   std::string tool_version;
   PackBase base;
   std::vector<PackLayer> layers;  ///< the MoE layers
-  bool untied_head = false;       ///< the additions have output rows though the base's head is tied
+  int64_t pad_to = 1;  ///< a vocabulary that grows is padded to a multiple (place_rows.h)
+  int64_t padding_row =
+      -1;  ///< the base row that padding copies; -1: the pack came without padding
+  bool untied_head = false;  ///< the additions have output rows though the base's head is tied
   std::vector<std::string> tokens;  ///< as tokenizer.json spells them; one vocabulary row each
   std::vector<MergePair> merges;    ///< by priority, after all of the base's
   std::string additions_hash;       ///< hash_tensors() of additions.safetensors
