@@ -100,6 +100,10 @@ TrainingRun::TrainingRun(const TrainJob& job)
     budget_.emplace(*job_.train.budget);
     best_.emplace(job_.train.budget->max_relative_bpb);
   }
+  if (data_.replayed) {
+    const Protection protection = protection_of(job_.train, trainee_.transformer);
+    log_info(concat("replayed text counts by ", replay_text(job_.train, protection)));
+  }
   resume();
 }
 

@@ -146,6 +146,23 @@ TEST_CASE("method none scores replayed text like learned text", "[trainer][objec
         Approx((learned * num_learned + replayed * num_replayed) / (num_learned + num_replayed)));
 }
 
+TEST_CASE("the log says what replayed text costs, and why protection is off",
+          "[trainer][objective]") {
+  const TemporaryFolder run;
+  const Step step(job_with_method(run, "kl"));
+  TrainConfig config = step.job.train;
+  const auto text = [&] {
+    return replay_text(config, protection_of(config, step.trainee.transformer));
+  };
+  CHECK(text() == "KL to the base (weight 20), hinge (0.5)");
+  config.protect.method = "hinge";
+  CHECK(text() == "hinge (weight 10), head cost (40)");
+  config.trainable = "all";
+  CHECK(text() == "cross-entropy (`protect` needs a frozen base with additions)");
+  config.protect.method = "none";
+  CHECK(text() == "cross-entropy");
+}
+
 TEST_CASE("router-only training moves added router rows alone", "[trainer][objective]") {
   const TemporaryFolder run;
   TrainJob job = job_with_method(run, "kl");

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/text.h"
 #include "model/architecture/head_loss.h"
 #include "trainer/objective/router_collector.h"
 
@@ -67,6 +68,22 @@ Protection protection_of(const TrainConfig& config, const model::Transformer& tr
   const std::string& method = config.protect.method;
   if (config.trainable == "all" || !adds || method == "none") return Protection::kNone;
   return method == "kl" ? Protection::kKl : Protection::kHinge;
+}
+
+std::string replay_text(const TrainConfig& config, Protection protection) {
+  const ProtectConfig& protect = config.protect;
+  switch (protection) {
+    case Protection::kKl:
+      return concat("KL to the base (weight ", protect.kl, "), hinge (", protect.hinge_or_default(),
+                    ")");
+    case Protection::kHinge:
+      return concat("hinge (weight ", protect.hinge_or_default(), "), head cost (", protect.head,
+                    ")");
+    case Protection::kNone:
+      break;
+  }
+  const bool asked = protect.method != "none";
+  return concat("cross-entropy", asked ? " (`protect` needs a frozen base with additions)" : "");
 }
 
 Objective::Objective(const model::Transformer& transformer, tokenizer::TokenId prefix,

@@ -11,6 +11,7 @@
 // document's BOS must stay with the base.
 #pragma once
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "model/architecture/transformer.h"
@@ -34,6 +35,8 @@ struct StepLoss {
 enum class Protection { kNone, kKl, kHinge };
 /// Protection needs a frozen base to protect: kNone when `trainable` is all or nothing was added.
 Protection protection_of(const TrainConfig& config, const model::Transformer& transformer);
+/// What replayed text costs under these settings, in words for the log.
+std::string replay_text(const TrainConfig& config, Protection protection);
 
 class Objective {
  public:
