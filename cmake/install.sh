@@ -9,9 +9,10 @@ source "$here/script_output.sh"
 
 usage() {
   cat <<USAGE
-usage: bash cmake/install.sh [--cuda] [--parity] [--venv DIR]
+usage: bash cmake/install.sh [--cuda] [--parity] [--wheels NAME FILE] [--venv DIR]
   --cuda       also what the preset 'cuda' needs: MPI and torch's CUDA wheels (about 3 GB more); not the CUDA toolkit
   --parity     also the reference implementations of the live parity tests: transformers, lm-eval, ... (about 3 GB more)
+  --wheels NAME FILE  also the wheels that FILE lists, without their dependencies (an example's own needs)
   --venv DIR   the Python virtual environment (default: \${XDG_CACHE_HOME:-~/.cache}/polygraft/venv)
 USAGE
 }
@@ -98,10 +99,17 @@ install_wheels() {
 venv=
 with_cuda=false
 with_parity=false
+extra_name=
+extra_file=
 while (($# > 0)); do
   case $1 in
     --cuda) with_cuda=true ;;
     --parity) with_parity=true ;;
+    --wheels)
+      extra_name=${2:?--wheels needs a name and a file}
+      extra_file=${3:?--wheels needs a name and a file}
+      shift 2
+      ;;
     --venv) venv=${2:?--venv needs a folder} && shift ;;
     --help | -h) usage && exit 0 ;;
     *) usage >&2 && fail "unknown argument '$1'" ;;
@@ -124,4 +132,5 @@ make_venv
 install_wheels base "$here/requirements.txt" --no-deps
 if $with_cuda; then install_wheels cuda "$here/requirements-cuda.txt"; fi
 if $with_parity; then install_wheels parity "$here/requirements-parity.txt"; fi
+if [[ -n $extra_name ]]; then install_wheels "$extra_name" "$extra_file" --no-deps; fi
 say "everything is installed; the Python environment is $venv"

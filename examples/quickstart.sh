@@ -7,6 +7,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/.." && pwd)
 # shellcheck source=cmake/script_output.sh
 source "$root/cmake/script_output.sh"
+# shellcheck source=examples/steps.sh
+source "$here/steps.sh"
 
 usage() {
   cat <<USAGE
@@ -19,37 +21,8 @@ The exit code is the gate's: 0 passed, 3 an old language got worse by more than 
 USAGE
 }
 
-build() {
-  local build=$root/build/release
-  mkdir -p "$build"
-  (cd "$root" && run_logged "$build/configure.log" cmake --preset release -DPOLYGRAFT_VENV="$venv") ||
-    FAIL_CODE=1 fail "cmake could not configure the build" "the whole output is in $build/configure.log"
-  say "building $build/polygraft (about seven minutes on two cores the first time)"
-  run_logged "$build/build.log" cmake --build "$build" --target polygraft ||
-    FAIL_CODE=1 fail "polygraft does not build" "the whole output is in $build/build.log"
-  polygraft=$build/polygraft
-}
-
 # The texts that the base learns from, as arguments of `tokenizer train` and for the stamps.
 old_texts() { sed -n 's/^.*role: old, train: \[\([^]]*\)\].*$/\1/p' "$work/corpus.yaml"; }
-
-# step NAME INPUTS_HASH COMMAND...: makes $work/NAME unless it is there and was made from the same inputs. The program
-# gives an output its final name only when it is complete; a killed training run of the same inputs is continued.
-step() {
-  local name=$1 inputs=$2 output=$work/$1 stamp=$work/$1.stamp
-  shift 2
-  [[ -e $stamp || ! -e $output ]] || fail "'$output' exists and is not the quickstart's" "name another folder by --work"
-  if [[ ! -e $stamp || $(<"$stamp") != "$inputs" ]]; then
-    rm -rf "$output" "$output-run"
-    printf '%s\n' "$inputs" >"$stamp"
-  fi
-  if [[ -e $output ]]; then
-    say "$name: done before, skipped"
-  else
-    say "$name: making $output"
-    "$@"
-  fi
-}
 
 make_base() {
   local texts tokenizer_inputs base_inputs
@@ -91,10 +64,7 @@ venv=${venv:-$(polygraft_cache_dir)/venv}
 mkdir -p "$work" || fail "cannot make the work folder '$work'" "name another by --work"
 work=$(cd "$work" && pwd)
 
-# The programs started below inherit the lock: one that outlives a killed run is waited for, not joined in its folders.
-exec 8>"$work/quickstart.lock"
-flock -n 8 || { say "waiting for an earlier run in $work to end" && flock 8; }
-
+hold_lock
 bash "$root/cmake/install.sh" --venv "$venv"
 build
 bash "$here/fetch_text.sh" --new "$new" --work "$work"
