@@ -14,6 +14,7 @@
 #include <algorithm>
 
 #include "model/checkpoint/model_folder.h"
+#include "tokenizer/text_size.h"
 #include "trainer/data/training_data.h"
 #include "trainer/optim/schedule.h"
 #include "trainer/shape_estimate.h"
@@ -25,8 +26,6 @@ namespace {
 constexpr int64_t kRuntimeBytes = int64_t{192} << 20;
 constexpr int64_t kLogitChunkTokens = 512;
 constexpr int64_t kConvertedElements = int64_t{4} << 20;  ///< of a stored matrix at once
-constexpr int64_t kSampledBytes = int64_t{2} << 20;       ///< of each language's text
-constexpr int64_t kSampleEvery = 8;                       ///< documents
 
 struct Shapes {
   model::ModelConfig config;
@@ -85,22 +84,6 @@ Shapes shapes_of(const TrainJob& job, const tokenizer::Tokenizer& tokenizer) {
   return {folder.config, folder.num_added_experts(), folder.num_added_vocab_rows()};
 }
 
-/// Tokens of a language's training files: all bytes are counted, some documents are encoded.
-int64_t estimate_tokens(const std::vector<std::string>& files,
-                        const tokenizer::Tokenizer& tokenizer) {
-  int64_t num_documents = 0;
-  double bytes = 0, sampled_bytes = 0, sampled_tokens = 0;
-  for (const std::string& file : files) {
-    tokenizer::for_each_document(file, [&](tokenizer::Document&& document) {
-      bytes += static_cast<double>(document.text.size());
-      if (num_documents++ % kSampleEvery != 0 || sampled_bytes > kSampledBytes) return;
-      sampled_bytes += static_cast<double>(document.text.size());
-      sampled_tokens += static_cast<double>(tokenizer.encode(document.text).size());
-    });
-  }
-  return sampled_bytes > 0 ? static_cast<int64_t>(bytes * sampled_tokens / sampled_bytes) : 0;
-}
-
 }  // namespace
 
 TrainEstimate estimate_training(const TrainJob& job) {
@@ -114,7 +97,7 @@ TrainEstimate estimate_training(const TrainJob& job) {
   for (const auto& languages : {roles.learned, roles.replayed}) {
     for (const std::string& language : languages) {
       const auto& files = job.corpus.languages.at(language).train;
-      estimate.train_tokens_available += estimate_tokens(files, tokenizer);
+      estimate.train_tokens_available += tokenizer::measure_texts(files, tokenizer).num_tokens;
     }
   }
   return estimate;

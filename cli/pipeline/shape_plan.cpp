@@ -22,18 +22,15 @@ int64_t count_new_experts(const model::ModelConfig& config, const expand::Expert
       .expected(concat("at most ", config.num_experts, ", the model's experts per layer"));
 }
 
-model::ModelConfig read_shape(const fs::path& folder) {
-  const fs::path file = folder / "config.json";
-  model::ModelConfig config = model::parse_model_config(read_json(file), file);
-  if (config.is_moe()) return config;
-  throw NotComparable(file.string(), "a dense model has no experts to add to")
-      .hint("`polygraft expand upcycle` makes a mixture of experts of it first");
-}
-
 std::string duration(double seconds) {
   if (seconds < 120) return concat(fixed(seconds, 0), " s");
   if (seconds < 2 * 3600) return concat(fixed(seconds / 60, 0), " min");
   return concat(fixed(seconds / 3600, 1), " h");
+}
+
+std::string rate(double teraflops) {
+  if (teraflops < 1) return concat(fixed(1000 * teraflops, 0), " Gflop/s");
+  return concat(fixed(teraflops, 0), " Tflop/s");
 }
 
 std::string table(const Json& json) {
@@ -54,7 +51,7 @@ std::string table(const Json& json) {
       << bytes("machine_memory_bytes") << ": "
       << (json.at("fits").get<bool>() ? "fits" : "does NOT fit") << "; about "
       << duration(json.at("seconds").get<double>()) << " of training at "
-      << fixed(json.at("teraflops").get<double>(), 0) << " Tflop/s sustained\n";
+      << rate(json.at("teraflops").get<double>()) << " sustained\n";
   return out.str();
 }
 
@@ -70,13 +67,21 @@ void add_machine(const MachineConfig& machine, const trainer::ShapeEstimate& est
 
 }  // namespace
 
+model::ModelConfig read_moe_shape(const fs::path& folder) {
+  const fs::path file = folder / "config.json";
+  model::ModelConfig config = model::parse_model_config(read_json(file), file);
+  if (config.is_moe()) return config;
+  throw NotComparable(file.string(), "a dense model has no experts to add to")
+      .hint("`polygraft expand upcycle` makes a mixture of experts of it first");
+}
+
 bool is_shape_alone(const fs::path& folder) {
   return fs::exists(folder / "config.json") && !fs::exists(folder / "model.safetensors") &&
          !fs::exists(folder / "model.safetensors.index.json");
 }
 
 ShapePlan plan_from_shape(const PipelineConfig& pipeline) {
-  const model::ModelConfig base = read_shape(pipeline.base);
+  const model::ModelConfig base = read_moe_shape(pipeline.base);
   model::ModelConfig expanded = base;
   const int64_t experts = count_new_experts(base, pipeline.expand);
   // With `auto` the number is the text's to tell; the estimate then has none.

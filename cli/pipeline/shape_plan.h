@@ -2,11 +2,16 @@
 #pragma once
 #include "cli/pipeline/config.h"
 #include "core/json.h"
+#include "model/checkpoint/model_config.h"
 
 namespace polygraft::cli {
 
 /// Whether `folder` has a config.json and no tensors.
 bool is_shape_alone(const std::filesystem::path& folder);
+
+/// config.json of a model folder. @throws FormatError for one that is not understood; NotComparable
+/// for a dense model.
+model::ModelConfig read_moe_shape(const std::filesystem::path& folder);
 
 struct ShapePlan {
   Json json;         ///< added_experts_per_layer, added_parameters, added_bytes, base_bytes, ...

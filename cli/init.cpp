@@ -1,0 +1,220 @@
+// cli/init.cpp: `polygraft init`: a commented pipeline.yaml for a model, its texts and this
+// machine.
+#include <ATen/ops/mm.h>
+#include <ATen/ops/ones.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <iostream>
+
+#include "cli/command.h"
+#include "cli/pipeline/hold_out.h"
+#include "cli/pipeline/proposal.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "core/parallel.h"
+#include "core/text.h"
+
+namespace polygraft::cli {
+namespace {
+
+struct Texts {
+  std::string language;
+  std::vector<std::string> files;  ///< absolute
+};
+
+/// LANG=FILE[,FILE...]. @throws ConfigError naming the option.
+Texts parse_texts(const std::string& option, const std::string& value) {
+  const size_t equals = value.find('=');
+  if (equals == 0 || equals == std::string::npos || equals + 1 == value.size()) {
+    throw ConfigError("--" + option, "must be LANGUAGE=FILE[,FILE...]").found(value);
+  }
+  Texts texts{value.substr(0, equals), {}};
+  for (const std::string& file : split(std::string_view(value).substr(equals + 1), ',')) {
+    if (!fs::is_regular_file(file)) {
+      throw ConfigError("--" + option, concat("there is no file '", file, "'"));
+    }
+    texts.files.push_back(fs::absolute(file).lexically_normal().string());
+  }
+  return texts;
+}
+
+using Languages = std::map<std::string, tokenizer::LanguageTexts>;
+
+void add_languages(const Arguments& arguments, const std::string& role, Languages& languages) {
+  for (const std::string& value : arguments.texts(role)) {
+    Texts texts = parse_texts(role, value);
+    const auto [entry, is_new] =
+        languages.try_emplace(texts.language, role, std::move(texts.files));
+    if (!is_new) throw ConfigError("--" + role, concat("'", entry->first, "' is named twice"));
+  }
+}
+
+Languages read_languages(const Arguments& arguments) {
+  Languages languages;
+  add_languages(arguments, "new", languages);
+  if (languages.size() != 1) {
+    throw ConfigError("--new", "one language is added at a time")
+        .expected("--new LANGUAGE=FILE[,FILE...], once")
+        .found(concat(languages.size(), " of them"));
+  }
+  add_languages(arguments, "old", languages);
+  if (languages.size() == 1) {
+    throw ConfigError("--old", "is missing")
+        .hint("old languages are what a run protects and measures: --old en=FILE --old de=FILE");
+  }
+  for (const std::string& value : arguments.texts("heldout")) {
+    Texts texts = parse_texts("heldout", value);
+    const auto entry = languages.find(texts.language);
+    if (entry == languages.end()) {
+      throw ConfigError("--heldout", concat("'", texts.language, "' is neither --new nor --old"));
+    }
+    entry->second.heldout = std::move(texts.files);
+  }
+  return languages;
+}
+
+/// Splits the texts of every language without held-out ones of its own, into `folder`. @return
+/// whether there was any.
+bool hold_out(Languages& languages, const fs::path& folder, bool replace) {
+  const auto needs_split = [](const auto& entry) { return entry.second.heldout.empty(); };
+  if (std::none_of(languages.begin(), languages.end(), needs_split)) return false;
+  AtomicFolder target(folder, replace);
+  for (auto& [language, texts] : languages) {
+    if (!texts.heldout.empty()) continue;
+    const std::string train = language + ".train.jsonl", heldout = language + ".heldout.jsonl";
+    const HeldOut count =
+        hold_out_documents(language, texts.train, target.path() / train, target.path() / heldout);
+    log_info(concat(language, ": ", human_count(count.num_heldout), " documents held out, ",
+                    human_count(count.num_train), " to learn from"));
+    if (count.num_heldout < eval::GateConfig{}.min_documents) {
+      log_warn(concat(language, ": the gate asks for ", eval::GateConfig{}.min_documents,
+                      " documents; give more text, or --heldout"));
+    }
+    texts.train = {(folder / train).string()};
+    texts.heldout = {(folder / heldout).string()};
+  }
+  target.commit();
+  return true;
+}
+
+/// What this machine's matrix products reach in float32; training is taken to sustain half of it.
+double measure_teraflops() {
+  constexpr int64_t kSize = 1024;
+  constexpr double kSeconds = 0.5, kSustained = 0.5;
+  const at::Tensor a = at::ones({kSize, kSize}), warm = at::mm(a, a);
+  const auto start = std::chrono::steady_clock::now();
+  std::chrono::duration<double> elapsed{0};
+  int64_t num_products = 0;
+  for (; elapsed.count() < kSeconds; ++num_products) {
+    at::mm(a, a);
+    elapsed = std::chrono::steady_clock::now() - start;
+  }
+  return kSustained * 2e-12 * kSize * kSize * kSize * static_cast<double>(num_products) /
+         elapsed.count();
+}
+
+MachineConfig describe_machine(const Arguments& arguments) {
+  const double bytes =
+      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+  const double asked = arguments.number("memory-gib");
+  MachineConfig machine;
+  machine.memory_gib = std::floor(10 * (asked > 0 ? asked : bytes / (1 << 30))) / 10;
+  machine.teraflops = std::round(1000 * measure_teraflops()) / 1000;
+  machine.name = concat("the machine of `polygraft init`, ", resolve_num_threads(0), " threads");
+  return machine;
+}
+
+std::string relative_to(const fs::path& folder, const std::string& path) {
+  const fs::path relative = fs::path(path).lexically_relative(folder);
+  const bool is_below = !relative.empty() && *relative.begin() != "..";
+  return is_below ? relative.string() : path;
+}
+
+/// The file that is written: every key with its documentation, paths below its folder relative.
+std::string pipeline_text(Proposal proposal, const fs::path& output) {
+  PipelineConfig& config = proposal.config;
+  const fs::path folder = output.parent_path();
+  config.run_dir = concat("runs/", output.stem().string());
+  config.base = relative_to(folder, config.base);
+  for (auto& [language, texts] : config.languages) {
+    for (std::string& file : texts.train) file = relative_to(folder, file);
+    for (std::string& file : texts.heldout) file = relative_to(folder, file);
+  }
+  std::string text =
+      "# Made by `polygraft init`; yours to edit. Paths are relative to this file.\n"
+      "#   polygraft run FILE --dry-run    the stages, and every problem of this file at once\n"
+      "#   polygraft run FILE              all of it; the exit code is the gate's\n";
+  for (const std::string& line : split(proposal.plan.text, '\n')) {
+    if (!line.empty()) text += "# " + line + "\n";
+  }
+  return text + config_to_yaml(config, /*with_docs=*/true);
+}
+
+ProposalInputs proposal_inputs(const Arguments& arguments, const Languages& languages) {
+  ProposalInputs inputs;
+  inputs.base = fs::absolute(arguments.path("base")).lexically_normal().string();
+  inputs.hours = arguments.number("hours");
+  if (!(inputs.hours > 0)) {
+    throw ConfigError("--hours", "must be positive").found(concat(inputs.hours));
+  }
+  const auto tokenizer = tokenizer::Tokenizer::load(inputs.base);
+  for (const auto& [language, texts] : languages) {
+    if (texts.role == "new") inputs.new_text = tokenizer::measure_texts(texts.train, tokenizer);
+  }
+  inputs.machine = describe_machine(arguments);
+  return inputs;
+}
+
+ExitCode run(const Arguments& arguments) {
+  const fs::path output = fs::absolute(arguments.output()).lexically_normal();
+  refuse_existing_output(output, arguments.force());
+  Languages languages = read_languages(arguments);
+  Proposal proposal = propose_pipeline(proposal_inputs(arguments, languages));
+  if (!arguments.dry_run()) {
+    const fs::path texts = output.parent_path() / (output.stem().string() + "-texts");
+    if (hold_out(languages, texts, arguments.force())) {
+      log_info(concat("texts split into ", texts.string()));
+    }
+    proposal.config.languages = languages;
+    write_file_atomically(output, pipeline_text(proposal, output));
+  }
+  if (arguments.stdout_is_free()) std::cout << proposal.plan.text;
+  arguments.emit_json(proposal.plan.json);
+  if (!arguments.dry_run()) {
+    log_info(concat("next: polygraft run ", output.string(), " --dry-run"));
+  }
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+Command init_command() {
+  return {
+      .name = "init",
+      .summary = "a commented pipeline.yaml for a model, its texts and this machine",
+      .operands = "",
+      .example =
+          "polygraft init --base models/base --new id=data/id.jsonl --old en=data/en.jsonl "
+          "--old de=data/de.jsonl -o indonesian.yaml",
+      .add_options =
+          [](po::options_description& o) {
+            auto add = o.add_options();
+            add("base", po::value<std::string>()->value_name("MODEL"), "the model to extend");
+            add("new", po::value<std::vector<std::string>>()->composing()->value_name("LANG=FILES"),
+                "the language to add, and its texts, separated by commas");
+            add("old", po::value<std::vector<std::string>>()->composing()->value_name("LANG=FILES"),
+                "a language that must not get worse; once for each");
+            add("heldout",
+                po::value<std::vector<std::string>>()->composing()->value_name("LANG=FILES"),
+                "text to measure a language on; without it some documents are held out");
+            add("hours", po::value<double>()->default_value(8)->value_name("H"),
+                "training time to stay below, by a measured rate");
+            add("memory-gib", po::value<double>()->default_value(0)->value_name("N"),
+                "memory to stay below; 0: this machine's");
+          },
+      .add_operands = nullptr,
+      .run = run};
+}
+
+}  // namespace polygraft::cli

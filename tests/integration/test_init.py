@@ -1,0 +1,100 @@
+"""`polygraft init`: a pipeline.yaml that fits model, texts and machine, and that `polygraft run` takes as it is."""
+
+import json
+import unittest
+
+from harness import BASE, NEW_LANGUAGE, OLD_LANGUAGES, WORK, fresh, hash_folder, load_json, partial_outputs, run
+
+TEXTS = {language: WORK / f"{language}.train.jsonl" for language in [*OLD_LANGUAGES, NEW_LANGUAGE]}
+
+
+def init(output, *options, expect=0, base=BASE):
+    old = [argument for language in OLD_LANGUAGES for argument in ("--old", f"{language}={TEXTS[language]}")]
+    return run("init", "--base", base, "--new", f"{NEW_LANGUAGE}={TEXTS[NEW_LANGUAGE]}", *old, "-o", output, *options,
+               expect=expect)
+
+
+def documents(file):
+    return [json.loads(line)["text"] for line in file.read_text().splitlines()]
+
+
+class Init(unittest.TestCase):
+    def test_the_file_runs_as_it_is(self):
+        folder = fresh("init")
+        result = init(folder / "pipeline.yaml", "--json", "-")
+        plan = json.loads(result.stdout)
+        self.assertTrue(plan["fits"])
+        self.assertGreater(plan["seconds"], 0)
+        stages = run("run", folder / "pipeline.yaml", "--dry-run").stdout
+        self.assertIn("would run  graft", stages)
+        run("run", folder / "pipeline.yaml", "--until", "tokenizer")
+        self.assertTrue((folder / "runs" / "pipeline" / "stages" / "tokenizer").is_dir())
+
+    def test_every_key_is_explained(self):
+        folder = fresh("init-keys")
+        init(folder / "pipeline.yaml")
+        text = (folder / "pipeline.yaml").read_text()
+        self.assertIn("# training tokens, replayed ones included", text)
+        self.assertIn("polygraft run FILE --dry-run", text)
+        self.assertNotIn(str(folder), text, "paths below the file's folder are relative")
+
+    def test_held_out_documents_are_not_learned_from(self):
+        folder = fresh("init-split")
+        init(folder / "pipeline.yaml")
+        for language, source in TEXTS.items():
+            train = documents(folder / "pipeline-texts" / f"{language}.train.jsonl")
+            heldout = documents(folder / "pipeline-texts" / f"{language}.heldout.jsonl")
+            self.assertFalse(set(train) & set(heldout))
+            self.assertEqual(sorted(train + heldout), sorted(documents(source)))
+
+    def test_the_same_texts_are_split_alike(self):
+        hashes = []
+        for name in ("init-once", "init-again"):
+            folder = fresh(name)
+            init(folder / "pipeline.yaml")
+            hashes.append(hash_folder(folder / "pipeline-texts"))
+        self.assertEqual(hashes[0], hashes[1])
+
+    def test_held_out_texts_of_ones_own_are_taken(self):
+        folder = fresh("init-own")
+        own = [a for lang, file in TEXTS.items() for a in ("--heldout", f"{lang}={str(file).replace('train', 'heldout')}")]
+        init(folder / "pipeline.yaml", *own)
+        self.assertEqual([p.name for p in folder.iterdir()], ["pipeline.yaml"])
+
+    def test_fewer_hours_mean_fewer_tokens(self):
+        folder = fresh("init-hours")
+        tokens = []
+        for hours in ("8", "0.0001"):
+            result = init(folder / f"{hours}.yaml", "--hours", hours, "--dry-run", "--json", folder / "plan.json")
+            self.assertEqual(result.returncode, 0)
+            tokens.append(load_json(folder / "plan.json")["tokens"])
+        self.assertGreater(tokens[0], tokens[1])
+        self.assertEqual([p.name for p in folder.iterdir()], ["plan.json"], "a dry run writes nothing else")
+
+    def test_mistakes_are_named_and_nothing_is_written(self):
+        folder = fresh("init-mistakes")
+        output = folder / "pipeline.yaml"
+        cases = [
+            (("--old", "de"), "LANGUAGE=FILE"),
+            (("--old", f"{NEW_LANGUAGE}={TEXTS['de']}"), "named twice"),
+            (("--old", "xx=/nowhere/text.jsonl"), "/nowhere/text.jsonl"),
+            (("--heldout", f"xx={TEXTS['de']}"), "neither --new nor --old"),
+            (("--new", f"pt={TEXTS['de']}"), "one language is added at a time"),
+            (("--hours", "-1"), "--hours"),
+            (("--memory-gib", "0.1"), "does not fit"),
+        ]
+        for options, message in cases:
+            with self.subTest(options=options):
+                self.assertIn(message, init(output, *options, expect=2).stderr)
+        self.assertEqual(list(folder.iterdir()), [])
+        self.assertEqual(partial_outputs(folder), [])
+
+    def test_an_existing_file_is_kept(self):
+        folder = fresh("init-existing")
+        (folder / "pipeline.yaml").write_text("mine\n")
+        self.assertIn("--force", init(folder / "pipeline.yaml", expect=2).stderr)
+        self.assertEqual((folder / "pipeline.yaml").read_text(), "mine\n")
+
+
+if __name__ == "__main__":
+    unittest.main()
