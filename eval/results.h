@@ -76,4 +76,7 @@ bool doc_id_less(std::string_view a, std::string_view b);
 ResultFolder read_result_folder(const std::filesystem::path& folder,
                                 const std::string& document_field = "document");
 
+/// Puts the tasks of `other`, measured on the same model, beside those of `to`.
+void add_results(const ResultFolder& other, ResultFolder& to);
+
 }  // namespace polygraft::eval

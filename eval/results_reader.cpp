@@ -167,4 +167,9 @@ ResultFolder read_result_folder(const fs::path& folder, const std::string& docum
   }
 }
 
+void add_results(const ResultFolder& other, ResultFolder& to) {
+  to.results.merge_patch(other.results);
+  to.tasks.insert(other.tasks.begin(), other.tasks.end());
+}
+
 }  // namespace polygraft::eval

@@ -36,6 +36,10 @@ std::string find_new_language(const tokenizer::Corpus& corpus) {
 
 }  // namespace
 
+void EvaluateConfig::validate(Problems& problems) const {
+  problems.require(bpb || !choice.empty(), "bpb", "false", "leaves nothing to measure");
+}
+
 void MachineConfig::validate(Problems& problems) const {
   problems.require(memory_gib >= 0, "memory_gib", fixed(memory_gib, 1), "must not be negative");
   problems.require(teraflops > 0, "teraflops", fixed(teraflops, 3), "must be positive");
@@ -52,14 +56,13 @@ void PipelineConfig::validate(Problems& problems) const {
   validate_block(tokenizer, "tokenizer", problems);
   validate_block(expand, "expand", problems);
   validate_block(train, "train", problems);
+  validate_block(evaluate, "evaluate", problems);
   validate_block(gate, "gate", problems);
 }
 
 ResolvedPipeline resolve_pipeline(const ConfigSource& source, const std::filesystem::path& folder) {
   ResolvedPipeline resolved{.config = bind_config<PipelineConfig>(source)};
   PipelineConfig& config = resolved.config;
-  if (!config.evaluate.choice.empty())
-    throw NotBuiltError("evaluate.choice (multiple-choice tasks)");
   if (config.train.trainable != "additions") {
     throw ConfigError("train.trainable", "a pipeline trains additions")
         .found(config.train.trainable)
@@ -67,6 +70,7 @@ ResolvedPipeline resolve_pipeline(const ConfigSource& source, const std::filesys
   }
   config.run_dir = absolute(config.run_dir, folder);
   config.base = absolute(config.base, folder);
+  for (std::string& file : config.evaluate.choice) file = absolute(file, folder);
   if (config.corpus.empty()) {
     resolved.corpus.languages = config.languages;
     tokenizer::resolve_paths(resolved.corpus, folder);

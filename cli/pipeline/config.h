@@ -22,8 +22,9 @@ struct EvaluateConfig {
   template <class Visitor>
   void visit(Visitor& v) {
     v.field("bpb", bpb, "bits per byte of the held-out text");
-    v.field("choice", choice, "multiple-choice task files");
+    v.field("choice", choice, "multiple-choice task files (`eval choice`), before and after");
   }
+  void validate(Problems& problems) const;
 };
 
 /// What `run --dry-run` holds an estimate against; nothing else looks at it.

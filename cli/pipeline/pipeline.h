@@ -9,12 +9,16 @@
 #include "cli/pipeline/stage.h"
 #include "eval/compare.h"
 #include "eval/report.h"
+#include "eval/results.h"
 
 namespace polygraft::cli {
 
 /// The stages of a run, in order, with their keys. Nothing is done yet.
 /// @param hashes remembers what the base and the texts hash to.
 std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& hashes);
+
+/// What the stage `evaluate-base` or `evaluate` measured: bits per byte, choices, or both.
+eval::ResultFolder read_measurements(const std::filesystem::path& stage_folder);
 
 /// The report of a run folder, from what its stages left there. @throws IoError naming the stage
 /// that is missing.

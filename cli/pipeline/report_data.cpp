@@ -169,8 +169,8 @@ eval::Report make_report(const fs::path& run_dir) {
   report.title = concat("Adding ", join(config.gate.new_languages, ", "), " to ",
                         fs::path(config.base).filename().string());
   report.comparison =
-      eval::compare_results(eval::read_result_folder(run_dir / "stages" / "evaluate-base"),
-                            eval::read_result_folder(run_dir / "stages" / "evaluate"), config.gate);
+      eval::compare_results(read_measurements(run_dir / "stages" / "evaluate-base"),
+                            read_measurements(run_dir / "stages" / "evaluate"), config.gate);
   report.charts = {curves.interference, curves.learning, curves.loss};
   report.heat_maps = {similarity_map(profile)};
   report.tables = tokenizer_tables(tokens);

@@ -138,15 +138,23 @@ void verify(const Run& run, const fs::path& folder) {
   }
 }
 
+constexpr const char* kChoiceFolder = "choice";  ///< of an evaluation's own
+
 void evaluate(const Run& run, const fs::path& model_folder, const fs::path& folder) {
-  eval::write_bpb_result(
-      evaluate_bpb({model::ModelFolder::open(model_folder)}, run.pipeline.corpus), folder);
+  const MeasuredModel measured{model::ModelFolder::open(model_folder)};
+  const EvaluateConfig& config = run.config().evaluate;
+  if (config.bpb) {
+    eval::write_bpb_result(evaluate_bpb(measured, run.pipeline.corpus), folder);
+  }
+  if (config.choice.empty()) return;
+  const auto tasks = eval::read_choice_items({config.choice.begin(), config.choice.end()});
+  eval::write_choice_result(evaluate_choice(measured, tasks), folder / kChoiceFolder);
 }
 
 void compare(const Run& run, const fs::path& folder) {
   const eval::Comparison comparison =
-      eval::compare_results(eval::read_result_folder(run.stage("evaluate-base")),
-                            eval::read_result_folder(run.stage("evaluate")), run.config().gate);
+      eval::compare_results(read_measurements(run.stage("evaluate-base")),
+                            read_measurements(run.stage("evaluate")), run.config().gate);
   write_json(folder / "comparison.json", comparison.to_json());
 }
 
@@ -161,6 +169,14 @@ std::string yaml_of(const Block& block) {
 }
 
 }  // namespace
+
+eval::ResultFolder read_measurements(const fs::path& stage_folder) {
+  const fs::path choice = stage_folder / kChoiceFolder;
+  eval::ResultFolder measured = eval::read_result_folder(stage_folder);
+  const bool has_both = fs::exists(choice) && !fs::equivalent(measured.path, choice);
+  if (has_both) eval::add_results(eval::read_result_folder(choice), measured);
+  return measured;
+}
 
 std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& hashes) {
   const Run run{pipeline, pipeline.config.run_dir};
@@ -193,8 +209,10 @@ std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& has
           {}, [run](const fs::path& f) { plan(run, f); });
   const std::string grafted =
       add("graft", {planned}, {}, [run](const fs::path& f) { graft(run, f); });
+  std::string measured_on = heldout_texts + yaml_of(config.evaluate);
+  for (const std::string& file : config.evaluate.choice) measured_on += hashes.of(file) + "\n";
   const std::string base_evaluated =
-      add("evaluate-base", {base, heldout_texts}, {},
+      add("evaluate-base", {base, measured_on}, {},
           [run](const fs::path& f) { evaluate(run, run.config().base, f); });
   const std::string train_key = make_key("train", {grafted, yaml_of(config.train), seed});
   const std::string trained =
@@ -202,7 +220,7 @@ std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& has
           [run, train_key](const fs::path& f) { train(run, train_key, f); });
   const std::string verified =
       add("verify", {trained, heldout_texts}, {}, [run](const fs::path& f) { verify(run, f); });
-  const std::string evaluated = add("evaluate", {trained, heldout_texts}, {},
+  const std::string evaluated = add("evaluate", {trained, measured_on}, {},
                                     [run](const fs::path& f) { evaluate(run, run.model(), f); });
   const std::string compared = add("compare", {base_evaluated, evaluated, yaml_of(config.gate)}, {},
                                    [run](const fs::path& f) { compare(run, f); });
