@@ -9,7 +9,8 @@
 namespace polygraft::cli {
 
 std::vector<Command> all_commands() {
-  return {run_command(),
+  return {init_command(),
+          run_command(),
           inspect_command(),
           tokenizer_train_command(),
           tokenizer_extend_command(),
@@ -29,6 +30,7 @@ std::vector<Command> all_commands() {
           eval_cloze_command(),
           eval_choice_command(),
           eval_compare_command(),
+          generate_command(),
           report_command()};
 }
 

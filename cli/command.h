@@ -66,6 +66,7 @@ struct Command {
 /// All commands, in the order of the help.
 std::vector<Command> all_commands();
 
+Command init_command();
 Command inspect_command();
 Command tokenizer_train_command();
 Command tokenizer_extend_command();
@@ -86,6 +87,7 @@ Command eval_cloze_command();
 Command eval_choice_command();
 Command eval_compare_command();
 Command run_command();
+Command generate_command();
 Command report_command();
 
 }  // namespace polygraft::cli

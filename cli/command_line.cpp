@@ -17,9 +17,6 @@
 namespace polygraft::cli {
 namespace {
 
-/// Named by the interface, and not there yet.
-const std::vector<std::string> kNotBuilt = {"init", "generate"};
-
 po::options_description common_options() {
   po::options_description options("Options of every command");
   auto add = options.add_options();
@@ -71,12 +68,6 @@ std::pair<const Command*, int> find_command(const std::vector<Command>& commands
     const std::string name = num_words == 2 ? words[0] + " " + words[1] : words[0];
     for (const Command& command : commands) {
       if (command.name == name) return {&command, num_words};
-    }
-    for (const std::string& planned : kNotBuilt) {
-      if (planned == name) {
-        throw NotBuiltError(concat("polygraft ", name))
-            .hint("`polygraft --help` lists what this version does");
-      }
     }
   }
   std::vector<std::string> names;

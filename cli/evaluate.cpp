@@ -3,7 +3,6 @@
 
 #include "cli/version.h"
 #include "core/text.h"
-#include "expand/packs/open_model.h"
 #include "tokenizer/base_view.h"
 #include "tokenizer/tokenizer.h"
 
@@ -12,22 +11,6 @@ namespace polygraft::cli {
 namespace {
 
 bool masks_all(const MeasuredModel& measured) { return measured.mask == "all"; }
-
-model::Mask mask_of(const MeasuredModel& measured) {
-  return masks_all(measured) ? model::Mask::all() : model::Mask{};
-}
-
-/// The masked model has no rows for added tokens, so text is cut as the base cuts it.
-expand::OpenModel open(const MeasuredModel& measured) {
-  expand::PackChoice choice{measured.packs, {}, {measured.allow_base_mismatch}};
-  if (!masks_all(measured) && measured.mask != "none") choice.without = measured.mask;
-  expand::OpenModel model = expand::open_model(measured.folder, choice);
-  if (!masks_all(measured)) return model;
-  const auto first_added =
-      static_cast<tokenizer::TokenId>(measured.folder.vocab_layout().first_added());
-  model.tokenizer = tokenizer::without_added_tokens(model.tokenizer, first_added);
-  return model;
-}
 
 /// Fills what every result says of its model.
 template <class Result>
@@ -40,6 +23,22 @@ void describe(const MeasuredModel& measured, const expand::OpenModel& model, Res
 }
 
 }  // namespace
+
+model::Mask mask_of(const MeasuredModel& measured) {
+  return masks_all(measured) ? model::Mask::all() : model::Mask{};
+}
+
+expand::OpenModel open_measured(const MeasuredModel& measured) {
+  expand::PackChoice choice{measured.packs, {}, {measured.allow_base_mismatch}};
+  if (!masks_all(measured) && measured.mask != "none") choice.without = measured.mask;
+  expand::OpenModel model = expand::open_model(measured.folder, choice);
+  if (!masks_all(measured)) return model;
+  // The masked model has no rows for added tokens.
+  const auto first_added =
+      static_cast<tokenizer::TokenId>(measured.folder.vocab_layout().first_added());
+  model.tokenizer = tokenizer::without_added_tokens(model.tokenizer, first_added);
+  return model;
+}
 
 void add_model_options(po::options_description& options) {
   auto add = options.add_options();
@@ -67,7 +66,7 @@ eval::BpbResult evaluate_bpb(const MeasuredModel& measured, const tokenizer::Cor
                         "has no held-out text to measure on");
     }
   }
-  const expand::OpenModel model = open(measured);
+  const expand::OpenModel model = open_measured(measured);
   eval::BpbResult result;
   describe(measured, model, result);
   for (const auto& [language, texts] : corpus.languages) {
@@ -84,7 +83,7 @@ eval::BpbResult evaluate_bpb(const MeasuredModel& measured, const tokenizer::Cor
 eval::ChoiceResult evaluate_choice(
     const MeasuredModel& measured,
     const std::map<std::string, std::vector<eval::ChoiceItem>>& tasks) {
-  const expand::OpenModel model = open(measured);
+  const expand::OpenModel model = open_measured(measured);
   eval::ChoiceResult result;
   describe(measured, model, result);
   for (const auto& [name, items] : tasks) {

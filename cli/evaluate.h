@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "eval/choice.h"
 #include "eval/results.h"
+#include "expand/packs/open_model.h"
 #include "model/checkpoint/model_folder.h"
 #include "tokenizer/corpus.h"
 
@@ -20,6 +21,11 @@ struct MeasuredModel {
 /// --model, --pack, --mask and --allow-base-mismatch, and what they say.
 void add_model_options(po::options_description& options);
 MeasuredModel measured_model(const Arguments& arguments);
+
+/// The model in memory, packs put on or taken off. Where all additions are masked, its tokenizer cuts
+/// text as the base does.
+expand::OpenModel open_measured(const MeasuredModel& measured);
+model::Mask mask_of(const MeasuredModel& measured);
 
 /// @throws ConfigError when a language has no held-out text.
 eval::BpbResult evaluate_bpb(const MeasuredModel& measured, const tokenizer::Corpus& corpus);

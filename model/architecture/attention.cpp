@@ -42,6 +42,26 @@ at::Tensor attend(const SequenceGroup& group, int64_t window, const at::Tensor& 
   return out_BHLC.transpose(1, 2).reshape({group.num_tokens(), q_THC.size(1), q_THC.size(2)});
 }
 
+/// Causal attention of one sequence's newest tokens to all that the cache holds, themselves
+/// included. @return [T, H, C].
+at::Tensor attend_cached(int64_t window, const at::Tensor& q_THC, const LayerCache& cache) {
+  const int64_t num_new = q_THC.size(0), num_seen = cache.key_PJC.size(0);
+  const auto heads_first = [](const at::Tensor& x) { return x.transpose(0, 1).unsqueeze(0); };
+  auto mask_TP = at::ones({num_new, num_seen}, at::kBool).tril(num_seen - num_new);
+  if (window > 0) mask_TP = mask_TP.triu(num_seen - num_new + 1 - window);
+  const bool grouped_queries = q_THC.size(1) != cache.key_PJC.size(1);
+  const auto out_BHTC = at::scaled_dot_product_attention(
+      heads_first(q_THC), heads_first(cache.key_PJC), heads_first(cache.value_PJC), mask_TP, 0.0,
+      /*is_causal=*/false, std::nullopt, grouped_queries);
+  return out_BHTC.squeeze(0).transpose(0, 1);
+}
+
+void append(const at::Tensor& key_TJC, const at::Tensor& value_TJC, LayerCache& cache) {
+  const bool is_first = !cache.key_PJC.defined();
+  cache.key_PJC = is_first ? key_TJC : at::cat({cache.key_PJC, key_TJC});
+  cache.value_PJC = is_first ? value_TJC : at::cat({cache.value_PJC, value_TJC});
+}
+
 /// One projection as [tokens, heads, head_dim]: normed in pieces as wide as `norm` (a head, or all
 /// of them), then bounded.
 at::Tensor shape_heads(at::Tensor x, const at::Tensor& norm, const AttentionRule& rule) {
@@ -69,7 +89,7 @@ std::vector<SequenceGroup> group_sequences(const Batch& batch) {
 
 at::Tensor attention(const at::Tensor& x_TD, const AttentionWeights& weights,
                      const AttentionRule& rule, const RopeTable& rope,
-                     const std::vector<SequenceGroup>& groups) {
+                     const std::vector<SequenceGroup>& groups, LayerCache* cache) {
   const int64_t num_tokens = x_TD.size(0);
   const auto heads = [&](const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& norm) {
     return shape_heads(linear_product(x_TD, weight, bias), norm, rule);
@@ -79,7 +99,10 @@ at::Tensor attention(const at::Tensor& x_TD, const AttentionWeights& weights,
   const auto v_TJC = heads(weights.value, weights.value_bias, {});
 
   at::Tensor out_THC;
-  if (groups.size() == 1) {
+  if (cache != nullptr) {
+    append(k_TJC, v_TJC, *cache);
+    out_THC = attend_cached(rule.window, q_THC, *cache);
+  } else if (groups.size() == 1) {
     out_THC = attend(groups[0], rule.window, q_THC, k_TJC, v_TJC);
   } else {
     std::vector<int64_t> sizes;

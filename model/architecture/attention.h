@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "model/architecture/batch.h"
+#include "model/architecture/key_value_cache.h"
 #include "model/architecture/rope.h"
 #include "model/architecture/weights.h"
 
@@ -37,9 +38,10 @@ struct AttentionRule {
 };
 
 /// The part of a layer between the norm and the residual addition. @param x_TD normed input.
+/// @param cache what a single sequence saw before x, and x as well afterwards; or none.
 /// @return [T, D].
 at::Tensor attention(const at::Tensor& x_TD, const AttentionWeights& weights,
                      const AttentionRule& rule, const RopeTable& rope,
-                     const std::vector<SequenceGroup>& groups);
+                     const std::vector<SequenceGroup>& groups, LayerCache* cache = nullptr);
 
 }  // namespace polygraft::model

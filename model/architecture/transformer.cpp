@@ -13,14 +13,16 @@
 namespace polygraft::model {
 namespace {
 
-void check_batch(const Batch& batch, const ModelConfig& config, int64_t num_vocab_rows) {
+void check_batch(const Batch& batch, int64_t num_before, const ModelConfig& config,
+                 int64_t num_vocab_rows) {
   int64_t num_tokens = 0;
   for (size_t s = 0; s < batch.lengths.size(); ++s) {
     num_tokens += batch.lengths[s];
-    if (batch.num_positions(s) > config.max_positions) {
+    const int64_t num_positions = num_before + batch.num_positions(s);
+    if (num_positions > config.max_positions) {
       throw ConfigError("batch", "a sequence is longer than the model's positions")
           .expected(concat("at most ", config.max_positions, " tokens (max_position_embeddings)"))
-          .found(concat(batch.num_positions(s), " tokens"))
+          .found(concat(num_positions, " tokens"))
           .hint("cut the text into windows, or set a shorter sequence length");
     }
   }
@@ -103,21 +105,22 @@ struct Transformer::Pass {
   std::vector<SequenceGroup> groups;
 };
 
-Transformer::Pass Transformer::start(const Batch& batch, Mask mask) const {
-  check_batch(batch, config_, weights_.embedding.layout().num_rows());
+Transformer::Pass Transformer::start(const Batch& batch, Mask mask, int64_t num_before) const {
+  check_batch(batch, num_before, config_, weights_.embedding.layout().num_rows());
   const at::ScalarType dtype = weights_.compute_dtype();
   return {embed(batch.ids_T, weights_.embedding, mask.embedding, dtype),
-          rope_table(rope_frequencies(config_), token_positions(batch), dtype),
+          rope_table(rope_frequencies(config_), token_positions(batch) + num_before, dtype),
           group_sequences(batch)};
 }
 
 void Transformer::run_layer(size_t layer, Pass& pass, Mask mask, const RouterObserver& observer,
-                            size_t batch) const {
+                            size_t batch, LayerCache* cache) const {
   const LayerWeights& weights = weights_.layers[layer];
   const RouterRule rule{config_.top_k, config_.renormalize_top_k};
   const auto attention_input_TD = rms_norm(pass.x_TD, weights.attention.norm, config_.rms_norm_eps);
-  pass.x_TD = pass.x_TD + attention(attention_input_TD, weights.attention,
-                                    AttentionRule::of(config_, layer), pass.rope, pass.groups);
+  pass.x_TD =
+      pass.x_TD + attention(attention_input_TD, weights.attention,
+                            AttentionRule::of(config_, layer), pass.rope, pass.groups, cache);
   const auto mlp_input_TD = rms_norm(pass.x_TD, weights.mlp_norm, config_.rms_norm_eps);
   const RouterTap tap{static_cast<int64_t>(layer), batch, {}, {}, {}, {}};
   pass.x_TD =
@@ -129,6 +132,17 @@ at::Tensor Transformer::hidden(const Batch& batch, Mask mask,
                                const RouterObserver& observer) const {
   Pass pass = start(batch, mask);
   for (size_t i = 0; i < weights_.layers.size(); ++i) run_layer(i, pass, mask, observer, 0);
+  return rms_norm(pass.x_TD, weights_.final_norm, config_.rms_norm_eps);
+}
+
+at::Tensor Transformer::hidden_next(const at::Tensor& ids_T, KeyValueCache& cache,
+                                    Mask mask) const {
+  Pass pass = start({ids_T, {ids_T.numel()}}, mask, cache.num_tokens);
+  cache.layers.resize(weights_.layers.size());
+  for (size_t i = 0; i < weights_.layers.size(); ++i) {
+    run_layer(i, pass, mask, nullptr, 0, &cache.layers[i]);
+  }
+  cache.num_tokens += ids_T.numel();
   return rms_norm(pass.x_TD, weights_.final_norm, config_.rms_norm_eps);
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "model/architecture/batch.h"
+#include "model/architecture/key_value_cache.h"
 #include "model/architecture/moe_layer.h"
 #include "model/architecture/weights.h"
 
@@ -60,6 +61,10 @@ class Transformer {
       const std::vector<Batch>& batches, Mask mask = {}, const RouterObserver& observer = nullptr,
       const std::function<void(const Batch&)>& after_layer = nullptr) const;
 
+  /// One sequence continued: hidden states of `ids_T` alone, which follow what `cache` has seen.
+  /// @throws as hidden() does, earlier tokens counted.
+  at::Tensor hidden_next(const at::Tensor& ids_T, KeyValueCache& cache, Mask mask = {}) const;
+
   /// How many tokens' hidden states fill 128 MiB.
   int64_t tokens_per_pass() const;
 
@@ -80,9 +85,10 @@ class Transformer {
 
  private:
   struct Pass;
-  Pass start(const Batch& batch, Mask mask) const;
-  void run_layer(size_t layer, Pass& pass, Mask mask, const RouterObserver& observer,
-                 size_t batch) const;
+  /// @param num_before tokens of the (single) sequence that were computed before.
+  Pass start(const Batch& batch, Mask mask, int64_t num_before = 0) const;
+  void run_layer(size_t layer, Pass& pass, Mask mask, const RouterObserver& observer, size_t batch,
+                 LayerCache* cache = nullptr) const;
 
   ModelConfig config_;
   Weights weights_;

@@ -82,6 +82,31 @@ class Pipeline(unittest.TestCase):
             self.assertGreater(len(nats[0]), 5)
             self.assertEqual(nats[0], nats[1])
 
+    def test_choices_are_compared_beside_bits_per_byte(self):
+        folder = fresh("pipeline-choice")
+        run("eval", "cloze", "--corpus", CORPUS, "-o", folder / "tasks", "--set", "items_per_document=1")
+        tasks = [str(folder / "tasks" / f"cloze_{language}.jsonl") for language in [*OLD_LANGUAGES, NEW_LANGUAGE]]
+        shutil.copytree(self.run_dir, folder / "run", symlinks=True)
+        result = run("run", self.yaml, "--set", f"run_dir={folder / 'run'}", "--set", f"evaluate.choice={tasks}", "--json",
+                     folder / "comparison.json", expect=None)
+        self.assertEqual(result.stderr.count("skipped"), 6, result.stderr)
+        metrics = {(t["language"], t["metric"]) for t in load_json(folder / "comparison.json")["tests"]}
+        for language in [*OLD_LANGUAGES, NEW_LANGUAGE]:
+            self.assertIn((language, "bits_per_byte"), metrics)
+            self.assertIn((language, "acc"), metrics)
+
+    def test_masked_model_says_what_the_base_says(self):
+        def generate(model, *options):
+            result = run("generate", "--model", model, "--prompt", "The document", "--set", "max_new_tokens=30", "--json", "-",
+                         *options)
+            return json.loads(result.stdout)
+
+        base = generate(BASE)
+        self.assertGreater(len(base["text"]), 10)
+        self.assertEqual(generate(self.run_dir / "model", "--mask", "all"), base)
+        refused = run("generate", "--model", BASE, "--prompt", "Hello", "--chat", expect=2)
+        self.assertIn("has no chat template", refused.stderr)
+
     def test_inspect_shows_the_pack(self):
         info = json.loads(run("inspect", self.run_dir / "model", "--json", "-").stdout)
         self.assertEqual(info["num_experts"], 12)

@@ -52,6 +52,19 @@ class LoadsInTransformers(unittest.TestCase):
                 compared += 1
         self.assertGreater(compared, 40)
 
+    def test_greedy_text_is_transformers_own(self):
+        for language in [OLD_LANGUAGES[0], NEW_LANGUAGE]:
+            prompt = self.samples(language)[0][0][:60]
+            ours = json.loads(run("generate", "--model", self.model_folder, "--prompt", prompt, "--set", "max_new_tokens=24",
+                                  "--json", "-").stdout)
+            ids = torch.tensor([ours["prompt_tokens"]])
+            with torch.no_grad():
+                theirs = self.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=24, do_sample=False,
+                                             eos_token_id=self.tokenizer.eos_token_id, pad_token_id=0)
+            new = theirs[0, ids.shape[1]:].tolist()
+            self.assertEqual(ours["tokens"], [token for token in new if token != self.tokenizer.eos_token_id])
+            self.assertEqual(ours["text"], self.tokenizer.decode(ours["tokens"], skip_special_tokens=True))
+
 
 if __name__ == "__main__":
     unittest.main()

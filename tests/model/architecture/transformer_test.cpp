@@ -227,4 +227,21 @@ TEST_CASE("layer by layer over many batches gives each batch's own bits",
   }
 }
 
+TEST_CASE("a sequence continued piece by piece has the states of the whole", "[model]") {
+  auto config = tiny_config();
+  if (GENERATE(false, true)) config.layer_window = {0, 5};
+  const Transformer model(config, grown(lively_weights(config, 4), 2, 3));
+  const auto batch = random_batch({23}, 40);
+  const auto whole_TD = model.hidden(batch);
+  model::KeyValueCache cache;
+  std::vector<at::Tensor> pieces;
+  int64_t first = 0;
+  for (const int64_t length : {7, 1, 1, 9, 5}) {
+    pieces.push_back(model.hidden_next(batch.ids_T.narrow(0, first, length), cache));
+    first += length;
+  }
+  REQUIRE(at::allclose(at::cat(pieces), whole_TD, 1e-4, 1e-5));
+  REQUIRE_THROWS_AS(model.hidden_next(at::zeros({42}, at::kLong), cache), ConfigError);
+}
+
 }  // namespace polygraft::testing

@@ -1,0 +1,107 @@
+// cli/generate.cpp: `polygraft generate`: what a model says to a prompt.
+#include <algorithm>
+#include <iostream>
+
+#include "cli/command.h"
+#include "cli/evaluate.h"
+#include "core/log.h"
+#include "core/text.h"
+#include "eval/generation.h"
+#include "tokenizer/chat_format.h"
+
+namespace polygraft::cli {
+namespace {
+
+using tokenizer::TokenId;
+using Tokens = std::vector<TokenId>;
+
+struct Prompt {
+  Tokens ids, end_tokens;
+};
+
+/// As documents are scored: after the tokenizer's own template, or else after BOS (EOS).
+Prompt plain_prompt(const std::string& text, const tokenizer::Tokenizer& tokenizer,
+                    const fs::path& folder) {
+  Prompt prompt{tokenizer.special_template().before, eval::read_end_tokens(folder, tokenizer)};
+  if (prompt.ids.empty()) prompt.ids.push_back(tokenizer.prefix_id());
+  tokenizer.encode_append(text, prompt.ids);
+  return prompt;
+}
+
+Prompt chat_prompt(const Arguments& arguments, const tokenizer::Tokenizer& tokenizer,
+                   const fs::path& folder) {
+  const tokenizer::ChatFormat format = tokenizer::read_chat_format(folder);
+  log_info(concat("chat format: ", format.name));
+  const std::string system = arguments.optional_text("system").value_or("");
+  Prompt prompt{{}, eval::read_end_tokens(folder, tokenizer)};
+  if (format.starts_with_bos) prompt.ids.push_back(tokenizer.prefix_id());
+  tokenizer.encode_append(format.prompt(system, arguments.text("prompt")), prompt.ids);
+  if (const auto end = tokenizer.find(format.end)) prompt.end_tokens.push_back(*end);
+  return prompt;
+}
+
+/// Prints text as its tokens arrive; a character that is not complete yet waits.
+class TextPrinter {
+ public:
+  TextPrinter(const tokenizer::Tokenizer& tokenizer, bool enabled)
+      : tokenizer_(tokenizer), enabled_(enabled) {}
+
+  void add(TokenId token) {
+    tokens_.push_back(token);
+    if (!enabled_) return;
+    const std::string text = tokenizer_.decode(tokens_, /*skip_special_tokens=*/true);
+    const size_t complete = text.size() - (text.ends_with("\xEF\xBF\xBD") ? 3 : 0);
+    if (complete <= num_printed_) return;
+    std::cout << text.substr(num_printed_, complete - num_printed_) << std::flush;
+    num_printed_ = complete;
+  }
+
+ private:
+  const tokenizer::Tokenizer& tokenizer_;
+  bool enabled_;
+  Tokens tokens_;
+  size_t num_printed_ = 0;
+};
+
+ExitCode run(const Arguments& arguments) {
+  const auto options = bind_config<eval::GenerationOptions>(arguments.config_or_defaults());
+  const MeasuredModel measured = measured_model(arguments);
+  const std::string text = arguments.text("prompt");
+  const expand::OpenModel model = open_measured(measured);
+  const Prompt prompt = arguments.flag("chat")
+                            ? chat_prompt(arguments, model.tokenizer, measured.folder.path)
+                            : plain_prompt(text, model.tokenizer, measured.folder.path);
+  TextPrinter printer(model.tokenizer, arguments.stdout_is_free());
+  const eval::Generated generated =
+      eval::generate(model.transformer, prompt.ids, prompt.end_tokens, options, mask_of(measured),
+                     [&](TokenId token) { printer.add(token); });
+  if (arguments.stdout_is_free()) std::cout << "\n";
+  arguments.emit_json({{"text", model.tokenizer.decode(generated.tokens, true)},
+                       {"tokens", generated.tokens},
+                       {"prompt_tokens", prompt.ids},
+                       {"ended", generated.ended}});
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+Command generate_command() {
+  return {.name = "generate",
+          .summary = "what a model says to a prompt; --mask all: what its base says",
+          .operands = "",
+          .example =
+              "polygraft generate --model models/base --prompt 'A spreadsheet is' "
+              "--set max_new_tokens=40",
+          .add_options =
+              [](po::options_description& o) {
+                add_model_options(o);
+                auto add = o.add_options();
+                add("prompt", po::value<std::string>(), "text to continue, or the question");
+                add("chat", po::bool_switch(), "as a question in the model's chat format");
+                add("system", po::value<std::string>(), "with --chat: the system text");
+              },
+          .add_operands = nullptr,
+          .run = run};
+}
+
+}  // namespace polygraft::cli

@@ -1,0 +1,102 @@
+// tests/eval/generation_test.cpp: greedy and sampled continuations, and what ends them.
+#include "eval/generation.h"
+
+#include <map>
+
+#include "core/error.h"
+#include "tests/model/architecture/compare.h"
+#include "tests/model/architecture/tiny_model.h"
+
+namespace polygraft::testing {
+namespace {
+
+using eval::generate;
+using eval::GenerationOptions;
+using tokenizer::TokenId;
+using Tokens = std::vector<TokenId>;
+
+model::Transformer tiny_transformer(uint64_t seed) {
+  const auto config = tiny_config();
+  return {config, lively_weights(config, seed)};
+}
+
+/// Greedy without any cache: the whole sequence again for each token.
+Tokens naive_greedy(const model::Transformer& transformer, Tokens tokens, int64_t count) {
+  const size_t num_prompt = tokens.size();
+  for (int64_t i = 0; i < count; ++i) {
+    const std::vector<int64_t> ids(tokens.begin(), tokens.end());
+    const model::Batch batch{at::tensor(ids, at::kLong), {static_cast<int64_t>(ids.size())}};
+    const at::Tensor scores_TV = transformer.logits(transformer.hidden(batch));
+    tokens.push_back(static_cast<TokenId>(scores_TV[-1].argmax().item<int64_t>()));
+  }
+  return {tokens.begin() + static_cast<std::ptrdiff_t>(num_prompt), tokens.end()};
+}
+
+}  // namespace
+
+TEST_CASE("greedy tokens are those of the whole sequence computed anew", "[eval]") {
+  const auto transformer = tiny_transformer(GENERATE(range<uint64_t>(1, 5)));
+  const Tokens prompt = {3, 1, 4, 1, 5};
+  GenerationOptions options;
+  options.max_new_tokens = 20;
+  REQUIRE(generate(transformer, prompt, {}, options).tokens ==
+          naive_greedy(transformer, prompt, 20));
+}
+
+TEST_CASE("with all additions masked, an expanded model says what its base says",
+          "[eval][property]") {
+  const auto config = tiny_config();
+  const auto weights = lively_weights(config, 3);
+  const model::Transformer base(config, weights), expanded(config, grown(weights, 3, 5));
+  GenerationOptions options;
+  options.max_new_tokens = 30;
+  options.temperature = GENERATE(0.0, 1.0);
+  const auto expected = generate(base, {7, 2}, {}, options).tokens;
+  REQUIRE(generate(expanded, {7, 2}, {}, options, model::Mask::all()).tokens == expected);
+  REQUIRE(generate(expanded, {7, 2}, {}, options).tokens != expected);
+}
+
+TEST_CASE("sampling follows the seed and the scores", "[eval]") {
+  const auto transformer = tiny_transformer(2);
+  GenerationOptions options;
+  options.max_new_tokens = 1;
+  options.temperature = 1;
+  const model::Batch batch{at::tensor({5, 6}, at::kLong), {2}};
+  const at::Tensor mass_V =
+      at::softmax(transformer.logits(transformer.hidden(batch))[-1].to(at::kDouble), 0);
+  std::map<TokenId, int> counts;
+  constexpr int kDraws = 4000;
+  for (options.seed = 0; options.seed < kDraws; ++options.seed) {
+    ++counts[generate(transformer, {5, 6}, {}, options).tokens.at(0)];
+  }
+  for (const auto& [token, count] : counts) {
+    const double expected = mass_V[token].item<double>() * kDraws;
+    REQUIRE(std::abs(count - expected) < 5 * std::sqrt(expected) + 5);
+  }
+  options.seed = 11;
+  options.max_new_tokens = 20;
+  const auto once = generate(transformer, {5, 6}, {}, options).tokens;
+  REQUIRE(generate(transformer, {5, 6}, {}, options).tokens == once);
+  options.top_p = 1e-9;  // the likeliest token alone is left
+  const auto narrow = generate(transformer, {5, 6}, {}, options).tokens;
+  REQUIRE(narrow == naive_greedy(transformer, {5, 6}, 20));
+  REQUIRE(narrow != once);
+}
+
+TEST_CASE("an end token, the limit and the context end a text", "[eval]") {
+  const auto transformer = tiny_transformer(1);
+  GenerationOptions options;
+  options.max_new_tokens = 10;
+  const auto free = generate(transformer, {9}, {}, options);
+  REQUIRE(free.tokens.size() == 10);
+  REQUIRE_FALSE(free.ended);
+  const auto ended = generate(transformer, {9}, {free.tokens.at(0)}, options);
+  REQUIRE(ended.tokens.empty());
+  REQUIRE(ended.ended);
+  options.max_new_tokens = 1000;
+  REQUIRE(generate(transformer, {9, 9, 9}, {}, options).tokens.size() == 61);  // 64 positions
+  REQUIRE_THROWS_AS(generate(transformer, {}, {}, options), ConfigError);
+  REQUIRE_THROWS_AS(generate(transformer, Tokens(64, 1), {}, options), ConfigError);
+}
+
+}  // namespace polygraft::testing

@@ -1,0 +1,28 @@
+// tokenizer/chat_format.h: one question and its system text as a chat model's prompt. A folder's
+// chat template is a Jinja program; it is not run: its format is recognised by the special tokens
+// that it writes, and one that is not recognised is refused. What a template adds of its own (a
+// default system text, tools, the date) is left out.
+#pragma once
+#include <filesystem>
+#include <string>
+
+#include "tokenizer/tokenizer.h"
+
+namespace polygraft::tokenizer {
+
+struct ChatFormat {
+  std::string name;                         ///< "ChatML", for the log
+  bool starts_with_bos = false;             ///< the tokenizer's BOS goes before prompt()
+  std::string before_system, after_system;  ///< empty: a system text goes before the question
+  std::string before_user, after_user;
+  std::string end;  ///< the token that ends an answer
+
+  std::string prompt(const std::string& system, const std::string& question) const;
+};
+
+/// From chat_template.jinja, or `chat_template` in tokenizer_config.json.
+/// @throws ConfigError when the folder has no chat template; NotBuiltError for one of no known
+/// format.
+ChatFormat read_chat_format(const std::filesystem::path& model_folder);
+
+}  // namespace polygraft::tokenizer
