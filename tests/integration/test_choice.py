@@ -2,21 +2,14 @@
 log-likelihoods, accuracies and hashes, so that results of either can be compared. Needs the --parity packages."""
 
 import json
-import os
-import subprocess
-import sys
 import unittest
 
 from harness import BASE, CORPUS, NEW_LANGUAGE, fresh, run
+from reference_eval import context_of, lm_eval, samples
 
 NATS_TOLERANCE = 2e-4  # relative; float32 sums in another order
 METRICS = ("acc", "acc_norm", "acc_bytes")
 OPTIONS = ["context_characters=120", "continuation_characters=40", "items_per_document=2"]
-
-
-def samples(folder, task):
-    (file,) = folder.rglob(f"samples_{task}_*.jsonl")
-    return [json.loads(line) for line in file.read_text().splitlines()]
 
 
 def log_likelihoods(sample):
@@ -33,13 +26,7 @@ class Choice(unittest.TestCase):
         cls.ours, cls.theirs = cls.work / "ours", cls.work / "theirs"
         files = [cls.tasks / f"cloze_{language}.jsonl" for language in ("en", NEW_LANGUAGE)]
         run("eval", "choice", "--model", BASE, "--tasks", *files, "-o", cls.ours)
-        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(cls.work / "cache")}
-        context = json.loads((BASE / "config.json").read_text())["max_position_embeddings"]
-        subprocess.run(
-            [sys.executable, "-m", "lm_eval", "--model", "hf", "--model_args",
-             f"pretrained={BASE},dtype=float32,max_length={context}", "--tasks", f"cloze_en,cloze_{NEW_LANGUAGE}",
-             "--include_path", str(cls.tasks), "--output_path", str(cls.theirs), "--log_samples", "--device", "cpu",
-             "--batch_size", "8"], cwd=cls.tasks, env=environment, check=True, capture_output=True)
+        lm_eval(BASE, ["cloze_en", f"cloze_{NEW_LANGUAGE}"], cls.tasks, cls.theirs, context_of(BASE))
 
     def test_every_item_scores_as_in_lm_eval(self):
         for language in ("en", NEW_LANGUAGE):
