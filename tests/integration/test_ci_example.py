@@ -1,0 +1,111 @@
+"""examples/ci as a CI system runs it: the workflow's shell steps, one after the other, on a small model; and the plain job."""
+
+import os
+import pathlib
+import re
+import subprocess
+import unittest
+
+import yaml
+from harness import BASE, CORPUS, PROGRAM, SOURCE, WORK, fresh, hash_folder, load_json, partial_outputs, pipeline_yaml
+
+JOB = SOURCE / "examples" / "ci" / "job.sh"
+WORKFLOW = SOURCE / "examples" / "ci" / "polygraft.yml"
+CANDIDATE = WORK / "pipeline" / "run" / "model"  # integration.pipeline leaves it
+EXPRESSIONS = {"github.token": "secret", "github.event.pull_request.number": "7"}
+GH = """#!/usr/bin/env bash
+printf '%s\\n' "$*" >>"$GH_LOG"
+[[ $* != *--edit-last* ]] || exit 1     # there is no comment yet
+cat "${@: -1}" >"$GH_LOG.body"
+"""
+
+
+def job(*arguments, **environment):
+    return subprocess.run(["bash", JOB, *map(str, arguments)], capture_output=True, text=True,
+                          env={**os.environ, "POLYGRAFT": PROGRAM, **environment})
+
+
+def filled(value):
+    """The value of a step's or the workflow's `env`, expressions replaced."""
+    return re.sub(r"\$\{\{ *([\w.]+) *\}\}", lambda match: EXPRESSIONS[match[1]], str(value))
+
+
+class Checkout:
+    """A repository with a pipeline, this project beside it, and a `gh` that only notes what it is told."""
+
+    def __init__(self, name):
+        self.folder = fresh(name)
+        (self.folder / "polygraft").symlink_to(SOURCE)
+        (self.folder / "pipelines").mkdir()
+        (self.folder / "pipelines" / "indonesian.yaml").write_text(pipeline_yaml("ignored"))
+        (self.folder / "bin").mkdir()
+        (self.folder / "bin" / "gh").write_text(GH)
+        (self.folder / "bin" / "gh").chmod(0o755)
+        self.summary, self.gh_log = self.folder / "summary.md", self.folder / "gh.log"
+
+    def run(self, job_name, **changed):
+        """Runs the job's steps as the runner does; returns {step: exit code}."""
+        workflow = yaml.safe_load(WORKFLOW.read_text())
+        codes, failed = {}, False
+        for step in workflow["jobs"][job_name]["steps"]:
+            if "run" not in step or step["name"] == "Install" or (failed and step.get("if") != "always()"):
+                continue
+            environment = {**os.environ, **workflow["env"], **step.get("env", {}), **changed, "POLYGRAFT": PROGRAM,
+                           "GITHUB_STEP_SUMMARY": str(self.summary), "GH_LOG": str(self.gh_log),
+                           "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}"}
+            result = subprocess.run(["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]], cwd=self.folder,
+                                    env={key: filled(value) for key, value in environment.items()}, capture_output=True, text=True)
+            codes[step["name"]] = result.returncode
+            failed = failed or (result.returncode != 0 and not step.get("continue-on-error"))
+        return codes
+
+
+class Ci(unittest.TestCase):
+    def test_the_workflow_is_one(self):
+        workflow = yaml.safe_load(WORKFLOW.read_text())
+        self.assertEqual(set(workflow[True]), {"pull_request", "schedule", "workflow_dispatch"})  # YAML 1.1 reads `on` as true
+        for job_name, steps in ((name, job["steps"]) for name, job in workflow["jobs"].items()):
+            for step in steps:
+                self.assertEqual(("run" in step) + ("uses" in step), 1, (job_name, step))
+                if "run" in step:
+                    subprocess.run(["bash", "-n", "-c", step["run"]], check=True)
+                for path in re.findall(r"polygraft/[\w./-]+\.sh", step.get("run", "")):
+                    self.assertTrue((SOURCE / pathlib.Path(path).relative_to("polygraft")).exists(), path)
+
+    def test_a_pull_request_gets_the_verdict(self):
+        checkout = Checkout("ci-pull-request")
+        codes = checkout.run("expansion", TOKENS="6000")
+        report = load_json(checkout.folder / "out" / "report.json")["comparison"]
+        expected = {"pass": 0, "fail": 3, "insufficient": 4}[report["outcome"]]
+        self.assertEqual(codes, {"Small expansion": expected, "Post the verdict": 0})
+        markdown = (checkout.folder / "out" / "report.md").read_text()
+        self.assertIn(report["verdict"].split(".")[0], markdown)
+        self.assertEqual(pathlib.Path(f"{checkout.gh_log}.body").read_text(), markdown)
+        self.assertEqual(checkout.gh_log.read_text().splitlines()[1], "pr comment 7 --body-file out/report.md")
+        self.assertEqual(checkout.summary.read_text().strip(), markdown.strip())
+        self.assertTrue((checkout.folder / "out" / "junit.xml").exists())
+
+    def test_a_night_compares_two_checkpoints_and_scores_the_base_once(self):
+        checkout = Checkout("ci-nightly")
+        variables = {"BASE": BASE, "CANDIDATE": CANDIDATE, "CORPUS": CORPUS, "GATE": checkout.folder / "gate.yaml"}
+        outcomes = []
+        for margin in ("0.5", "0.0"):
+            variables["GATE"].write_text(f"margin_relative_bpb: {margin}\nmin_documents: 5\nnew_languages: [id]\n")
+            codes = checkout.run("nightly", **variables)
+            outcomes.append((codes, load_json(checkout.folder / "nightly" / "comparison.json")["outcome"]))
+            before = hash_folder(checkout.folder / "nightly" / "base")
+        self.assertEqual(outcomes[0], ({"Gate": 0}, "pass"))
+        self.assertEqual(outcomes[1][0]["Gate"], {"fail": 3, "insufficient": 4}[outcomes[1][1]])
+        self.assertEqual(hash_folder(checkout.folder / "nightly" / "base"), before)
+        self.assertEqual(checkout.summary.read_text().count("# Comparison"), 2)
+        self.assertEqual(partial_outputs(checkout.folder / "nightly"), [])
+
+    def test_a_wrong_call_says_how(self):
+        result = job("nightly", "a")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("job.sh pull-request PIPELINE.yaml OUT", result.stderr)
+        self.assertNotIn(job("pull-request", "missing.yaml", fresh("ci-wrong")).returncode, (0, 3, 4))
+
+
+if __name__ == "__main__":
+    unittest.main()
