@@ -7,12 +7,14 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "eval/number_text.h"
+#include "eval/report.h"
 
 namespace polygraft::cli {
 namespace {
 
 ExitCode run(const Arguments& arguments) {
-  const MeasuredModel measured = measured_model(arguments);
+  MeasuredModel measured = measured_model(arguments);
   const auto corpus = tokenizer::load_corpus(arguments.path("corpus"));
   const fs::path output = arguments.output();
   if (arguments.dry_run()) {
@@ -21,9 +23,12 @@ ExitCode run(const Arguments& arguments) {
     return ExitCode::kDone;
   }
   AtomicFolder target(output, arguments.force());
-  const eval::BpbResult result = evaluate_bpb(measured, corpus);
+  Unfinished unfinished(Unfinished::beside(output));
+  measured.unfinished = unfinished.folder();
+  const eval::BpbResult result = evaluate_bpb(measured, corpus, arguments.flag("causes"));
   eval::write_bpb_result(result, target.path());
   target.commit();
+  unfinished.remove();
   Json json = Json::object();
   for (const auto& [language, scores] : result.languages) {
     json[language] = eval::bits_per_byte(scores);
@@ -31,6 +36,10 @@ ExitCode run(const Arguments& arguments) {
       std::cout << language << ": " << fixed(eval::bits_per_byte(scores), 4) << " bits per byte, "
                 << scores.size() << " documents\n";
     }
+  }
+  if (arguments.stdout_is_free() && !result.causes.empty()) {
+    const eval::Table causes = eval::causes_table(result.causes);
+    std::cout << causes.title << "\n" << eval::text_table(causes.header, causes.rows, 1);
   }
   log_info(concat("results written to ", output.string()));
   arguments.emit_json({{"bits_per_byte", json}, {"output", output.string()}});
@@ -50,6 +59,9 @@ Command eval_bpb_command() {
             add_model_options(o);
             auto add = o.add_options();
             add("corpus", po::value<std::string>(), "corpus.yaml");
+            add("causes", po::bool_switch(),
+                "also split the change on old languages by cause: segmentation, head, router, "
+                "experts (scores their text four times more)");
           },
       .add_operands = nullptr,
       .run = run};

@@ -29,7 +29,7 @@ Means means_of(const eval::ChoiceTask& task) {
 }
 
 ExitCode run(const Arguments& arguments) {
-  const MeasuredModel measured = measured_model(arguments);
+  MeasuredModel measured = measured_model(arguments);
   std::vector<fs::path> files;
   for (const std::string& file : arguments.texts("tasks")) files.emplace_back(file);
   const auto tasks = eval::read_choice_items(files);
@@ -39,9 +39,12 @@ ExitCode run(const Arguments& arguments) {
     return ExitCode::kDone;
   }
   AtomicFolder target(output, arguments.force());
+  Unfinished unfinished(Unfinished::beside(output));
+  measured.unfinished = unfinished.folder();
   const eval::ChoiceResult result = evaluate_choice(measured, tasks);
   eval::write_choice_result(result, target.path());
   target.commit();
+  unfinished.remove();
   Json json = Json::object();
   for (const auto& [name, task] : result.tasks) {
     const Means means = means_of(task);

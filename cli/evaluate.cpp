@@ -10,6 +10,8 @@ namespace polygraft::cli {
 
 namespace {
 
+constexpr const char* kScoresExtension = ".scores";
+
 bool masks_all(const MeasuredModel& measured) { return measured.mask == "all"; }
 
 /// Fills what every result says of its model.
@@ -20,6 +22,28 @@ void describe(const MeasuredModel& measured, const expand::OpenModel& model, Res
   result.config["polygraft_version"] = kVersion;
   result.config["mask"] = measured.mask;
   result.config["tokenizer_hash"] = model.tokenizer.hash();
+}
+
+/// @param doing "evaluating"; @param task what, also the log's name.
+eval::ScoreOptions score_options(const MeasuredModel& measured, const expand::OpenModel& model,
+                                 const std::string& doing, const std::string& task) {
+  eval::ScoreOptions options;
+  options.mask = mask_of(measured);
+  options.progress_label = concat(doing, " ", task);
+  if (measured.unfinished.empty()) return options;
+  options.log = measured.unfinished / (task + kScoresExtension);
+  options.log_key = concat(kVersion, " ", model.hash);
+  return options;
+}
+
+void check_causes(const MeasuredModel& measured, const model::Transformer& transformer) {
+  if (measured.mask != "none") {
+    throw ConfigError("causes", "a masked model has no causes to tell apart")
+        .hint("leave --mask out");
+  }
+  if (transformer.num_added_experts() > 0 || transformer.num_added_vocab_rows() > 0) return;
+  throw ConfigError("causes", "the model has no additions whose effect could be split")
+      .hint("evaluate the expanded model, or put a pack on with --pack");
 }
 
 }  // namespace
@@ -38,6 +62,15 @@ expand::OpenModel open_measured(const MeasuredModel& measured) {
       static_cast<tokenizer::TokenId>(measured.folder.vocab_layout().first_added());
   model.tokenizer = tokenizer::without_added_tokens(model.tokenizer, first_added);
   return model;
+}
+
+void Unfinished::remove() { fs::remove_all(folder_); }
+
+Unfinished::~Unfinished() {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder_, ignored))
+    if (entry.path().string().find(kScoresExtension) != std::string::npos) return;
+  fs::remove_all(folder_, ignored);
 }
 
 void add_model_options(po::options_description& options) {
@@ -59,23 +92,27 @@ MeasuredModel measured_model(const Arguments& arguments) {
   return measured;
 }
 
-eval::BpbResult evaluate_bpb(const MeasuredModel& measured, const tokenizer::Corpus& corpus) {
+eval::BpbResult evaluate_bpb(const MeasuredModel& measured, const tokenizer::Corpus& corpus,
+                             bool causes) {
   for (const auto& [language, texts] : corpus.languages) {
+    eval::check_name("languages", language);
     if (texts.heldout.empty()) {
       throw ConfigError(concat("corpus language '", language, "'"),
                         "has no held-out text to measure on");
     }
   }
   const expand::OpenModel model = open_measured(measured);
+  if (causes) check_causes(measured, model.transformer);
   eval::BpbResult result;
   describe(measured, model, result);
   for (const auto& [language, texts] : corpus.languages) {
-    eval::ScoreOptions options;
-    options.mask = mask_of(measured);
-    options.progress_label = concat("evaluating ", language);
+    const auto options = score_options(measured, model, "evaluating", concat("bpb_", language));
     const auto documents = tokenizer::read_documents({texts.heldout.begin(), texts.heldout.end()});
-    result.languages[language] =
+    const auto& scores = result.languages[language] =
         eval::score_documents(model.transformer, model.tokenizer, documents, options);
+    if (!causes || texts.role != "old") continue;
+    result.causes[language] =
+        eval::measure_causes(model.transformer, model.tokenizer, documents, scores, options);
   }
   return result;
 }
@@ -83,13 +120,12 @@ eval::BpbResult evaluate_bpb(const MeasuredModel& measured, const tokenizer::Cor
 eval::ChoiceResult evaluate_choice(
     const MeasuredModel& measured,
     const std::map<std::string, std::vector<eval::ChoiceItem>>& tasks) {
+  for (const auto& [name, items] : tasks) eval::check_name("tasks", name);
   const expand::OpenModel model = open_measured(measured);
   eval::ChoiceResult result;
   describe(measured, model, result);
   for (const auto& [name, items] : tasks) {
-    eval::ScoreOptions options;
-    options.mask = mask_of(measured);
-    options.progress_label = concat("choosing in ", name);
+    const auto options = score_options(measured, model, "choosing in", name);
     result.tasks[name] = {items,
                           eval::score_choices(model.transformer, model.tokenizer, items, options)};
   }

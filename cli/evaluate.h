@@ -2,6 +2,7 @@
 // choice. The commands and the pipeline share it.
 #pragma once
 #include "cli/command.h"
+#include "core/folder_lock.h"
 #include "eval/choice.h"
 #include "eval/results.h"
 #include "expand/packs/open_model.h"
@@ -16,19 +17,42 @@ struct MeasuredModel {
   std::string mask = "none";    ///< "all": no addition does; a pack's name: all but that pack's
   std::vector<fs::path> packs;  ///< put onto the model in memory
   bool allow_base_mismatch = false;
+  fs::path unfinished;  ///< a folder that keeps scores, so that a killed evaluation continues;
+                        ///< "": none are kept
+};
+
+/// Where an evaluation into `output` keeps what it has: OUTPUT.unfinished, one process at a time.
+/// It is removed once the results are in place, and when there is nothing in it.
+class Unfinished {
+ public:
+  /// @throws ConfigError when another process works there; IoError.
+  explicit Unfinished(fs::path folder) : folder_(std::move(folder)), lock_(folder_) {}
+  ~Unfinished();
+  Unfinished(const Unfinished&) = delete;
+  Unfinished& operator=(const Unfinished&) = delete;
+  static fs::path beside(const fs::path& output) { return output.string() + ".unfinished"; }
+  const fs::path& folder() const { return folder_; }
+  void remove();
+
+ private:
+  fs::path folder_;
+  FolderLock lock_;
 };
 
 /// --model, --pack, --mask and --allow-base-mismatch, and what they say.
 void add_model_options(po::options_description& options);
 MeasuredModel measured_model(const Arguments& arguments);
 
-/// The model in memory, packs put on or taken off. Where all additions are masked, its tokenizer cuts
-/// text as the base does.
+/// The model in memory, packs put on or taken off. Where all additions are masked, its tokenizer
+/// cuts text as the base does.
 expand::OpenModel open_measured(const MeasuredModel& measured);
 model::Mask mask_of(const MeasuredModel& measured);
 
-/// @throws ConfigError when a language has no held-out text.
-eval::BpbResult evaluate_bpb(const MeasuredModel& measured, const tokenizer::Corpus& corpus);
+/// @param causes also split the change on old languages by cause (eval/causes.h).
+/// @throws ConfigError when a language has no held-out text, or for causes of a mask or of a model
+/// without additions.
+eval::BpbResult evaluate_bpb(const MeasuredModel& measured, const tokenizer::Corpus& corpus,
+                             bool causes = false);
 
 eval::ChoiceResult evaluate_choice(
     const MeasuredModel& measured,

@@ -4,6 +4,8 @@
 
 #include "cli/command.h"
 #include "core/text.h"
+#include "eval/number_text.h"
+#include "eval/report.h"
 #include "expand/verify.h"
 
 namespace polygraft::cli {
@@ -19,14 +21,9 @@ void print(const expand::VerifyReport& report) {
       std::cout << ", row " << difference.row << ", byte " << difference.first_byte;
     std::cout << ": " << difference.reason << "\n";
   }
-  for (const auto& [language, step] : report.step0) {
-    const double base = step.bits_per_byte_base;
-    std::cout << "  " << language << ": " << fixed(base, 4) << " -> "
-              << fixed(step.bits_per_byte_expanded, 4) << " bits per byte (tokenizer "
-              << percent(step.tokenizer / base, 3) << ", head " << percent(step.head / base, 3)
-              << ", router " << percent(step.router / base, 3) << ", experts "
-              << percent(step.experts / base, 3) << ")\n";
-  }
+  if (report.step0.empty()) return;
+  const eval::Table causes = eval::causes_table(report.step0);
+  std::cout << causes.title << "\n" << eval::text_table(causes.header, causes.rows, 1);
 }
 
 ExitCode run(const Arguments& arguments) {

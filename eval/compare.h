@@ -108,6 +108,9 @@ struct Comparison {
   Outcome outcome = Outcome::kInsufficient;
   std::vector<LanguageTest> tests;  ///< old languages first, sorted by name
   GateConfig gate;                  ///< what the tests were held against
+  int64_t date = 0;  ///< when the candidate was evaluated, seconds since 1970; 0: not stated
+  std::map<std::string, Causes> causes;  ///< of the candidate against its own base, by language,
+                                         ///< where `eval bpb --causes` has measured it
 
   /// The comparable old-language test with the largest harm, or nullptr.
   const LanguageTest* worst() const;

@@ -7,6 +7,7 @@
 
 #include "core/text.h"
 #include "eval/number_text.h"
+#include "eval/report.h"
 
 namespace polygraft::eval {
 namespace {
@@ -187,7 +188,10 @@ std::string comparison_table(const Comparison& comparison) {
   for (const auto& lines : {obstacles(comparison), answers_changed(comparison)}) {
     for (const std::string& line : lines) out += concat("  ", printable(line), "\n");
   }
-  return out + method_note(comparison) + "\n";
+  out += method_note(comparison) + "\n";
+  if (comparison.causes.empty()) return out;
+  const Table causes = causes_table(comparison.causes);
+  return concat(out, "\n", causes.title, "\n", text_table(causes.header, causes.rows, 1));
 }
 
 std::string comparison_markdown(const Comparison& comparison, size_t max_bytes) {

@@ -1,6 +1,11 @@
 // eval/junit.cpp: the comparison as JUnit XML, the form CI systems show: a suite per language, a
-// case per test.
+// case per test. The two schemas in use, Ant's (JUnit.xsd) and the Jenkins xUnit plugin's
+// (junit-10.xsd), disagree; what is written here is allowed by both, so the numbers of tests that
+// passed are in the suite's output, and the counts stand on the suites alone.
+#include <array>
+#include <ctime>
 #include <map>
+#include <string_view>
 
 #include "core/text.h"
 #include "eval/comparison_text.h"
@@ -27,9 +32,7 @@ void set_counts(TemplateDictionary& dictionary, const Tests& tests) {
   set(dictionary, "ERRORS", concat(errors));
 }
 
-void fill_case(TemplateDictionary& out, const LanguageTest& test) {
-  set(out, "TASK", test.task);
-  set(out, "METRIC", test.metric);
+void fill_outcome(TemplateDictionary& out, const LanguageTest& test) {
   if (test.outcome == Outcome::kFail) {
     set(*out.AddSectionDictionary("FAILURE"), "REASON", test.reason);
   } else if (test.outcome != Outcome::kPass) {
@@ -37,31 +40,53 @@ void fill_case(TemplateDictionary& out, const LanguageTest& test) {
     set(*error, "KIND", std::string(outcome_name(test.outcome)));
     set(*error, "REASON", test.reason);
   }
-  if (test.outcome == Outcome::kNotComparable) return;
-  set(out, "NUMBERS",
-      concat(level_text(test, test.estimate.baseline), " -> ",
-             level_text(test, test.estimate.candidate), ", ", change_text(test), " ",
-             change_interval_text(test), ", margin ", margin_text(test), ", p ",
-             p_text(test.p_adjusted), ", ", test.estimate.num_pairs, " documents; ", test.reason));
+}
+
+std::string numbers_text(const LanguageTest& test) {
+  if (test.outcome == Outcome::kNotComparable) return test.reason;
+  return concat(
+      level_text(test, test.estimate.baseline), " -> ", level_text(test, test.estimate.candidate),
+      ", ", change_text(test), " ", change_interval_text(test), ", margin ", margin_text(test),
+      ", p ", p_text(test.p_adjusted), ", ", test.estimate.num_pairs, " documents; ", test.reason);
+}
+
+/// "2026-11-25T14:03:05", UTC.
+std::string date_text(int64_t seconds) {
+  const auto time = static_cast<std::time_t>(seconds);
+  std::tm utc{};
+  gmtime_r(&time, &utc);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
+  return text.data();
+}
+
+void fill_suite(TemplateDictionary& suite, const Tests& tests) {
+  set_counts(suite, tests);
+  for (const LanguageTest* test : tests) {
+    for (const char* section : {"CASE", "CASE_NUMBERS"}) {
+      TemplateDictionary* out = suite.AddSectionDictionary(section);
+      set(*out, "TASK", test->task);
+      set(*out, "METRIC", test->metric);
+      set(*out, "NUMBERS", numbers_text(*test));
+      if (section == std::string_view("CASE")) fill_outcome(*out, *test);
+    }
+  }
 }
 
 }  // namespace
 
 std::string report_junit(const std::string& title, const Comparison& comparison) {
   TemplateDictionary document("junit");
-  Tests all;
   std::map<std::string, Tests> suites;
-  for (const LanguageTest& test : comparison.tests) {
-    all.push_back(&test);
-    suites[display_language(test)].push_back(&test);
-  }
+  for (const LanguageTest& test : comparison.tests) suites[display_language(test)].push_back(&test);
   set(document, "NAME", title);
-  set_counts(document, all);
+  set(document, "TIME", date_text(comparison.date));
+  int64_t id = 0;
   for (const auto& [language, tests] : suites) {
     TemplateDictionary* suite = document.AddSectionDictionary("SUITE");
+    set(*suite, "ID", concat(id++));
     set(*suite, "LANGUAGE", language);
-    set_counts(*suite, tests);
-    for (const LanguageTest* test : tests) fill_case(*suite->AddSectionDictionary("CASE"), *test);
+    fill_suite(*suite, tests);
   }
   return expand_template(kJunitTemplate, document);
 }

@@ -25,9 +25,11 @@ void run_passes(const model::Transformer& transformer, const std::vector<model::
                 const PassOptions& options,
                 const std::function<void(size_t, const at::Tensor&)>& take) {
   const auto num_layers = static_cast<uint64_t>(transformer.config().num_layers);
+  const int64_t most_tokens =
+      options.most_tokens > 0 ? options.most_tokens : transformer.tokens_per_pass();
   uint64_t layer_tokens = 0, shown = 0;  // tokens times layers; whole tokens told so far
   for (size_t first = 0; first < batches.size();) {
-    const auto pass = next_pass(batches, first, transformer.tokens_per_pass());
+    const auto pass = next_pass(batches, first, most_tokens);
     auto hidden_TD = transformer.hidden_by_layer(
         pass, options.mask, options.observer, [&](const model::Batch& batch) {
           throw_if_stopped();

@@ -6,6 +6,13 @@
 
 namespace polygraft::eval {
 
+std::vector<Table> all_tables(const Report& report) {
+  std::vector<Table> tables;
+  if (!report.comparison.causes.empty()) tables.push_back(causes_table(report.comparison.causes));
+  tables.insert(tables.end(), report.tables.begin(), report.tables.end());
+  return tables;
+}
+
 void write_report(const Report& report, const fs::path& folder) {
   const std::string html = report_html(report);
   const std::string markdown = report_markdown(report);

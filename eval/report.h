@@ -10,6 +10,7 @@
 
 #include "core/json.h"
 #include "eval/compare.h"
+#include "eval/routing_map.h"
 
 namespace polygraft::eval {
 
@@ -30,6 +31,7 @@ struct HeatMap {
   std::string title;
   std::vector<std::string> rows, columns;
   std::vector<std::vector<double>> values;
+  bool with_tree = false;  ///< values are similarities of the same names both ways: draw their tree
 };
 
 /// What a report shows, in this order.
@@ -38,9 +40,20 @@ struct Report {
   Comparison comparison;      ///< verdict and the forest plot of old-language changes
   std::vector<Chart> charts;  ///< interference and learning over training
   std::vector<HeatMap> heat_maps;
-  std::vector<Table> tables;    ///< tokenizer, plan, step-0 causes, provenance
+  RoutingMap routing;           ///< without layers: not shown
+  std::vector<Table> tables;    ///< tokenizer, plan, provenance
   std::string resolved_config;  ///< YAML
 };
+
+/// A row for each language: the change on its text in percent of the base's bits per byte, and each
+/// cause's share of it with its interval.
+Table causes_table(const std::map<std::string, Causes>& causes);
+
+/// Every layer's and language's leading experts.
+Table routing_table(const RoutingMap& map);
+
+/// The causes' table, where there are any, before the report's own.
+std::vector<Table> all_tables(const Report& report);
 
 /// report.html, report.md, report.json and junit.xml into `folder` (made if missing), each
 /// atomically.

@@ -3,25 +3,19 @@
 // inserted as is (":none") is our own.
 #include <ctemplate/template.h>
 
-#include <algorithm>
-#include <cmath>
-
 #include "core/text.h"
-#include "eval/chart_data.h"
 #include "eval/comparison_text.h"
 #include "eval/embedded_texts.h"
 #include "eval/forest.h"
 #include "eval/number_text.h"
 #include "eval/page_template.h"
 #include "eval/report.h"
+#include "eval/report_parts.h"
 
 namespace polygraft::eval {
 namespace {
 
 using ctemplate::TemplateDictionary;
-
-constexpr size_t kMostPointsDrawn = 500;  // per curve; more cannot be seen on a screen
-constexpr double kStrongestHeat = 0.65;   // opacity: text stays readable on it, in both themes
 
 const char* mark(Outcome outcome) {
   switch (outcome) {
@@ -138,77 +132,6 @@ void fill_forest(TemplateDictionary& section, const ForestGroup& group, const Ga
   fill_reasons(section, group);
 }
 
-std::string chart_data(const Chart& chart) {
-  Json data = {{"x_label", chart.x_label}, {"y_label", chart.y_label}, {"curves", Json::array()}};
-  for (const Curve& curve : chart.curves) {
-    data["curves"].push_back({{"name", curve.name}, {"points", thinned(curve, kMostPointsDrawn)}});
-  }
-  return data.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-void fill_chart(TemplateDictionary& section, const Chart& chart) {
-  set(section, "NAME", chart.title);
-  set(section, "ARIA",
-      concat("Line chart: ", chart.y_label, " against ", chart.x_label, ", ", chart.curves.size(),
-             " curves; the table below has the numbers."));
-  set(section, "DATA", chart_data(chart));
-  for (const Curve& curve : chart.curves) {
-    const CurveSummary summary = summarise(curve);
-    TemplateDictionary* row = section.AddSectionDictionary("CURVE");
-    set(*row, "NAME", curve.name);
-    set(*row, "POINTS", human_count(summary.num_points));
-    set(*row, "FIRST", compact_number(summary.first));
-    set(*row, "LOWEST", compact_number(summary.lowest));
-    set(*row, "HIGHEST", compact_number(summary.highest));
-    set(*row, "LAST", compact_number(summary.last));
-  }
-}
-
-double strongest(const HeatMap& map) {
-  double most = 0;
-  for (const auto& row : map.values) {
-    for (const double value : row)
-      most = std::isfinite(value) ? std::max(most, std::abs(value)) : most;
-  }
-  return most;
-}
-
-void fill_heat_map(TemplateDictionary& section, const HeatMap& map) {
-  const double most = strongest(map);
-  set(section, "NAME", map.title);
-  for (const std::string& column : map.columns)
-    set(*section.AddSectionDictionary("COLUMN"), "NAME", column);
-  for (size_t r = 0; r < std::min(map.rows.size(), map.values.size()); ++r) {
-    TemplateDictionary* row = section.AddSectionDictionary("HEAT_ROW");
-    set(*row, "NAME", map.rows[r]);
-    for (const double value : map.values[r]) {
-      const bool shown = std::isfinite(value);
-      TemplateDictionary* cell = row->AddSectionDictionary("CELL");
-      set(*cell, "VALUE", shown ? fixed(value, 2) : "n/a");
-      set(*cell, "SIGN", shown && value < 0 ? "below" : "above");
-      set(*cell, "HEAT", fixed(shown && most > 0 ? kStrongestHeat * std::abs(value) / most : 0, 3));
-    }
-  }
-}
-
-void fill_table(TemplateDictionary& section, const Table& table) {
-  const std::vector<bool> numeric = numeric_columns(table);
-  set(section, "NAME", table.title);
-  for (size_t c = 0; c < table.header.size(); ++c) {
-    TemplateDictionary* column = section.AddSectionDictionary("COLUMN");
-    set(*column, "NAME", table.header[c]);
-    set(*column, "KIND", numeric[c] ? "num" : "");
-  }
-  for (const auto& cells : table.rows) {
-    TemplateDictionary* row = section.AddSectionDictionary("TABLE_ROW");
-    for (size_t c = 0; c < cells.size(); ++c) {
-      TemplateDictionary* cell = row->AddSectionDictionary("CELL");
-      set(*cell, "VALUE", cells[c]);
-      set(*cell, "KIND", c < numeric.size() && numeric[c] ? "num" : "");
-    }
-  }
-}
-
 }  // namespace
 
 std::string report_html(const Report& report) {
@@ -224,14 +147,7 @@ std::string report_html(const Report& report) {
   if (!report.comparison.tests.empty()) {
     set(*page.AddSectionDictionary("METHOD"), "TEXT", method_note(report.comparison));
   }
-  if (!report.charts.empty()) {
-    TemplateDictionary* charts = page.AddSectionDictionary("CHARTS");
-    for (const Chart& chart : report.charts)
-      fill_chart(*charts->AddSectionDictionary("CHART"), chart);
-  }
-  for (const HeatMap& map : report.heat_maps)
-    fill_heat_map(*page.AddSectionDictionary("HEAT_MAP"), map);
-  for (const Table& table : report.tables) fill_table(*page.AddSectionDictionary("TABLE"), table);
+  fill_parts(page, report);
   if (!report.resolved_config.empty()) {
     set(*page.AddSectionDictionary("CONFIG"), "YAML", report.resolved_config, /*keep_lines=*/true);
   }

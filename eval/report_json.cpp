@@ -31,6 +31,20 @@ Json heat_map_json(const HeatMap& map) {
   return out;
 }
 
+Json routing_json(const RoutingMap& map) {
+  Json out = {{"title", map.title}, {"languages", map.languages}, {"layers", Json::array()}};
+  for (const RoutingMap::Layer& layer : map.layers) {
+    Json rows = Json::array();
+    for (const auto& row : layer.share_LE) {
+      Json shares = Json::array();
+      for (const double share : row) shares.push_back(number(share));
+      rows.push_back(std::move(shares));
+    }
+    out["layers"].push_back({{"name", layer.name}, {"shares", std::move(rows)}});
+  }
+  return out;
+}
+
 }  // namespace
 
 Json report_json(const Report& report) {
@@ -39,6 +53,7 @@ Json report_json(const Report& report) {
   for (const char* list : {"charts", "heat_maps", "tables"}) out[list] = Json::array();
   for (const Chart& chart : report.charts) out["charts"].push_back(chart_json(chart));
   for (const HeatMap& map : report.heat_maps) out["heat_maps"].push_back(heat_map_json(map));
+  out["routing"] = routing_json(report.routing);
   for (const Table& table : report.tables) {
     out["tables"].push_back(
         {{"title", table.title}, {"header", table.header}, {"rows", table.rows}});

@@ -62,7 +62,7 @@ std::string report_markdown(const Report& report) {
     sections.emplace_back(chart.title, chart_markdown(chart));
   for (const HeatMap& map : report.heat_maps)
     sections.emplace_back(map.title, heat_map_markdown(map));
-  for (const Table& table : report.tables) {
+  for (const Table& table : all_tables(report)) {
     sections.emplace_back(table.title,
                           heading(table.title) + markdown_table(table.header, table.rows, 1));
   }

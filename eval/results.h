@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/json.h"
+#include "eval/causes.h"
 #include "eval/scoring.h"
 
 namespace polygraft::eval {
@@ -19,6 +20,7 @@ struct BpbResult {
   std::string model_hash;
   OrderedJson config = OrderedJson::object();  ///< resolved options, carried along
   std::map<std::string, std::vector<DocumentScore>> languages;
+  std::map<std::string, Causes> causes;  ///< of languages whose change was split by cause
 };
 
 /// Writes results_<time>.json and samples_bpb_<lang>_<time>.jsonl into `folder` (must not exist yet
@@ -28,6 +30,9 @@ struct BpbResult {
 /// @throws ConfigError for a language that cannot be part of a file name or has no document, or a
 /// folder in use; NumericError for a score that is not finite.
 void write_bpb_result(const BpbResult& result, const std::filesystem::path& folder);
+
+/// @throws ConfigError for a language or task that cannot be part of a file name.
+void check_name(const std::string& key, const std::string& name);
 
 /// One sample of any task, ours or lm-evaluation-harness's. Hashes are kept as fingerprint()s.
 struct Sample {
@@ -57,6 +62,7 @@ struct ResultFolder {
   std::filesystem::path path;
   OrderedJson results;  ///< the newest results_*.json
   std::map<TaskKey, TaskSamples> tasks;
+  std::map<std::string, Causes> causes;  ///< by language, where they were measured
 };
 
 /// The first 64 bits of a SHA-256 written in hexadecimal, as lm-eval's hashes are; of any other

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "eval/results.h"
 
 namespace polygraft::eval {
 namespace {

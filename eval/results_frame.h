@@ -27,7 +27,4 @@ void write_result_folder(
     const std::filesystem::path& folder, const OrderedJson& document,
     const std::map<std::string, std::function<void(AtomicFile&)>>& sample_writers);
 
-/// @throws ConfigError for a language or task that cannot be part of a file name.
-void check_name(const std::string& key, const std::string& name);
-
 }  // namespace polygraft::eval

@@ -112,10 +112,23 @@ OrderedJson read_results(const fs::path& file) {
   return results;
 }
 
+/// What `eval bpb --causes` left in the results.
+std::map<std::string, Causes> stated_causes(const OrderedJson& results, const fs::path& file) {
+  std::map<std::string, Causes> out;
+  const OrderedJson::json_pointer where("/polygraft/languages");
+  if (!results.contains(where)) return out;
+  for (const auto& [language, totals] : results[where].items()) {
+    const auto causes = totals.find("causes");
+    if (causes != totals.end()) out[language] = Causes::from_json(*causes, file.string());
+  }
+  return out;
+}
+
 ResultFolder read_tasks(const fs::path& file, const std::string& document_field) {
   ResultFolder out;
   out.path = file.parent_path();
   out.results = read_results(file);
+  out.causes = stated_causes(out.results, file);
   for (const auto& [task, unused] : out.results["results"].items()) {
     if (is_group(out.results, task)) continue;
     auto filters = read_task(out.results, task, file, document_field);

@@ -136,6 +136,8 @@ void write_bpb_result(const BpbResult& result, const fs::path& folder) {
   std::map<std::string, std::function<void(AtomicFile&)>> sample_writers;
   for (const auto& [language, scores] : result.languages) {
     add_language(document, language, scores);
+    if (const auto causes = result.causes.find(language); causes != result.causes.end())
+      document["polygraft"]["languages"][language]["causes"] = causes->second.to_json();
     sample_writers[task_name(language)] = [&scores](AtomicFile& out) {
       write_samples(scores, out);
     };

@@ -4,6 +4,7 @@
 // Longer than the context: windows with full coverage, each token scored once.
 #pragma once
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -30,6 +31,9 @@ struct ScoreOptions {
       4096;  ///< documents of similar length share a batch of about this many tokens
   std::string progress_label;      ///< "" = silent
   model::RouterObserver observer;  ///< called per layer and batch; may be empty
+  std::filesystem::path log;       ///< keeps finished batches (score_log.h), so that a killed call
+                                   ///< continues; "": not kept
+  std::string log_key;  ///< what scores depend on beside texts and options: the model's hash
 };
 
 std::vector<DocumentScore> score_documents(const model::Transformer& transformer,

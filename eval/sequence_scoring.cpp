@@ -3,16 +3,20 @@
 // kernels alone.
 #include "eval/sequence_scoring.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <span>
 
 #include "core/error.h"
+#include "core/hash.h"
 #include "core/progress.h"
 #include "core/text.h"
 #include "eval/passes.h"
+#include "eval/score_log.h"
 #include "model/architecture/head_loss.h"
 
 namespace polygraft::eval {
@@ -47,25 +51,35 @@ std::vector<SequenceBatch> make_batches(std::vector<ScoredSequence>& sequences,
   return batches;
 }
 
+/// Called with a batch whose sequences have their scores now.
+using OnScored = std::function<void(const SequenceBatch&)>;
+
 class BatchScorer {
  public:
   BatchScorer(const model::Transformer& transformer, const ScoreOptions& options)
       : transformer_(transformer), options_(options) {}
 
-  /// Sets `nats_L` of every sequence, batch after batch; `num_scored` counts finished batches.
+  /// Sets `nats_L` of every sequence, batch after batch.
   /// @throws NumericError for scores that are not finite.
-  void score(const std::vector<SequenceBatch>& batches, Progress* progress,
-             size_t& num_scored) const {
+  void score(std::span<const SequenceBatch> batches, Progress* progress,
+             const OnScored& on_scored) const {
     std::vector<model::Batch> flat;
     for (const SequenceBatch& batch : batches) flat.push_back(flatten(batch, &TokenWindow::inputs));
-    run_passes(transformer_, flat, {options_.mask, options_.observer, progress},
+    run_passes(transformer_, flat, {options_.mask, options_.observer, progress, most_tokens()},
                [&](size_t b, const at::Tensor& hidden_TD) {
                  take(batches[b], hidden_TD);
-                 num_scored = b + 1;
+                 on_scored(batches[b]);
                });
   }
 
  private:
+  /// A pass ends before its batches are logged: small models get shorter passes than they could.
+  int64_t most_tokens() const {
+    constexpr int64_t kLoggedTokens = 32768;
+    const int64_t most = transformer_.tokens_per_pass();
+    return options_.log.empty() ? most : std::min(most, kLoggedTokens);
+  }
+
   void take(const SequenceBatch& batch, const at::Tensor& hidden_TD) const {
     const at::Tensor targets_T = flatten(batch, &TokenWindow::targets).ids_T;
     const at::Tensor nll_T =
@@ -100,16 +114,16 @@ class BatchScorer {
   const ScoreOptions& options_;
 };
 
-/// A batch failed, `first` or a later one of its pass: scores sequences one by one to name the one
-/// to blame.
-[[noreturn]] void blame_owner(const BatchScorer& scorer, const std::vector<SequenceBatch>& batches,
-                              size_t first, const std::function<std::string(size_t)>& name_of,
+/// A batch failed, the first of these or a later one of its pass: scores sequences one by one to
+/// name the one to blame.
+[[noreturn]] void blame_owner(const BatchScorer& scorer, std::span<const SequenceBatch> batches,
+                              const std::function<std::string(size_t)>& name_of,
                               const NumericError& error) {
-  for (size_t b = first; b < batches.size(); ++b) {
-    for (ScoredSequence* sequence : batches[b]) {
+  for (const SequenceBatch& batch : batches) {
+    for (ScoredSequence* sequence : batch) {
       try {
-        size_t num_scored = 0;
-        scorer.score({SequenceBatch{sequence}}, nullptr, num_scored);
+        const std::vector<SequenceBatch> alone = {{sequence}};
+        scorer.score(alone, nullptr, [](const SequenceBatch&) {});
       } catch (const NumericError& alone) {
         throw NumericError(name_of(sequence->owner), "it cannot be scored")
             .found(alone.what())
@@ -118,6 +132,55 @@ class BatchScorer {
     }
   }
   throw error;
+}
+
+/// What the scores depend on: the model (`log_key`), what of it takes part, every token, and which
+/// batches and threads round them.
+std::string log_key(const std::vector<ScoredSequence>& sequences, const ScoreOptions& options) {
+  Sha256 hash;
+  const auto add = [&](const std::vector<int64_t>& values) {
+    const auto size = static_cast<int64_t>(values.size());
+    hash.update(&size, sizeof(size));
+    hash.update(values.data(), values.size() * sizeof(int64_t));
+  };
+  const model::Mask& mask = options.mask;
+  hash.update(options.log_key + "\n");
+  add({mask.experts, mask.head, mask.silence_experts, mask.embedding, options.batch_tokens,
+       at::get_num_threads()});
+  for (const ScoredSequence& sequence : sequences) {
+    add(sequence.window.inputs);
+    add(sequence.window.targets);
+    add(sequence.branches);
+  }
+  return hash.finish();
+}
+
+std::vector<double> scores_of(const SequenceBatch& batch) {
+  std::vector<double> scores;
+  for (const ScoredSequence* sequence : batch)
+    scores.insert(scores.end(), sequence->nats_L.begin(), sequence->nats_L.end());
+  return scores;
+}
+
+/// Gives the first batches their logged scores. @return how many batches those are.
+size_t restore(const std::vector<SequenceBatch>& batches, const ScoreLog& log) {
+  size_t restored = 0;
+  for (const std::vector<double>& scores : log.batches()) {
+    auto nats = scores.begin();
+    for (ScoredSequence* sequence : batches[restored]) {
+      sequence->nats_L.assign(nats, nats + length_of(*sequence));
+      nats += length_of(*sequence);
+    }
+    ++restored;
+  }
+  return restored;
+}
+
+int64_t num_tokens(std::span<const SequenceBatch> batches) {
+  int64_t tokens = 0;
+  for (const SequenceBatch& batch : batches)
+    for (const ScoredSequence* sequence : batch) tokens += length_of(*sequence);
+  return tokens;
 }
 
 }  // namespace
@@ -143,18 +206,24 @@ void score_sequences(std::vector<ScoredSequence>& sequences, const model::Transf
   }
   const at::NoGradGuard no_grad;
   const BatchScorer scorer(transformer, options);
-  int64_t num_tokens = 0;
-  for (const ScoredSequence& sequence : sequences) num_tokens += length_of(sequence);
+  const std::vector<SequenceBatch> batches = make_batches(sequences, options.batch_tokens);
+  std::optional<ScoreLog> log;
+  if (!options.log.empty()) log.emplace(options.log, log_key(sequences, options));
+  std::span<const SequenceBatch> rest = batches;
+  rest = rest.subspan(log ? restore(batches, *log) : 0);
   std::optional<Progress> progress;
   if (!options.progress_label.empty()) {
-    progress.emplace(options.progress_label, static_cast<uint64_t>(num_tokens), "tokens");
+    const int64_t total = num_tokens(batches);
+    progress.emplace(options.progress_label, static_cast<uint64_t>(total), "tokens");
+    progress->resume_at(static_cast<uint64_t>(total - num_tokens(rest)));
   }
-  const std::vector<SequenceBatch> batches = make_batches(sequences, options.batch_tokens);
-  size_t num_scored = 0;
   try {
-    scorer.score(batches, progress ? &*progress : nullptr, num_scored);
+    scorer.score(rest, progress ? &*progress : nullptr, [&](const SequenceBatch& batch) {
+      if (log) log->append(scores_of(batch));
+      rest = rest.subspan(1);
+    });
   } catch (const NumericError& error) {
-    blame_owner(scorer, batches, num_scored, name_of, error);
+    blame_owner(scorer, rest, name_of, error);
   }
   if (progress) progress->finish();
 }

@@ -1,10 +1,8 @@
 // expand/verify.cpp: all checks of an expanded model against its base, and their report.
 #include "expand/verify.h"
 
-#include <memory>
-
 #include "core/error.h"
-#include "core/log.h"
+#include "core/text.h"
 #include "expand/verify_parts.h"
 #include "model/checkpoint/displaced_rows.h"
 
@@ -22,31 +20,37 @@ void add_difference(VerifyReport& report, const std::string& tensor, const std::
 
 namespace {
 
-/// One model in memory at a time: the base's results are kept, not its weights.
-struct BaseResults {
-  std::vector<std::string> logit_hashes;
-  std::unique_ptr<Step0Measurement> step0;
+struct Probes {
+  std::vector<model::Batch> batches;
+  std::vector<std::string> base_hashes;  ///< of their logits
 };
 
-BaseResults run_base(const model::ModelFolder& base, const std::vector<model::Batch>& probes,
-                     const HeldoutTexts& texts) {
-  const model::Transformer transformer = model::Transformer::load(base);
-  BaseResults results{masked_logit_hashes(transformer, probes), nullptr};
-  if (!texts.empty()) {
-    results.step0 = std::make_unique<Step0Measurement>(
-        transformer, tokenizer::Tokenizer::load(base.path), texts);
-  }
-  return results;
+/// One model in memory at a time: the base's hashes are kept, not its weights.
+std::vector<std::string> base_logit_hashes(const model::ModelFolder& base,
+                                           const std::vector<model::Batch>& probes) {
+  return masked_logit_hashes(model::Transformer::load(base), probes);
 }
 
-void run_expanded(const model::ModelFolder& expanded, const std::vector<model::Batch>& probes,
-                  const BaseResults& base, VerifyReport& report) {
+/// With additions masked the expanded model is the base, so that its scores are the base's.
+eval::Causes causes_of(const model::Transformer& transformer, const tokenizer::Tokenizer& tokenizer,
+                       const std::string& language,
+                       const std::vector<tokenizer::Document>& documents) {
+  eval::ScoreOptions options;
+  options.progress_label = concat("comparing on ", language);
+  const auto scores = eval::score_documents(transformer, tokenizer, documents, options);
+  return eval::measure_causes(transformer, tokenizer, documents, scores, options);
+}
+
+void run_expanded(const model::ModelFolder& expanded, const Probes& probes,
+                  const HeldoutTexts& texts, VerifyReport& report) {
   try {
     const model::Transformer transformer = model::Transformer::load(expanded);
-    report.masked_logits_equal = base.logit_hashes == masked_logit_hashes(transformer, probes);
-    if (base.step0) {
-      report.step0 = base.step0->compare(transformer, tokenizer::Tokenizer::load(expanded.path));
-    }
+    report.masked_logits_equal =
+        probes.base_hashes == masked_logit_hashes(transformer, probes.batches);
+    if (texts.empty()) return;
+    const auto tokenizer = tokenizer::Tokenizer::load(expanded.path);
+    for (const auto& [language, documents] : texts)
+      report.step0[language] = causes_of(transformer, tokenizer, language, documents);
   } catch (const FormatError& error) {
     add_difference(report, model::kDisplacedRowsFile, error.what());
   } catch (const NumericError& error) {
@@ -59,16 +63,18 @@ void run_expanded(const model::ModelFolder& expanded, const std::vector<model::B
 
 VerifyReport verify_expansion(const model::ModelFolder& base, const model::ModelFolder& expanded,
                               const std::optional<tokenizer::Corpus>& corpus,
-                              int64_t bytes_per_language) {
+                              const VerifyOptions& options) {
   VerifyReport report;
   report.ok = true;
   verify_bytes(base, expanded, report);
   verify_description(base, expanded, report);
   verify_tokenizer(base, expanded, report);
-  const HeldoutTexts texts = corpus ? read_heldout(*corpus, bytes_per_language) : HeldoutTexts();
+  const HeldoutTexts texts =
+      corpus ? read_heldout(*corpus, options.bytes_per_language) : HeldoutTexts();
   if (expanded.config.vocab_rows < base.config.vocab_rows) return report;  // probes would not fit
   const std::vector<model::Batch> probes = make_probes(base, texts);
-  run_expanded(expanded, probes, run_base(base, probes, texts), report);
+  run_expanded(expanded, {probes, base_logit_hashes(base, probes)},
+               options.causes ? texts : HeldoutTexts(), report);
   report.ok = report.ok && report.masked_logits_equal;
   return report;
 }
@@ -81,15 +87,7 @@ Json VerifyReport::to_json() const {
                                 {"first_byte", difference.first_byte},
                                 {"reason", difference.reason}});
   }
-  for (const auto& [language, by_cause] : step0) {
-    step0_json[language] = {{"bits_per_byte_base", by_cause.bits_per_byte_base},
-                            {"bits_per_byte_expanded", by_cause.bits_per_byte_expanded},
-                            {"by_cause",
-                             {{"tokenizer", by_cause.tokenizer},
-                              {"head", by_cause.head},
-                              {"router", by_cause.router},
-                              {"experts", by_cause.experts}}}};
-  }
+  for (const auto& [language, causes] : step0) step0_json[language] = causes.to_json();
   return {{"ok", ok},
           {"tensors_checked", tensors_checked},
           {"bytes_compared", bytes_compared},

@@ -42,19 +42,4 @@ std::vector<model::Batch> make_probes(const model::ModelFolder& base, const Held
 std::vector<std::string> masked_logit_hashes(const model::Transformer& transformer,
                                              const std::vector<model::Batch>& probes);
 
-/// Per old language, how far the expanded model is from the base, by cause (see Step0).
-class Step0Measurement {
- public:
-  /// Scores `texts` under the base. The base is not needed afterwards.
-  Step0Measurement(const model::Transformer& base, const tokenizer::Tokenizer& base_tokenizer,
-                   const HeldoutTexts& texts);
-  std::map<std::string, Step0> compare(const model::Transformer& expanded,
-                                       const tokenizer::Tokenizer& expanded_tokenizer) const;
-
- private:
-  const HeldoutTexts& texts_;
-  tokenizer::Tokenizer base_tokenizer_;
-  std::map<std::string, std::vector<double>> base_nats_;  ///< one per document
-};
-
 }  // namespace polygraft::expand

@@ -17,11 +17,13 @@ namespace polygraft::cli {
 
 struct EvaluateConfig {
   bool bpb = true;
+  bool causes = true;
   std::vector<std::string> choice;
 
   template <class Visitor>
   void visit(Visitor& v) {
     v.field("bpb", bpb, "bits per byte of the held-out text");
+    v.field("causes", causes, "the change on old languages split by cause");
     v.field("choice", choice, "multiple-choice task files (`eval choice`), before and after");
   }
   void validate(Problems& problems) const;

@@ -48,16 +48,17 @@ void add_point(eval::Chart& chart, const std::string& name, double x, double y) 
   chart.curves.push_back({name, {{x, y}}});
 }
 
-void add_probe(Curves& curves, const Json& probe, double tokens,
+void add_probe(Curves& curves, const Json& probe, const fs::path& where, double tokens,
                const std::vector<std::string>& new_languages) {
   for (const auto& [language, values] : probe.items()) {
     const bool is_new =
         std::find(new_languages.begin(), new_languages.end(), language) != new_languages.end();
     if (is_new) {
-      add_point(curves.learning, language, tokens, values.at("bits_per_byte").get<double>());
+      add_point(curves.learning, language, tokens,
+                json_get<double>(values, "bits_per_byte", where));
     } else {
       add_point(curves.interference, language, tokens,
-                100 * values.at("delta_relative").get<double>());
+                100 * json_get<double>(values, "delta_relative", where));
     }
   }
 }
@@ -67,11 +68,12 @@ Curves read_curves(const fs::path& metrics, const std::vector<std::string>& new_
   std::ifstream lines(metrics);
   std::string line;
   for (int64_t number = 1; std::getline(lines, line); ++number) {
-    const Json json = parse_json(line, concat(metrics.string(), ":", number));
-    const double tokens = json_get<double>(json, "tokens", metrics);
+    const fs::path where = concat(metrics.string(), ":", number);
+    const Json json = parse_json(line, where);
+    const double tokens = json_get<double>(json, "tokens", where);
     if (json.contains("bits_per_byte"))
-      add_point(curves.loss, "train", tokens, json.at("bits_per_byte").get<double>());
-    if (json.contains("probe")) add_probe(curves, json.at("probe"), tokens, new_languages);
+      add_point(curves.loss, "train", tokens, json_get<double>(json, "bits_per_byte", where));
+    if (json.contains("probe")) add_probe(curves, json.at("probe"), where, tokens, new_languages);
   }
   return curves;
 }
@@ -88,7 +90,32 @@ eval::HeatMap similarity_map(const Json& profile) {
     map.values.push_back(values);
   }
   map.columns = map.rows;
+  map.with_tree = true;
   return map;
+}
+
+eval::RoutingMap routing_map(const Json& profile) {
+  eval::RoutingMap map{
+      .title = "Experts that each language uses (base model)", .languages = {}, .layers = {}};
+  for (const Json& layer : profile.at("layers")) {
+    auto& shown = map.layers.emplace_back();
+    shown.name = concat(layer.at("layer"));
+    map.languages.clear();
+    for (const auto& [language, shares] : layer.at("signature").items()) {
+      map.languages.push_back(language);
+      shown.share_LE.push_back(shares.get<std::vector<double>>());
+    }
+  }
+  return map;
+}
+
+/// The budget that interference is held to, as long as the curves are.
+void add_budget(eval::Chart& interference, double max_relative_bpb) {
+  if (interference.curves.empty()) return;
+  const auto& points = interference.curves.front().points;
+  interference.curves.push_back({"budget",
+                                 {{points.front().first, 100 * max_relative_bpb},
+                                  {points.back().first, 100 * max_relative_bpb}}});
 }
 
 /// Segmentation of the training text, old languages' being what the guard has read.
@@ -100,23 +127,6 @@ eval::Table guard_table(const Json& extend) {
     table.rows.push_back({language, fixed(values.at("bytes_per_token_before").get<double>(), 3),
                           fixed(values.at("bytes_per_token_after").get<double>(), 3),
                           concat(values.at("changed_documents"), " of ", values.at("documents"))});
-  }
-  return table;
-}
-
-eval::Table causes_table(const Json& verify) {
-  eval::Table table{.title = "What changes old text, by cause (relative bits per byte)",
-                    .header = {"language", "total", "tokenizer", "head", "router", "experts"},
-                    .rows = {}};
-  for (const auto& [language, values] : verify.at("step0").items()) {
-    const double base = values.at("bits_per_byte_base").get<double>();
-    const Json& causes = values.at("by_cause");
-    std::vector<std::string> row = {
-        language, percent(values.at("bits_per_byte_expanded").get<double>() / base - 1, 3)};
-    for (const char* cause : {"tokenizer", "head", "router", "experts"}) {
-      row.push_back(percent(causes.at(cause).get<double>() / base, 3));
-    }
-    table.rows.push_back(row);
   }
   return table;
 }
@@ -164,18 +174,20 @@ eval::Report make_report(const fs::path& run_dir) {
   const Json training = stage_json(run_dir, "train", "train.json");
   const Json verify = stage_json(run_dir, "verify", "verify.json");
   const PipelineConfig config = read_resolved(run_dir);
-  const Curves curves = read_curves(run_dir / "metrics.jsonl", config.gate.new_languages);
+  Curves curves = read_curves(run_dir / "metrics.jsonl", config.gate.new_languages);
   eval::Report report;
   report.title = concat("Adding ", join(config.gate.new_languages, ", "), " to ",
                         fs::path(config.base).filename().string());
   report.comparison =
       eval::compare_results(read_measurements(run_dir / "stages" / "evaluate-base"),
                             read_measurements(run_dir / "stages" / "evaluate"), config.gate);
+  if (config.train.budget) add_budget(curves.interference, config.train.budget->max_relative_bpb);
   report.charts = {curves.interference, curves.learning, curves.loss};
   report.heat_maps = {similarity_map(profile)};
+  report.routing = routing_map(profile);
   report.tables = tokenizer_tables(tokens);
-  for (const eval::Table& table : {guard_table(extend), additions_table(plan), causes_table(verify),
-                                   provenance_table(verify, training, plan)}) {
+  for (const eval::Table& table :
+       {guard_table(extend), additions_table(plan), provenance_table(verify, training, plan)}) {
     report.tables.push_back(table);
   }
   report.resolved_config = read_file(run_dir / "pipeline.resolved.yaml");

@@ -126,9 +126,9 @@ void train(const Run& run, const std::string& key, const fs::path& folder) {
 }
 
 void verify(const Run& run, const fs::path& folder) {
-  const expand::VerifyReport report =
-      expand::verify_expansion(model::ModelFolder::open(run.config().base),
-                               model::ModelFolder::open(run.model()), run.pipeline.corpus);
+  const expand::VerifyReport report = expand::verify_expansion(
+      model::ModelFolder::open(run.config().base), model::ModelFolder::open(run.model()),
+      run.pipeline.corpus, {.causes = false});  // the stage `evaluate` has them of all text
   write_json(folder / "verify.json", report.to_json());
   if (!report.ok) {
     const std::string where =
@@ -140,15 +140,25 @@ void verify(const Run& run, const fs::path& folder) {
 
 constexpr const char* kChoiceFolder = "choice";  ///< of an evaluation's own
 
-void evaluate(const Run& run, const fs::path& model_folder, const fs::path& folder) {
-  const MeasuredModel measured{model::ModelFolder::open(model_folder)};
+struct EvaluateWork {
+  std::string stage;
+  fs::path model;
+  bool causes = false;  ///< split the change on old languages
+};
+
+void evaluate(const Run& run, const EvaluateWork& work, const fs::path& folder) {
+  Unfinished unfinished(Unfinished::beside(run.stage(work.stage)));
+  MeasuredModel measured{model::ModelFolder::open(work.model)};
+  measured.unfinished = unfinished.folder();
   const EvaluateConfig& config = run.config().evaluate;
   if (config.bpb) {
-    eval::write_bpb_result(evaluate_bpb(measured, run.pipeline.corpus), folder);
+    eval::write_bpb_result(evaluate_bpb(measured, run.pipeline.corpus, work.causes), folder);
   }
-  if (config.choice.empty()) return;
-  const auto tasks = eval::read_choice_items({config.choice.begin(), config.choice.end()});
-  eval::write_choice_result(evaluate_choice(measured, tasks), folder / kChoiceFolder);
+  if (!config.choice.empty()) {
+    const auto tasks = eval::read_choice_items({config.choice.begin(), config.choice.end()});
+    eval::write_choice_result(evaluate_choice(measured, tasks), folder / kChoiceFolder);
+  }
+  unfinished.remove();
 }
 
 void compare(const Run& run, const fs::path& folder) {
@@ -212,16 +222,19 @@ std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& has
   std::string measured_on = heldout_texts + yaml_of(config.evaluate);
   for (const std::string& file : config.evaluate.choice) measured_on += hashes.of(file) + "\n";
   const std::string base_evaluated =
-      add("evaluate-base", {base, measured_on}, {},
-          [run](const fs::path& f) { evaluate(run, run.config().base, f); });
+      add("evaluate-base", {base, measured_on}, {}, [run](const fs::path& f) {
+        evaluate(run, {"evaluate-base", run.config().base}, f);
+      });
   const std::string train_key = make_key("train", {grafted, yaml_of(config.train), seed});
   const std::string trained =
       add("train", {grafted, yaml_of(config.train), seed}, {run.model()},
           [run, train_key](const fs::path& f) { train(run, train_key, f); });
   const std::string verified =
       add("verify", {trained, heldout_texts}, {}, [run](const fs::path& f) { verify(run, f); });
-  const std::string evaluated = add("evaluate", {trained, measured_on}, {},
-                                    [run](const fs::path& f) { evaluate(run, run.model(), f); });
+  const std::string evaluated =
+      add("evaluate", {trained, measured_on}, {}, [run](const fs::path& f) {
+        evaluate(run, {"evaluate", run.model(), run.config().evaluate.causes}, f);
+      });
   const std::string compared = add("compare", {base_evaluated, evaluated, yaml_of(config.gate)}, {},
                                    [run](const fs::path& f) { compare(run, f); });
   add("report", {compared, verified, pipeline.yaml},

@@ -1,18 +1,26 @@
 {{%AUTOESCAPE context="XML"}}<?xml version="1.0" encoding="UTF-8"?>
-<testsuites name="{{NAME}}" tests="{{TESTS}}" failures="{{FAILURES}}" errors="{{ERRORS}}">
+<testsuites>
 {{#SUITE}}
-  <testsuite name="{{LANGUAGE}}" tests="{{TESTS}}" failures="{{FAILURES}}" errors="{{ERRORS}}">
+  <testsuite id="{{ID}}" package="polygraft" name="{{LANGUAGE}}" timestamp="{{TIME}}" hostname="localhost" tests="{{TESTS}}" failures="{{FAILURES}}" errors="{{ERRORS}}" skipped="0" time="0">
+    <properties>
+      <property name="report" value="{{NAME}}"/>
+    </properties>
 {{#CASE}}
-    <testcase name="{{TASK}} {{METRIC}}" classname="polygraft.{{LANGUAGE}}">
+    <testcase name="{{TASK}} {{METRIC}}" classname="polygraft.{{LANGUAGE}}" time="0">
 {{#FAILURE}}
-      <failure type="fail" message="{{REASON}}"/>
+      <failure type="fail" message="{{REASON}}">{{NUMBERS}}</failure>
 {{/FAILURE}}
 {{#ERROR}}
-      <error type="{{KIND}}" message="{{REASON}}"/>
+      <error type="{{KIND}}" message="{{REASON}}">{{NUMBERS}}</error>
 {{/ERROR}}
-      <system-out>{{NUMBERS}}</system-out>
     </testcase>
 {{/CASE}}
+    <system-out>
+{{#CASE_NUMBERS}}
+{{TASK}} {{METRIC}}: {{NUMBERS}}
+{{/CASE_NUMBERS}}
+    </system-out>
+    <system-err></system-err>
   </testsuite>
 {{/SUITE}}
 </testsuites>

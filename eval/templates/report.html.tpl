@@ -60,6 +60,7 @@
 </section>
 {{/FOREST}}
 {{#METHOD}}<p class="hint method">{{TEXT}}</p>{{/METHOD}}
+{{#PART}}
 {{#CHARTS}}
 <section>
 <h2>Over training</h2>
@@ -69,7 +70,7 @@
 <figcaption>{{NAME}}</figcaption>
 <div class="canvas"><canvas role="img" aria-label="{{ARIA}}" data-chart="{{DATA}}"></canvas></div>
 <details><summary>Numbers</summary>
-<div class="scroll"><table class="plain">
+<div class="scroll" tabindex="0"><table class="plain">
 <thead><tr><th scope="col">Curve</th><th scope="col" class="num">Points</th><th scope="col" class="num">First</th><th scope="col" class="num">Lowest</th><th scope="col" class="num">Highest</th><th scope="col" class="num">Last</th></tr></thead>
 <tbody>
 {{#CURVE}}<tr><th scope="row">{{NAME}}</th><td class="num">{{POINTS}}</td><td class="num">{{FIRST}}</td><td class="num">{{LOWEST}}</td><td class="num">{{HIGHEST}}</td><td class="num">{{LAST}}</td></tr>
@@ -84,7 +85,17 @@
 {{#HEAT_MAP}}
 <section>
 <h2>{{NAME}}</h2>
-<div class="scroll"><table class="heat">
+{{#TREE}}
+<p class="hint">The further left two branches meet, the more alike the languages are routed.</p>
+<div class="tree" role="img" aria-label="{{ARIA}}">
+<div class="leaves" aria-hidden="true">{{#LEAF}}<span>{{NAME}}</span>{{/LEAF}}</div>
+<div class="branches" aria-hidden="true">
+<svg viewBox="0 0 100 {{NUM_LEAVES}}" preserveAspectRatio="none" style="height:calc({{NUM_LEAVES}} * 1.9rem)">{{#JOIN}}<path d="M{{X1}} {{Y1}}H{{X}}V{{Y2}}H{{X2}}"/>{{/JOIN}}</svg>
+<div class="track">{{#TREE_TICK}}<span class="tick" style="left:{{AT}}%">{{TEXT}}</span>{{/TREE_TICK}}</div>
+</div>
+</div>
+{{/TREE}}
+<div class="scroll" tabindex="0"><table class="heat">
 <thead><tr><td></td>{{#COLUMN}}<th scope="col">{{NAME}}</th>{{/COLUMN}}</tr></thead>
 <tbody>
 {{#HEAT_ROW}}<tr><th scope="row">{{NAME}}</th>{{#CELL}}<td class="{{SIGN}}" style="--heat:{{HEAT}}">{{VALUE}}</td>{{/CELL}}</tr>
@@ -92,10 +103,27 @@
 </tbody></table></div>
 </section>
 {{/HEAT_MAP}}
+{{#ROUTING}}
+<section>
+<h2>{{NAME}}</h2>
+<p class="hint">A band for each layer, in it a row for each language, a column for each expert; the darker, the larger its share of the language's tokens.</p>
+<div class="scroll" tabindex="0"><canvas class="routing" role="img" aria-label="{{ARIA}}" data-routing="{{DATA}}"></canvas></div>
+{{#ROUTING_TABLE}}
+<details><summary>Leading experts</summary>
+<div class="scroll" tabindex="0"><table class="plain">
+<thead><tr>{{#COLUMN}}<th scope="col" class="{{KIND}}">{{NAME}}</th>{{/COLUMN}}</tr></thead>
+<tbody>
+{{#TABLE_ROW}}<tr>{{#CELL}}<td class="{{KIND}}">{{VALUE}}</td>{{/CELL}}</tr>
+{{/TABLE_ROW}}
+</tbody></table></div>
+</details>
+{{/ROUTING_TABLE}}
+</section>
+{{/ROUTING}}
 {{#TABLE}}
 <section>
 <h2>{{NAME}}</h2>
-<div class="scroll"><table class="plain">
+<div class="scroll" tabindex="0"><table class="plain">
 <thead><tr>{{#COLUMN}}<th scope="col" class="{{KIND}}">{{NAME}}</th>{{/COLUMN}}</tr></thead>
 <tbody>
 {{#TABLE_ROW}}<tr>{{#CELL}}<td class="{{KIND}}">{{VALUE}}</td>{{/CELL}}</tr>
@@ -103,6 +131,7 @@
 </tbody></table></div>
 </section>
 {{/TABLE}}
+{{/PART}}
 {{#CONFIG}}
 <section>
 <h2>Resolved configuration</h2>

@@ -1,4 +1,4 @@
-// Draws every canvas that carries data-chart, in the colours of the page, and again when the theme changes.
+// Draws every canvas that carries data-chart or data-routing, in the colours of the page, and again when the theme changes.
 // Without scripts nothing is lost: each chart's numbers stand in the table below it.
 (() => {
   "use strict";
@@ -56,9 +56,49 @@
     });
   };
 
+  // A band for each layer, a row for each language, a column for each expert. All sizes in CSS pixels.
+  const drawRouting = (canvas, forPrint) => {
+    const map = JSON.parse(canvas.dataset.routing);
+    const experts = Math.max(...map.layers.map((layer) => layer.rows[0].length / 2));
+    const style = getComputedStyle(document.documentElement);
+    const room = canvas.parentElement.clientWidth;
+    const names = 44, codes = 40, gap = 6, row = map.layers.length > 12 ? 7 : 13;
+    const column = Math.max(3, Math.min(26, Math.floor((room - names - codes) / experts)));
+    const band = row * map.languages.length + gap;
+    const width = names + codes + column * experts, height = band * map.layers.length;
+    const scale = window.devicePixelRatio || 1;
+    canvas.width = width * scale; canvas.height = height * scale;
+    canvas.style.width = width + "px"; canvas.style.height = height + "px";
+    const pen = canvas.getContext("2d");
+    pen.scale(scale, scale);
+    pen.textBaseline = "middle";
+    const hue = style.getPropertyValue("--heat-hue").trim();
+    const lightness = dark.matches && !forPrint ? 62 : 42;
+    map.layers.forEach((layer, l) => {
+      const top = l * band;
+      pen.fillStyle = style.getPropertyValue("--soft").trim();
+      pen.font = "12px system-ui, sans-serif";
+      pen.fillText("layer " + layer.name, 0, top + (band - gap) / 2, names - 4);
+      layer.rows.forEach((digits, r) => {
+        const y = top + r * row;
+        pen.fillStyle = style.getPropertyValue("--soft").trim();
+        pen.font = Math.min(11, row) + "px system-ui, sans-serif";
+        pen.fillText(map.languages[r], names, y + row / 2, codes - 4);
+        pen.fillStyle = style.getPropertyValue("--grid").trim();
+        pen.fillRect(names + codes, y, column * (digits.length / 2) - 1, row - 1);
+        for (let e = 0; e < digits.length / 2; ++e) {
+          const heat = parseInt(digits.slice(2 * e, 2 * e + 2), 16) / 255;
+          pen.fillStyle = `hsl(${hue} 75% ${lightness}% / ${heat})`;
+          pen.fillRect(names + codes + e * column, y, column - 1, row - 1);
+        }
+      });
+    });
+  };
+
   const drawAll = (forPrint) => {
     charts.splice(0).forEach((chart) => chart.destroy());
     document.querySelectorAll("canvas[data-chart]").forEach((canvas) => charts.push(draw(canvas, forPrint)));
+    document.querySelectorAll("canvas[data-routing]").forEach((canvas) => drawRouting(canvas, forPrint));
   };
 
   drawAll(false);
@@ -68,4 +108,10 @@
     drawAll(true);
   });
   window.addEventListener("afterprint", () => drawAll(false));
+  let width = window.innerWidth;  // the curves follow by themselves
+  window.addEventListener("resize", () => {
+    if (window.innerWidth === width) return;
+    width = window.innerWidth;
+    document.querySelectorAll("canvas[data-routing]").forEach((canvas) => drawRouting(canvas, false));
+  });
 })();

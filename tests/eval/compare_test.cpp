@@ -85,41 +85,6 @@ TEST_CASE("a margin of its own counts for a task before its language", "[eval][c
   CHECK(margin({{"de", 0.01}, {"bpb_de", 0.03}}) == 0.03);
 }
 
-/// How often the gate passes when every document changes by `change` on average.
-double pass_rate(double change, int simulations) {
-  int passed = 0;
-  for (int i = 0; i < simulations; ++i) {
-    RandomStream random(static_cast<uint64_t>(i), "simulation");
-    ResultFolder baseline, candidate;
-    for (ResultFolder* folder : {&baseline, &candidate})
-      folder->tasks[bpb_key("de")].metrics = {"nats", "num_bytes"};
-    for (int id = 0; id < 200; ++id) {
-      const double num_bytes = 100 + static_cast<double>(random.below(400));
-      const double nats = num_bytes * (1 + 0.1 * random.normal());
-      Sample sample{.doc_id = std::to_string(id), .values = {nats, num_bytes}};
-      bpb_samples(baseline, "de").push_back(sample);
-      sample.values[0] = nats * (1 + change + 0.01 * random.normal());
-      bpb_samples(candidate, "de").push_back(sample);
-    }
-    const GateConfig gate = {.resamples = 500};
-    passed += compare_results(baseline, candidate, gate).outcome == Outcome::kPass ? 1 : 0;
-  }
-  return static_cast<double>(passed) / simulations;
-}
-
-TEST_CASE("at a true loss equal to the margin the gate passes no more often than alpha",
-          "[eval][compare]") {
-  constexpr int kSimulations = 1000;
-  const double alpha = 0.05, four_errors = 4 * std::sqrt(alpha * (1 - alpha) / kSimulations);
-  const double at_margin = pass_rate(0.002, kSimulations), unchanged = pass_rate(0, kSimulations);
-  WARN("200 documents, spread 1 %, margin 0.2 %: passes at a loss of the margin "
-       << at_margin << ", of nothing " << unchanged);
-  CHECK(at_margin <= alpha + four_errors);
-  // The stated power: what the normal approximation says of an unchanged model.
-  const double power = non_inferiority_power(0.002, 0.01 / std::sqrt(200.0 / 1.16), 0.95);
-  CHECK(unchanged == Approx(power).margin(0.07));
-}
-
 TEST_CASE("the number of documents it asks for decides the test", "[eval][compare]") {
   const auto [baseline, candidate] = bpb_folders({{"de", {0.0, 0.03, 50}}});
   const LanguageTest measured = compare_results(baseline, candidate, {}).tests.front();

@@ -25,6 +25,14 @@ inline Report sample_report() {
                                    {"it", {0.0002, 0.002}},
                                    {"id", {-0.28, 0.03}}},
                                   {.new_languages = {"id"}});
+  report.comparison.causes["de"] = {.bits_per_byte_base = 1.5,
+                                    .bits_per_byte_expanded = 1.5006,
+                                    .num_documents = 143,
+                                    .num_changed = 2,
+                                    .tokenizer = {0.0001, {-0.00002, 0.0003}},
+                                    .head = {0.0002, {0.00018, 0.00022}},
+                                    .router = {0.0005, {0.0003, 0.0007}},
+                                    .experts = {-0.00015, {-0.0004, 0.0001}}};
   report.charts.push_back(
       {"Learning", "tokens", "bits per byte", {falling_curve("id", 2.31, 1.68)}});
   report.charts.push_back({"Interference",
@@ -39,7 +47,16 @@ inline Report sample_report() {
                                {0.31, 1, -0.05, -0.11, -0.34},
                                {0.12, -0.05, 1, 0.62, -0.18},
                                {0.08, -0.11, 0.62, 1, -0.21},
-                               {-0.22, -0.34, -0.18, -0.21, 1}}});
+                               {-0.22, -0.34, -0.18, -0.21, 1}},
+                              /*with_tree=*/true});
+  report.routing = {"Experts by language",
+                    {"en", "de", "es", "it", "id"},
+                    {{"0",
+                      {{0.5, 0.25, 0.25, 0},
+                       {0.4, 0.3, 0.2, 0.1},
+                       {0.1, 0.2, 0.3, 0.4},
+                       {0, 0.5, 0, 0.5},
+                       {0.25, 0.25, 0.25, 0.25}}}}};
   report.tables.push_back(
       {"Tokenizer",
        {"language", "bytes per token before", "after", "changed documents"},

@@ -86,7 +86,8 @@ TEST_CASE("the page shows the verdict first, and every language's numbers as tex
   for (const LanguageTest& test : report.comparison.tests)
     CHECK_THAT(html, Catch::Contains(signed_percent(test.change())));
   CHECK(count(html, "class=\"dot\"") == report.comparison.tests.size());
-  CHECK(count(html, "<canvas") == report.charts.size());
+  CHECK(count(html, "<canvas") == report.charts.size() + 1);              // and the routing map
+  CHECK(count(html, "<path d=") == report.heat_maps[0].rows.size() - 1);  // the tree's joins
   CHECK(count(html, "aria-label=\"Line chart") == report.charts.size());
 }
 

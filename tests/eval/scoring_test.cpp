@@ -8,6 +8,7 @@
 
 #include <catch2/catch.hpp>
 #include <limits>
+#include <utility>
 
 #include "core/error.h"
 #include "core/hash.h"
@@ -15,7 +16,7 @@
 #include "eval/results.h"
 #include "eval/windows.h"
 #include "model/architecture/head_loss.h"
-#include "tests/eval/fixture.h"
+#include "tests/eval/small_model.h"
 
 namespace polygraft::eval {
 namespace {
@@ -25,53 +26,6 @@ const bool kOneThread = [] {
   at::set_num_threads(1);
   return true;
 }();
-
-const std::vector<tokenizer::Document>& documents() {
-  static const auto read = tokenizer::read_documents({fixture_path("lm_eval/de.jsonl")});
-  return read;
-}
-
-tokenizer::Tokenizer byte_tokenizer() {
-  return tokenizer::Tokenizer::load(fixture_path("lm_eval/model"));
-}
-
-model::ModelConfig small_moe() {
-  model::ModelConfig config;
-  config.family = "qwen3_moe";
-  config.num_layers = 2;
-  config.hidden_size = 16;
-  config.num_heads = 2;
-  config.num_kv_heads = 1;
-  config.head_dim = 8;
-  config.vocab_rows = 257;
-  config.expert_width = 8;
-  config.num_experts = 4;
-  config.top_k = 2;
-  config.renormalize_top_k = true;
-  config.layer_is_moe = {true, true};
-  config.qk_norm = model::QkNorm::kPerHead;
-  config.max_positions = 32;
-  config.dtype = model::Dtype::kF32;
-  return config;
-}
-
-/// The same base weights with three experts a layer and five vocabulary rows added.
-model::Transformer grown_moe() {
-  model::ModelConfig config = small_moe();
-  model::Weights weights = model::random_weights(config, 5, at::kFloat);
-  at::Generator generator = at::detail::createCPUGenerator(9);
-  const auto draw = [&](at::IntArrayRef shape) { return at::randn(shape, generator); };
-  for (model::LayerWeights& layer : weights.layers) {
-    layer.moe.router.added = draw({3, 16});
-    layer.moe.gate_up.added = draw({3, 16, 16});
-    layer.moe.down.added = draw({3, 16, 8});
-  }
-  weights.embedding.added = draw({5, 16});
-  weights.head.added = weights.tied ? weights.embedding.added : draw({5, 16});
-  config.num_experts += 3;
-  config.vocab_rows += 5;
-  return {config, weights};
-}
 
 /// One document, one forward pass, log-softmax over all logits: nothing shared with the code under
 /// test but the model.
@@ -177,6 +131,50 @@ TEST_CASE("with additions masked the scores are the base's, bit for bit",
   for (size_t i = 0; i < expected.size(); ++i) {
     CHECK(masked[i].nats == expected[i].nats);
     CHECK(unmasked[i].nats != expected[i].nats);
+  }
+}
+
+TEST_CASE("a killed run continues with the bits it would have had", "[eval][scoring][property]") {
+  const TemporaryFolder temporary;
+  const model::Transformer transformer = grown_moe();
+  ScoreOptions options{.batch_tokens = 50};
+  const auto nats = [&](const ScoreOptions& with) {
+    std::vector<double> out;
+    for (const auto& score : score_documents(transformer, byte_tokenizer(), documents(), with))
+      out.push_back(score.nats);
+    return out;
+  };
+  const auto expected = nats(options);
+  options.log = temporary.path() / "bpb.scores";
+  options.log_key = "model";
+  CHECK(nats(options) == expected);
+  const std::string whole = read_file(options.log);
+  REQUIRE(whole.size() > 1000);
+  int64_t layers = 0;
+  options.observer = [&](const model::RouterTap&) { ++layers; };
+  CHECK(nats(options) == expected);
+  CHECK(layers == 0);  // nothing was left to compute
+  int64_t least = 0;
+  for (const size_t kept :
+       {whole.size() - 1, whole.size() / 2, size_t{80}, size_t{10}, size_t{0}}) {
+    write_file_atomically(options.log, whole.substr(0, kept));
+    layers = 0;
+    CHECK(nats(options) == expected);
+    CHECK(layers > 0);
+    CHECK(layers >= std::exchange(least, layers));  // the less was kept, the more work
+    CHECK(read_file(options.log) == whole);
+  }
+  for (ScoreOptions other : {ScoreOptions{.batch_tokens = 60}, ScoreOptions{.mask = {.head = true}},
+                             ScoreOptions{.log_key = "another model"}}) {
+    other.log = options.log;
+    write_file_atomically(options.log, whole);
+    const auto unlogged = [&] {
+      ScoreOptions fresh = other;
+      fresh.log.clear();
+      return nats(fresh);
+    }();
+    CHECK(nats(other) == unlogged);
+    CHECK(read_file(options.log) != whole);
   }
 }
 

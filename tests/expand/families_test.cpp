@@ -95,7 +95,8 @@ TEST_CASE("every family's expansion keeps the base's bytes, bits and files", "[e
     const ModelFolder expanded = ModelFolder::open(folder / "out");
     CHECK(expanded.layout == base.layout);
     CHECK(expanded.num_added_experts() == 3);
-    const expand::VerifyReport report = expand::verify_expansion(base, expanded, std::nullopt, 0);
+    const expand::VerifyReport report =
+        expand::verify_expansion(base, expanded, std::nullopt, {.bytes_per_language = 0});
     INFO(report.to_json().dump(1));
     CHECK(report.ok);
     CHECK(report.masked_logits_equal);

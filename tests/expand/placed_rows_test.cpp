@@ -200,7 +200,7 @@ TEST_CASE("a base with spare rows is grafted onto: ids follow its tokens",
     const auto tokenizer = tokenizer::Tokenizer::load(out);
     CHECK(tokenizer.size() == num_tokens + 12);
     const expand::VerifyReport report =
-        expand::verify_expansion(base, expanded, world.corpus, 4000);
+        expand::verify_expansion(base, expanded, world.corpus, {.bytes_per_language = 4000});
     INFO(report.to_json().dump(2));
     CHECK(report.ok);
   }

@@ -1,0 +1,41 @@
+// eval/causes_table.cpp: see report.h.
+#include "core/text.h"
+#include "eval/number_text.h"
+#include "eval/report.h"
+
+namespace polygraft::eval {
+namespace {
+
+/// "+0.031 [+0.020, +0.045]": the header names the unit.
+std::string without_unit(std::string text) {
+  const std::string unit = " %";
+  return text.ends_with(unit) ? text.substr(0, text.size() - unit.size()) : text;
+}
+
+std::string percent_text(double fraction) { return without_unit(signed_percent(fraction)); }
+
+std::string cause_text(const CausedChange& change, double base) {
+  const Interval relative = {change.interval.low / base, change.interval.high / base};
+  return concat(percent_text(change.delta / base), " ", without_unit(signed_percent(relative)));
+}
+
+}  // namespace
+
+Table causes_table(const std::map<std::string, Causes>& causes) {
+  Table table{.title = "What changes old text, by cause (% of the base's bits per byte)",
+              .header = {"language", "change"},
+              .rows = {}};
+  for (const CauseField& cause : kCauses) table.header.emplace_back(cause.name);
+  for (const char* name : {"together", "recut"}) table.header.emplace_back(name);
+  for (const auto& [language, measured] : causes) {
+    const double base = measured.bits_per_byte_base;
+    std::vector<std::string>& row = table.rows.emplace_back();
+    row = {language, percent_text(measured.bits_per_byte_expanded / base - 1)};
+    for (const CauseField& cause : kCauses) row.push_back(cause_text(measured.*cause.change, base));
+    row.push_back(percent_text(measured.interaction() / base));
+    row.push_back(concat(measured.num_changed, " of ", measured.num_documents));
+  }
+  return table;
+}
+
+}  // namespace polygraft::eval
