@@ -56,7 +56,7 @@ Command eval_bpb_command() {
       .example = "polygraft eval bpb --model models/base --corpus data/corpus.yaml -o results/base",
       .add_options =
           [](po::options_description& o) {
-            add_model_options(o);
+            add_measured_model_options(o);
             auto add = o.add_options();
             add("corpus", po::value<std::string>(), "corpus.yaml");
             add("causes", po::bool_switch(),

@@ -74,7 +74,7 @@ Command eval_choice_command() {
               "-o results/choice",
           .add_options =
               [](po::options_description& o) {
-                add_model_options(o);
+                add_measured_model_options(o);
                 auto add = o.add_options();
                 add("tasks", po::value<std::vector<std::string>>()->multitoken(),
                     "files of {\"id\", \"language\", \"context\", \"choices\", \"gold\"} lines");

@@ -53,7 +53,7 @@ model::Mask mask_of(const MeasuredModel& measured) {
 }
 
 expand::OpenModel open_measured(const MeasuredModel& measured) {
-  expand::PackChoice choice{measured.packs, {}, {measured.allow_base_mismatch}};
+  expand::PackChoice choice = measured.packs;
   if (!masks_all(measured) && measured.mask != "none") choice.without = measured.mask;
   expand::OpenModel model = expand::open_model(measured.folder, choice);
   if (!masks_all(measured)) return model;
@@ -73,23 +73,15 @@ Unfinished::~Unfinished() {
   fs::remove_all(folder_, ignored);
 }
 
-void add_model_options(po::options_description& options) {
-  auto add = options.add_options();
-  add("model", po::value<std::string>(), "model folder");
-  add("pack", po::value<std::vector<std::string>>()->composing(),
-      "pack put onto the model, in memory; may be repeated");
-  add("allow-base-mismatch", po::bool_switch(), "put on a pack of another base if its shapes fit");
-  add("mask", po::value<std::string>()->default_value("none"),
-      "all: without any addition; a pack's name: without that one");
+void add_measured_model_options(po::options_description& options) {
+  add_model_options(options);
+  options.add_options()("mask", po::value<std::string>()->default_value("none"),
+                        "all: without any addition; a pack's name: without that one");
 }
 
 MeasuredModel measured_model(const Arguments& arguments) {
-  MeasuredModel measured{model::ModelFolder::open(arguments.path("model")),
-                         arguments.text("mask"),
-                         {},
-                         arguments.flag("allow-base-mismatch")};
-  for (const std::string& pack : arguments.texts("pack")) measured.packs.emplace_back(pack);
-  return measured;
+  return {model::ModelFolder::open(arguments.path("model")), arguments.text("mask"),
+          chosen_packs(arguments)};
 }
 
 eval::BpbResult evaluate_bpb(const MeasuredModel& measured, const tokenizer::Corpus& corpus,

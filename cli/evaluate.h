@@ -1,7 +1,7 @@
 // cli/evaluate.h: a model folder measured: bits per byte of a corpus's held-out text, multiple
 // choice. The commands and the pipeline share it.
 #pragma once
-#include "cli/command.h"
+#include "cli/model_option.h"
 #include "core/folder_lock.h"
 #include "eval/choice.h"
 #include "eval/results.h"
@@ -14,9 +14,8 @@ namespace polygraft::cli {
 /// A model, and which additions take part in measuring it.
 struct MeasuredModel {
   model::ModelFolder folder;
-  std::string mask = "none";    ///< "all": no addition does; a pack's name: all but that pack's
-  std::vector<fs::path> packs;  ///< put onto the model in memory
-  bool allow_base_mismatch = false;
+  std::string mask = "none";      ///< "all": no addition does; a pack's name: all but that pack's
+  expand::PackChoice packs = {};  ///< put onto the model in memory
   fs::path unfinished;  ///< a folder that keeps scores, so that a killed evaluation continues;
                         ///< "": none are kept
 };
@@ -39,8 +38,8 @@ class Unfinished {
   FolderLock lock_;
 };
 
-/// --model, --pack, --mask and --allow-base-mismatch, and what they say.
-void add_model_options(po::options_description& options);
+/// The options of model_option.h and --mask, and what they say.
+void add_measured_model_options(po::options_description& options);
 MeasuredModel measured_model(const Arguments& arguments);
 
 /// The model in memory, packs put on or taken off. Where all additions are masked, its tokenizer

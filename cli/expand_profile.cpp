@@ -2,7 +2,7 @@
 // a model.
 #include <iostream>
 
-#include "cli/command.h"
+#include "cli/model_option.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "core/text.h"
@@ -25,7 +25,8 @@ ExitCode run(const Arguments& arguments) {
               << folder.config.num_layers << " layers\n";
     return ExitCode::kDone;
   }
-  const expand::Profile profile = expand::profile_folder(folder, corpus, options);
+  const expand::Profile profile =
+      expand::profile_opened(expand::open_model(folder, chosen_packs(arguments)), corpus, options);
   const Json json = profile.to_json();
   write_json(output, json);
   log_info(concat("profile written to ", output.string()));
@@ -49,8 +50,8 @@ Command expand_profile_command() {
           "polygraft expand profile --model models/base --corpus data/corpus.yaml -o profile.json",
       .add_options =
           [](po::options_description& o) {
+            add_model_options(o);
             auto add = o.add_options();
-            add("model", po::value<std::string>(), "model folder");
             add("corpus", po::value<std::string>(), "corpus.yaml");
             add("tokens", po::value<int64_t>()->default_value(20'000),
                 "tokens of training text per language");

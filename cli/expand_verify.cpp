@@ -2,7 +2,7 @@
 // what differs.
 #include <iostream>
 
-#include "cli/command.h"
+#include "cli/model_option.h"
 #include "core/text.h"
 #include "eval/number_text.h"
 #include "eval/report.h"
@@ -28,10 +28,14 @@ void print(const expand::VerifyReport& report) {
 
 ExitCode run(const Arguments& arguments) {
   const auto base = model::ModelFolder::open(arguments.path("base"));
-  const auto expanded = model::ModelFolder::open(arguments.path("expanded"));
+  expand::VerifyOptions options;
+  options.packs = chosen_packs(arguments);
+  // With packs the base itself may be what they are put onto.
+  const bool onto_base = !options.packs.packs.empty() && !arguments.optional_text("expanded");
+  const auto expanded = onto_base ? base : model::ModelFolder::open(arguments.path("expanded"));
   std::optional<tokenizer::Corpus> corpus;
   if (const auto file = arguments.optional_text("corpus")) corpus = tokenizer::load_corpus(*file);
-  const expand::VerifyReport report = expand::verify_expansion(base, expanded, corpus);
+  const expand::VerifyReport report = expand::verify_expansion(base, expanded, corpus, options);
   if (arguments.stdout_is_free()) print(report);
   arguments.emit_json(report.to_json());
   return report.ok ? ExitCode::kDone : ExitCode::kGateFailed;
@@ -50,9 +54,11 @@ Command expand_verify_command() {
               [](po::options_description& o) {
                 auto add = o.add_options();
                 add("base", po::value<std::string>(), "the model before the expansion");
-                add("expanded", po::value<std::string>(), "the model after it");
+                add("expanded", po::value<std::string>(),
+                    "the model after it; with --pack it may be left out: the base with the packs");
                 add("corpus", po::value<std::string>(),
                     "also split the change on old text by cause");
+                add_pack_options(o);
               },
           .add_operands = nullptr,
           .run = run};

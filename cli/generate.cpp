@@ -94,7 +94,7 @@ Command generate_command() {
               "--set max_new_tokens=40",
           .add_options =
               [](po::options_description& o) {
-                add_model_options(o);
+                add_measured_model_options(o);
                 auto add = o.add_options();
                 add("prompt", po::value<std::string>(), "text to continue, or the question");
                 add("chat", po::bool_switch(), "as a question in the model's chat format");

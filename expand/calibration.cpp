@@ -78,7 +78,7 @@ at::Tensor mark_first(const std::vector<Sequence>& sequences) {
   at::Tensor first_T = at::zeros({count_tokens(sequences)}, at::kBool);
   int64_t position = 0;
   for (const Sequence& sequence : sequences) {
-    first_T[position] = true;
+    if (sequence.size() > 1) first_T[position] = true;
     position += static_cast<int64_t>(sequence.size());
   }
   return first_T;

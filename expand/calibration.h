@@ -22,7 +22,9 @@ struct LayerFeatures {
 
 struct CalibrationFeatures {
   at::Tensor hidden_TD;  ///< h, the final normed hidden states, float32
-  at::Tensor first_T;    ///< bool: the first position of a sequence, where no text has been seen
+  /// bool: the first position of a sequence, where no text has been seen; not of lone tokens, which
+  /// stand for each other.
+  at::Tensor first_T;
   std::map<int64_t, LayerFeatures> layers;  ///< empty when no layers were asked for
 };
 

@@ -110,10 +110,14 @@ std::vector<Sequence> AdditionBuilder::new_sequences(const Tokenizer& tokenizer)
       {plan_.experts.calibration_new_tokens, sequence_tokens_for(base_.config())});
 }
 
+/// One token in sixteen stands alone.
 std::vector<Sequence> AdditionBuilder::old_sequences() const {
-  return encode_sequences(
+  const int64_t num_alone = plan_.experts.calibration_old_tokens / 16;
+  std::vector<Sequence> sequences = encode_sequences(
       calibration_.old_documents, extended_,
-      {plan_.experts.calibration_old_tokens, sequence_tokens_for(base_.config())});
+      {plan_.experts.calibration_old_tokens - num_alone, sequence_tokens_for(base_.config())});
+  for (Sequence& alone : lone_tokens(sequences, num_alone)) sequences.push_back(std::move(alone));
+  return sequences;
 }
 
 StartRows AdditionBuilder::start_rows(bool own_head) const {

@@ -28,7 +28,10 @@ OldText spell_out(const std::vector<Sequence>& sequences, const TokenParts& part
   OldText text;
   int64_t begin = 0;  // of the sequence, among all positions
   for (const Sequence& sequence : sequences) {
-    Sequence spelled{sequence.front()};
+    // A sequence that continues a document may begin with a new token; its end is what stands
+    // first.
+    const TokenId front = sequence.front();
+    Sequence spelled{front < num_old ? front : parts[static_cast<size_t>(front - num_old)].back()};
     for (size_t i = 1; i < sequence.size(); ++i) {
       const TokenId id = sequence[i];
       const std::vector<TokenId> leaves =

@@ -8,8 +8,10 @@
 #include "core/text.h"
 #include "eval/passes.h"
 #include "eval/scoring.h"
+#include "expand/packs/open_model.h"
 #include "expand/sequences.h"
 #include "expand/similarity.h"
+#include "expand/softmax_floor.h"
 
 namespace polygraft::expand {
 
@@ -37,10 +39,10 @@ struct ExpertUse {
   }
 };
 
-/// By MoE layer.
+/// By MoE layer. @param floors gathered on the way unless it is null.
 std::map<int64_t, ExpertUse> count_experts(const model::Transformer& transformer,
                                            const std::vector<model::Batch>& batches,
-                                           Progress& progress) {
+                                           SoftmaxFloors* floors, Progress& progress) {
   std::map<int64_t, ExpertUse> counts;
   const int64_t num_experts = transformer.num_base_experts() + transformer.num_added_experts();
   const model::RouterObserver observer = [&](const model::RouterTap& tap) {
@@ -48,6 +50,7 @@ std::map<int64_t, ExpertUse> count_experts(const model::Transformer& transformer
         tap.added_Tn.defined() ? at::cat({tap.base_TE, tap.added_Tn}, 1) : tap.base_TE;
     counts[tap.layer].add(model::count_choices(tap.routing, num_experts).to(at::kDouble),
                           at::softmax(score_TE, 1).sum(0, false, at::kDouble));
+    if (floors != nullptr) floors->tap(tap);
   };
   eval::run_passes(transformer, batches, {{}, observer, &progress},
                    [](size_t, const at::Tensor&) {});
@@ -70,15 +73,21 @@ void add_signature(const model::Transformer& transformer, const tokenizer::Token
       documents, tokenizer, {num_tokens, sequence_tokens_for(transformer.config())});
   Progress progress("profiling " + language, static_cast<uint64_t>(count_tokens(sequences)),
                     "tokens");
-  const auto counts = count_experts(transformer, make_batches(sequences), progress);
+  SoftmaxFloors floors(transformer.num_base_experts());
+  const bool with_floors = texts.role == "old" && !transformer.config().renormalize_top_k;
+  const auto counts = count_experts(transformer, make_batches(sequences),
+                                    with_floors ? &floors : nullptr, progress);
   progress.finish();
   if (layers.empty()) {
-    for (const auto& [layer, ignored] : counts) layers.push_back({layer, {}, {}});
+    for (const auto& [layer, ignored] : counts) layers.push_back({layer});
   }
   for (LayerProfile& layer : layers) {
     layer.signature[language] = shares(counts.at(layer.layer).chosen_E);
     layer.softmax[language] = shares(counts.at(layer.layer).softmax_E);
   }
+  if (!with_floors) return;
+  const auto by_layer = floors.finish();
+  for (LayerProfile& layer : layers) layer.softmax_floor[language] = by_layer.at(layer.layer);
 }
 
 double measure_bits_per_byte(const model::Transformer& transformer,
@@ -114,12 +123,16 @@ Profile profile_model(const model::Transformer& transformer, const tokenizer::To
   return profile;
 }
 
+Profile profile_opened(const OpenModel& model, const tokenizer::Corpus& corpus,
+                       const ProfileOptions& options) {
+  Profile profile = profile_model(model.transformer, model.tokenizer, corpus, options);
+  profile.model_hash = model.hash;
+  return profile;
+}
+
 Profile profile_folder(const model::ModelFolder& folder, const tokenizer::Corpus& corpus,
                        const ProfileOptions& options) {
-  const tokenizer::Tokenizer tokenizer = tokenizer::Tokenizer::load(folder.path);
-  Profile profile = profile_model(model::Transformer::load(folder), tokenizer, corpus, options);
-  profile.model_hash = model::hash_tensors(folder.tensors);
-  return profile;
+  return profile_opened(open_model(folder, {}), corpus, options);
 }
 
 }  // namespace polygraft::expand

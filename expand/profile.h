@@ -20,6 +20,9 @@ struct LayerProfile {
       signature;  ///< language -> share per expert; sums to 1
   /// Language -> mean weight of each expert in the router's softmax over all of them; sums to 1.
   std::map<std::string, std::vector<double>> softmax{};
+  /// Old language -> softmax_floor.h: nats that its old weights lose at least to 1, 2, 4, ... new
+  /// rows. Empty where weights are renormalised.
+  std::map<std::string, std::vector<double>> softmax_floor{};
 };
 
 struct Profile {
@@ -45,7 +48,11 @@ struct ProfileOptions {
 Profile profile_model(const model::Transformer& transformer, const tokenizer::Tokenizer& tokenizer,
                       const tokenizer::Corpus& corpus, const ProfileOptions& options);
 
-/// The whole of `expand profile`: loads model and tokenizer, profiles, and notes the model's hash.
+struct OpenModel;  // expand/packs/open_model.h
+/// The whole of `expand profile` for a model that is open, packs and all; notes its hash.
+Profile profile_opened(const OpenModel& model, const tokenizer::Corpus& corpus,
+                       const ProfileOptions& options);
+/// The same for a folder as it lies.
 Profile profile_folder(const model::ModelFolder& folder, const tokenizer::Corpus& corpus,
                        const ProfileOptions& options);
 

@@ -8,8 +8,10 @@ namespace polygraft::expand {
 Json Profile::to_json() const {
   Json layers_json = Json::array();
   for (const LayerProfile& layer : layers) {
-    layers_json.push_back(
-        {{"layer", layer.layer}, {"signature", layer.signature}, {"softmax", layer.softmax}});
+    layers_json.push_back({{"layer", layer.layer},
+                           {"signature", layer.signature},
+                           {"softmax", layer.softmax},
+                           {"softmax_floor", layer.softmax_floor}});
   }
   return {{"layers", layers_json},
           {"similarity", similarity},
@@ -53,7 +55,8 @@ Profile Profile::from_json(const Json& json, const std::filesystem::path& file) 
     using Shares = std::map<std::string, std::vector<double>>;
     profile.layers.push_back({json_get<int64_t>(layer, "layer", file),
                               json_get<Shares>(layer, "signature", file),
-                              json_get<Shares>(layer, "softmax", file)});
+                              json_get<Shares>(layer, "softmax", file),
+                              json_get_or<Shares>(layer, "softmax_floor", {}, file)});
   }
   profile.similarity =
       json_get<std::map<std::string, std::map<std::string, double>>>(json, "similarity", file);

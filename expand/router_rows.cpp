@@ -47,7 +47,6 @@ Problem::Problem(const RouterFeatures& features, const RouterFitOptions& options
   old_threshold_O1 = features.old_threshold_O.to(at::kDouble).unsqueeze(1);
   if (features.old_log_normalizer_O.defined()) {
     old_log_normalizer_O1 = features.old_log_normalizer_O.to(at::kDouble).unsqueeze(1);
-    softmax_weight = 1 / options.softmax_share;
   }
   const at::Tensor weight_O1 = features.old_weight_O.to(at::kDouble).unsqueeze(1);
   old_weight_O1 = weight_O1 / weight_O1.sum();
@@ -113,21 +112,28 @@ void measure(const Problem& problem, RouterFit& fit) {
 
 namespace {
 
-/// One minimisation from `start_nD`, with the problem's W as it is.
-RouterFit fit_from(const Problem& problem, const at::Tensor& start_nD, int64_t max_iterations) {
-  const Objective objective = [&](const at::Tensor& rows_nD, at::Tensor& gradient_nD) {
-    return problem.value(rows_nD, gradient_nD);
+/// Rows = fixed + common, one minimisation over `common` ([n, D]: each row its own; [1, D]: one
+/// shift of all), with the problem's W as it is.
+RouterFit fit_from(const Problem& problem, const at::Tensor& fixed_nD, const at::Tensor& common,
+                   int64_t max_iterations) {
+  const bool shared = common.size(0) < fixed_nD.size(0);
+  const Objective objective = [&](const at::Tensor& shift, at::Tensor& gradient) {
+    const double value = problem.value(fixed_nD + shift, gradient);
+    if (shared) gradient = gradient.sum(0, /*keepdim=*/true);
+    return value;
   };
-  const Preconditioner precondition = [&](const at::Tensor& gradient_nD) {
-    return problem.solve_ridge(gradient_nD).mul_(0.5);  // the Hessian where every hinge is active
+  // The Hessian where every hinge is active; of a shared shift, as often as there are rows.
+  const double curvature = shared ? 2.0 * static_cast<double>(fixed_nD.size(0)) : 2.0;
+  const Preconditioner precondition = [&](const at::Tensor& gradient) {
+    return problem.solve_ridge(gradient).div_(curvature);
   };
   RouterFit fit;
   at::Tensor gradient;
-  fit.start_value = problem.value(start_nD, gradient);
+  fit.start_value = problem.value(fixed_nD + common, gradient);
   LbfgsOptions lbfgs;
   lbfgs.max_iterations = max_iterations;
-  const LbfgsResult result = minimize(objective, start_nD, precondition, lbfgs);
-  fit.rows_nD = result.x.to(at::kFloat);
+  const LbfgsResult result = minimize(objective, common, precondition, lbfgs);
+  fit.rows_nD = (fixed_nD + result.x).to(at::kFloat);
   fit.value = result.value;
   fit.iterations = result.iterations;
   if (!at::isfinite(fit.rows_nD).all().item<bool>()) {
@@ -145,12 +151,16 @@ RouterFit fit_router_rows(const RouterFeatures& features, const RouterFitOptions
   constexpr double kRise = 4.0;
   const at::NoGradGuard no_grad;
   Problem problem(features, options);
-  RouterFit fit = fit_from(problem, problem.ridge_start(), options.max_iterations);
-  for (int i = 0; i < kMostRises && fit.softmax_share_mean > options.softmax_share; ++i) {
-    problem.softmax_weight *= kRise;
+  const at::Tensor start_nD = problem.ridge_start();
+  RouterFit fit = fit_from(problem, at::zeros_like(start_nD), start_nD, options.max_iterations);
+  problem.softmax_weight = 1 / options.softmax_share;
+  for (int i = 0; i <= kMostRises && fit.softmax_share_mean > options.softmax_share; ++i) {
+    const at::Tensor rows_nD = fit.rows_nD.to(at::kDouble);
+    const at::Tensor mean_1D = rows_nD.mean(0, /*keepdim=*/true);
     const int64_t iterations = fit.iterations;
-    fit = fit_from(problem, fit.rows_nD.to(at::kDouble), options.max_iterations);
+    fit = fit_from(problem, rows_nD - mean_1D, mean_1D, options.max_iterations);
     fit.iterations += iterations;
+    problem.softmax_weight *= kRise;
   }
   return fit;
 }

@@ -47,8 +47,11 @@ struct RouterFit {
 ///   sum_j [ beta mean_old relu(m + z_j - t)^2 + mean_new relu(y_j - z_j)^2 + lambda tr(G)/D
 ///   |n_j|^2 ] + W mean_old log(1 + r),
 /// G = mean_new(u u') + beta mean_old(u u'), r = sum_j exp(z_j) / Z. W is 0 where weights are
-/// renormalised; elsewhere it rises from 1/epsilon, fourfold, until the mean of r/(1+r) on old text
-/// is epsilon or less, or W has risen seven times. No bias: none could be exported. float64 inside.
+/// renormalised, and at first elsewhere, too. There a second search follows over what is common to
+/// all rows, the differences between them kept: W rises from 1/epsilon, fourfold, until the mean of
+/// r/(1+r) on old text is epsilon or less, or W has risen seven times. (Over all rows at once the W
+/// term, which does not tell rows apart, makes them one: their distance falls as 1/W.) No bias:
+/// none could be exported. float64 inside.
 /// @throws NumericError when features or rows are not finite.
 RouterFit fit_router_rows(const RouterFeatures& features, const RouterFitOptions& options);
 

@@ -2,6 +2,7 @@
 #include "expand/sequences.h"
 
 #include <algorithm>
+#include <set>
 
 namespace polygraft::expand {
 
@@ -70,7 +71,7 @@ std::vector<Sequence> encode_sequences(const std::vector<tokenizer::Document>& d
     for (size_t begin = 0; begin < ids.size() && tokens_left > 1; begin += text_tokens) {
       const int64_t length =
           std::min({static_cast<int64_t>(ids.size() - begin), text_tokens, tokens_left - 1});
-      Sequence sequence{tokenizer.prefix_id()};
+      Sequence sequence{begin == 0 ? tokenizer.prefix_id() : ids[begin - 1]};
       const auto first = ids.begin() + static_cast<std::ptrdiff_t>(begin);
       sequence.insert(sequence.end(), first, first + length);
       tokens_left -= length + 1;
@@ -78,6 +79,18 @@ std::vector<Sequence> encode_sequences(const std::vector<tokenizer::Document>& d
     }
   }
   return sequences;
+}
+
+std::vector<Sequence> lone_tokens(const std::vector<Sequence>& sequences, int64_t most_tokens) {
+  std::vector<Sequence> alone;
+  std::set<tokenizer::TokenId> seen;
+  for (const Sequence& sequence : sequences) {
+    for (const tokenizer::TokenId id : sequence) {
+      if (static_cast<int64_t>(alone.size()) >= most_tokens) return alone;
+      if (seen.insert(id).second) alone.push_back({id});
+    }
+  }
+  return alone;
 }
 
 int64_t count_tokens(const std::vector<Sequence>& sequences) {

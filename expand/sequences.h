@@ -28,11 +28,18 @@ struct SequenceOptions {
   int64_t sequence_tokens = 512;  ///< a longer document goes on in a new sequence; at least 2
 };
 
-/// Documents in order, each sequence beginning with the tokenizer's prefix id; ends once max_tokens
-/// is reached.
+/// Documents in order; ends once max_tokens is reached. A sequence begins as a scoring window does
+/// (eval/windows.h): with the tokenizer's prefix id where its document begins, and with the token
+/// before it where it goes on.
 std::vector<Sequence> encode_sequences(const std::vector<tokenizer::Document>& documents,
                                        const tokenizer::Tokenizer& tokenizer,
                                        const SequenceOptions& options);
+
+/// Sequences of one token each: the distinct tokens of `sequences`, the first `most_tokens` of
+/// them. Whatever stands first sees itself alone, so that this is all a model ever makes of such a
+/// token in that place, where large models build their attention sink (massive activations, arXiv
+/// 2402.17762) and a token routed otherwise costs the whole window.
+std::vector<Sequence> lone_tokens(const std::vector<Sequence>& sequences, int64_t most_tokens);
 
 int64_t count_tokens(const std::vector<Sequence>& sequences);
 

@@ -24,6 +24,11 @@ struct SoftmaxShift {
   /// Mean of r/(1+r) on old text. Held below: what the fit aims at. Copies: an upper bound from the
   /// profile, of the old language and the layer where it is largest.
   double share = 0;
+  /// What no rows can go below on the profile's text: mean nats that old weights lose, in the old
+  /// language and the layer where it is largest (softmax_floor.h; of the power of two up to the
+  /// number of new experts, the loss of more rows being no smaller).
+  double floor_nats = 0;
+  int64_t floor_layer = -1;  ///< -1: no floor was found
 
   /// By what an old expert's weight is multiplied, in the mean.
   double old_weight_factor() const { return 1 - share; }

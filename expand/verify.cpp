@@ -42,15 +42,23 @@ eval::Causes causes_of(const model::Transformer& transformer, const tokenizer::T
 }
 
 void run_expanded(const model::ModelFolder& expanded, const Probes& probes,
-                  const HeldoutTexts& texts, VerifyReport& report) {
+                  const HeldoutTexts& texts, const PackChoice& packs, VerifyReport& report) {
   try {
-    const model::Transformer transformer = model::Transformer::load(expanded);
-    report.masked_logits_equal =
-        probes.base_hashes == masked_logit_hashes(transformer, probes.batches);
-    if (texts.empty()) return;
-    const auto tokenizer = tokenizer::Tokenizer::load(expanded.path);
-    for (const auto& [language, documents] : texts)
-      report.step0[language] = causes_of(transformer, tokenizer, language, documents);
+    const auto compare = [&](const model::Transformer& transformer, const auto& load_tokenizer) {
+      report.masked_logits_equal =
+          probes.base_hashes == masked_logit_hashes(transformer, probes.batches);
+      if (texts.empty()) return;
+      const tokenizer::Tokenizer tokenizer = load_tokenizer();
+      for (const auto& [language, documents] : texts)
+        report.step0[language] = causes_of(transformer, tokenizer, language, documents);
+    };
+    if (packs.packs.empty()) {
+      compare(model::Transformer::load(expanded),
+              [&] { return tokenizer::Tokenizer::load(expanded.path); });
+    } else {
+      const OpenModel model = open_model(expanded, packs);
+      compare(model.transformer, [&] { return model.tokenizer; });
+    }
   } catch (const FormatError& error) {
     add_difference(report, model::kDisplacedRowsFile, error.what());
   } catch (const NumericError& error) {
@@ -66,15 +74,17 @@ VerifyReport verify_expansion(const model::ModelFolder& base, const model::Model
                               const VerifyOptions& options) {
   VerifyReport report;
   report.ok = true;
-  verify_bytes(base, expanded, report);
-  verify_description(base, expanded, report);
-  verify_tokenizer(base, expanded, report);
+  if (expanded.manifest || options.packs.packs.empty()) {
+    verify_bytes(base, expanded, report);
+    verify_description(base, expanded, report);
+    verify_tokenizer(base, expanded, report);
+  }
   const HeldoutTexts texts =
       corpus ? read_heldout(*corpus, options.bytes_per_language) : HeldoutTexts();
   if (expanded.config.vocab_rows < base.config.vocab_rows) return report;  // probes would not fit
   const std::vector<model::Batch> probes = make_probes(base, texts);
   run_expanded(expanded, {probes, base_logit_hashes(base, probes)},
-               options.causes ? texts : HeldoutTexts(), report);
+               options.causes ? texts : HeldoutTexts(), options.packs, report);
   report.ok = report.ok && report.masked_logits_equal;
   return report;
 }

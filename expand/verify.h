@@ -8,6 +8,7 @@
 
 #include "core/json.h"
 #include "eval/causes.h"
+#include "expand/packs/open_model.h"
 #include "model/checkpoint/model_folder.h"
 #include "tokenizer/corpus.h"
 
@@ -34,8 +35,11 @@ struct VerifyReport {
 struct VerifyOptions {
   int64_t bytes_per_language = 32'768;  ///< of held-out text; 0: none
   bool causes = true;                   ///< fill `step0`
+  PackChoice packs = {};                ///< put onto the expanded model in memory
 };
 
+/// @param expanded an expanded model, or the base itself with packs to put on: no old byte is then
+/// stored a second time, and the packs' own hashes and the masked logits are what is checked.
 /// @param corpus whose old languages' held-out text is probed. Never throws for a difference: it is
 /// reported.
 VerifyReport verify_expansion(const model::ModelFolder& base, const model::ModelFolder& expanded,

@@ -112,7 +112,11 @@ ShapeEstimate estimate_additions(const model::ModelConfig& expanded, int64_t num
   estimate.peak_memory_bytes = peak_bytes(train, shapes, estimate.trainable_parameters);
   // Two for a parameter and token forward, two backward (gradients of inputs; the few weights that
   // train are not counted); replayed tokens go through the base once more.
-  const auto active = static_cast<double>(model::count_parameters(expanded).active_per_token);
+  // Rows of an embedding table of its own are looked up, not multiplied with.
+  const int64_t looked_up =
+      expanded.tied_embeddings ? 0 : expanded.vocab_rows * expanded.hidden_size;
+  const auto active =
+      static_cast<double>(model::count_parameters(expanded).active_per_token - looked_up);
   estimate.flops = active * static_cast<double>(train.tokens) * (4 + 2 * train.replay.fraction);
   return estimate;
 }

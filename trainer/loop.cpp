@@ -47,7 +47,6 @@ int64_t text_bytes(const std::vector<Row>& rows, const std::vector<int32_t>& byt
 
 ProbeOptions probe_options(const TrainJob& job) {
   ProbeOptions options;
-  options.max_context_tokens = job.train.sequence_length;
   options.batch_tokens = job.train.batch_tokens;
   if (job.train.micro_batch_tokens > 0) options.batch_tokens = job.train.micro_batch_tokens;
   if (job.train.budget) options.confidence = job.train.budget->confidence;

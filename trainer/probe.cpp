@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "eval/sequence_scoring.h"
 #include "eval/statistics.h"
 #include "model/architecture/head_loss.h"
 
@@ -119,13 +120,15 @@ ProbeLine InterferenceProbe::probe_language(const std::string& language) const {
 
 double InterferenceProbe::mean_head_leak(const std::vector<tokenizer::Document>& documents) const {
   if (transformer_.num_added_vocab_rows() == 0) return 0.0;
+  eval::ScoreOptions score;
+  score.max_context_tokens = options_.max_context_tokens;
+  const int64_t longest = eval::context_tokens(transformer_, score);
   std::vector<std::vector<tokenizer::TokenId>> encoded;
   std::vector<Row> rows;
   int64_t total = 0;
   for (const tokenizer::Document& document : documents) {
     encoded.push_back(tokenizer_.encode(document.text));
-    const auto length =
-        std::min<int64_t>(static_cast<int64_t>(encoded.back().size()), options_.max_context_tokens);
+    const auto length = std::min<int64_t>(static_cast<int64_t>(encoded.back().size()), longest);
     if (length == 0) continue;
     rows.emplace_back(encoded.back().data(), static_cast<size_t>(length));
     total += length;

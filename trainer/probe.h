@@ -16,8 +16,9 @@
 namespace polygraft::trainer {
 
 struct ProbeOptions {
-  int64_t max_context_tokens =
-      0;  ///< the training rows' length: longer documents are scored in windows
+  /// As in scoring; by default what `eval bpb` uses, so that a probe sees what the gate will see:
+  /// positions that no training row reaches.
+  int64_t max_context_tokens = 0;
   int64_t batch_tokens = 4096;
   double confidence = 0.95;
   uint64_t seed = 17;

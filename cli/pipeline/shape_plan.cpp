@@ -38,7 +38,8 @@ std::string table(const Json& json) {
   const auto count = [&](const char* key) { return human_count(json.at(key).get<uint64_t>()); };
   std::ostringstream out;
   out << "base       " << json.at("family").get<std::string>() << ", " << count("base_parameters")
-      << " parameters, " << bytes("base_bytes") << " (from config.json alone: no weights here)\n"
+      << " parameters, " << count("base_active_parameters") << " active per token, "
+      << bytes("base_bytes") << " (from config.json alone: no weights here)\n"
       << "adds       " << count("added_experts_per_layer") << " experts in each of "
       << count("layers") << " layers, " << count("added_vocab_rows")
       << " vocabulary rows: " << count("added_parameters") << " parameters, "
@@ -93,14 +94,15 @@ ShapePlan plan_from_shape(const PipelineConfig& pipeline) {
   if (rows > 0 && pipeline.tokenizer.head == "untied") expanded.tied_embeddings = false;
   const trainer::ShapeEstimate estimate =
       trainer::estimate_additions(expanded, experts, rows, pipeline.train);
-  const int64_t base_parameters = model::count_parameters(base).total;
-  const int64_t added = model::count_parameters(expanded).total - base_parameters;
+  const model::ParameterCount of_base = model::count_parameters(base);
+  const int64_t added = model::count_parameters(expanded).total - of_base.total;
   const auto width = static_cast<int64_t>(model::dtype_bytes(base.dtype));
   ShapePlan plan;
   plan.json = {{"family", base.family},
                {"layers", std::count(base.layer_is_moe.begin(), base.layer_is_moe.end(), true)},
-               {"base_parameters", base_parameters},
-               {"base_bytes", base_parameters * width},
+               {"base_parameters", of_base.total},
+               {"base_active_parameters", of_base.active_per_token},
+               {"base_bytes", of_base.total * width},
                {"added_experts_per_layer", experts},
                {"added_vocab_rows", rows},
                {"added_parameters", added},

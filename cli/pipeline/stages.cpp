@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "expand/graft.h"
+#include "expand/packs/stored_pack.h"
 #include "expand/verify.h"
 #include "tokenizer/bpe_trainer.h"
 #include "tokenizer/tokenizer_report.h"
@@ -27,6 +28,7 @@ struct Run {
   fs::path stage(const std::string& name) const { return dir / "stages" / name; }
   fs::path grafted_model() const { return stage("graft") / "model"; }
   fs::path model() const { return dir / "model"; }
+  fs::path pack() const { return dir / "pack"; }
 
   std::map<std::string, std::vector<fs::path>> train_files(const std::string& role) const {
     std::map<std::string, std::vector<fs::path>> files;
@@ -138,6 +140,16 @@ void verify(const Run& run, const fs::path& folder) {
   }
 }
 
+/// The new language's additions on their own, of the model that was verified.
+void pack(const Run& run, const fs::path& folder) {
+  AtomicFolder target(run.pack(), /*replace=*/true);
+  const expand::Pack written = expand::write_pack(model::ModelFolder::open(run.model()),
+                                                  run.pipeline.new_language, target.path());
+  target.commit();
+  write_json(folder / "pack.json",
+             Json{{"name", written.name}, {"additions_hash", written.additions_hash}});
+}
+
 constexpr const char* kChoiceFolder = "choice";  ///< of an evaluation's own
 
 struct EvaluateWork {
@@ -231,6 +243,7 @@ std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& has
           [run, train_key](const fs::path& f) { train(run, train_key, f); });
   const std::string verified =
       add("verify", {trained, heldout_texts}, {}, [run](const fs::path& f) { verify(run, f); });
+  add("pack", {verified}, {run.pack()}, [run](const fs::path& f) { pack(run, f); });
   const std::string evaluated =
       add("evaluate", {trained, measured_on}, {}, [run](const fs::path& f) {
         evaluate(run, {"evaluate", run.model(), run.config().evaluate.causes}, f);

@@ -76,28 +76,73 @@ std::vector<OpenPack> choose_packs(const ModelFolder& model, const ModelFolder& 
   return packs;
 }
 
+/// The base of a model, and what it becomes with the packs of a choice.
+struct Chosen {
+  ModelFolder view;
+  tokenizer::Tokenizer tokenizer;          ///< the base's
+  std::optional<Composition> composition;  ///< none: no pack is left
+};
+
+Chosen choose(const ModelFolder& model, const PackChoice& choice, const std::string& hash) {
+  Chosen chosen{
+      model.manifest ? base_view(model) : model, tokenizer::Tokenizer::load(model.path), {}};
+  if (model.manifest) chosen.tokenizer = tokenizer::Tokenizer::load(chosen.view.path);
+  const std::string base_hash = model.manifest ? model.manifest->base_tensors_hash : hash;
+  std::vector<OpenPack> packs =
+      choose_packs(model, chosen.view, choice, {base_hash, chosen.tokenizer.hash()});
+  if (!packs.empty()) {
+    chosen.composition = compose(chosen.view, std::move(packs), chosen.tokenizer.size());
+  }
+  return chosen;
+}
+
+bool changes_nothing(const PackChoice& choice) { return choice.packs.empty() && !choice.without; }
+
 }  // namespace
+
+ModelSummary summarize_model(const ModelFolder& model, const PackChoice& choice) {
+  if (changes_nothing(choice)) {
+    return {model.config, model.manifest ? model.manifest->packs : std::vector<model::PackEntry>(),
+            tokenizer::Tokenizer::load(model.path).size()};
+  }
+  // A base's hash takes one reading of its tensors; of an expanded model it is in the manifest.
+  const Chosen chosen =
+      choose(model, choice, model.manifest ? "" : model::hash_tensors(model.tensors));
+  ModelSummary summary{chosen.view.config, {}, chosen.tokenizer.size()};
+  summary.config.num_experts = chosen.view.num_base_experts();
+  summary.config.vocab_rows = chosen.view.num_base_vocab_rows();
+  if (!chosen.composition) return summary;
+  const model::Manifest& manifest = chosen.composition->manifest;
+  int64_t num_added = 0;
+  for (const model::PackEntry& pack : manifest.packs) {
+    summary.config.num_experts += pack.num_experts;
+    num_added += pack.num_vocab_rows;
+  }
+  const model::RowLayout rows{manifest.base_vocab_rows, num_added, manifest.vocab_placement};
+  summary.config.vocab_rows = rows.num_rows();
+  if (chosen.composition->untie_head) summary.config.tied_embeddings = false;
+  summary.packs = manifest.packs;
+  summary.num_tokens += num_added;
+  return summary;
+}
 
 OpenModel open_model(const ModelFolder& model, const PackChoice& choice) {
   const std::string hash = model::hash_tensors(model.tensors);
-  if (choice.packs.empty() && !choice.without) {
+  if (changes_nothing(choice)) {
     return {model::Transformer::load(model), tokenizer::Tokenizer::load(model.path), hash};
   }
-  const ModelFolder view = model.manifest ? base_view(model) : model;
-  auto tokenizer = tokenizer::Tokenizer::load(view.path);
-  const std::string base_hash = model.manifest ? model.manifest->base_tensors_hash : hash;
-  std::vector<OpenPack> packs = choose_packs(model, view, choice, {base_hash, tokenizer.hash()});
+  Chosen chosen = choose(model, choice, hash);
   model::Transformer transformer = model::Transformer::load(model);
   const auto place = [&](const model::RowPlacement& placement) {
     transformer.weights().embedding.placement = placement;
     transformer.weights().head.placement = placement;
   };
   std::string described = hash;
-  if (packs.empty()) {
+  if (!chosen.composition) {
     place({});
     set_additions(transformer.weights(), {});
   } else {
-    const Composition composition = compose(view, std::move(packs), tokenizer.size());
+    const Composition& composition = *chosen.composition;
     for (const OpenPack& open : composition.packs) {
       described += concat(" ", open.pack.name, " ", open.pack.additions_hash);
     }
@@ -105,10 +150,10 @@ OpenModel open_model(const ModelFolder& model, const PackChoice& choice) {
     set_additions(transformer.weights(),
                   joined(composition.additions, !transformer.weights().tied));
     if (!composition.vocabulary.additions.tokens.empty()) {
-      tokenizer = pack_tokenizer(view.path, composition.vocabulary.additions);
+      chosen.tokenizer = pack_tokenizer(chosen.view.path, composition.vocabulary.additions);
     }
   }
-  return {std::move(transformer), std::move(tokenizer), sha256(described)};
+  return {std::move(transformer), std::move(chosen.tokenizer), sha256(described)};
 }
 
 }  // namespace polygraft::expand

@@ -2,6 +2,7 @@
 #include "model/checkpoint/layout_check.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "core/error.h"
@@ -123,21 +124,19 @@ void check_tensors(const ModelConfig& config, const FolderLayout& layout, Tensor
 }
 
 Dtype stored_dtype(const TensorFolder& tensors) {
-  const TensorView& first = tensors.get(tensors.names().front());
+  std::map<Dtype, uint64_t> bytes;
   for (const std::string& name : tensors.names()) {
     const TensorView& view = tensors.get(name);
-    if (view.dtype == first.dtype) continue;
-    throw NotBuiltError("weights of more than one element type")
-        .found(concat(in_quotes(first.name), " is ", dtype_name(first.dtype), ", ", in_quotes(name),
-                      " is ", dtype_name(view.dtype), " in ", tensors.folder().string()))
-        .hint("save the model in one dtype");
+    if (view.dtype != Dtype::kF32 && view.dtype != Dtype::kF16 && view.dtype != Dtype::kBF16) {
+      throw NotBuiltError(concat("weights of type ", dtype_name(view.dtype)))
+          .expected("F32, F16 or BF16")
+          .found(concat(in_quotes(name), " in ", tensors.folder().string()));
+    }
+    bytes[view.dtype] += view.bytes.size();
   }
-  if (first.dtype == Dtype::kF32 || first.dtype == Dtype::kF16 || first.dtype == Dtype::kBF16) {
-    return first.dtype;
-  }
-  throw NotBuiltError(concat("weights of type ", dtype_name(first.dtype)))
-      .expected("one of F32, F16, BF16")
-      .found(concat(in_quotes(first.name), " in ", tensors.folder().string()));
+  return std::max_element(bytes.begin(), bytes.end(),
+                          [](const auto& a, const auto& b) { return a.second < b.second; })
+      ->first;
 }
 
 }  // namespace polygraft::model

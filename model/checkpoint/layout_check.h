@@ -15,8 +15,8 @@ FolderLayout detect_expert_layout(const ModelConfig& config, const TensorFolder&
 /// @throws FormatError for a tensor that is missing, left over, or of another shape.
 void check_tensors(const ModelConfig& config, const FolderLayout& layout, TensorFolder& tensors);
 
-/// The one element type of all weights. @throws NotBuiltError when there are several, or one we do
-/// not compute with.
+/// The element type of most bytes: a folder may hold several (norms and routers in float32 beside
+/// matrices in bfloat16). @throws NotBuiltError for a type that we do not compute with.
 Dtype stored_dtype(const TensorFolder& tensors);
 
 }  // namespace polygraft::model

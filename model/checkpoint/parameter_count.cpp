@@ -1,5 +1,4 @@
-// model/checkpoint/parameter_count.cpp: parameters in all, and those that one token's forward pass
-// multiplies with.
+// model/checkpoint/parameter_count.cpp: parameters in all, and those of one token's forward pass.
 #include <algorithm>
 
 #include "model/checkpoint/expected_tensors.h"
@@ -21,8 +20,6 @@ ParameterCount count_parameters(const ModelConfig& config) {
   const int64_t idle_experts = num_moe_layers * (config.num_experts - config.top_k);
   count.active_per_token =
       count.total - idle_experts * 3 * config.hidden_size * config.expert_width;
-  // A tied table is the head as well, and the head multiplies.
-  if (!config.tied_embeddings) count.active_per_token -= config.vocab_rows * config.hidden_size;
   return count;
 }
 

@@ -7,6 +7,7 @@
 #include "expand/head_offset.h"
 #include "expand/lbfgs.h"
 #include "expand/router_rows.h"
+#include "expand/softmax_floor.h"
 
 namespace polygraft::testing {
 
@@ -141,6 +142,50 @@ TEST_CASE("without renormalised weights, fitted rows keep out of the softmax as 
     CHECK(fit.softmax_share_mean <= share);
     CHECK(fit.new_captured > 0.8);
   }
+}
+
+TEST_CASE("keeping out of the softmax does not make one row of several", "[expand][property]") {
+  Separable data(600, 900, 2);
+  data.features.new_donor_Nn = at::stack(
+      {data.features.new_input_ND.select(1, 2), -data.features.new_input_ND.select(1, 2)}, 1);
+  const auto apart = [&](const RouterFit& fit) { return fit.rows_nD[0] - fit.rows_nD[1]; };
+  const RouterFit loose = fit_router_rows(data.features, {});
+  data.features.old_log_normalizer_O = data.features.old_threshold_O + 1.5;
+  RouterFitOptions options;
+  options.softmax_share = 1e-5;
+  const RouterFit held = fit_router_rows(data.features, options);
+  CHECK(held.softmax_weight > 0);
+  CHECK(apart(loose).norm().item<double>() > 0.4);
+  CHECK((apart(held) - apart(loose)).abs().max().item<double>() < 1e-4);
+}
+
+TEST_CASE("no rows take less of the softmax than the floor", "[expand][property]") {
+  const at::Tensor input = normal_tensor({900, 5}, "around the origin");
+  const at::Tensor log_z = normal_tensor({900}, "log Z") * 0.2 + 1.5;
+  const auto lost = [&](const at::Tensor& rows_nD) {
+    const at::Tensor score = at::logsumexp(at::mm(input, rows_nD.t()), 1) - log_z;
+    return at::log1p(at::exp(score)).mean().item<double>();
+  };
+  const double one = softmax_floor(input, log_z, 1), three = softmax_floor(input, log_z, 3);
+  CHECK(one > 0.05);
+  CHECK(three > one);
+  double least = lost(at::zeros({3, 5}, at::kDouble));
+  for (int i = 0; i < 200; ++i) {
+    const at::Tensor rows = normal_tensor({3, 5}, "rows " + std::to_string(i)) * (0.01 * i);
+    least = std::min(least, lost(rows));
+  }
+  CHECK(three <= least);
+  Separable data(600, 900, 3);
+  CHECK(softmax_floor(data.features.old_input_OD, data.features.old_threshold_O + 1.5, 3) < 1e-6);
+  // What the fit reaches on inputs that no row can tell apart from the origin.
+  data.features.old_input_OD = at::cat({input, at::zeros({900, 7}, at::kDouble)}, 1);
+  data.features.old_log_normalizer_O = log_z;
+  RouterFitOptions options;
+  options.softmax_share = 1e-9;
+  const double reached =
+      lost(fit_router_rows(data.features, options).rows_nD.to(at::kDouble).narrow(1, 0, 5));
+  CHECK(reached >= three);
+  CHECK(reached < 1.3 * three);
 }
 
 TEST_CASE("the fit is the minimum: every step away from it costs", "[expand][property]") {

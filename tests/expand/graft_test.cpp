@@ -2,6 +2,7 @@
 // files to a model folder.
 #include <catch2/catch.hpp>
 #include <numeric>
+#include <set>
 
 #include "core/error.h"
 #include "core/json.h"
@@ -133,22 +134,35 @@ TEST_CASE("calibration text is mixed evenly and the same every time", "[expand][
   CHECK(bytes.at('a') / bytes.at('b') == Approx(1).margin(0.15));
 }
 
-TEST_CASE("sequences begin with the prefix and stay within their limits", "[expand]") {
+TEST_CASE("sequences begin as scoring windows do and stay within their limits", "[expand]") {
   const LanguageWorld& world = language_world();
   const auto tokenizer = tokenizer::Tokenizer::load(world.base);
   const std::vector<tokenizer::Document> documents = {{"1", "ka ri to mun sel ka ri to"},
                                                       {"2", "frowen digung lich"}};
   const auto all = expand::encode_sequences(documents, tokenizer, {1000, 5});
+  auto expected = tokenizer.encode(documents[0].text);
+  const size_t second = expected.size();
+  tokenizer.encode_append(documents[1].text, expected);
   std::vector<tokenizer::TokenId> text;
   for (const expand::Sequence& sequence : all) {
     CHECK(sequence.size() <= 5);
-    CHECK(sequence.front() == tokenizer.prefix_id());
+    const bool begins = text.empty() || text.size() == second;
+    CHECK(sequence.front() == (begins ? tokenizer.prefix_id() : text.back()));
     text.insert(text.end(), sequence.begin() + 1, sequence.end());
   }
-  auto expected = tokenizer.encode(documents[0].text);
-  tokenizer.encode_append(documents[1].text, expected);
   CHECK(text == expected);
   CHECK(expand::count_tokens(expand::encode_sequences(documents, tokenizer, {9, 5})) == 9);
+  const auto alone = expand::lone_tokens(all, 4);
+  REQUIRE(alone.size() == 4);
+  CHECK(alone[0] == expand::Sequence{tokenizer.prefix_id()});
+  std::set<tokenizer::TokenId> distinct;
+  for (const expand::Sequence& sequence : expand::lone_tokens(all, 1000)) {
+    CHECK(sequence.size() == 1);
+    CHECK(distinct.insert(sequence.front()).second);
+  }
+  std::set<tokenizer::TokenId> every(expected.begin(), expected.end());
+  every.insert(tokenizer.prefix_id());
+  CHECK(distinct == every);
   int64_t batched = 0;
   for (const model::Batch& batch : expand::make_batches(all, 8)) {
     CHECK(batch.ids_T.numel() <= 8);

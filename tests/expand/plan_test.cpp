@@ -146,6 +146,21 @@ TEST_CASE("a plan says how far old weights move where they are not renormalised"
   CHECK(held.softmax_shift.share == 1e-3);
   CHECK_THAT(plan_table(held), Contains("towards 0.1000 %") && Contains("0.999000"));
 
+  CHECK(held.softmax_shift.floor_layer == -1);
+  CHECK_THAT(plan_table(held), Contains("no rows are bound to take more"));
+  // The floor of 2 rows counts for 2 and 3 new experts, in the language and layer where it is
+  // largest.
+  Profile bound = profile();
+  bound.layers[0].softmax_floor = {{"ms", {0.0, 0.01, 0.9}}, {"de", {0.0, 0.02, 0.9}}};
+  bound.layers[1].softmax_floor = {{"ms", {0.0, 0.0, 0.9}}, {"de", {0.0, 0.0, 0.9}}};
+  for (const int64_t num_new : {2, 3}) {
+    const ExpansionPlan plan = plan_expansion(config, bound, request(num_new));
+    CHECK(plan.softmax_shift.floor_nats == 0.02);
+    CHECK(plan.softmax_shift.floor_layer == 1);
+    CHECK_THAT(plan_table(plan), Contains("in layer 1 no rows") && Contains("0.980199"));
+    CHECK(ExpansionPlan::from_json(plan.to_json(), "plan.json").to_json() == plan.to_json());
+  }
+
   PlanRequest copies = request();
   copies.experts.router = "donor";
   const ExpansionPlan moved = plan_expansion(config, profile(), copies);

@@ -13,6 +13,7 @@
 #include "core/random.h"
 #include "core/text.h"
 #include "expand/additions.h"
+#include "expand/rounded_bytes.h"
 
 namespace polygraft::testing {
 
@@ -53,19 +54,48 @@ OrderedJson tiny_config(const TinyModel& tiny) {
           {"rope_theta", 10000.0},
           {"hidden_act", "silu"},
           {"tie_word_embeddings", tiny.tied},
-          {"dtype", tiny.dtype}};
+          {"dtype", tiny.dtype == "mixed" ? "bfloat16" : tiny.dtype}};
 }
+
+bool is_wide(const std::string& name) {
+  return name.find("norm") != std::string::npos || name.find("mlp.gate.") != std::string::npos;
+}
+
+namespace {
+
+/// The float32 folder with all but norms and routers made bfloat16.
+void narrow_tensors(const fs::path& folder) {
+  const auto wide = model::ModelFolder::open(folder);
+  std::vector<model::TensorSpec> specs;
+  for (const std::string& name : wide.tensors.names()) {
+    const model::TensorView& view = wide.tensors.get(name);
+    specs.push_back({name, is_wide(name) ? view.dtype : model::Dtype::kBF16, view.shape});
+  }
+  fs::create_directories(folder / "narrow");
+  model::TensorWriter writer(folder / "narrow", specs);
+  for (const model::TensorSpec& spec : specs) {
+    const at::Tensor values = model::mapped_tensor(wide.tensors.get(spec.name));
+    writer.append(spec.name, expand::rounded_bytes(values, spec.dtype));
+  }
+  writer.finish();
+  fs::rename(folder / "narrow" / "model.safetensors", folder / "model.safetensors");
+  fs::remove(folder / "narrow");
+}
+
+}  // namespace
 
 void write_tiny_base(const TinyModel& tiny, const fs::path& folder) {
   fs::create_directories(folder);
   const OrderedJson json = tiny_config(tiny);
-  const auto config = model::parse_model_config(Json(json), folder / "config.json");
+  auto config = model::parse_model_config(Json(json), folder / "config.json");
+  if (tiny.dtype == "mixed") config.dtype = model::Dtype::kF32;
   model::Weights weights = model::random_weights(config, tiny.seed, at::kFloat);
   // At the usual start every expert scores nearly the same; a trained router's scores are apart.
   weights.for_each([](const std::string&, at::Tensor& tensor) { tensor.mul_(5); });
   model::write_weights(weights, config, tiny.layout, folder);
   write_json(folder / "config.json", json);
   write_json(folder / "generation_config.json", OrderedJson{{"do_sample", false}});
+  if (tiny.dtype == "mixed") narrow_tensors(folder);
 }
 
 namespace {

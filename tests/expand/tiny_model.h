@@ -13,7 +13,7 @@ namespace polygraft::testing {
 struct TinyModel {
   model::FolderLayout layout = model::ExpertLayout::kPerExpert;
   bool tied = true;
-  std::string dtype = "bfloat16";
+  std::string dtype = "bfloat16";  ///< "mixed": norms and routers float32, all else bfloat16
   int64_t vocab_rows = 96;
   uint64_t seed = 5;
   std::string family = "qwen3_moe";
@@ -23,6 +23,9 @@ struct TinyModel {
 OrderedJson tiny_config(const TinyModel& tiny);
 /// config.json, generation_config.json and tensors; no tokenizer.
 void write_tiny_base(const TinyModel& tiny, const std::filesystem::path& folder);
+
+/// Whether a "mixed" base stores the tensor in float32.
+bool is_wide(const std::string& name);
 
 /// n experts in each MoE layer, v vocabulary rows; output rows apart when `own_head`.
 expand::Additions random_additions(const model::ModelConfig& config, int64_t num_experts,

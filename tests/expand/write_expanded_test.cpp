@@ -27,7 +27,7 @@ struct Case {
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
   for (const ExpertLayout layout : {ExpertLayout::kPerExpert, ExpertLayout::kFused}) {
-    for (const char* dtype : {"bfloat16", "float32"}) {
+    for (const char* dtype : {"bfloat16", "float16", "float32", "mixed"}) {
       cases.push_back({{layout, true, dtype}, true});
       cases.push_back({{layout, true, dtype}, false});
       cases.push_back({{layout, false, dtype}, false});
@@ -36,10 +36,13 @@ std::vector<Case> all_cases() {
   return cases;
 }
 
-Additions rounded(const Additions& additions, model::Dtype dtype) {
+/// To the base's dtype; a mixed base's routers are float32.
+Additions rounded(const Additions& additions, const ModelFolder& base, bool mixed) {
   Additions result;
   for (const auto& [name, tensor] : additions) {
-    result[name] = tensor.to(model::to_scalar_type(dtype)).to(at::kFloat);
+    const bool wide = mixed && name.find("router") != std::string::npos;
+    const auto dtype = wide ? at::kFloat : model::to_scalar_type(base.config.dtype);
+    result[name] = tensor.to(dtype).to(at::kFloat);
   }
   return result;
 }
@@ -82,7 +85,7 @@ TEST_CASE("an expanded folder gives its additions back and masks to its base",
     CHECK(expanded.config.tied_embeddings == (one.base.tied && !one.untie_head));
     const Transformer before = Transformer::load(base), after = Transformer::load(expanded);
     require_same(expand::get_additions(after.weights()),
-                 rounded(pair.additions, base.config.dtype));
+                 rounded(pair.additions, base, one.base.dtype == "mixed"));
     const at::Tensor base_logits_TV = probe_logits(before, {});
     CHECK(same_bits(probe_logits(after, Mask::all()), base_logits_TV));
     const at::Tensor free_logits_TV = probe_logits(after, {});

@@ -22,9 +22,9 @@ FAMILIES = {
                                 tie_word_embeddings=True),
 }
 # Vocabulary rows of a base whose tokenizer has n tokens: more spare rows than the 60 new ones need, and spare rows that they
-# outgrow, in a matrix that stays a multiple of 64. Of families that renormalise: in the others the fit makes the new experts'
-# router rows nearly one (their share of the softmax is what it lowers), and ties below float32 decide which is chosen.
-VOCAB_ROWS = {"qwen3_moe": lambda n: n + 100, "mixtral": lambda n: (n + 63) // 64 * 64}
+# outgrow, in a matrix that stays a multiple of 64.
+VOCAB_ROWS = {"qwen3_moe": lambda n: n + 100, "mixtral": lambda n: (n + 63) // 64 * 64,
+              "olmoe": lambda n: n + 100, "qwen2_moe": lambda n: (n + 63) // 64 * 64}
 PLAN_YAML = """\
 language: {language}
 corpus: {corpus}
@@ -93,6 +93,10 @@ class Families(unittest.TestCase):
             expanded, dtype=torch.float32, output_loading_info=True)
         for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
             self.assertFalse(loading[problem], problem)
+        routers = [tensor for name, tensor in model.state_dict().items() if name.endswith("mlp.gate.weight")]
+        self.assertEqual(len(routers), 2)
+        for router in routers:  # rows that nearly coincide would leave it to rounding which expert is chosen
+            self.assertGreater((router[-1] - router[-2]).norm() / router[-1].norm(), 1e-2)
         tokenizer = transformers.AutoTokenizer.from_pretrained(expanded)
         results = expanded.with_suffix(".results")
         run("eval", "bpb", "--model", expanded, "--corpus", CORPUS, "-o", results)

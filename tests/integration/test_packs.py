@@ -7,7 +7,7 @@ import unittest
 
 import torch
 import transformers
-from harness import BASE, NEW_LANGUAGE, OLD_LANGUAGES, WORK, fresh, load_json, run
+from harness import BASE, CORPUS, NEW_LANGUAGE, OLD_LANGUAGES, WORK, fresh, load_json, run
 
 LANGUAGES = [NEW_LANGUAGE, "es"]  # the second plays a new language, too
 NATS_TOLERANCE = 2e-4  # relative; float32 sums of some hundred tokens in another order
@@ -63,6 +63,22 @@ class Packs(unittest.TestCase):
         self.assertEqual(differing(first, self.made[NEW_LANGUAGE] / "model"), [])
         run("expand", "detach", "--model", first, "--pack", NEW_LANGUAGE, "-o", second)
         self.assertEqual(differing(second, BASE), [])
+
+    def test_packs_in_memory_are_read_as_the_written_sum(self):
+        packs = [part for language in LANGUAGES for part in ("--pack", self.made[language] / "pack")]
+        asked = [["inspect"], ["expand", "profile", "--corpus", CORPUS, "--tokens", 500, "-o", self.folder / "profile.json",
+                               "--force", "--model"]]
+        for command in asked:
+            with self.subTest(command[0]):
+                written, in_memory = (json.loads(run(*command, model, *more, "--json", "-").stdout)
+                                      for model, more in ((self.both, []), (BASE, packs)))
+                for result in (written, in_memory):
+                    result.pop("model_hash", None)
+                self.assertEqual(written, in_memory)
+        written, in_memory = (json.loads(run("expand", "verify", "--base", BASE, "--corpus", CORPUS, *more, "--json", "-").stdout)
+                              for more in (["--expanded", self.both], packs))
+        self.assertTrue(in_memory["ok"] and in_memory["masked_logits_equal"])
+        self.assertEqual(written["step0"], in_memory["step0"])
 
     def test_transformers_loads_both_and_scores_as_packs_in_memory_do(self):
         model, loading = transformers.AutoModelForCausalLM.from_pretrained(

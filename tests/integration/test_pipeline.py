@@ -47,7 +47,7 @@ class Pipeline(unittest.TestCase):
     def test_a_second_run_skips_everything(self):
         before = hash_folder(self.run_dir / "model")
         second = run("run", self.yaml, expect=self.first.returncode)
-        self.assertEqual(second.stderr.count("skipped"), 10, second.stderr)
+        self.assertEqual(second.stderr.count("skipped"), 11, second.stderr)
         self.assertEqual(hash_folder(self.run_dir / "model"), before)
 
     def test_dry_run_changes_nothing(self):
@@ -89,7 +89,7 @@ class Pipeline(unittest.TestCase):
         shutil.copytree(self.run_dir, folder / "run", symlinks=True)
         result = run("run", self.yaml, "--set", f"run_dir={folder / 'run'}", "--set", f"evaluate.choice={tasks}", "--json",
                      folder / "comparison.json", expect=None)
-        self.assertEqual(result.stderr.count("skipped"), 6, result.stderr)
+        self.assertEqual(result.stderr.count("skipped"), 7, result.stderr)
         metrics = {(t["language"], t["metric"]) for t in load_json(folder / "comparison.json")["tests"]}
         for language in [*OLD_LANGUAGES, NEW_LANGUAGE]:
             self.assertIn((language, "bits_per_byte"), metrics)
@@ -106,6 +106,10 @@ class Pipeline(unittest.TestCase):
         self.assertEqual(generate(self.run_dir / "model", "--mask", "all"), base)
         refused = run("generate", "--model", BASE, "--prompt", "Hello", "--chat", expect=2)
         self.assertIn("has no chat template", refused.stderr)
+    def test_the_pack_and_the_base_are_the_model(self):
+        attached = fresh("attached") / "model"
+        run("expand", "attach", "--model", BASE, "--pack", self.run_dir / "pack", "-o", attached)
+        self.assertEqual(hash_folder(attached), hash_folder(self.run_dir / "model"))
 
     def test_inspect_shows_the_pack(self):
         info = json.loads(run("inspect", self.run_dir / "model", "--json", "-").stdout)

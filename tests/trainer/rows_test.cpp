@@ -45,14 +45,20 @@ TEST_CASE("rows cover every token once and cross no document", "[trainer][rows]"
     while (first >= shard.first_token(document) + shard.document_tokens(document)) ++document;
     CHECK(first + static_cast<int64_t>(row.size()) <=
           shard.first_token(document) + shard.document_tokens(document));
+    const bool begins = first == shard.first_token(document);
+    CHECK(row.before.has_value() == !begins);
+    if (!begins) CHECK(*row.before == row.data()[-1]);
   }
 }
 
-TEST_CASE("a batch begins each row with the prefix and never asks for it", "[trainer][rows]") {
+TEST_CASE("a batch begins a document with the prefix, and what continues one with the token before",
+          "[trainer][rows]") {
   const std::vector<int32_t> ids = {5, 6, 7, 8};
-  const std::vector<Row> rows = {Row(ids.data(), 3), Row(ids.data() + 3, 1)};
+  std::vector<Row> rows = {Row(ids.data(), 3), Row(ids.data() + 3, 1)};
+  CHECK(make_batch(rows, 1).inputs.ids_T.equal(at::tensor({1, 5, 6, 1}, at::kLong)));
+  rows[1].before = 7;
   const TokenBatch batch = make_batch(rows, 1);
-  CHECK(batch.inputs.ids_T.equal(at::tensor({1, 5, 6, 1}, at::kLong)));
+  CHECK(batch.inputs.ids_T.equal(at::tensor({1, 5, 6, 7}, at::kLong)));
   CHECK(batch.targets_T.equal(at::tensor({5, 6, 7, 8}, at::kLong)));
   CHECK(batch.is_first_T.equal(at::tensor({1, 0, 0, 1}).to(at::kBool)));
   CHECK(batch.inputs.lengths == std::vector<int64_t>{3, 1});

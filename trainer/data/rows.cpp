@@ -12,7 +12,9 @@ std::vector<Row> cut_rows(const TokenShard& shard, int64_t num_documents, int64_
     const int64_t end = first + shard.document_tokens(document);
     for (int64_t start = first; start < end; start += sequence_length) {
       const int64_t length = std::min(sequence_length, end - start);
-      rows.push_back(shard.ids().subspan(static_cast<size_t>(start), static_cast<size_t>(length)));
+      Row row(shard.ids().data() + start, static_cast<size_t>(length));
+      if (start > first) row.before = shard.ids()[static_cast<size_t>(start - 1)];
+      rows.push_back(row);
     }
   }
   return rows;
@@ -34,7 +36,7 @@ TokenBatch make_batch(std::span<const Row> rows, tokenizer::TokenId prefix) {
   auto* targets = batch.targets_T.mutable_data_ptr<int64_t>();
   auto* is_first = batch.is_first_T.mutable_data_ptr<bool>();
   for (const Row& row : rows) {
-    *ids = prefix;
+    *ids = row.before.value_or(prefix);
     *is_first = true;
     std::copy(row.begin(), row.end() - 1, ids + 1);
     std::copy(row.begin(), row.end(), targets);

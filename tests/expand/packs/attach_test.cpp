@@ -37,6 +37,7 @@ void detach(const fs::path& model, const std::string& name, const fs::path& out)
 std::vector<TinyModel> all_bases() {
   return {{ExpertLayout::kPerExpert, true, "bfloat16"},
           {ExpertLayout::kFused, true, "float32"},
+          {ExpertLayout::kPerExpert, true, "mixed"},
           {ExpertLayout::kPerExpert, false, "bfloat16"}};
 }
 

@@ -4,6 +4,9 @@
 #include <catch2/catch.hpp>
 
 #include "core/error.h"
+#include "expand/profile.h"
+#include "expand/verify.h"
+#include "tests/expand/language_world.h"
 #include "tests/expand/packs/pack_world.h"
 
 namespace polygraft::testing {
@@ -46,6 +49,50 @@ TEST_CASE("packs in memory are the written sum, bit for bit", "[expand][packs][p
     CHECK(open(world.base, {cc}).hash != base.hash);
     CHECK_THROWS_WITH(open(both, {}, "xx"), Contains("no pack 'xx'") && Contains("cc, dd"));
     CHECK_THROWS_WITH(open(world.base, {cc, cc}), Contains("two packs"));
+  }
+}
+
+TEST_CASE("a model with packs is summarised, profiled and verified as the written sum",
+          "[expand][packs][property]") {
+  for (const bool tied : {true, false}) {
+    PackWorld world({model::ExpertLayout::kFused, tied, "bfloat16"});
+    const fs::path cc = world.pack("cc"), dd = world.pack("dd");
+    const fs::path both = world.folder / "both";
+    const ModelFolder base = ModelFolder::open(world.base);
+    expand::attach_packs(base, {cc, dd}, {}, both);
+    const ModelFolder written = ModelFolder::open(both);
+    const auto as_it_lies = expand::summarize_model(written, {});
+    for (const auto& summary :
+         {expand::summarize_model(base, {{dd, cc}, {}, {}}), as_it_lies,
+          expand::summarize_model(ModelFolder::open(world.folder / "cc.model"), {{dd}, {}, {}})}) {
+      CHECK(summary.config.num_experts == written.config.num_experts);
+      CHECK(summary.config.vocab_rows == written.config.vocab_rows);
+      CHECK(summary.config.tied_embeddings == written.config.tied_embeddings);
+      CHECK(summary.num_tokens == tokenizer::Tokenizer::load(both).size());
+      REQUIRE(summary.packs.size() == 2);
+      CHECK(summary.packs[1].name == "dd");
+      CHECK(summary.packs[1].first_expert == written.manifest->packs[1].first_expert);
+    }
+    CHECK(expand::summarize_model(base, {}).packs.empty());
+
+    const tokenizer::Corpus& corpus = language_world().corpus;
+    const auto profile = [&](const expand::OpenModel& model) {
+      Json json = expand::profile_opened(model, corpus, {500, 1000}).to_json();
+      json.erase("model_hash");
+      return json;
+    };
+    CHECK(profile(open(world.base, {cc, dd})) == profile(open(both, {})));
+
+    const auto verify = [&](const ModelFolder& model, const expand::PackChoice& packs) {
+      return expand::verify_expansion(base, model, corpus,
+                                      {.bytes_per_language = 1000, .packs = packs});
+    };
+    const auto sum = verify(written, {}), in_memory = verify(base, {{cc, dd}, {}, {}});
+    CHECK(sum.ok);
+    CHECK(in_memory.ok);
+    CHECK(in_memory.masked_logits_equal);
+    CHECK(in_memory.to_json()["step0"] == sum.to_json()["step0"]);
+    CHECK(verify(ModelFolder::open(world.folder / "cc.model"), {{dd}, {}, {}}).ok);
   }
 }
 

@@ -57,6 +57,7 @@ Fixture read_fixture(const fs::path& file) {
   fixture.float32 = read_expected(json.at("float32"), fixture.config.vocab_rows);
   fixture.bfloat16 = read_expected(json.at("bfloat16"), fixture.config.vocab_rows);
   fixture.adamw_losses = json.at("adamw").at("losses").get<std::vector<double>>();
+  fixture.bfloat16_adamw_losses = json.at("adamw").at("bfloat16_losses").get<std::vector<double>>();
   fixture.learning_rate = json.at("adamw").at("settings").at("lr").get<double>();
   fixture.weight_decay = json.at("adamw").at("settings").at("weight_decay").get<double>();
   fixture.folder = file.parent_path() / fixture.name;

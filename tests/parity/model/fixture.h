@@ -30,7 +30,8 @@ struct Fixture {
   at::Tensor targets_T;  ///< the next id within a sequence, -1 at its end
   int64_t num_targets = 0;
   Expected float32, bfloat16;
-  std::vector<double> adamw_losses;  ///< before each of ten steps, and after the last
+  /// Before each of ten steps, and after the last.
+  std::vector<double> adamw_losses, bfloat16_adamw_losses;
   double learning_rate = 0, weight_decay = 0;
   std::filesystem::path
       folder;  ///< the same model as a Hugging Face folder, where the live run made one

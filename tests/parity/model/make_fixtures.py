@@ -214,8 +214,9 @@ def pick_seed(case):
     raise SystemExit(f"{case}: no seed whose routers decide clearly and whose gradients survive bfloat16")
 
 
-def adamw_losses(case, seed, ids):
-    model, _ = build(case, torch.float32, seed)
+def adamw_losses(case, dtype, seed, ids):
+    """Of parameters, gradients and moments in `dtype`, as torch.optim.AdamW keeps them."""
+    model, _ = build(case, dtype, seed)
     groups = [{"params": [p for p in model.parameters() if p.ndim >= 2]},
               {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, **ADAMW)
@@ -287,7 +288,8 @@ def make(case, out, folders):
         "layout": layout,
         "config": config,
         "sequences": ids,
-        "adamw": {"settings": ADAMW, "losses": adamw_losses(case, seed, ids)},
+        "adamw": {"settings": ADAMW, "losses": adamw_losses(case, torch.float32, seed, ids),
+                  "bfloat16_losses": adamw_losses(case, torch.bfloat16, seed, ids)},
         "float32": expected(case, torch.float32, seed, ids),
         "bfloat16": expected(case, torch.bfloat16, seed, ids),
     }

@@ -111,9 +111,12 @@ TEST_CASE("a folder that is read and written again has the same bytes", "[parity
 }
 
 TEST_CASE("ten AdamW steps follow torch's", "[parity][model]") {
+  const auto dtype = GENERATE(at::kFloat, at::kBFloat16);
   for (const Fixture& fixture : read_fixtures(fixture_folder())) {
-    INFO(fixture.name);
-    auto model = build(fixture, at::kFloat);
+    INFO(fixture.name << " in " << at::toString(dtype));
+    const std::vector<double>& expected =
+        dtype == at::kFloat ? fixture.adamw_losses : fixture.bfloat16_adamw_losses;
+    auto model = build(fixture, dtype);
     trainer::TrainConfig config;
     config.trainable = "all";
     config.optimizer.router_learning_rate_scale = 1.0;
@@ -121,16 +124,16 @@ TEST_CASE("ten AdamW steps follow torch's", "[parity][model]") {
     const auto parameters = trainer::select_parameters(model.weights(), config);
     trainer::AdamW optimizer(parameters, config.optimizer);
     std::vector<double> losses;
-    for (size_t step = 0; step < fixture.adamw_losses.size(); ++step) {
+    for (size_t step = 0; step < expected.size(); ++step) {
       trainer::clear_gradients(parameters);
       const auto loss = mean_loss(fixture, model, model.hidden(fixture.batch));
       loss.backward();
       losses.push_back(loss.item<double>());
-      if (step + 1 < fixture.adamw_losses.size()) optimizer.step(fixture.learning_rate);
+      if (step + 1 < expected.size()) optimizer.step(fixture.learning_rate);
     }
     REQUIRE(losses.size() == 11);
-    require_close("losses", at::tensor(losses, at::kDouble),
-                  at::tensor(fixture.adamw_losses, at::kDouble));
+    require_close("losses", at::tensor(losses, at::kDouble), at::tensor(expected, at::kDouble),
+                  dtype);
   }
 }
 
