@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <boost/math/distributions/binomial.hpp>
 #include <boost/math/distributions/normal.hpp>
+#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -161,8 +162,16 @@ Interval two_sided(const std::vector<double>& ascending, double confidence) {
   return {quantile(ascending, tail), quantile(ascending, 1 - tail)};
 }
 
-Interval one_sided(const std::vector<double>& ascending, double confidence) {
-  return {quantile(ascending, 1 - confidence), quantile(ascending, confidence)};
+/// Percentiles are too narrow for few documents, as the resampled spread lacks n / (n - 1) and the
+/// normal's tails are not Student's: both are made up for in the level.
+Interval one_sided(const std::vector<double>& ascending, double confidence, size_t num_documents) {
+  const auto n = static_cast<double>(num_documents);
+  double level = confidence;
+  if (num_documents > 1) {
+    const double student = boost::math::quantile(boost::math::students_t(n - 1), confidence);
+    level = boost::math::cdf(boost::math::normal(), std::sqrt(n / (n - 1)) * student);
+  }
+  return {quantile(ascending, 1 - level), quantile(ascending, level)};
 }
 
 }  // namespace
@@ -223,8 +232,9 @@ PairedDistribution paired_bootstrap_distribution(const std::vector<Pair>& pairs,
   estimate.candidate_interval = two_sided(resamples.candidate, options.confidence);
   estimate.delta_interval = two_sided(resamples.delta, options.confidence);
   estimate.relative_interval = two_sided(resamples.relative, options.confidence);
-  estimate.delta_bounds = one_sided(resamples.delta, options.confidence);
-  estimate.relative_bounds = one_sided(resamples.relative, options.confidence);
+  estimate.delta_bounds = one_sided(resamples.delta, options.confidence, columns.weight.size());
+  estimate.relative_bounds =
+      one_sided(resamples.relative, options.confidence, columns.weight.size());
   estimate.relative_error = standard_deviation(resamples.relative);
   estimate.delta_error = standard_deviation(resamples.delta);
   estimate.num_pairs = static_cast<int64_t>(pairs.size());
