@@ -1,0 +1,143 @@
+// model/kernels/linear.cpp: see linear.h.
+#include "model/kernels/linear.h"
+
+#include <algorithm>
+#include <array>
+
+namespace polygraft::kernels {
+namespace {
+
+constexpr int64_t kPieceRows = 252;  // as in moe_pieces.h
+constexpr int64_t kUnitStep = 128;   // a multiple of all paths' blocks
+constexpr int64_t kTasksPerThread = 4;
+constexpr int64_t kDepthRows = 256;  // rows that one step of a weight gradient adds up
+
+/// How a product's rows and units are cut into tasks.
+struct Grid {
+  int64_t num_rows, num_units;
+  int64_t row_parts, unit_parts;
+
+  Grid(const Runner& runner, int64_t rows, int64_t units) : num_rows(rows), num_units(units) {
+    const int64_t threads = runner.threads.count;
+    row_parts = (rows + kPieceRows - 1) / kPieceRows;
+    if (row_parts > 1) row_parts = (row_parts + threads - 1) / threads * threads;
+    const int64_t most = (units + kUnitStep - 1) / kUnitStep;
+    const int64_t wanted = kTasksPerThread * threads / std::max<int64_t>(row_parts, 1);
+    unit_parts = std::clamp<int64_t>(wanted, 1, std::max<int64_t>(most, 1));
+  }
+  int64_t num_tasks() const { return row_parts * unit_parts; }
+  int64_t first_row(int64_t part) const { return num_rows * part / row_parts; }
+  int64_t first_unit(int64_t part) const {
+    const int64_t steps = (num_units + kUnitStep - 1) / kUnitStep;
+    return std::min(steps * part / unit_parts * kUnitStep, num_units);
+  }
+};
+
+using RowPointers = std::array<const float*, kPieceRows>;
+
+void point_at_rows(const Operations& operations, const Rows& from, int64_t first, int64_t count,
+                   int64_t width, RowPointers& pointers) {
+  float* wide = from.stored == Stored::kF32 ? nullptr : scratch(Scratch::kRows, count * width);
+  for (int64_t i = 0; i < count; ++i) {
+    const char* row = from.row(first + i);
+    if (wide == nullptr) {
+      pointers[static_cast<size_t>(i)] = reinterpret_cast<const float*>(row);
+      continue;
+    }
+    pointers[static_cast<size_t>(i)] = wide + i * width;
+    operations.widen(row, from.stored, width, wide + i * width);
+  }
+}
+
+/// What a product is made of, forward and backward alike: out [T, units] from in [T, depth].
+struct RowProduct {
+  const Rows &in, &out;
+  int64_t depth;
+  const Matrix& weight;
+  bool units_are_rows;
+  const float* bias;
+};
+
+void run_part(const Operations& operations, const RowProduct& whole, const Grid& grid,
+              int64_t task) {
+  const int64_t row_part = task % grid.row_parts, unit_part = task / grid.row_parts;
+  const int64_t row = grid.first_row(row_part), num_rows = grid.first_row(row_part + 1) - row;
+  const int64_t unit = grid.first_unit(unit_part);
+  const int64_t num_units = grid.first_unit(unit_part + 1) - unit;
+  RowPointers rows;
+  point_at_rows(operations, whole.in, row, num_rows, whole.depth, rows);
+  const bool direct = whole.out.stored == Stored::kF32;
+  float* out = direct ? reinterpret_cast<float*>(whole.out.row(row)) + unit
+                      : scratch(Scratch::kUnits, num_rows * num_units);
+  const int64_t stride = direct ? whole.out.stride : num_units;
+  for (int64_t r = 0; r < num_rows && whole.bias != nullptr; ++r) {
+    std::copy(whole.bias + unit, whole.bias + unit + num_units, out + r * stride);
+  }
+  const Matrix weight =
+      whole.units_are_rows ? whole.weight.from(unit, 0) : whole.weight.from(0, unit);
+  operations.product({rows.data(), num_rows, num_units, whole.depth, weight, whole.units_are_rows,
+                      out, stride, whole.bias != nullptr},
+                     scratch(Scratch::kProduct, operations.product_scratch));
+  for (int64_t r = 0; r < num_rows && !direct; ++r) {
+    char* to = whole.out.row(row + r) + unit * bytes_of(whole.out.stored);
+    operations.round_bf16(out + r * stride, num_units, to);
+  }
+}
+
+void multiply_rows(const Runner& runner, int64_t num_rows, int64_t num_units,
+                   const RowProduct& product) {
+  const Grid grid(runner, num_rows, num_units);
+  runner.threads.run(grid.num_tasks(),
+                     [&](int64_t task) { run_part(runner.operations, product, grid, task); });
+}
+
+/// Rows [first, first + count) of the weight's gradient.
+void add_outputs(const Operations& operations, const LinearShape& shape, const Rows& d_out,
+                 const Rows& x, int64_t first, int64_t count, float* d_weight, bool accumulate) {
+  float* out = d_weight + first * shape.width_in;
+  for (int64_t row = 0; row < shape.num_rows; row += kDepthRows) {
+    const int64_t depth = std::min(kDepthRows, shape.num_rows - row);
+    float* wide = scratch(Scratch::kRows, depth * count);
+    for (int64_t r = 0; r < depth; ++r) {
+      operations.widen(d_out.row(row + r) + first * bytes_of(d_out.stored), d_out.stored, count,
+                       wide + r * count);
+    }
+    float* left = scratch(Scratch::kTranspose, count * depth);
+    operations.transpose(wide, count, depth, count, left, depth);
+    std::array<const float*, kPieceRows> left_rows;
+    for (int64_t o = 0; o < count; ++o) left_rows[static_cast<size_t>(o)] = left + o * depth;
+    const Matrix right{x.row(row), x.stored, x.stride * bytes_of(x.stored)};
+    operations.product({left_rows.data(), count, shape.width_in, depth, right, false, out,
+                        shape.width_in, accumulate || row > 0},
+                       scratch(Scratch::kProduct, operations.product_scratch));
+  }
+  if (shape.num_rows == 0 && !accumulate) std::fill(out, out + count * shape.width_in, 0.0F);
+}
+
+}  // namespace
+
+void linear_forward(const Runner& runner, const LinearShape& shape, const Rows& x,
+                    const Matrix& weight, const float* bias, const Rows& out) {
+  multiply_rows(runner, shape.num_rows, shape.width_out,
+                {x, out, shape.width_in, weight, true, bias});
+}
+
+void linear_input_gradient(const Runner& runner, const LinearShape& shape, const Rows& d_out,
+                           const Matrix& weight, const Rows& d_x) {
+  multiply_rows(runner, shape.num_rows, shape.width_in,
+                {d_out, d_x, shape.width_out, weight, false, nullptr});
+}
+
+void linear_weight_gradient(const Runner& runner, const LinearShape& shape, const Rows& d_out,
+                            const Rows& x, float* d_weight, bool accumulate) {
+  const int64_t share = shape.width_out / (kTasksPerThread * runner.threads.count);
+  const int64_t step = std::clamp<int64_t>(share / 12 * 12, 96, kPieceRows);
+  const int64_t num_tasks = (shape.width_out + step - 1) / step;
+  runner.threads.run(num_tasks, [&](int64_t task) {
+    const int64_t first = task * step;
+    add_outputs(runner.operations, shape, d_out, x, first, std::min(step, shape.width_out - first),
+                d_weight, accumulate);
+  });
+}
+
+}  // namespace polygraft::kernels

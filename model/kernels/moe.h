@@ -1,0 +1,69 @@
+// model/kernels/moe.h: the experts of one mixture-of-experts layer, forward and backward, on raw
+// pointers. Slots (token, k) are sorted by expert beforehand, so that an expert's rows are a range:
+//   [g | u] = x W1^T;  h = silu(g) u;  y = h W2^T;  out_t = sum over k, in order, of weight * y
+// and backward, with dO = d_out[token of row] and p = dO W2 (no weight yet):
+//   d weight = <p, h>;  dh = weight p;  dx = [dg | du] W1;  dW2 = dO^T (weight h);  dW1 = [dg|du]^T
+//   x
+// Weights are read where they lie, in their stored dtype, once per piece of up to kPieceRows rows;
+// rows of x and d_out are gathered by the products themselves. Everything is float32 inside.
+// A row's bits do not depend on the other rows of its expert, on the pieces, or on the threads.
+// Legend: T tokens, K slots of a token, R = T K rows, D width, F expert width, E experts.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "model/kernels/operations.h"
+#include "model/kernels/tasks.h"
+
+namespace polygraft::kernels {
+
+struct ExpertMatrices {
+  Matrix gate, up;  ///< [F, D]
+  Matrix down;      ///< [D, F]
+};
+
+struct MoeLayer {
+  int64_t num_tokens = 0, top_k = 0, width = 0, expert_width = 0;
+  std::vector<ExpertMatrices> experts;
+  int64_t num_active = 0;                 ///< experts that contribute; those behind them give zero
+  const int64_t* first_row = nullptr;     ///< [E + 1]
+  const int64_t* token_of_row = nullptr;  ///< [R], ascending within an expert
+  const int64_t* slot_of_row = nullptr;   ///< [R]
+  const int64_t* row_of_slot = nullptr;   ///< [R]
+  const float* weight = nullptr;          ///< [R], by slot
+
+  int64_t num_active_rows() const { return first_row[num_active]; }
+};
+
+/// [T, D], contiguous, float32 or bfloat16.
+struct Activations {
+  const char* data = nullptr;
+  Stored stored = Stored::kF32;
+};
+
+/// What runs a layer, and on what.
+struct Runner {
+  const Operations& operations;
+  const Threads& threads;
+};
+
+/// @param gate_up [R, 2F] floats that backward wants, written here; null: not kept.
+/// @param out [T, D] in x's dtype.
+void moe_forward(const Runner& runner, const MoeLayer& layer, Activations x, float* gate_up,
+                 char* out);
+
+/// Where an expert's weight gradients go, [2F, D] and [D, F]; null: frozen.
+struct ExpertGradients {
+  float *gate_up = nullptr, *down = nullptr;
+};
+
+struct MoeBackward {
+  Activations x, d_out;
+  const float* gate_up = nullptr;        ///< from moe_forward()
+  float* d_weight = nullptr;             ///< [R], by slot; null: not wanted
+  char* d_x = nullptr;                   ///< [T, D] in x's dtype; null: not wanted
+  std::vector<ExpertGradients> experts;  ///< [E], or empty when all are frozen
+};
+void moe_backward(const Runner& runner, const MoeLayer& layer, const MoeBackward& backward);
+
+}  // namespace polygraft::kernels

@@ -1,0 +1,43 @@
+// model/kernels/moe_pieces.h: how a layer's rows are cut into work, and how pieces get at their
+// rows; shared by moe_forward.cpp and moe_backward.cpp.
+#pragma once
+#include <array>
+#include <vector>
+
+#include "model/kernels/moe.h"
+
+namespace polygraft::kernels {
+
+constexpr int64_t kPieceRows =
+    252;  // a multiple of all tiles' rows; their inputs fit a core's cache
+
+/// Consecutive rows of one expert.
+struct Piece {
+  int64_t expert = 0, first_row = 0, num_rows = 0;
+};
+
+/// All rows of the active experts. One with many rows is cut, also so that every thread gets some.
+std::vector<Piece> cut_pieces(const MoeLayer& layer, const Runner& runner);
+
+/// Addresses of a piece's rows.
+using RowPointers = std::array<const float*, kPieceRows>;
+
+/// Rows of activations as float32: where they lie, or widened into the thread's scratch.
+void gather_rows(const Operations& operations, const MoeLayer& layer, const Piece& piece,
+                 Activations from, RowPointers& rows);
+/// Rows that lie one after another.
+void consecutive_rows(const float* first, int64_t stride, int64_t num_rows, RowPointers& rows);
+
+/// Calls `multiply(piece, columns, out, stride)`, which is to fill [rows of piece, columns] of all
+/// rows' outputs, then sums each token's rows in slot order into `out` [T, D], a group of columns
+/// at a time: the rows' outputs never exist as a whole.
+struct ColumnRange {
+  int64_t first = 0, count = 0;
+};
+using MultiplyPiece =
+    std::function<void(const Piece& piece, ColumnRange columns, float* out, int64_t stride)>;
+void multiply_and_combine(const Runner& runner, const MoeLayer& layer,
+                          const std::vector<Piece>& pieces, const MultiplyPiece& multiply,
+                          const float* weight, Stored stored, char* out);
+
+}  // namespace polygraft::kernels

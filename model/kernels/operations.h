@@ -1,0 +1,83 @@
+// model/kernels/operations.h: what a CPU path offers: a handful of operations on raw pointers, from
+// which moe.cpp and linear.cpp build layers. One table of functions per instruction set.
+// What every path keeps to, and what the tests hold it to:
+//   an output element of a product is one chain of additions over the reduction index, in its
+//   order, starting from zero (or from the value that is there). Hence a row's bits depend on
+//   nothing but the row and the weights: not on the other rows, on how work is cut, or on which
+//   thread does it.
+// Paths with fused multiply-add (AVX2, AVX-512F) give the same bits as one another.
+#pragma once
+#include <cstdint>
+
+namespace polygraft::kernels {
+
+/// How an element lies in memory. Widening to float32 is exact.
+enum class Stored { kF32, kBF16, kF16 };
+
+constexpr int64_t bytes_of(Stored stored) { return stored == Stored::kF32 ? 4 : 2; }
+
+/// A row-major matrix at any address, aligned or not.
+struct Matrix {
+  const char* data = nullptr;
+  Stored stored = Stored::kF32;
+  int64_t row_bytes = 0;
+
+  const char* row(int64_t i) const { return data + i * row_bytes; }
+  Matrix from(int64_t row_index, int64_t column) const {
+    return {row(row_index) + column * bytes_of(stored), stored, row_bytes};
+  }
+};
+
+/// out[m, n] (+)= sum over k, in order, of a[m, k] * w(n, k).
+struct Product {
+  const float* const* a_rows = nullptr;  ///< m -> depth floats: rows may be gathered from anywhere
+  int64_t num_rows = 0;
+  int64_t num_units = 0;
+  int64_t depth = 0;
+  Matrix weight;
+  bool units_are_rows = true;  ///< w(n, k) = weight[n, k] (x W^T); otherwise weight[k, n] (x W)
+  float* out = nullptr;
+  int64_t out_stride = 0;   ///< floats
+  bool accumulate = false;  ///< go on from what `out` holds
+};
+
+/// One row of h = silu(g) u, backward: p is dL/dh before the row's weight w.
+struct SwigluBackward {
+  const float *gate = nullptr, *up = nullptr, *d_h = nullptr;
+  float weight = 0;
+  int64_t width = 0;
+  float *d_gate = nullptr, *d_up = nullptr;  ///< of w p
+  float* weighted_h = nullptr;               ///< w h; null: not wanted
+};
+
+struct Operations {
+  const char* name;
+  /// Rows of a register tile: pieces of work are cut at multiples of it.
+  int64_t tile_rows;
+  /// Floats of scratch that product() wants.
+  int64_t product_scratch;
+
+  void (*product)(const Product& product, float* scratch);
+  /// h = silu(gate) up.
+  void (*swiglu)(const float* gate, const float* up, int64_t width, float* h);
+  /// @return <p, h>, the gradient of the row's weight; always summed in 16 interleaved parts.
+  float (*swiglu_backward)(const SwigluBackward& row);
+  /// out = sum over s, in order, of weights[s] * rows[s]; null weights are ones.
+  void (*combine)(const float* const* rows, const float* weights, int64_t num_rows, int64_t width,
+                  float* out);
+  /// out[c, r] = in[r, c].
+  void (*transpose)(const float* in, int64_t in_stride, int64_t rows, int64_t columns, float* out,
+                    int64_t out_stride);
+  void (*widen)(const char* in, Stored stored, int64_t count, float* out);
+  /// Rounds to nearest, ties to even.
+  void (*round_bf16)(const float* in, int64_t count, char* out);
+};
+
+/// The paths. Calling one that the processor lacks is undefined: see cpu_features.h.
+const Operations& portable_operations();
+#if defined(__x86_64__)
+const Operations& avx2_operations();
+const Operations& avx512_operations();
+#endif
+
+}  // namespace polygraft::kernels

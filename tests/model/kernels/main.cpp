@@ -1,0 +1,43 @@
+// tests/model/kernels/main.cpp: runs the tests on one path, `--path NAME`. Exit code 77 where this
+// processor lacks it, which CTest reports as skipped.
+#define CATCH_CONFIG_RUNNER
+#include <catch2/catch.hpp>
+#include <iostream>
+#include <string>
+
+#include "model/kernels/dispatch.h"
+#include "tests/model/kernels/path_under_test.h"
+
+namespace polygraft::testing {
+namespace {
+
+constexpr int kSkipped = 77;
+const kernels::Operations* chosen = nullptr;
+
+int choose(const std::string& name) {
+  for (const kernels::Path& path : kernels::all_paths()) {
+    if (path.operations->name != name) continue;
+    chosen = path.operations;
+    if (path.runs_here) return 0;
+    std::cout << "skipped: this processor does not have " << name << "\n";
+    return kSkipped;
+  }
+  std::cout << "skipped: " << name << " is for another kind of processor\n";
+  return kSkipped;
+}
+
+}  // namespace
+
+const kernels::Operations& path_under_test() { return *chosen; }
+bool fuses_multiply_add() { return std::string(chosen->name) != "portable"; }
+
+}  // namespace polygraft::testing
+
+int main(int argc, char** argv) {
+  std::string name = "portable";
+  Catch::Session session;
+  session.cli(session.cli() | Catch::clara::Opt(name, "name")["--path"]("the path to test"));
+  if (const int problem = session.applyCommandLine(argc, argv)) return problem;
+  if (const int problem = polygraft::testing::choose(name)) return problem;
+  return session.run();
+}
