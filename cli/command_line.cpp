@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/version.h"
 #include "core/log.h"
+#include "core/mapped_fault.h"
 #include "core/parallel.h"
 #include "core/stop.h"
 #include "core/text.h"
@@ -134,6 +135,7 @@ ExitCode run_words(const std::vector<std::string>& words) {
 
 int run_command_line(int argc, char** argv) {
   install_stop_handlers();
+  exit_on_mapped_fault();
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit then shows as a write error, which is
                                   // reported like a full disk
   try {

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "core/overlap.h"
 #include "core/text.h"
 #include "expand/packs/attach.h"
 
@@ -24,6 +25,8 @@ ExitCode run(const Arguments& arguments) {
     return ExitCode::kDone;
   }
   const fs::path output = arguments.output();
+  refuse_overlap(output, model.path);
+  for (const fs::path& pack : packs) refuse_overlap(output, pack);
   AtomicFolder folder(output, arguments.force());
   expand::attach_packs(model, packs, {arguments.flag("allow-base-mismatch")}, folder.path());
   folder.commit();

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "core/overlap.h"
 #include "core/text.h"
 #include "expand/packs/attach.h"
 
@@ -20,6 +21,7 @@ ExitCode run(const Arguments& arguments) {
     return ExitCode::kDone;
   }
   const fs::path output = arguments.output();
+  refuse_overlap(output, model.path);
   AtomicFolder folder(output, arguments.force());
   expand::detach_pack(model, name, folder.path());
   folder.commit();

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "core/overlap.h"
 #include "core/text.h"
 #include "expand/graft.h"
 
@@ -19,6 +20,7 @@ ExitCode run(const Arguments& arguments) {
     return ExitCode::kDone;
   }
   const fs::path output = arguments.output();
+  refuse_overlap(output, base.path);
   AtomicFolder folder(output, arguments.force());
   expand::graft(base, plan, folder.path());
   folder.commit();

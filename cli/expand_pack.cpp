@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "core/overlap.h"
 #include "core/text.h"
 #include "expand/packs/stored_pack.h"
 
@@ -39,6 +40,7 @@ ExitCode run(const Arguments& arguments) {
   expand::Pack pack = expand::find_pack(expanded, name).pack;
   if (!arguments.dry_run()) {
     const fs::path output = arguments.output();
+    refuse_overlap(output, expanded.path);
     AtomicFolder folder(output, arguments.force());
     pack = expand::write_pack(expanded, name, folder.path());
     folder.commit();

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "core/overlap.h"
 #include "core/text.h"
 #include "expand/upcycle.h"
 
@@ -32,6 +33,7 @@ ExitCode run(const Arguments& arguments) {
   if (arguments.stdout_is_free()) std::cout << describe(plan);
   if (!arguments.dry_run()) {
     const fs::path output = arguments.output();
+    refuse_overlap(output, dense.path);
     AtomicFolder folder(output, arguments.force());
     expand::upcycle(dense, plan, folder.path());
     folder.commit();

@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "core/folder_lock.h"
 #include "core/log.h"
+#include "core/overlap.h"
 #include "core/stop.h"
 #include "core/text.h"
 
@@ -80,6 +81,9 @@ ExitCode run(const Arguments& arguments) {
   if (arguments.dry_run()) {
     list_stages(stages, run_dir);
     return ExitCode::kDone;
+  }
+  for (const char* written : {"stages", "model"}) {
+    refuse_overlap(run_dir / written, pipeline.config.base);
   }
   const FolderLock lock(run_dir);
   hashes.save();

@@ -9,6 +9,7 @@
 
 #include "core/descriptor.h"
 #include "core/file.h"
+#include "core/folder_lock.h"
 #include "core/partial.h"
 #include "core/replace.h"
 #include "core/text.h"
@@ -49,6 +50,12 @@ void sync_tree(const fs::path& folder) {
   sync_folder(folder);
 }
 
+void unlock(int& lock, const fs::path& target) {
+  if (lock < 0) return;
+  remove_target_lock(target);
+  ::close(std::exchange(lock, -1));
+}
+
 }  // namespace
 
 AtomicFolder::AtomicFolder(fs::path folder, bool replace)
@@ -59,16 +66,21 @@ AtomicFolder::AtomicFolder(fs::path folder, bool replace)
   recover_replaced(folder_);
   refuse_existing_output(folder_, replace_);
   if (folder_.has_parent_path()) create_folders(folder_.parent_path());
-  remove_orphans(folder_);
-  if (::mkdir(partial_.c_str(), 0777) != 0) throw io_error(folder_, "create the folder", errno);
-  lock_ = ::open(partial_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (lock_ >= 0) lock_partial(lock_);
+  Descriptor lock = lock_target(folder_);
+  try {
+    remove_orphans(folder_);  // with the lock, all of them are
+    if (::mkdir(partial_.c_str(), 0777) != 0) throw io_error(folder_, "create the folder", errno);
+  } catch (...) {
+    remove_target_lock(folder_);
+    throw;
+  }
+  lock_ = lock.release();
 }
 
 AtomicFolder::~AtomicFolder() {
   std::error_code ignored;
   if (!committed_) fs::remove_all(partial_, ignored);
-  if (lock_ >= 0) ::close(lock_);
+  unlock(lock_, folder_);
 }
 
 void AtomicFolder::commit() {
@@ -81,6 +93,7 @@ void AtomicFolder::commit() {
     replace_folder(partial_, folder_);
   }
   committed_ = true;
+  unlock(lock_, folder_);
   sync_folder(folder_.has_parent_path() ? folder_.parent_path() : ".");
 }
 

@@ -19,7 +19,8 @@ class Descriptor {
 
   int get() const { return number_; }
   bool is_open() const { return number_ >= 0; }
-  int close();  ///< errno of close(2), or 0
+  int close();    ///< errno of close(2), or 0
+  int release();  ///< the number, which is the caller's to close
 
  private:
   int number_ = -1;

@@ -1,9 +1,8 @@
 // core/file.cpp: reading files, and telling what went wrong. Writing is in atomic_file.cpp and
-// atomic_folder.cpp.
+// atomic_folder.cpp, mapping in mapped_file.cpp.
 #include "core/file.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include <utility>
 
 #include "core/descriptor.h"
+#include "core/mapped_fault.h"
 #include "core/text.h"
 
 namespace polygraft {
@@ -72,6 +72,8 @@ int Descriptor::close() {
   return ::close(std::exchange(number_, -1)) == 0 ? 0 : errno;
 }
 
+int Descriptor::release() { return std::exchange(number_, -1); }
+
 void create_folders(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
@@ -107,7 +109,11 @@ void write_all(int descriptor, std::string_view content, const fs::path& file) {
     // Linux takes at most 2 GiB at once.
     const ssize_t written = ::write(descriptor, content.data(), content.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw io_error(file, "write", errno);
+    if (written < 0) {
+      const int error_number = errno;
+      const auto fault = error_number == EFAULT ? mapped_fault_at(content.data()) : std::nullopt;
+      throw fault.value_or(io_error(file, "write", error_number));
+    }
     content.remove_prefix(static_cast<size_t>(written));
   }
 }
@@ -122,38 +128,6 @@ void sync_folder(const fs::path& folder) {
   // Some network file systems cannot fsync a folder and say EINVAL; their renames are synchronous.
   if (fsync(descriptor.get()) != 0 && errno != EINVAL) throw io_error(folder, "fsync", errno);
 }
-
-struct MappedFile::Mapping {
-  explicit Mapping(const fs::path& file) : path(file) {
-    const Descriptor descriptor = open_regular_file(file);
-    struct stat status {};
-    if (fstat(descriptor.get(), &status) != 0) throw io_error(file, "read the size", errno);
-    size = static_cast<size_t>(status.st_size);
-    if (size == 0) return;  // mmap refuses nothing at all
-    address = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor.get(), 0);
-    if (address == MAP_FAILED) throw io_error(file, "map into memory", errno);
-  }
-  ~Mapping() {
-    if (size > 0) munmap(address, size);
-  }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-
-  fs::path path;
-  size_t size = 0;
-  void* address = nullptr;
-};
-
-MappedFile::MappedFile(const fs::path& file) : mapping_(std::make_shared<const Mapping>(file)) {}
-const std::byte* MappedFile::data() const {
-  return static_cast<const std::byte*>(mapping_->address);
-}
-size_t MappedFile::size() const { return mapping_->size; }
-std::string_view MappedFile::text() const {
-  return {static_cast<const char*>(mapping_->address), mapping_->size};
-}
-const fs::path& MappedFile::path() const { return mapping_->path; }
-std::shared_ptr<const void> MappedFile::keep_alive() const { return mapping_; }
 
 std::string read_file(const fs::path& file) {
   const Descriptor descriptor = open_regular_file(file);

@@ -1,4 +1,5 @@
-// core/folder_lock.h: one process at a time in a folder that several commands write to.
+// core/folder_lock.h: one process at a time in a folder that several commands write to, or on an
+// output.
 #pragma once
 #include <filesystem>
 
@@ -17,5 +18,12 @@ class FolderLock {
  private:
   Descriptor file_;
 };
+
+/// Takes the output `target` for this process: an exclusive lock on `TARGET.lock`, which names the
+/// holder too. @return what holds it. @throws ConfigError naming the process that has it; IoError
+/// when it cannot be written.
+Descriptor lock_target(const std::filesystem::path& target);
+/// Removes `TARGET.lock`; to be called before the lock ends.
+void remove_target_lock(const std::filesystem::path& target);
 
 }  // namespace polygraft

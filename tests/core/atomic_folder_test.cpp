@@ -1,10 +1,14 @@
 // tests/core/atomic_folder_test.cpp: folders that appear whole or not at all.
+#include <unistd.h>
+
+#include <array>
 #include <catch2/catch.hpp>
 #include <fstream>
 
 #include "core/error.h"
 #include "core/file.h"
 #include "core/replace.h"
+#include "core/text.h"
 #include "tests/core/child_process.h"
 #include "tests/core/temporary_folder.h"
 
@@ -92,7 +96,7 @@ TEST_CASE("after kill -9 the next run removes the partial folder and succeeds", 
     fill(out.path(), "half");
     here();
   });
-  REQUIRE(root.entries().size() == 1);
+  REQUIRE(root.entries().size() == 2);  // the partial folder and the lock file
   CHECK_FALSE(fs::exists(root / "model"));
   AtomicFolder out(root / "model", false);
   fill(out.path(), "whole");
@@ -101,17 +105,34 @@ TEST_CASE("after kill -9 the next run removes the partial folder and succeeds", 
   CHECK(content_of(root / "model") == "whole");
 }
 
-TEST_CASE("a living process's partial folder is left alone", "[core][folder]") {
+TEST_CASE("a second process is kept out of an output, and told by whom", "[core][folder]") {
   const TemporaryFolder root;
   AtomicFolder ours(root / "model", false);
   fill(ours.path(), "ours");
   CHECK(run_child([&] {
-          AtomicFolder theirs(root / "model", false);
-          return fs::exists(ours.path() / "sub/file") ? 42 : 1;
+          try {
+            const AtomicFolder theirs(root / "model", false);
+            return 1;
+          } catch (const ConfigError& error) {
+            std::array<char, 256> host{};
+            ::gethostname(host.data(), host.size() - 1);
+            const std::string holder = concat("process ", ::getppid(), " on ", host.data());
+            return std::string(error.what()).find(holder) == std::string::npos ? 2 : 42;
+          }
         }) == 42);
   CHECK_THROWS_WITH(AtomicFolder(root / "model", false), Contains("already writing"));
+  CHECK(content_of(ours.path()) == "ours");
   ours.commit();
   CHECK(content_of(root / "model") == "ours");
+  CHECK(root.entries() == Names{"model"});
+}
+
+TEST_CASE("an output that cannot be made leaves no lock", "[core][folder]") {
+  const TemporaryFolder root;
+  write_file_atomically(root / "model", "a file");
+  CHECK_THROWS_AS(AtomicFolder(root / "model", false), ConfigError);
+  CHECK_THROWS_AS(AtomicFolder(root / "model/inside", false), IoError);
+  CHECK(root.entries() == Names{"model"});
 }
 
 TEST_CASE("both ways of replacing end alike", "[core][folder]") {
