@@ -19,6 +19,16 @@ std::vector<model::Batch> next_pass(const std::vector<model::Batch>& batches, si
   return pass;
 }
 
+/// The observer of a pass that begins with batch `first`.
+model::RouterObserver observer_from(const model::RouterObserver& observer, size_t first) {
+  if (!observer || first == 0) return observer;
+  return [&observer, first](const model::RouterTap& tap) {
+    model::RouterTap placed = tap;
+    placed.batch += first;
+    observer(placed);
+  };
+}
+
 }  // namespace
 
 void run_passes(const model::Transformer& transformer, const std::vector<model::Batch>& batches,
@@ -31,7 +41,7 @@ void run_passes(const model::Transformer& transformer, const std::vector<model::
   for (size_t first = 0; first < batches.size();) {
     const auto pass = next_pass(batches, first, most_tokens);
     auto hidden_TD = transformer.hidden_by_layer(
-        pass, options.mask, options.observer, [&](const model::Batch& batch) {
+        pass, options.mask, observer_from(options.observer, first), [&](const model::Batch& batch) {
           throw_if_stopped();
           layer_tokens += static_cast<uint64_t>(batch.ids_T.numel());
           if (options.progress == nullptr) return;

@@ -11,9 +11,11 @@ namespace polygraft::eval {
 
 struct PassOptions {
   model::Mask mask;
-  model::RouterObserver observer;  ///< may be empty; within a layer it sees the batches in order
-  Progress* progress = nullptr;    ///< advances by tokens, as their layers are done
-  int64_t most_tokens = 0;         ///< in a pass; 0: Transformer::tokens_per_pass()
+  /// May be empty. Within a layer it sees the batches of a pass in order; `batch` is the place
+  /// among all of them.
+  model::RouterObserver observer;
+  Progress* progress = nullptr;  ///< advances by tokens, as their layers are done
+  int64_t most_tokens = 0;       ///< in a pass; 0: Transformer::tokens_per_pass()
 };
 
 /// Calls take(i, hidden_TD) for every batch in order, with what Transformer::hidden() gives for it,

@@ -2,6 +2,7 @@
 #include "expand/calibration.h"
 
 #include <algorithm>
+#include <map>
 
 #include "core/error.h"
 #include "core/progress.h"
@@ -69,9 +70,20 @@ Calibration read_calibration(const tokenizer::Corpus& corpus, const ExpansionPla
 
 namespace {
 
-/// Batches' features, kept apart until all are there.
+/// Batches' features of one text, kept apart until all are there.
 struct Parts {
   std::vector<at::Tensor> input_TD, threshold_T, donor_Tn, log_normalizer_T;
+
+  void add(const model::RouterTap& tap, const at::Tensor& donors_n, int64_t top_k) {
+    input_TD.push_back(tap.input_TD.to(at::kFloat));
+    threshold_T.push_back(std::get<0>(at::topk(tap.base_TE, top_k)).select(1, top_k - 1));
+    donor_Tn.push_back(tap.base_TE.index_select(1, donors_n));
+    log_normalizer_T.push_back(at::logsumexp(tap.base_TE, 1));
+  }
+  LayerFeatures join(const at::Tensor& first_T) const {
+    return {at::cat(input_TD), at::cat(threshold_T), at::cat(donor_Tn), at::cat(log_normalizer_T),
+            first_T};
+  }
 };
 
 at::Tensor mark_first(const std::vector<Sequence>& sequences) {
@@ -84,48 +96,89 @@ at::Tensor mark_first(const std::vector<Sequence>& sequences) {
   return first_T;
 }
 
-std::map<int64_t, at::Tensor> donor_ids(const std::vector<LayerPlan>& layers) {
-  std::map<int64_t, at::Tensor> ids;
-  for (const LayerPlan& layer : layers) {
+/// Watches the routers of the plan's layers, and hands a layer's features over when the last batch
+/// has been through its router.
+class LayerCollector {
+ public:
+  /// @param first_T of each text.
+  LayerCollector(const std::vector<LayerPlan>& layers, std::vector<size_t> text_of_batch,
+                 std::vector<at::Tensor> first_T, int64_t top_k, const LayerTaker& take)
+      : text_of_batch_(std::move(text_of_batch)),
+        first_T_(std::move(first_T)),
+        top_k_(top_k),
+        take_(take) {
+    for (const LayerPlan& layer : layers) plans_[layer.layer] = &layer;
+  }
+
+  void see(const model::RouterTap& tap) {
+    const auto found = plans_.find(tap.layer);
+    if (found == plans_.end()) return;
+    const LayerPlan& layer = *found->second;
+    if (tap.batch == 0) parts_.assign(first_T_.size(), {});
     std::vector<int64_t> experts;
     for (const Donor& donor : layer.donors) experts.push_back(donor.expert);
-    ids[layer.layer] = at::tensor(experts, at::kLong);
+    parts_[text_of_batch_[tap.batch]].add(tap, at::tensor(experts, at::kLong), top_k_);
+    if (tap.batch + 1 < text_of_batch_.size()) return;
+    std::vector<LayerFeatures> texts;
+    for (size_t text = 0; text < parts_.size(); ++text) {
+      texts.push_back(parts_[text].join(first_T_[text]));
+      parts_[text] = {};
+    }
+    take_(layer, std::move(texts));
   }
-  return ids;
-}
+
+ private:
+  std::map<int64_t, const LayerPlan*> plans_;
+  std::vector<size_t> text_of_batch_;
+  std::vector<at::Tensor> first_T_;
+  int64_t top_k_;
+  const LayerTaker& take_;
+  std::vector<Parts> parts_;  ///< of the layer that is being run, by text
+};
 
 }  // namespace
 
-CalibrationFeatures collect_features(const model::Transformer& transformer,
-                                     const std::vector<Sequence>& sequences,
-                                     const std::vector<LayerPlan>& layers,
-                                     const std::string& progress_label) {
+std::vector<CalibrationFeatures> collect_by_layer(const model::Transformer& transformer,
+                                                  const std::vector<std::vector<Sequence>>& texts,
+                                                  const std::vector<LayerPlan>& layers,
+                                                  const LayerTaker& take,
+                                                  const std::string& progress_label) {
   const at::NoGradGuard no_grad;
-  const std::map<int64_t, at::Tensor> donors = donor_ids(layers);
-  const int64_t top_k = transformer.config().top_k;
-  std::map<int64_t, Parts> parts;
-  const model::RouterObserver observer = [&](const model::RouterTap& tap) {
-    const auto found = donors.find(tap.layer);
-    if (found == donors.end()) return;
-    Parts& layer = parts[tap.layer];
-    layer.input_TD.push_back(tap.input_TD.to(at::kFloat));
-    layer.threshold_T.push_back(std::get<0>(at::topk(tap.base_TE, top_k)).select(1, top_k - 1));
-    layer.donor_Tn.push_back(tap.base_TE.index_select(1, found->second));
-    layer.log_normalizer_T.push_back(at::logsumexp(tap.base_TE, 1));
-  };
-  std::vector<at::Tensor> hidden_TD;
-  Progress progress(progress_label, static_cast<uint64_t>(count_tokens(sequences)), "tokens");
-  eval::run_passes(
-      transformer, make_batches(sequences), {model::Mask::all_but_embedding(), observer, &progress},
-      [&](size_t, const at::Tensor& batch_TD) { hidden_TD.push_back(batch_TD.to(at::kFloat)); });
+  std::vector<model::Batch> batches;
+  std::vector<size_t> text_of_batch;
+  std::vector<at::Tensor> first_T;
+  int64_t num_tokens = 0;
+  for (size_t text = 0; text < texts.size(); ++text) {
+    for (model::Batch& batch : make_batches(texts[text])) {
+      num_tokens += batch.ids_T.numel();
+      batches.push_back(std::move(batch));
+      text_of_batch.push_back(text);
+    }
+    first_T.push_back(mark_first(texts[text]));
+  }
+  LayerCollector collector(layers, text_of_batch, first_T, transformer.config().top_k, take);
+  eval::PassOptions options{model::Mask::all_but_embedding(), nullptr, nullptr, num_tokens};
+  if (!layers.empty()) options.observer = [&](const model::RouterTap& tap) { collector.see(tap); };
+  Progress progress(progress_label, static_cast<uint64_t>(num_tokens), "tokens");
+  options.progress = &progress;
+  std::vector<std::vector<at::Tensor>> hidden_TD(texts.size());
+  eval::run_passes(transformer, batches, options, [&](size_t i, const at::Tensor& batch_TD) {
+    hidden_TD[text_of_batch[i]].push_back(batch_TD.to(at::kFloat));
+  });
   progress.finish();
-  CalibrationFeatures features{at::cat(hidden_TD), mark_first(sequences), {}};
-  for (auto& [layer, part] : parts) {
-    features.layers[layer] = {at::cat(part.input_TD), at::cat(part.threshold_T),
-                              at::cat(part.donor_Tn), at::cat(part.log_normalizer_T)};
-    part = {};
+  std::vector<CalibrationFeatures> features;
+  for (size_t text = 0; text < texts.size(); ++text) {
+    features.push_back({at::cat(hidden_TD[text]), first_T[text]});
+    hidden_TD[text].clear();
   }
   return features;
+}
+
+CalibrationFeatures collect_features(const model::Transformer& transformer,
+                                     const std::vector<Sequence>& sequences,
+                                     const std::string& progress_label) {
+  const auto ignore = [](const LayerPlan&, const std::vector<LayerFeatures>&) {};
+  return collect_by_layer(transformer, {sequences}, {}, ignore, progress_label).front();
 }
 
 }  // namespace polygraft::expand

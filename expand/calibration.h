@@ -3,7 +3,8 @@
 #pragma once
 #include <ATen/ATen.h>
 
-#include <map>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "expand/plan.h"
@@ -18,21 +19,32 @@ struct LayerFeatures {
   at::Tensor threshold_T;       ///< K-th largest score of the base's experts
   at::Tensor donor_Tn;          ///< scores of the layer's donors
   at::Tensor log_normalizer_T;  ///< log of the softmax's denominator over the base's experts
+  at::Tensor first_T;           ///< as in CalibrationFeatures
 };
 
+/// What the head saw of a text.
 struct CalibrationFeatures {
   at::Tensor hidden_TD;  ///< h, the final normed hidden states, float32
   /// bool: the first position of a sequence, where no text has been seen; not of lone tokens, which
   /// stand for each other.
   at::Tensor first_T;
-  std::map<int64_t, LayerFeatures> layers;  ///< empty when no layers were asked for
 };
 
-/// Runs the base (additions masked) over `sequences`. @param layers the plan's, for their donors;
-/// may be empty.
+/// Runs the base (additions masked) over `sequences`.
 CalibrationFeatures collect_features(const model::Transformer& transformer,
                                      const std::vector<Sequence>& sequences,
-                                     const std::vector<LayerPlan>& layers,
                                      const std::string& progress_label);
+
+/// Takes what one layer's router saw of each text.
+using LayerTaker = std::function<void(const LayerPlan& layer, std::vector<LayerFeatures> texts)>;
+
+/// The same for several texts at once, with the routers' views of them: layer by layer, so that
+/// one layer's features are in memory at a time. All hidden states are, 4 D bytes a token.
+/// @param layers the plan's, for their donors; may be empty.
+std::vector<CalibrationFeatures> collect_by_layer(const model::Transformer& transformer,
+                                                  const std::vector<std::vector<Sequence>>& texts,
+                                                  const std::vector<LayerPlan>& layers,
+                                                  const LayerTaker& take,
+                                                  const std::string& progress_label);
 
 }  // namespace polygraft::expand

@@ -69,6 +69,36 @@ Transformer with_input_rows(const Transformer& base, const at::Tensor& rows_vD,
   return {std::move(config), std::move(weights)};
 }
 
+/// The plan's experts. Keeps the last one, whose matrices are asked for in turn.
+class CloneMaker {
+ public:
+  CloneMaker(Transformer base, const ExpansionPlan& plan)
+      : base_(std::move(base)), seed_(plan.seed), reinit_ratio_(plan.experts.reinit_ratio) {
+    for (const LayerPlan& layer : plan.layers) donors_[layer.layer] = layer.donors;
+  }
+
+  Expert operator()(int64_t layer, int64_t j) {
+    if (std::pair(layer, j) == made_) return expert_;
+    const model::MoeWeights& moe = base_.weights().layers.at(static_cast<size_t>(layer)).moe;
+    const int64_t donor = donors_.at(layer).at(static_cast<size_t>(j)).expert;
+    const at::ScalarType dtype = base_.weights().compute_dtype();
+    expert_ = {};  // not two at once
+    expert_ =
+        clone_expert({moe.gate_up.row(donor, dtype), moe.down.row(donor, dtype)}, reinit_ratio_,
+                     RandomStream(seed_, concat("layers.", layer, ".expert.", j)));
+    made_ = {layer, j};
+    return expert_;
+  }
+
+ private:
+  Transformer base_;
+  uint64_t seed_;
+  double reinit_ratio_;
+  std::map<int64_t, std::vector<Donor>> donors_;
+  std::pair<int64_t, int64_t> made_{-1, -1};
+  Expert expert_;
+};
+
 class AdditionBuilder {
  public:
   AdditionBuilder(const Transformer& base, const Tokenizer& old_tokenizer,
@@ -79,6 +109,7 @@ class AdditionBuilder {
         extended_(extended),
         plan_(plan),
         calibration_(calibration) {
+    computed_.make_expert = CloneMaker(base, plan);
     computed_.vocab = place_rows(base.num_base_vocab_rows(), old_tokenizer.size(),
                                  plan.new_vocab_rows, plan.vocabulary.pad_to);
   }
@@ -89,11 +120,11 @@ class AdditionBuilder {
   std::vector<Sequence> new_sequences(const Tokenizer& tokenizer) const;
   std::vector<Sequence> old_sequences() const;
   StartRows start_rows(bool own_head) const;
-  void add_output_rows(const at::Tensor& start_vD, const CalibrationFeatures& old_text);
+  void add_output_rows(const at::Tensor& start_vD, const at::Tensor& old_hidden_TD);
   void add_experts(const LayerPlan& layer);
   void add_donor_rows(const LayerPlan& layer);
-  void add_router_rows(const LayerPlan& layer, const CalibrationFeatures& new_text,
-                       const CalibrationFeatures& old_text);
+  void add_router_rows(const LayerPlan& layer, LayerFeatures old_text, LayerFeatures new_text);
+  at::Tensor fit_routers(const Transformer& input_model);
 
   const Transformer& base_;
   const Tokenizer& old_tokenizer_;
@@ -133,34 +164,26 @@ StartRows AdditionBuilder::start_rows(bool own_head) const {
 }
 
 /// The start rows, lowered on old contexts by the shared offset.
-void AdditionBuilder::add_output_rows(const at::Tensor& start_vD,
-                                      const CalibrationFeatures& old_text) {
+void AdditionBuilder::add_output_rows(const at::Tensor& start_vD, const at::Tensor& old_hidden_TD) {
   const CalibrationFeatures new_text =
-      collect_features(base_, new_sequences(old_tokenizer_), {}, "calibrating the head");
+      collect_features(base_, new_sequences(old_tokenizer_), "calibrating the head");
   // A sequence's first position is the same for every language: it belongs to the old side alone.
   const at::Tensor new_hidden_ND =
       new_text.hidden_TD.index_select(0, at::nonzero(~new_text.first_T).squeeze(1));
   const VocabularyConfig& config = plan_.vocabulary;
   const at::Tensor offset_D =
-      head_offset(new_hidden_ND, old_text.hidden_TD,
+      head_offset(new_hidden_ND, old_hidden_TD,
                   {config.head_margin, config.head_old_weight, config.head_ridge});
   additions_[kAddedHead] = start_vD + offset_D;
 }
 
 void AdditionBuilder::add_experts(const LayerPlan& layer) {
-  const model::MoeWeights& moe = base_.weights().layers[static_cast<size_t>(layer.layer)].moe;
-  std::vector<at::Tensor> gate_up_GD, down_DF;
-  for (size_t j = 0; j < layer.donors.size(); ++j) {
-    const int64_t donor = layer.donors[j].expert;
-    const RandomStream stream(plan_.seed, concat("layers.", layer.layer, ".expert.", j));
-    const at::ScalarType dtype = base_.weights().compute_dtype();
-    const Expert clone = clone_expert({moe.gate_up.row(donor, dtype), moe.down.row(donor, dtype)},
-                                      plan_.experts.reinit_ratio, stream);
-    gate_up_GD.push_back(clone.gate_up_GD);
-    down_DF.push_back(clone.down_DF);
-  }
-  additions_[added_gate_up(layer.layer)] = at::stack(gate_up_GD);
-  additions_[added_down(layer.layer)] = at::stack(down_DF);
+  const int64_t width = base_.config().hidden_size, expert_width = base_.config().expert_width;
+  const auto num_experts = static_cast<int64_t>(layer.donors.size());
+  const auto shape_alone = at::TensorOptions(at::kFloat).device(at::kMeta);
+  additions_[added_gate_up(layer.layer)] =
+      at::empty({num_experts, 2 * expert_width, width}, shape_alone);
+  additions_[added_down(layer.layer)] = at::empty({num_experts, width, expert_width}, shape_alone);
 }
 
 void AdditionBuilder::add_donor_rows(const LayerPlan& layer) {
@@ -171,24 +194,25 @@ void AdditionBuilder::add_donor_rows(const LayerPlan& layer) {
       moe.router.base.index_select(0, at::tensor(donors, at::kLong)).to(at::kFloat);
 }
 
-void AdditionBuilder::add_router_rows(const LayerPlan& layer, const CalibrationFeatures& new_text,
-                                      const CalibrationFeatures& old_text) {
-  const LayerFeatures& new_layer = new_text.layers.at(layer.layer);
-  const LayerFeatures& old_layer = old_text.layers.at(layer.layer);
+void AdditionBuilder::add_router_rows(const LayerPlan& layer, LayerFeatures old_text,
+                                      LayerFeatures new_text) {
   const at::Tensor later = at::nonzero(~new_text.first_T).squeeze(1);
-  RouterFeatures features{new_layer.input_TD.index_select(0, later),
-                          new_layer.threshold_T.index_select(0, later),
-                          new_layer.donor_Tn.index_select(0, later),
-                          old_layer.input_TD,
-                          old_layer.threshold_T,
+  for (at::Tensor* part : {&new_text.input_TD, &new_text.threshold_T, &new_text.donor_Tn}) {
+    *part = part->index_select(0, later);
+  }
+  RouterFeatures features{std::move(new_text.input_TD),
+                          std::move(new_text.threshold_T),
+                          std::move(new_text.donor_Tn),
+                          std::move(old_text.input_TD),
+                          std::move(old_text.threshold_T),
                           {},
                           {}};
-  if (!base_.config().renormalize_top_k) features.old_log_normalizer_O = old_layer.log_normalizer_T;
+  if (!base_.config().renormalize_top_k) features.old_log_normalizer_O = old_text.log_normalizer_T;
   features.old_weight_O = 1 + old_text.first_T.to(at::kDouble) * (plan_.experts.bos_weight - 1);
   const ExpertConfig& config = plan_.experts;
   const RouterFit fit = fit_router_rows(
-      features, {config.router_margin, config.router_old_weight, config.router_ridge,
-                 config.router_iterations, config.router_softmax_share});
+      std::move(features), {config.router_margin, config.router_old_weight, config.router_ridge,
+                            config.router_iterations, config.router_softmax_share});
   additions_[added_router(layer.layer)] = fit.rows_nD;
   log_info(concat("layer ", layer.layer, ": new experts win ", fixed(100 * fit.new_captured, 1),
                   " % of new tokens and ", fixed(100 * fit.old_leaked, 2),
@@ -199,36 +223,43 @@ void AdditionBuilder::add_router_rows(const LayerPlan& layer, const CalibrationF
                   fixed(100 * fit.softmax_share_max, 2), " %"));
 }
 
+/// Fits the routers as their layers come by. @return the old text's hidden states.
+at::Tensor AdditionBuilder::fit_routers(const Transformer& input_model) {
+  const auto fit = [this](const LayerPlan& layer, std::vector<LayerFeatures> texts) {
+    add_router_rows(layer, std::move(texts[0]), std::move(texts[1]));
+  };
+  return collect_by_layer(input_model, {old_sequences(), new_sequences(extended_)}, plan_.layers,
+                          fit, "calibrating on old and new text")
+      .front()
+      .hidden_TD;
+}
+
 ComputedAdditions AdditionBuilder::build() {
-  const bool discriminant = plan_.experts.router == "discriminant";
-  const std::vector<LayerPlan> fitted = discriminant ? plan_.layers : std::vector<LayerPlan>();
   Transformer input_model = base_;
   const bool own_head = plan_.untie_head || !base_.weights().tied;
+  model::RowPlacement& placement = computed_.vocab.placement;
   StartRows rows;
   if (plan_.new_vocab_rows > 0) {
     rows = start_rows(own_head);
     additions_[kAddedEmbedding] = rows.input_vD;
-    input_model = with_input_rows(base_, additions_[kAddedEmbedding], computed_.vocab.placement);
+    input_model = with_input_rows(base_, additions_[kAddedEmbedding], placement);
   }
-  const CalibrationFeatures old_text =
-      collect_features(input_model, old_sequences(), fitted, "calibrating on old text");
-  if (rows.output_vD.defined()) add_output_rows(rows.output_vD, old_text);
-  if (model::RowPlacement& placement = computed_.vocab.placement; placement.num_padding > 0) {
-    placement.padding_row = least_probable_row(old_text.hidden_TD, base_.weights().head.base,
-                                               computed_.vocab.first_added());
-  }
-  CalibrationFeatures new_text;
+  const bool discriminant = plan_.experts.router == "discriminant";
+  at::Tensor old_hidden_TD;
   if (discriminant) {
-    new_text =
-        collect_features(input_model, new_sequences(extended_), fitted, "calibrating on new text");
+    old_hidden_TD = fit_routers(input_model);
+  } else if (rows.output_vD.defined() || placement.num_padding > 0) {
+    old_hidden_TD =
+        collect_features(input_model, old_sequences(), "calibrating on old text").hidden_TD;
+  }
+  if (rows.output_vD.defined()) add_output_rows(rows.output_vD, old_hidden_TD);
+  if (placement.num_padding > 0) {
+    placement.padding_row =
+        least_probable_row(old_hidden_TD, base_.weights().head.base, computed_.vocab.first_added());
   }
   for (const LayerPlan& layer : plan_.layers) {
     add_experts(layer);
-    if (discriminant) {
-      add_router_rows(layer, new_text, old_text);
-    } else {
-      add_donor_rows(layer);
-    }
+    if (!discriminant) add_donor_rows(layer);
   }
   return std::move(computed_);
 }

@@ -63,7 +63,7 @@ ContextMeans collect_contexts(const model::Transformer& base,
   const at::NoGradGuard no_grad;
   const OldText text = spell_out(sequences, parts, num_old, sequence_tokens_for(base.config()));
   const at::Tensor hidden_TD =
-      collect_features(base, text.sequences, {}, "reading new tokens' contexts").hidden_TD;
+      collect_features(base, text.sequences, "reading new tokens' contexts").hidden_TD;
   std::set<TokenId> ids;
   for (const Occurrence& occurrence : text.occurrences) ids.insert(occurrence.id);
   ContextMeans means;

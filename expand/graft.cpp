@@ -9,8 +9,7 @@ namespace polygraft::expand {
 
 namespace {
 
-void check_base(const model::ModelFolder& base, const ExpansionPlan& plan,
-                const std::string& base_hash) {
+void check_kind(const model::ModelFolder& base) {
   if (base.manifest && !base.manifest->packs.empty()) {
     throw NotBuiltError("grafting onto a model that already has additions")
         .found(concat("pack '", base.manifest->packs.front().name, "' in ", base.path.string()))
@@ -22,12 +21,15 @@ void check_base(const model::ModelFolder& base, const ExpansionPlan& plan,
         .expected("the mixture-of-experts model of the plan")
         .found("family " + base.config.family);
   }
-  if (plan.model_hash != base_hash) {
-    throw NotComparable(base.path.string(), "this is not the model that the plan was made for")
-        .expected("tensors with SHA-256 " + plan.model_hash)
-        .found(base_hash)
-        .hint("profile and plan again with this model");
-  }
+}
+
+void check_base(const model::ModelFolder& base, const ExpansionPlan& plan,
+                const std::string& base_hash) {
+  if (plan.model_hash == base_hash) return;
+  throw NotComparable(base.path.string(), "this is not the model that the plan was made for")
+      .expected("tensors with SHA-256 " + plan.model_hash)
+      .found(base_hash)
+      .hint("profile and plan again with this model");
 }
 
 /// Paths stay out of the manifest: the same plan on the same texts gives the same bytes wherever
@@ -66,7 +68,7 @@ model::Manifest make_manifest(const model::ModelFolder& base, const ExpansionPla
 
 void graft(const model::ModelFolder& base, const ExpansionPlan& plan,
            const std::filesystem::path& out) {
-  check_base(base, plan, model::hash_tensors(base.tensors));
+  check_kind(base);
   const tokenizer::Tokenizer old_tokenizer = tokenizer::Tokenizer::load(base.path);
   const std::filesystem::path extended_folder =
       plan.new_vocab_rows > 0 ? std::filesystem::path(plan.tokenizer) : base.path;
@@ -78,7 +80,8 @@ void graft(const model::ModelFolder& base, const ExpansionPlan& plan,
   expanded.manifest = make_manifest(base, plan, computed.vocab, old_tokenizer, extended);
   if (plan.new_vocab_rows > 0) expanded.tokenizer = extended_folder;
   expanded.untie_head = plan.untie_head;
-  write_expanded(base, computed.additions, expanded, out);
+  expanded.make_expert = computed.make_expert;
+  check_base(base, plan, write_expanded(base, computed.additions, expanded, out));
 }
 
 }  // namespace polygraft::expand

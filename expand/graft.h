@@ -7,10 +7,12 @@
 #include <ATen/ATen.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "expand/expert_clones.h"
 #include "expand/plan.h"
 #include "model/architecture/transformer.h"
 #include "model/checkpoint/model_folder.h"
@@ -30,9 +32,15 @@ struct Calibration {
 /// Takes as much training text as the plan's calibration token counts need; deterministic.
 Calibration read_calibration(const tokenizer::Corpus& corpus, const ExpansionPlan& plan);
 
+/// Makes the j-th added expert of a layer.
+using ExpertMaker = std::function<Expert(int64_t layer, int64_t j)>;
+
+/// Experts have shapes alone (tensors on at::kMeta) and are made one by one when they are written:
+/// all together they may take more memory than there is.
 struct ComputedAdditions {
   Additions additions;
-  model::RowLayout vocab;  ///< where the vocabulary's rows go
+  model::RowLayout vocab;   ///< where the vocabulary's rows go
+  ExpertMaker make_expert;  ///< float32; keeps base and plan alive
 };
 
 /// @param base the base model in float32. @param extended its extended tokenizer. Deterministic in
@@ -50,20 +58,22 @@ struct ExpandedFolder {
   /// Expanded model whose polygraft.base the result carries on; empty: that of the source, or the
   /// source itself where it is the base.
   std::filesystem::path base_snapshot_of;
+  ExpertMaker make_expert;  ///< for additions whose experts have shapes alone
 };
 /// Streams base rows from `source` (a base, or an expanded model whose additions are replaced) and
 /// `additions` where the manifest places them into `out`: an AtomicFolder's path. Displaced rows go
 /// to polygraft.base, and their hash into the manifest. Old bytes are copied as they are; additions
 /// are rounded to the folder's dtype; the layout read is the layout written; config.json is edited
-/// only where the expansion changes it.
-void write_expanded(const model::ModelFolder& source, const Additions& additions,
-                    const ExpandedFolder& expanded, const std::filesystem::path& out);
+/// only where the expansion changes it. @return hash_tensors() of the base, whose bytes are hashed
+/// while they are copied.
+std::string write_expanded(const model::ModelFolder& source, const Additions& additions,
+                           const ExpandedFolder& expanded, const std::filesystem::path& out);
 /// The same with the additions of several packs, one after the other.
-void write_expanded(const model::ModelFolder& source, const std::vector<Additions>& packs,
-                    const ExpandedFolder& expanded, const std::filesystem::path& out);
+std::string write_expanded(const model::ModelFolder& source, const std::vector<Additions>& packs,
+                           const ExpandedFolder& expanded, const std::filesystem::path& out);
 
 /// The whole of `expand graft`: load, compute, write. @throws NotComparable when the model is not
-/// the plan's.
+/// the plan's; known only once its bytes have been copied.
 void graft(const model::ModelFolder& base, const ExpansionPlan& plan,
            const std::filesystem::path& out);
 

@@ -39,66 +39,111 @@ struct ExpertUse {
   }
 };
 
-/// By MoE layer. @param floors gathered on the way unless it is null.
-std::map<int64_t, ExpertUse> count_experts(const model::Transformer& transformer,
-                                           const std::vector<model::Batch>& batches,
-                                           SoftmaxFloors* floors, Progress& progress) {
-  std::map<int64_t, ExpertUse> counts;
-  const int64_t num_experts = transformer.num_base_experts() + transformer.num_added_experts();
-  const model::RouterObserver observer = [&](const model::RouterTap& tap) {
-    const at::Tensor score_TE =
-        tap.added_Tn.defined() ? at::cat({tap.base_TE, tap.added_Tn}, 1) : tap.base_TE;
-    counts[tap.layer].add(model::count_choices(tap.routing, num_experts).to(at::kDouble),
-                          at::softmax(score_TE, 1).sum(0, false, at::kDouble));
-    if (floors != nullptr) floors->tap(tap);
-  };
-  eval::run_passes(transformer, batches, {{}, observer, &progress},
-                   [](size_t, const at::Tensor&) {});
-  return counts;
-}
-
 std::vector<double> shares(const at::Tensor& counts_E) {
   const at::Tensor share_E = (counts_E / counts_E.sum()).contiguous();
   const double* const data = share_E.const_data_ptr<double>();
   return {data, data + share_E.numel()};
 }
 
-void add_signature(const model::Transformer& transformer, const tokenizer::Tokenizer& tokenizer,
-                   const std::string& language, const tokenizer::LanguageTexts& texts,
-                   int64_t num_tokens, std::vector<LayerProfile>& layers) {
+/// The sampled training text of all languages as batches that hold one language each.
+struct ProfileText {
+  std::vector<model::Batch> batches;
+  std::vector<std::string> language_of_batch;
+  uint64_t num_tokens = 0;
+};
+
+ProfileText sample_text(const model::Transformer& transformer,
+                        const tokenizer::Tokenizer& tokenizer, const tokenizer::Corpus& corpus,
+                        int64_t num_tokens) {
   constexpr int64_t kMaxBytesPerToken = 8;  // of any real text; more text than needed does no harm
-  const auto documents = sample_documents(texts.train, num_tokens * kMaxBytesPerToken,
-                                          RandomStream(0, "profile." + language));
-  const std::vector<Sequence> sequences = encode_sequences(
-      documents, tokenizer, {num_tokens, sequence_tokens_for(transformer.config())});
-  Progress progress("profiling " + language, static_cast<uint64_t>(count_tokens(sequences)),
-                    "tokens");
-  SoftmaxFloors floors(transformer.num_base_experts());
-  const bool with_floors = texts.role == "old" && !transformer.config().renormalize_top_k;
-  const auto counts = count_experts(transformer, make_batches(sequences),
-                                    with_floors ? &floors : nullptr, progress);
-  progress.finish();
-  if (layers.empty()) {
-    for (const auto& [layer, ignored] : counts) layers.push_back({layer});
+  ProfileText text;
+  for (const auto& [language, texts] : corpus.languages) {
+    const auto documents = sample_documents(texts.train, num_tokens * kMaxBytesPerToken,
+                                            RandomStream(0, "profile." + language));
+    const std::vector<Sequence> sequences = encode_sequences(
+        documents, tokenizer, {num_tokens, sequence_tokens_for(transformer.config())});
+    text.num_tokens += static_cast<uint64_t>(count_tokens(sequences));
+    for (model::Batch& batch : make_batches(sequences)) {
+      text.batches.push_back(std::move(batch));
+      text.language_of_batch.push_back(language);
+    }
   }
-  for (LayerProfile& layer : layers) {
-    layer.signature[language] = shares(counts.at(layer.layer).chosen_E);
-    layer.softmax[language] = shares(counts.at(layer.layer).softmax_E);
-  }
-  if (!with_floors) return;
-  const auto by_layer = floors.finish();
-  for (LayerProfile& layer : layers) layer.softmax_floor[language] = by_layer.at(layer.layer);
+  return text;
 }
 
-double measure_bits_per_byte(const model::Transformer& transformer,
-                             const tokenizer::Tokenizer& tokenizer, const std::string& language,
-                             const tokenizer::LanguageTexts& texts, int64_t num_bytes) {
-  const std::vector<std::string>& files = texts.heldout;
-  const auto documents = num_bytes > 0 ? leading_documents(files, num_bytes)
-                                       : tokenizer::read_documents({files.begin(), files.end()});
+/// By MoE layer and language.
+using ExpertUses = std::map<int64_t, std::map<std::string, ExpertUse>>;
+using FloorsByLanguage = std::map<std::string, SoftmaxFloors>;
+
+/// All languages in the same passes, so that the model is read once for as many of them as fit.
+/// @param floors gathered on the way, of the languages that are in it.
+ExpertUses count_experts(const model::Transformer& transformer, const ProfileText& text,
+                         FloorsByLanguage& floors) {
+  ExpertUses uses;
+  const int64_t num_experts = transformer.num_base_experts() + transformer.num_added_experts();
+  const model::RouterObserver observer = [&](const model::RouterTap& tap) {
+    const at::Tensor score_TE =
+        tap.added_Tn.defined() ? at::cat({tap.base_TE, tap.added_Tn}, 1) : tap.base_TE;
+    const std::string& language = text.language_of_batch[tap.batch];
+    uses[tap.layer][language].add(model::count_choices(tap.routing, num_experts).to(at::kDouble),
+                                  at::softmax(score_TE, 1).sum(0, false, at::kDouble));
+    if (const auto found = floors.find(language); found != floors.end()) found->second.tap(tap);
+  };
+  Progress progress("profiling", text.num_tokens, "tokens");
+  eval::run_passes(transformer, text.batches, {{}, observer, &progress},
+                   [](size_t, const at::Tensor&) {});
+  progress.finish();
+  return uses;
+}
+
+std::vector<LayerProfile> profile_layers(const ExpertUses& uses) {
+  std::vector<LayerProfile> layers;
+  for (const auto& [index, by_language] : uses) {
+    LayerProfile& layer = layers.emplace_back(LayerProfile{index});
+    for (const auto& [language, use] : by_language) {
+      layer.signature[language] = shares(use.chosen_E);
+      layer.softmax[language] = shares(use.softmax_E);
+    }
+  }
+  return layers;
+}
+
+/// Old languages' floors, in a model that does not renormalise.
+FloorsByLanguage begin_floors(const model::Transformer& transformer,
+                              const tokenizer::Corpus& corpus) {
+  FloorsByLanguage floors;
+  if (transformer.config().renormalize_top_k) return floors;
+  for (const std::string& language : corpus.with_role("old")) {
+    floors.emplace(language, transformer.num_base_experts());
+  }
+  return floors;
+}
+
+/// Of every language's held-out text; scored together, for the same reason.
+std::map<std::string, double> measure_bits_per_byte(const model::Transformer& transformer,
+                                                    const tokenizer::Tokenizer& tokenizer,
+                                                    const tokenizer::Corpus& corpus,
+                                                    int64_t num_bytes) {
+  std::vector<tokenizer::Document> all;
+  std::map<std::string, size_t> end_of_language;
+  for (const auto& [language, texts] : corpus.languages) {
+    const std::vector<std::string>& files = texts.heldout;
+    auto documents = num_bytes > 0 ? leading_documents(files, num_bytes)
+                                   : tokenizer::read_documents({files.begin(), files.end()});
+    for (tokenizer::Document& document : documents) all.push_back(std::move(document));
+    end_of_language[language] = all.size();
+  }
   eval::ScoreOptions options;
-  options.progress_label = "bits per byte of " + language;
-  return eval::bits_per_byte(eval::score_documents(transformer, tokenizer, documents, options));
+  options.progress_label = "bits per byte";
+  const auto scores = eval::score_documents(transformer, tokenizer, all, options);
+  std::map<std::string, double> bits_per_byte;
+  auto begin = scores.begin();
+  for (const auto& [language, end] : end_of_language) {
+    const auto next = scores.begin() + static_cast<std::ptrdiff_t>(end);
+    bits_per_byte[language] = eval::bits_per_byte({begin, next});
+    begin = next;
+  }
+  return bits_per_byte;
 }
 
 }  // namespace
@@ -112,13 +157,19 @@ Profile profile_model(const model::Transformer& transformer, const tokenizer::To
   check_texts(corpus);
   const at::NoGradGuard no_grad;
   Profile profile;
-  for (const auto& [language, texts] : corpus.languages) {
-    add_signature(transformer, tokenizer, language, texts, options.tokens_per_language,
-                  profile.layers);
-    profile.bits_per_byte[language] = measure_bits_per_byte(transformer, tokenizer, language, texts,
-                                                            options.heldout_bytes_per_language);
-    profile.roles[language] = texts.role;
+  for (const auto& [language, texts] : corpus.languages) profile.roles[language] = texts.role;
+  FloorsByLanguage floors = begin_floors(transformer, corpus);
+  profile.layers = profile_layers(count_experts(
+      transformer, sample_text(transformer, tokenizer, corpus, options.tokens_per_language),
+      floors));
+  for (auto& [language, gathered] : floors) {
+    const auto by_layer = gathered.finish();
+    for (LayerProfile& layer : profile.layers) {
+      layer.softmax_floor[language] = by_layer.at(layer.layer);
+    }
   }
+  profile.bits_per_byte =
+      measure_bits_per_byte(transformer, tokenizer, corpus, options.heldout_bytes_per_language);
   profile.similarity = language_similarity(profile.layers);
   return profile;
 }

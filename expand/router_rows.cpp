@@ -19,7 +19,7 @@ struct Problem {
   double penalty = 0;         // lambda tr(G) / D
   at::Tensor ridge_factor;    // Cholesky factor of G + penalty I
 
-  Problem(const RouterFeatures& features, const RouterFitOptions& options);
+  Problem(RouterFeatures features, const RouterFitOptions& options);
   at::Tensor solve_ridge(const at::Tensor& right_nD) const {
     return at::cholesky_solve(right_nD.t(), ridge_factor).t().contiguous();
   }
@@ -37,21 +37,29 @@ at::Tensor factor_ridge(const at::Tensor& matrix_DD) {
   return factor;
 }
 
-Problem::Problem(const RouterFeatures& features, const RouterFitOptions& options)
+/// The tensor in float64, and no longer in float32.
+at::Tensor take_double(at::Tensor& tensor) {
+  at::Tensor converted = tensor.to(at::kDouble);
+  tensor.reset();
+  return converted;
+}
+
+Problem::Problem(RouterFeatures features, const RouterFitOptions& options)
     : margin(options.margin), beta(options.old_weight) {
-  new_ND = features.new_input_ND.to(at::kDouble);
-  new_threshold_N1 = features.new_threshold_N.to(at::kDouble).unsqueeze(1);
-  const at::Tensor donor_Nn = features.new_donor_Nn.to(at::kDouble);
-  new_target_Nn = new_threshold_N1 + margin + (donor_Nn - donor_Nn.mean(1, /*keepdim=*/true));
-  old_OD = features.old_input_OD.to(at::kDouble);
+  old_OD = take_double(features.old_input_OD);
   old_threshold_O1 = features.old_threshold_O.to(at::kDouble).unsqueeze(1);
   if (features.old_log_normalizer_O.defined()) {
     old_log_normalizer_O1 = features.old_log_normalizer_O.to(at::kDouble).unsqueeze(1);
   }
   const at::Tensor weight_O1 = features.old_weight_O.to(at::kDouble).unsqueeze(1);
   old_weight_O1 = weight_O1 / weight_O1.sum();
-  const at::Tensor moment_DD = at::mm(new_ND.t(), new_ND) / static_cast<double>(new_ND.size(0)) +
-                               at::mm((old_OD * old_weight_O1).t(), old_OD) * beta;
+  const at::Tensor old_moment_DD = at::mm((old_OD * old_weight_O1).t(), old_OD) * beta;
+  new_ND = take_double(features.new_input_ND);  // after the weighted copy of old_OD has gone
+  new_threshold_N1 = features.new_threshold_N.to(at::kDouble).unsqueeze(1);
+  const at::Tensor donor_Nn = features.new_donor_Nn.to(at::kDouble);
+  new_target_Nn = new_threshold_N1 + margin + (donor_Nn - donor_Nn.mean(1, /*keepdim=*/true));
+  const at::Tensor moment_DD =
+      at::mm(new_ND.t(), new_ND) / static_cast<double>(new_ND.size(0)) + old_moment_DD;
   const auto width = static_cast<double>(moment_DD.size(0));
   penalty = options.ridge * moment_DD.trace().item<double>() / width;
   ridge_factor = factor_ridge(moment_DD + at::eye(moment_DD.size(0), at::kDouble) * penalty);
@@ -146,11 +154,11 @@ RouterFit fit_from(const Problem& problem, const at::Tensor& fixed_nD, const at:
 
 }  // namespace
 
-RouterFit fit_router_rows(const RouterFeatures& features, const RouterFitOptions& options) {
+RouterFit fit_router_rows(RouterFeatures features, const RouterFitOptions& options) {
   constexpr int kMostRises = 7;
   constexpr double kRise = 4.0;
   const at::NoGradGuard no_grad;
-  Problem problem(features, options);
+  Problem problem(std::move(features), options);
   const at::Tensor start_nD = problem.ridge_start();
   RouterFit fit = fit_from(problem, at::zeros_like(start_nD), start_nD, options.max_iterations);
   problem.softmax_weight = 1 / options.softmax_share;

@@ -52,7 +52,8 @@ struct RouterFit {
 /// r/(1+r) on old text is epsilon or less, or W has risen seven times. (Over all rows at once the W
 /// term, which does not tell rows apart, makes them one: their distance falls as 1/W.) No bias:
 /// none could be exported. float64 inside.
-/// @throws NumericError when features or rows are not finite.
-RouterFit fit_router_rows(const RouterFeatures& features, const RouterFitOptions& options);
+/// @param features let go of as they are converted. @throws NumericError when features or rows are
+/// not finite.
+RouterFit fit_router_rows(RouterFeatures features, const RouterFitOptions& options);
 
 }  // namespace polygraft::expand

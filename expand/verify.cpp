@@ -75,8 +75,8 @@ VerifyReport verify_expansion(const model::ModelFolder& base, const model::Model
   VerifyReport report;
   report.ok = true;
   if (expanded.manifest || options.packs.packs.empty()) {
-    verify_bytes(base, expanded, report);
-    verify_description(base, expanded, report);
+    const std::string base_hash = verify_bytes(base, expanded, report);
+    verify_description(base, base_hash, expanded, report);
     verify_tokenizer(base, expanded, report);
   }
   const HeldoutTexts texts =

@@ -7,6 +7,7 @@
 #include "expand/additions.h"
 #include "expand/verify_parts.h"
 #include "model/checkpoint/displaced_rows.h"
+#include "model/checkpoint/tensors_hash.h"
 
 namespace polygraft::expand {
 
@@ -144,11 +145,14 @@ void compare_tensor(const TensorView& old_view, const std::string& new_name, boo
 
 }  // namespace
 
-void verify_bytes(const ModelFolder& base, const ModelFolder& expanded, VerifyReport& report) {
+std::string verify_bytes(const ModelFolder& base, const ModelFolder& expanded,
+                         VerifyReport& report) {
+  model::BackgroundTensorsHash hash;
   const std::set<std::string> growing = growing_tensors(base);
   Progress progress("comparing with the base", base.tensors.total_bytes(), "bytes");
   for (const std::string& name : base.tensors.names()) {
     const TensorView& view = base.tensors.get(name);
+    hash.add({name, view.dtype, view.shape}, {view.bytes});
     compare_tensor(view, name, growing.count(name) != 0, expanded, report);
     progress.advance(view.bytes.size());
   }
@@ -163,6 +167,7 @@ void verify_bytes(const ModelFolder& base, const ModelFolder& expanded, VerifyRe
     if (base.tensors.contains(name) || allowed.count(name) != 0) continue;
     add_difference(report, name, "neither a tensor of the base nor an addition");
   }
+  return hash.finish();
 }
 
 }  // namespace polygraft::expand

@@ -17,13 +17,13 @@ void add_difference(VerifyReport& report, Difference difference);
 void add_difference(VerifyReport& report, const std::string& tensor, const std::string& reason);
 
 /// Old tensors and old rows byte by byte; what is not old must be an addition. Fills
-/// tensors_checked and bytes_compared.
-void verify_bytes(const model::ModelFolder& base, const model::ModelFolder& expanded,
-                  VerifyReport& report);
+/// tensors_checked and bytes_compared. @return hash_tensors() of the base, read once for both.
+std::string verify_bytes(const model::ModelFolder& base, const model::ModelFolder& expanded,
+                         VerifyReport& report);
 
 /// config.json equal but for what an expansion changes; polygraft.json names this base.
-void verify_description(const model::ModelFolder& base, const model::ModelFolder& expanded,
-                        VerifyReport& report);
+void verify_description(const model::ModelFolder& base, const std::string& base_hash,
+                        const model::ModelFolder& expanded, VerifyReport& report);
 
 /// tokenizer.json: old tokens keep their ids, old merges their ranks, the rest is equal.
 void verify_tokenizer(const model::ModelFolder& base, const model::ModelFolder& expanded,

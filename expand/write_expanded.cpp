@@ -15,6 +15,7 @@
 #include "expand/tokenizer_files.h"
 #include "model/checkpoint/displaced_rows.h"
 #include "model/checkpoint/tensor_writer.h"
+#include "model/checkpoint/tensors_hash.h"
 
 namespace polygraft::expand {
 
@@ -30,24 +31,46 @@ using Packs = std::vector<Additions>;
 
 using Pieces = std::vector<std::string_view>;
 
+/// Rows that are there or are made, float32.
+using Rows = std::function<at::Tensor()>;
+
 /// Where an output tensor's bytes come from: stored rows, added rows, stored rows.
 struct Sources {
   std::string stored;  ///< name in the source folder; its dtype is the output's
   Pieces before = {};
-  std::vector<at::Tensor> added = {};  ///< one after the other
+  std::vector<Rows> added = {};  ///< one after the other
   Pieces after = {};
 };
 using SourceMap = std::map<std::string, Sources>;
 
 /// Rows of that name, pack after pack.
-std::vector<at::Tensor> added_rows(const Packs& packs, const std::string& name) {
-  std::vector<at::Tensor> rows;
+std::vector<Rows> added_rows(const Packs& packs, const std::string& name) {
+  std::vector<Rows> rows;
   for (const Additions& additions : packs) {
     if (const auto found = additions.find(name); found != additions.end()) {
-      rows.push_back(found->second);
+      rows.emplace_back([tensor = found->second] { return tensor; });
     }
   }
   return rows;
+}
+
+/// The layer's added experts, pack after pack: there, or made when called.
+std::vector<std::function<Expert()>> added_experts(const Packs& packs, const ExpertMaker& make,
+                                                   int64_t layer) {
+  std::vector<std::function<Expert()>> experts;
+  for (const Additions& additions : packs) {
+    const auto found = additions.find(added_gate_up(layer));
+    if (found == additions.end()) continue;
+    const at::Tensor gate_up_nGD = found->second, down_nDF = additions.at(added_down(layer));
+    for (int64_t j = 0; j < gate_up_nGD.size(0); ++j) {
+      if (gate_up_nGD.is_meta()) {
+        experts.emplace_back([&make, layer, j] { return make(layer, j); });
+      } else {
+        experts.emplace_back([=] { return Expert{gate_up_nGD[j], down_nDF[j]}; });
+      }
+    }
+  }
+  return experts;
 }
 
 /// The first rows: the base's, in all tensors but the vocabulary's.
@@ -57,7 +80,7 @@ Pieces leading_rows(const ModelFolder& source, const std::string& name, int64_t 
 }
 
 Sources vocabulary_sources(const ModelFolder& source, const std::string& stored,
-                           const model::RowLayout& layout, std::vector<at::Tensor> added) {
+                           const model::RowLayout& layout, std::vector<Rows> added) {
   const auto base_rows = [&](int64_t first, int64_t count) {
     return model::base_row_bytes(source, stored, first, count);
   };
@@ -80,42 +103,40 @@ void add_vocabulary_sources(const ModelFolder& source, const Packs& packs,
   map[names.head] = vocabulary_sources(source, stored, layout, added_rows(packs, kAddedHead));
 }
 
-void add_fused_sources(const ModelFolder& source, const Packs& packs, int64_t layer,
-                       SourceMap& map) {
+void add_fused_sources(const ModelFolder& source, const Packs& packs, const ExpertMaker& make,
+                       int64_t layer, SourceMap& map) {
   const model::TensorNames& names = source.family->names;
   const int64_t num_experts = source.num_base_experts();
   const std::string gate_up = model::fill(names.fused_gate_up, layer);
   const std::string down = model::fill(names.fused_down, layer);
-  map[gate_up] = {gate_up, leading_rows(source, gate_up, num_experts),
-                  added_rows(packs, added_gate_up(layer))};
-  map[down] = {down, leading_rows(source, down, num_experts), added_rows(packs, added_down(layer))};
-}
-
-/// New experts are tensors of their own; the first expert's tensor gives them their dtype.
-void add_per_expert_sources(const ModelFolder& source, const Packs& packs, int64_t layer,
-                            SourceMap& map) {
-  const model::TensorNames& names = source.family->names;
-  const int64_t expert_width = source.config.expert_width;
-  int64_t expert = source.num_base_experts();
-  for (const Additions& additions : packs) {
-    const auto gate_up = additions.find(added_gate_up(layer));
-    if (gate_up == additions.end()) continue;
-    const at::Tensor& gate_up_nGD = gate_up->second;
-    const at::Tensor& down_nDF = additions.at(added_down(layer));
-    for (int64_t j = 0; j < gate_up_nGD.size(0); ++j, ++expert) {
-      const auto add = [&](const std::string& name_template, const at::Tensor& rows) {
-        map[model::fill(name_template, layer, expert)] = {
-            model::fill(name_template, layer, 0), {}, {rows}};
-      };
-      add(names.expert_gate, gate_up_nGD[j].narrow(0, 0, expert_width));
-      add(names.expert_up, gate_up_nGD[j].narrow(0, expert_width, expert_width));
-      add(names.expert_down, down_nDF[j]);
-    }
+  map[gate_up] = {gate_up, leading_rows(source, gate_up, num_experts)};
+  map[down] = {down, leading_rows(source, down, num_experts)};
+  for (const auto& expert : added_experts(packs, make, layer)) {
+    map[gate_up].added.emplace_back([expert] { return expert().gate_up_GD; });
+    map[down].added.emplace_back([expert] { return expert().down_DF; });
   }
 }
 
-SourceMap map_sources(const ModelFolder& source, const Packs& packs, const model::RowLayout& vocab,
-                      bool tied) {
+/// New experts are tensors of their own; the first expert's tensor gives them their dtype.
+void add_per_expert_sources(const ModelFolder& source, const Packs& packs, const ExpertMaker& make,
+                            int64_t layer, SourceMap& map) {
+  const model::TensorNames& names = source.family->names;
+  const int64_t expert_width = source.config.expert_width;
+  int64_t index = source.num_base_experts();
+  for (const auto& expert : added_experts(packs, make, layer)) {
+    const auto add = [&](const std::string& name_template, Rows rows) {
+      map[model::fill(name_template, layer, index)] = {
+          model::fill(name_template, layer, 0), {}, {std::move(rows)}};
+    };
+    add(names.expert_gate, [=] { return expert().gate_up_GD.narrow(0, 0, expert_width); });
+    add(names.expert_up, [=] { return expert().gate_up_GD.narrow(0, expert_width, expert_width); });
+    add(names.expert_down, [expert] { return expert().down_DF; });
+    ++index;
+  }
+}
+
+SourceMap map_sources(const ModelFolder& source, const Packs& packs, const ExpertMaker& make,
+                      const model::RowLayout& vocab, bool tied) {
   SourceMap map;
   add_vocabulary_sources(source, packs, vocab, tied, map);
   for (const int64_t layer : AdditionShapes::of(source.config).moe_layers) {
@@ -124,9 +145,9 @@ SourceMap map_sources(const ModelFolder& source, const Packs& packs, const model
     map[router] = {router, leading_rows(source, router, source.num_base_experts()),
                    added_rows(packs, added_router(layer))};
     if (layout == ExpertLayout::kFused) {
-      add_fused_sources(source, packs, layer, map);
+      add_fused_sources(source, packs, make, layer, map);
     } else {
-      add_per_expert_sources(source, packs, layer, map);
+      add_per_expert_sources(source, packs, make, layer, map);
     }
   }
   return map;
@@ -137,8 +158,32 @@ Sources sources_of(const std::string& name, const ModelFolder& source, const Sou
   return found != map.end() ? found->second : Sources{name, {source.tensors.get(name).bytes}};
 }
 
-void write_tensors(const ModelFolder& source, const ModelConfig& config, const SourceMap& map,
-                   const std::filesystem::path& out) {
+/// The base's own tensor of that name, in pieces; none for what the base does not have.
+Pieces base_pieces(const ModelFolder& source, const std::string& name, const Sources& sources) {
+  if (sources.stored != name) return {};  // an added expert, or the head of a base that was tied
+  const model::TensorNames& names = source.family->names;
+  const bool is_vocabulary = name == names.embedding || name == names.head;
+  if (!is_vocabulary) return sources.before;
+  return model::base_row_bytes(source, name, 0, source.num_base_vocab_rows());
+}
+
+void hash_base_tensor(const ModelFolder& source, TensorSpec spec, const Sources& sources,
+                      model::BackgroundTensorsHash& hash) {
+  const Pieces pieces = base_pieces(source, spec.name, sources);
+  if (pieces.empty()) return;
+  const TensorView& stored = source.tensors.get(spec.name);
+  spec.shape = stored.shape;
+  if (stored.row_bytes() > 0) {
+    size_t num_bytes = 0;
+    for (const std::string_view piece : pieces) num_bytes += piece.size();
+    spec.shape[0] = static_cast<int64_t>(num_bytes) / stored.row_bytes();
+  }
+  hash.add(std::move(spec), pieces);
+}
+
+/// @return hash_tensors() of the base.
+std::string write_tensors(const ModelFolder& source, const ModelConfig& config,
+                          const SourceMap& map, const std::filesystem::path& out) {
   std::vector<TensorSpec> specs = model::expected_tensors(config, source.layout);
   uint64_t total_bytes = 0;
   for (TensorSpec& spec : specs) {
@@ -146,19 +191,22 @@ void write_tensors(const ModelFolder& source, const ModelConfig& config, const S
     total_bytes += spec.num_bytes();
   }
   model::TensorWriter writer(out, specs);
+  model::BackgroundTensorsHash hash;
   Progress progress("writing the expanded model", total_bytes, "bytes");
   for (const TensorSpec& spec : specs) {
     throw_if_stopped();
     const Sources parts = sources_of(spec.name, source, map);
+    hash_base_tensor(source, spec, parts, hash);
     for (const std::string_view rows : parts.before) writer.append(spec.name, rows);
-    for (const at::Tensor& rows : parts.added) {
-      writer.append(spec.name, rounded_bytes(rows, spec.dtype));
+    for (const Rows& rows : parts.added) {
+      writer.append(spec.name, rounded_bytes(rows(), spec.dtype));
     }
     for (const std::string_view rows : parts.after) writer.append(spec.name, rows);
     progress.advance(spec.num_bytes());
   }
   writer.finish();
   progress.finish();
+  return hash.finish();
 }
 
 /// config.json as read, changed only where the expansion changes it.
@@ -238,13 +286,13 @@ AdditionCounts count_all(const Packs& packs, const AdditionShapes& shapes) {
 
 }  // namespace
 
-void write_expanded(const ModelFolder& source, const Additions& additions,
-                    const ExpandedFolder& expanded, const std::filesystem::path& out) {
-  write_expanded(source, Packs{additions}, expanded, out);
+std::string write_expanded(const ModelFolder& source, const Additions& additions,
+                           const ExpandedFolder& expanded, const std::filesystem::path& out) {
+  return write_expanded(source, Packs{additions}, expanded, out);
 }
 
-void write_expanded(const ModelFolder& source, const Packs& packs, const ExpandedFolder& expanded,
-                    const std::filesystem::path& out) {
+std::string write_expanded(const ModelFolder& source, const Packs& packs,
+                           const ExpandedFolder& expanded, const std::filesystem::path& out) {
   const AdditionCounts counts = count_all(packs, AdditionShapes::of(source.config));
   check_manifest(expanded.manifest, source, counts);
   if (counts.has_head && source.config.tied_embeddings && !expanded.untie_head) {
@@ -260,8 +308,9 @@ void write_expanded(const ModelFolder& source, const Packs& packs, const Expande
     throw NotComparable(kAddedHead, "an untied head needs output rows for the new vocabulary");
   }
   create_folders(out);
-  const SourceMap map = map_sources(source, packs, vocab, config.tied_embeddings);
-  write_tensors(source, config, map, out);
+  const SourceMap map =
+      map_sources(source, packs, expanded.make_expert, vocab, config.tied_embeddings);
+  std::string base_hash = write_tensors(source, config, map, out);
   write_json(out / "config.json", edited_config(source.config_json, config));
   const bool new_tokenizer = !expanded.tokenizer.empty();
   model::copy_side_files(source.path, out, /*without_tokenizer=*/new_tokenizer);
@@ -269,6 +318,7 @@ void write_expanded(const ModelFolder& source, const Packs& packs, const Expande
   carry_base(source, expanded.base_snapshot_of, out);
   const model::Manifest manifest = keep_displaced_rows(source, expanded.manifest, out);
   write_json(out / model::kManifestFile, manifest.to_json());
+  return base_hash;
 }
 
 }  // namespace polygraft::expand

@@ -2,7 +2,6 @@
 #include "expand/packs/attach.h"
 
 #include <algorithm>
-#include <future>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -87,8 +86,10 @@ void write_pack_parts(const Composition& composition, const fs::path& out) {
 }
 
 /// @param view of the base. @param snapshot_of the expanded model that it is a view of, or empty.
-void write_composition(const ModelFolder& view, const Composition& composition,
-                       const fs::path& snapshot_of, const fs::path& work, const fs::path& out) {
+/// @return hash_tensors() of the base.
+std::string write_composition(const ModelFolder& view, const Composition& composition,
+                              const fs::path& snapshot_of, const fs::path& work,
+                              const fs::path& out) {
   ExpandedFolder expanded;
   expanded.manifest = composition.manifest;
   expanded.untie_head = composition.untie_head;
@@ -97,8 +98,9 @@ void write_composition(const ModelFolder& view, const Composition& composition,
     expanded.tokenizer = work / "tokenizer";
     write_pack_tokenizer(view.path, composition.vocabulary.additions, expanded.tokenizer);
   }
-  write_expanded(view, composition.additions, expanded, out);
+  std::string hash = write_expanded(view, composition.additions, expanded, out);
   write_pack_parts(composition, out);
+  return hash;
 }
 
 }  // namespace
@@ -127,12 +129,9 @@ void attach_packs(const ModelFolder& model, const std::vector<fs::path>& folders
     for (OpenPack& open : packs_of(model, "", work.path())) packs.push_back(std::move(open));
   }
   const Composition composition = compose(view, std::move(packs), tokenizer.size());
-  std::future<std::string> found;  // beside the copying: the base is read anyway
-  if (hash_later) {
-    found = std::async(std::launch::async, [&] { return hash_tensors(model.tensors); });
-  }
-  write_composition(view, composition, is_base ? fs::path() : model.path, work.path(), out);
-  if (hash_later) check_base(first, view, {found.get(), tokenizer.hash()}, options);
+  const std::string found =
+      write_composition(view, composition, is_base ? fs::path() : model.path, work.path(), out);
+  if (hash_later) check_base(first, view, {found, tokenizer.hash()}, options);
   work.remove();
 }
 

@@ -2,7 +2,6 @@
 #include "expand/packs/base_view.h"
 
 #include <algorithm>
-#include <future>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -56,24 +55,11 @@ std::vector<std::string_view> base_bytes(const ModelFolder& expanded, const Base
 
 namespace {
 
-/// hash_tensors() of the base, from where its tensors lie now.
-std::string hash_base(const ModelFolder& expanded, const BaseSnapshot& snapshot) {
-  std::map<std::string, const TensorSpec*> specs;
-  const model::TensorNames& names = expanded.family->names;
-  for (const BaseSnapshot::Shard& shard : snapshot.shards) {
-    for (const model::HeaderEntry& entry : shard.header.entries) {
-      const bool unused =
-          snapshot.dropped.count(entry.spec.name) != 0 ||
-          (expanded.manifest->base_tied_embeddings && entry.spec.name == names.head);
-      if (!unused) specs[entry.spec.name] = &entry.spec;
-    }
-  }
-  model::TensorsHash hash;
-  for (const auto& [name, spec] : specs) {
-    hash.begin(*spec);
-    for (const std::string_view bytes : base_bytes(expanded, snapshot, *spec)) hash.update(bytes);
-  }
-  return hash.finish();
+/// Whether hash_tensors() of the base knows a stored tensor.
+bool is_used(const ModelFolder& expanded, const BaseSnapshot& snapshot, const std::string& name) {
+  const bool is_copy =
+      expanded.manifest->base_tied_embeddings && name == expanded.family->names.head;
+  return !is_copy && snapshot.dropped.count(name) == 0;
 }
 
 void restore_files(const BaseSnapshot& snapshot, const fs::path& out) {
@@ -89,8 +75,10 @@ void restore_files(const BaseSnapshot& snapshot, const fs::path& out) {
   }
 }
 
-void restore_shards(const ModelFolder& expanded, const BaseSnapshot& snapshot,
-                    const fs::path& out) {
+/// @return hash_tensors() of what is written.
+std::string restore_shards(const ModelFolder& expanded, const BaseSnapshot& snapshot,
+                           const fs::path& out) {
+  model::BackgroundTensorsHash hash;
   uint64_t total_bytes = 0;
   for (const auto& shard : snapshot.shards) {
     if (!shard.header.entries.empty()) total_bytes += shard.header.entries.back().end;
@@ -101,14 +89,15 @@ void restore_shards(const ModelFolder& expanded, const BaseSnapshot& snapshot,
     file.write(shard.header_bytes);
     for (const model::HeaderEntry& entry : shard.header.entries) {
       throw_if_stopped();
-      for (const std::string_view bytes : base_bytes(expanded, snapshot, entry.spec)) {
-        file.write(bytes);
-      }
+      const auto pieces = base_bytes(expanded, snapshot, entry.spec);
+      if (is_used(expanded, snapshot, entry.spec.name)) hash.add(entry.spec, pieces);
+      for (const std::string_view bytes : pieces) file.write(bytes);
       progress.advance(entry.end - entry.begin);
     }
     file.commit();
   }
   progress.finish();
+  return hash.finish();
 }
 
 }  // namespace
@@ -116,10 +105,8 @@ void restore_shards(const ModelFolder& expanded, const BaseSnapshot& snapshot,
 void restore_base(const ModelFolder& expanded, const fs::path& out) {
   const BaseSnapshot snapshot = BaseSnapshot::open(expanded.path);
   create_folders(out);
-  auto hash = std::async(std::launch::async, [&] { return hash_base(expanded, snapshot); });
   restore_files(snapshot, out);
-  restore_shards(expanded, snapshot, out);
-  const std::string found = hash.get();
+  const std::string found = restore_shards(expanded, snapshot, out);
   if (found != expanded.manifest->base_tensors_hash) {
     throw FormatError(expanded.path, "the base rows of this model are not its base's")
         .expected("tensors with SHA-256 " + expanded.manifest->base_tensors_hash)

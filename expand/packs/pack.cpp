@@ -142,8 +142,7 @@ void check_tensors(const Pack& pack, const std::map<std::string, model::TensorVi
                    const fs::path& file) {
   model::TensorsHash hash;
   for (const auto& [name, view] : tensors) {
-    hash.begin({name, view.dtype, view.shape});
-    hash.update(view.bytes);
+    hash.add({name, view.dtype, view.shape}, {view.bytes});
   }
   const std::string found = hash.finish();
   if (found != pack.additions_hash) {

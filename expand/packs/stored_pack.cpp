@@ -188,15 +188,12 @@ Pack write_pack(const ModelFolder& expanded, const std::string& name, const fs::
   }
   AtomicFile tensors(file);
   tensors.write(model::encode_header(specs, {}, file));
-  model::TensorsHash hash;
+  model::BackgroundTensorsHash hash;
   Progress progress("writing the pack", total_bytes, "bytes");
   for (const StoredTensor& tensor : stored.tensors) {
     throw_if_stopped();
-    hash.begin(tensor.spec);
-    for (const std::string_view piece : tensor.pieces) {
-      tensors.write(piece);
-      hash.update(piece);
-    }
+    hash.add(tensor.spec, tensor.pieces);
+    for (const std::string_view piece : tensor.pieces) tensors.write(piece);
     progress.advance(tensor.spec.num_bytes());
   }
   tensors.commit();

@@ -1,24 +1,63 @@
-// model/checkpoint/tensors_hash.h: the hash of a model's weights as a stream, for tensors that lie
-// in pieces.
+// model/checkpoint/tensors_hash.h: the hash of a model's weights, for tensors that lie in pieces.
 #pragma once
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <map>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <vector>
 
-#include "core/hash.h"
 #include "model/checkpoint/tensor_writer.h"
 
 namespace polygraft::model {
 
-/// SHA-256 over (name, dtype, shape, bytes) of tensors in name order: what hash_tensors() gives.
+/// SHA-256 over one line for each tensor in name order: [name, dtype, shape, SHA-256 of its bytes]
+/// as JSON. What hash_tensors() gives. A tensor's own hash needs no other, so tensors are hashed in
+/// any order and on several threads.
 class TensorsHash {
  public:
-  /// The next tensor; its bytes follow, in as many pieces as they come. Names ascend.
-  void begin(const TensorSpec& spec);
-  void update(std::string_view bytes) { hash_.update(bytes); }
-  std::string finish() { return hash_.finish(); }
+  /// A tensor, its bytes in as many pieces as they come. May be called from several threads.
+  void add(const TensorSpec& spec, const std::vector<std::string_view>& pieces);
+  std::string finish() const;
 
  private:
-  Sha256 hash_;
+  std::mutex mutex_;
+  std::map<std::string, std::string> line_by_name_;
+};
+
+/// The same in a thread of its own, beside a caller that copies or compares the tensors: pages are
+/// read from the disk once for both. It stays close to the caller, who waits in add() otherwise.
+class BackgroundTensorsHash {
+ public:
+  BackgroundTensorsHash();
+  ~BackgroundTensorsHash();
+  BackgroundTensorsHash(const BackgroundTensorsHash&) = delete;
+  BackgroundTensorsHash& operator=(const BackgroundTensorsHash&) = delete;
+
+  /// The bytes must stay where they are until finish().
+  void add(TensorSpec spec, std::vector<std::string_view> pieces);
+  /// Waits for what is still to be hashed. To be called once.
+  std::string finish();
+
+ private:
+  struct Waiting {
+    TensorSpec spec;
+    std::vector<std::string_view> pieces;
+  };
+  void work();
+  void end();
+
+  TensorsHash hash_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Waiting> waiting_;
+  uint64_t waiting_bytes_ = 0;
+  bool ended_ = false;
+  std::exception_ptr error_;
+  std::thread thread_;
 };
 
 }  // namespace polygraft::model

@@ -35,6 +35,20 @@ TEST_CASE("a profile gives shares, similarities and bits per byte", "[expand][gr
   CHECK(profile.model_hash == model::hash_tensors(ModelFolder::open(world.base).tensors));
 }
 
+TEST_CASE("languages profiled together are as they are alone", "[expand][graft]") {
+  const LanguageWorld& world = language_world();
+  const ModelFolder base = ModelFolder::open(world.base);
+  const expand::Profile all = expand::profile_folder(base, world.corpus, {1000, 2000});
+  for (const auto& [language, texts] : world.corpus.languages) {
+    const expand::Profile one = expand::profile_folder(base, {{{language, texts}}}, {1000, 2000});
+    for (size_t i = 0; i < all.layers.size(); ++i) {
+      CHECK(one.layers[i].signature.at(language) == all.layers[i].signature.at(language));
+      CHECK(one.layers[i].softmax.at(language) == all.layers[i].softmax.at(language));
+    }
+    CHECK(one.bits_per_byte.at(language) == Approx(all.bits_per_byte.at(language)).epsilon(1e-6));
+  }
+}
+
 TEST_CASE("new tokens are split into exactly the old tokens they replace", "[expand][graft]") {
   const LanguageWorld& world = language_world();
   const auto before = tokenizer::Tokenizer::load(world.base);
@@ -99,8 +113,9 @@ TEST_CASE("a graft's experts are clones of the plan's donors", "[expand][graft]"
   const auto old_tokenizer = tokenizer::Tokenizer::load(world.base);
   const auto extended = tokenizer::Tokenizer::load(world.extended);
   const auto calibration = expand::read_calibration(world.corpus, plan);
-  const expand::Additions additions =
-      expand::compute_additions(before, old_tokenizer, extended, plan, calibration).additions;
+  const expand::ComputedAdditions computed =
+      expand::compute_additions(before, old_tokenizer, extended, plan, calibration);
+  const expand::Additions& additions = computed.additions;
   for (const expand::LayerPlan& layer : plan.layers) {
     const auto& moe = before.weights().layers[static_cast<size_t>(layer.layer)].moe;
     const std::string prefix = "layers." + std::to_string(layer.layer) + ".moe.";
@@ -108,9 +123,10 @@ TEST_CASE("a graft's experts are clones of the plan's donors", "[expand][graft]"
       const int64_t donor = layer.donors[j].expert, row = static_cast<int64_t>(j);
       CHECK(
           same_bits(additions.at(prefix + "router.added")[row], moe.router.row(donor, at::kFloat)));
-      CHECK(same_bits(additions.at(prefix + "gate_up.added")[row],
-                      moe.gate_up.row(donor, at::kFloat)));
-      CHECK(same_bits(additions.at(prefix + "down.added")[row], moe.down.row(donor, at::kFloat)));
+      CHECK(additions.at(prefix + "gate_up.added").is_meta());
+      const expand::Expert expert = computed.make_expert(layer.layer, row);
+      CHECK(same_bits(expert.gate_up_GD, moe.gate_up.row(donor, at::kFloat)));
+      CHECK(same_bits(expert.down_DF, moe.down.row(donor, at::kFloat)));
     }
   }
   // Output rows are the input rows plus one offset shared by all.

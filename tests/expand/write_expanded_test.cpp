@@ -64,7 +64,9 @@ struct Pair {
     write_tiny_base(tiny, folder / "base");
     const ModelFolder base = open_base();
     additions = random_additions(base.config, 3, 5, untie_head || !tiny.tied);
-    expand::write_expanded(base, additions, describe(base, 3, 5, untie_head), folder / "out");
+    const std::string hash =
+        expand::write_expanded(base, additions, describe(base, 3, 5, untie_head), folder / "out");
+    CHECK(hash == model::hash_tensors(base.tensors));
   }
   ModelFolder open_base() const { return ModelFolder::open(folder / "base"); }
   ModelFolder open() const { return ModelFolder::open(folder / "out"); }
@@ -117,7 +119,9 @@ TEST_CASE("additions of an expanded model are replaced", "[expand]") {
     const Pair pair({layout, true, "float32"}, true);
     const ModelFolder base = pair.open_base();
     const Additions other = random_additions(base.config, 2, 7, true, 99);
-    expand::write_expanded(pair.open(), other, describe(base, 2, 7, true), pair.folder / "other");
+    const std::string hash = expand::write_expanded(pair.open(), other, describe(base, 2, 7, true),
+                                                    pair.folder / "other");
+    CHECK(hash == model::hash_tensors(base.tensors));
     expand::write_expanded(base, other, describe(base, 2, 7, true), pair.folder / "direct");
     CHECK(hash_folder(pair.folder / "other") == hash_folder(pair.folder / "direct"));
     CHECK(hash_folder(pair.folder / "other") != hash_folder(pair.folder / "out"));

@@ -1,8 +1,10 @@
 // tests/model/checkpoint/folder_copy_test.cpp: the hash of all tensors, and the files that are
 // carried along.
 #include "core/hash.h"
+#include "core/text.h"
 #include "fixtures.h"
 #include "model/checkpoint/tensor_writer.h"
+#include "model/checkpoint/tensors_hash.h"
 
 namespace polygraft::model {
 namespace {
@@ -41,12 +43,36 @@ TEST_CASE("the hash does not depend on files and order, and on everything else",
   CHECK(hash_tensors(TensorFolder::open(reversed.path())) == hash);
 }
 
-TEST_CASE("the hash is SHA-256 over name, dtype, shape and bytes", "[model][checkpoint]") {
+TEST_CASE("the hash is SHA-256 over name, dtype, shape and the bytes' own hash",
+          "[model][checkpoint]") {
   const TemporaryFolder scratch;
   TensorWriter writer(scratch.path(), {{"t", Dtype::kU8, {1, 3}}});
   writer.append("t", "xyz");
   writer.finish();
-  CHECK(hash_tensors(TensorFolder::open(scratch.path())) == sha256("[\"t\",\"U8\",[1,3]]\nxyz"));
+  CHECK(hash_tensors(TensorFolder::open(scratch.path())) ==
+        sha256(concat("[\"t\",\"U8\",[1,3],\"", sha256("xyz"), "\"]\n")));
+}
+
+TEST_CASE("tensors are hashed in any order, in pieces and beside other work",
+          "[model][checkpoint]") {
+  constexpr int64_t kBytes = int64_t{3} << 20;  // together more than what may wait
+  std::map<std::string, std::string> bytes;
+  TensorsHash straight;
+  for (int i = 0; i < 20; ++i) {
+    const std::string name = concat("tensor.", i);
+    bytes[name] = patterned_bytes(name, kBytes);
+    straight.add({name, Dtype::kU8, {kBytes}}, {bytes[name]});
+  }
+  BackgroundTensorsHash beside;
+  for (auto tensor = bytes.rbegin(); tensor != bytes.rend(); ++tensor) {
+    const std::string_view whole = tensor->second;
+    beside.add({tensor->first, Dtype::kU8, {kBytes}},
+               {whole.substr(0, 7), whole.substr(7, 0), whole.substr(7)});
+  }
+  CHECK(beside.finish() == straight.finish());
+
+  BackgroundTensorsHash given_up;  // ends without finish()
+  given_up.add({"a", Dtype::kU8, {kBytes}}, {bytes.begin()->second});
 }
 
 TEST_CASE("side files are carried along, weights and config are not", "[model][checkpoint]") {
