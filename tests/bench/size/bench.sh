@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tests/bench/size/bench.sh: a random checkpoint of Marco-Nano's shape (16 GB) through every step, with time and memory.
 # usage: bash tests/bench/size/bench.sh [--scale 16] [--work DIR] [--build DIR] [arguments of measure.py]
-# Needs 66 GB of free disk at scale 1; everything written is deleted at the end.
+# Needs 56 GB of free disk at scale 1; everything written is deleted at the end.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 build=$root/build/release scale=1 work=$root/build/size

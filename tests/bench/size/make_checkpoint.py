@@ -4,6 +4,7 @@ A model of any size is written as a stream: bfloat16, per-expert layout, shards 
 bytes. Words of the texts are consonant-vowel syllables; old ones have two or three, new ones four.
 
     OUT/base/       config.json, generation_config.json, model-*.safetensors, tokenizer.json
+    OUT/dense/      a dense qwen3 that upcycling makes as large as the base
     OUT/extended/   tokenizer.json with --new-tokens more tokens
     OUT/corpus.yaml, OUT/*.jsonl
 
@@ -19,6 +20,7 @@ import random
 
 SHARD_BYTES = 5_000_000_000
 POOL_ELEMENTS = 1 << 25
+SLICES = 8  # of the dense model's FFN, as Marco-MoE cuts Qwen3-0.6B's
 CONSONANTS, VOWELS = "bcdfghjklmnpqrstvwxyz", "aeiou"
 
 
@@ -31,11 +33,20 @@ def scaled(config, scale):
     return config
 
 
+def dense_of(config):
+    """A qwen3 whose FFN makes SLICES experts of the config's width."""
+    moe = ("num_experts", "num_experts_per_tok", "norm_topk_prob", "decoder_sparse_step", "mlp_only_layers",
+           "moe_intermediate_size", "output_router_logits", "router_aux_loss_coef")
+    dense = {key: value for key, value in config.items() if key not in moe}
+    return dense | {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3",
+                    "intermediate_size": SLICES * config["moe_intermediate_size"]}
+
+
 def tensors(config):
-    """Names and shapes of a per-expert qwen3_moe checkpoint, in the order in which they are written."""
+    """Names and shapes of a per-expert qwen3_moe or a qwen3 checkpoint, in the order in which they are written."""
     width, head = config["hidden_size"], config["head_dim"]
     query, key = config["num_attention_heads"] * head, config["num_key_value_heads"] * head
-    expert = config["moe_intermediate_size"]
+    expert = config.get("moe_intermediate_size")
     yield "model.embed_tokens.weight", (config["vocab_size"], width)
     for layer in range(config["num_hidden_layers"]):
         at = f"model.layers.{layer}."
@@ -47,6 +58,11 @@ def tensors(config):
         yield at + "self_attn.q_norm.weight", (head,)
         yield at + "self_attn.k_norm.weight", (head,)
         yield at + "post_attention_layernorm.weight", (width,)
+        if "num_experts" not in config:
+            yield at + "mlp.gate_proj.weight", (config["intermediate_size"], width)
+            yield at + "mlp.up_proj.weight", (config["intermediate_size"], width)
+            yield at + "mlp.down_proj.weight", (width, config["intermediate_size"])
+            continue
         yield at + "mlp.gate.weight", (config["num_experts"], width)
         for e in range(config["num_experts"]):
             yield at + f"mlp.experts.{e}.gate_proj.weight", (expert, width)
@@ -199,13 +215,15 @@ def main():
     parser.add_argument("-o", "--output", type=pathlib.Path, required=True)
     options = parser.parse_args()
     config = scaled(json.loads(options.config.read_text()), options.scale)
-    base, extended = options.output / "base", options.output / "extended"
-    base.mkdir(parents=True)
-    extended.mkdir()
+    base, dense, extended = (options.output / name for name in ("base", "dense", "extended"))
+    for folder in (base, dense, extended):
+        folder.mkdir(parents=True)
     old, new = merges(config["vocab_size"], options.new_tokens // options.scale)
     config["bos_token_id"] = config["eos_token_id"] = write_tokenizer(old, [], base)
+    write_tokenizer(old, [], dense)
     write_tokenizer(old, new, extended)
     write_corpus(old, new, options.output, options.seed)
+    write_model(dense_of(config), options.seed + 2, dense)
     print(f"{write_model(config, options.seed, base)} bytes of weights")
 
 

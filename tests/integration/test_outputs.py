@@ -1,0 +1,188 @@
+"""What may go wrong with an output, for each command that writes a model or a pack: the disk is full, the target cannot be
+written, the target is the source, another process writes it, the source is truncated meanwhile. Each ends with a clear error
+and the documented exit code, and leaves neither a half-written output nor a lock."""
+
+import os
+import pathlib
+import resource
+import shutil
+import subprocess
+import sys
+import unittest
+
+from harness import PROGRAM, SOURCE, fresh, run
+
+PLAN = """\
+language: cc
+corpus: corpus.yaml
+extended_tokenizer: extended
+tokenizer: {init: mean, head: tied, pad_to: 0}
+expand: {experts_per_layer: 8, router: donor}
+"""
+PIPELINE = """\
+version: 1
+run_dir: %(run)s
+seed: 17
+base: base
+corpus: corpus.yaml
+tokenizer: {new_tokens: 8}
+expand: {experts_per_layer: 2, router: donor}
+train: {tokens: 1000}
+"""
+
+
+class Outputs(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        """Marco-Nano's shape at 1/256, and one of everything that the commands read."""
+        cls.folder = fresh("outputs")
+        shape = SOURCE / "configs" / "shapes" / "marco-nano" / "config.json"
+        make_checkpoint = SOURCE / "tests" / "bench" / "size" / "make_checkpoint.py"
+        subprocess.run([sys.executable, make_checkpoint, "--config", shape, "--scale", "256", "-o", cls.folder], check=True)
+        (cls.folder / "plan.yaml").write_text(PLAN)
+        (cls.folder / "pipeline.yaml").write_text(PIPELINE % {"run": "run"})
+        cls.polygraft("expand", "profile", "--model", "base", "--corpus", "corpus.yaml", "--tokens", 300, "-o", "profile.json")
+        cls.polygraft("expand", "plan", "--model", "base", "--profile", "profile.json", "--config", "plan.yaml", "-o", "plan.json")
+        for name, command in cls.commands(cls).items():
+            if name != "run":
+                cls.polygraft(*command, "-o", {"graft": "grafted", "pack": "cc"}.get(name, f"made-{name}"))
+        cls.before = cls.listing(cls)
+
+    @classmethod
+    def polygraft(cls, *arguments, expect=0):
+        return run(*arguments, expect=expect, cwd=cls.folder)
+
+    def commands(self):
+        """By name, in an order in which each finds what it reads."""
+        return {"graft": ["expand", "graft", "--model", "base", "--plan", "plan.json"],
+                "pack": ["expand", "pack", "--expanded", "grafted"],
+                "attach": ["expand", "attach", "--model", "base", "--pack", "cc"],
+                "detach": ["expand", "detach", "--model", "grafted", "--pack", "cc"],
+                "upcycle": ["expand", "upcycle", "--model", "dense", "--set", "slices=8", "--set", "copies=2"],
+                "run": ["run", "pipeline.yaml", "--until", "graft"]}
+
+    def writers(self):
+        """The commands that take -o, and the folders that each reads."""
+        reads = {"graft": ["base"], "pack": ["grafted"], "attach": ["base", "cc"], "detach": ["grafted"], "upcycle": ["dense"]}
+        return [(name, self.commands()[name], folders) for name, folders in reads.items()]
+
+    def listing(self):
+        """Every file with its size and time; the sources must stay as they were."""
+        return sorted((str(p.relative_to(self.folder)), p.stat().st_size, p.stat().st_mtime_ns)
+                      for p in self.folder.rglob("*") if p.is_file())
+
+    def assert_nothing_changed(self):
+        self.assertEqual(self.listing(), self.before)
+        self.assertFalse((self.folder / "out").exists())
+
+    def test_a_limit_on_file_sizes(self):
+        """It stands in for a full disk where none can be mounted; the largest file of each output does not fit."""
+        made = {"graft": "grafted", "pack": "cc"}
+        for name, command, _ in self.writers():
+            with self.subTest(name):
+                files = (self.folder / made.get(name, f"made-{name}")).rglob("*.safetensors")
+                limit = max(file.stat().st_size for file in files) // 2
+                result = subprocess.run(
+                    [PROGRAM, *command, "-o", "out"], capture_output=True, text=True, cwd=self.folder,
+                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+                self.assertEqual(result.returncode, 1, result.stderr)
+                self.assertIn(".safetensors: cannot write: File too large", result.stderr)
+                self.assert_nothing_changed()
+
+    def on_mount(self, options, command, output):
+        """Runs the command with a small file system of its own mounted at disk/. @return its result; stdout ends with what
+        is left on that disk."""
+        disk = self.folder / "disk"
+        disk.mkdir(exist_ok=True)
+        script = 'mount -t tmpfs -o "$1" tmpfs disk || exit 77; shift; "$@"; code=$?; echo "left:" $(ls -A disk); exit $code'
+        result = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", options, PROGRAM, *command, *output],
+                                capture_output=True, text=True, cwd=self.folder)
+        disk.rmdir()
+        if result.returncode == 77 or "unshare" in result.stderr:
+            self.skipTest("no file system can be mounted here")
+        return result
+
+    def test_a_full_disk(self):
+        for name, command, _ in self.writers():
+            with self.subTest(name):
+                result = self.on_mount("size=8m", command, ["-o", "disk/out"])
+                self.assertEqual(result.returncode, 1, result.stderr)
+                self.assertIn("No space left on device", result.stderr)
+                self.assertIn("free now", result.stderr)
+                self.assertTrue(result.stdout.endswith("left:\n"), result.stdout)
+                self.assert_nothing_changed()
+        with self.subTest("run"):
+            result = self.on_mount("size=8m", self.commands()["run"], ["--set", "run_dir=disk/run"])
+            self.assertEqual(result.returncode, 1, result.stderr)
+            self.assertIn("No space left on device", result.stderr)
+            self.assert_nothing_changed()
+
+    def test_a_target_that_cannot_be_written(self):
+        for name, command in self.commands().items():
+            with self.subTest(name):
+                output = ["--set", "run_dir=disk/run"] if name == "run" else ["-o", "disk/out"]
+                result = self.on_mount("ro", command, output)
+                self.assertEqual(result.returncode, 1, result.stderr)
+                self.assertIn("Read-only file system", result.stderr)
+                self.assertIn("disk/", result.stderr)
+                self.assert_nothing_changed()
+
+    def test_a_target_that_is_a_source(self):
+        link = self.folder / "link"
+        for name, command, folders in self.writers():
+            for source in folders:
+                link.symlink_to(source)
+                for output in (source, f"../{self.folder.name}/{source}/", "link", f"link/{source}", f"{source}/inside", "."):
+                    with self.subTest(name, source=source, output=output):
+                        result = self.polygraft(*command, "-o", output, "--force", expect=2)
+                        self.assertIn("an input", result.stderr)
+                link.unlink()
+                self.assert_nothing_changed()
+        for run_dir in ("base", "base/inside"):
+            result = self.polygraft(*self.commands()["run"], "--set", f"run_dir={run_dir}", expect=2)
+            self.assertIn("an input", result.stderr)
+            self.assert_nothing_changed()
+
+    def test_a_target_that_another_process_writes(self):
+        lock = self.folder / "out.lock"
+        for name, command, _ in self.writers():
+            with self.subTest(name):
+                with subprocess.Popen(["flock", lock, "sh", "-c", f"echo process 7 on elsewhere > {lock}; exec sleep 60"]) as holder:
+                    while not lock.exists() or "elsewhere" not in lock.read_text():
+                        pass
+                    result = self.polygraft(*command, "-o", "out", expect=2)
+                    holder.kill()
+                self.assertIn("another polygraft is already writing this", result.stderr)
+                self.assertIn("process 7 on elsewhere", result.stderr)
+                lock.unlink()
+                self.assert_nothing_changed()
+
+    def test_a_lock_that_a_killed_process_left_is_no_lock(self):
+        (self.folder / "out.lock").write_text("process 7 on elsewhere")
+        self.polygraft(*self.commands()["pack"], "-o", "out")
+        shutil.rmtree(self.folder / "out")
+        self.assert_nothing_changed()
+
+    def test_a_source_that_gets_shorter_while_it_is_read(self):
+        """The process ends at once, as if killed; the next run removes what it left."""
+        shrinking = self.folder / "shrinking"
+        shutil.copytree(self.folder / "base", shrinking)
+        weights = shrinking / "model.safetensors"
+        command = [PROGRAM, "eval", "bpb", "--model", shrinking, "--corpus", "corpus.yaml", "-o", "out"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=self.folder) as process:
+            maps = pathlib.Path(f"/proc/{process.pid}/maps")
+            while str(weights) not in maps.read_text():
+                self.assertIsNone(process.poll())
+            os.truncate(weights, 4096)
+            _, errors = process.communicate()
+        shutil.rmtree(shrinking)
+        self.assertEqual(process.returncode, 1, errors)
+        self.assertIn("shrinking/model.safetensors: cannot be read any more", errors)
+        self.assertFalse((self.folder / "out").exists())
+        self.polygraft(*self.commands()["pack"], "-o", "out")
+        shutil.rmtree(self.folder / "out")
+        self.assert_nothing_changed()
+
+
+if __name__ == "__main__":
+    unittest.main()
