@@ -160,8 +160,9 @@ Sources sources_of(const std::string& name, const ModelFolder& source, const Sou
 
 /// The base's own tensor of that name, in pieces; none for what the base does not have.
 Pieces base_pieces(const ModelFolder& source, const std::string& name, const Sources& sources) {
-  if (sources.stored != name) return {};  // an added expert, or the head of a base that was tied
   const model::TensorNames& names = source.family->names;
+  if (sources.stored != name) return {};  // an added expert
+  if (name == names.head && source.base_is_tied()) return {};
   const bool is_vocabulary = name == names.embedding || name == names.head;
   if (!is_vocabulary) return sources.before;
   return model::base_row_bytes(source, name, 0, source.num_base_vocab_rows());

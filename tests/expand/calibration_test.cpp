@@ -23,7 +23,7 @@ std::vector<Sequence> random_sequences(int64_t num_sequences, const std::string&
   RandomStream stream(1, purpose);
   std::vector<Sequence> sequences;
   for (int64_t i = 0; i < num_sequences; ++i) {
-    Sequence sequence(400 + stream.below(100));
+    Sequence sequence(40 + stream.below(20));
     for (auto& id : sequence) id = static_cast<tokenizer::TokenId>(stream.below(96));
     sequences.push_back(std::move(sequence));
   }
@@ -52,7 +52,7 @@ TEST_CASE("texts read together give what each gives alone, bit for bit", "[expan
   tiny.renormalize = false;
   write_tiny_base(tiny, folder / "base");
   const auto transformer = model::Transformer::load(model::ModelFolder::open(folder / "base"));
-  const auto old_text = random_sequences(25, "old"), new_text = random_sequences(12, "new");
+  const auto old_text = random_sequences(200, "old"), new_text = random_sequences(100, "new");
   const auto [together, layers] = collect(transformer, {old_text, new_text});
   const std::vector<std::vector<Sequence>> alone = {old_text, new_text};
   REQUIRE(together.size() == 2);

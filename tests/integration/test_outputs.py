@@ -27,7 +27,7 @@ base: base
 corpus: corpus.yaml
 tokenizer: {new_tokens: 8}
 expand: {experts_per_layer: 2, router: donor}
-train: {tokens: 1000}
+train: {tokens: 1000, sequence_length: 64, batch_tokens: 256, optimizer: {learning_rate: 1.0e-3}}
 """
 
 

@@ -200,7 +200,7 @@ def main():
     parser.add_argument("--no-training", action="store_true")
     options = parser.parse_args()
     work = options.work.resolve()
-    measured = Measured(options.polygraft, work)
+    measured = Measured(str(pathlib.Path(options.polygraft).resolve()), work)
     run_steps(measured, work, options)
     print(json.dumps(measured.rows))
 
