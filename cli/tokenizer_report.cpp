@@ -20,8 +20,7 @@ void print(const Json& json) {
     }
     std::cout << eval::text_table(table.header, rows, /*first_right=*/1) << "\n";
   }
-  std::cout << vocabulary_line(json)
-            << "\nTokens per word: all tokens over the words of Unicode's UAX #29.\n";
+  std::cout << "Tokens per word: all tokens over the words of Unicode's UAX #29.\n";
 }
 
 ExitCode run(const Arguments& arguments) {

@@ -33,6 +33,19 @@ eval::Table language_table(const Json& report) {
   return table;
 }
 
+eval::Table vocabulary_table(const Json& report) {
+  eval::Table table{
+      .title = "Vocabulary", .header = {"tokens", "number", "unused in these texts"}, .rows = {}};
+  const auto add = [&](const char* name, const char* all, const char* unused) {
+    if (!report.contains(all)) return;
+    table.rows.push_back({name, human_count(report.at(all).get<uint64_t>()),
+                          human_count(report.at(unused).get<uint64_t>())});
+  };
+  add("all", "vocabulary", "unused_tokens");
+  add("that the other tokenizer lacks", "added_tokens", "added_unused_tokens");
+  return table;
+}
+
 eval::Table word_table(const Json& report) {
   eval::Table table{.title = "Words that take most tokens",
                     .header = {"language", "word", "tokens", "times"},
@@ -67,16 +80,7 @@ std::map<std::string, std::vector<std::filesystem::path>> corpus_files(
 }
 
 std::vector<eval::Table> tokenizer_tables(const Json& report) {
-  return {language_table(report), word_table(report)};
-}
-
-std::string vocabulary_line(const Json& report) {
-  const auto count = [&](const char* key) { return human_count(report.at(key).get<uint64_t>()); };
-  std::string line = concat("vocabulary: ", count("vocabulary"), " tokens, ",
-                            count("unused_tokens"), " of them unused in these texts");
-  if (!report.contains("added_tokens")) return line;
-  return concat(line, "; ", count("added_tokens"), " that the other tokenizer lacks, ",
-                count("added_unused_tokens"), " of them unused");
+  return {language_table(report), vocabulary_table(report), word_table(report)};
 }
 
 }  // namespace polygraft::cli

@@ -15,11 +15,8 @@ namespace polygraft::cli {
 std::map<std::string, std::vector<std::filesystem::path>> corpus_files(
     const tokenizer::Corpus& corpus, const std::string& split);
 
-/// Two tables out of what TokenizerReport::to_json() gives: one line per language, and the words
-/// that take most tokens.
+/// Tables out of what TokenizerReport::to_json() gives: a line per language, the vocabulary's use,
+/// and the words that take most tokens.
 std::vector<eval::Table> tokenizer_tables(const Json& report);
-
-/// "vocabulary 4,896, of it 212 unused; ..."
-std::string vocabulary_line(const Json& report);
 
 }  // namespace polygraft::cli

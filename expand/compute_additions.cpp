@@ -18,6 +18,7 @@
 #include "expand/router_rows.h"
 #include "expand/start_rows.h"
 #include "expand/vocabulary_rows.h"
+#include "tokenizer/base_view.h"
 
 namespace polygraft::expand {
 
@@ -152,9 +153,9 @@ std::vector<Sequence> AdditionBuilder::old_sequences() const {
 }
 
 StartRows AdditionBuilder::start_rows(bool own_head) const {
-  const auto file = std::filesystem::path(plan_.tokenizer) / "tokenizer.json";
   const int64_t num_old = old_tokenizer_.size();
-  const TokenParts parts = read_token_parts(read_json(file), extended_, num_old, file);
+  const TokenParts parts =
+      tokenizer::old_parts_of_added_tokens(extended_, static_cast<tokenizer::TokenId>(num_old));
   const VocabularyConfig& config = plan_.vocabulary;
   if (config.init != "omp") return averaged_rows(base_.weights(), parts, config.init, own_head);
   std::vector<Sequence> sequences = new_sequences(extended_);

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "core/error.h"
+#include "tokenizer/tokenizer_file.h"
 
 namespace polygraft::expand {
 
@@ -11,7 +12,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// The names that transformers' PreTrainedTokenizerFast reads or writes.
+// The names that transformers' tokenizers read or write.
 constexpr std::array kTokenizerFiles = {"tokenizer.json",
                                         "tokenizer_config.json",
                                         "special_tokens_map.json",
@@ -25,10 +26,7 @@ constexpr std::array kTokenizerFiles = {"tokenizer.json",
 }  // namespace
 
 void copy_tokenizer_files(const fs::path& from, const fs::path& to) {
-  if (!fs::exists(from / "tokenizer.json")) {
-    throw IoError(from / "tokenizer.json", "the extended tokenizer is missing")
-        .hint("make it with `polygraft tokenizer extend`");
-  }
+  tokenizer::tokenizer_file_of(from);  // there must be one
   for (const char* name : kTokenizerFiles) {
     if (!fs::exists(from / name)) continue;
     std::error_code error;

@@ -1,11 +1,14 @@
-// expand/verify_description.cpp: config.json, polygraft.json and tokenizer.json of an expanded
+// expand/verify_description.cpp: config.json, polygraft.json and the tokenizer of an expanded
 // model against its base's.
 #include <algorithm>
 #include <set>
 
+#include "core/error.h"
+#include "core/file.h"
 #include "core/text.h"
 #include "expand/merge_list.h"
 #include "expand/verify_parts.h"
+#include "tokenizer/sentencepiece_growth.h"
 
 namespace polygraft::expand {
 
@@ -81,6 +84,7 @@ void verify_description(const ModelFolder& base, const std::string& base_hash,
 namespace {
 
 constexpr const char* kTokenizerFile = "tokenizer.json";
+constexpr const char* kModelFile = "tokenizer.model";
 
 void verify_vocabulary(const Json& before, const Json& after, VerifyReport& report) {
   for (const auto& [token, id] : before.items()) {
@@ -112,13 +116,10 @@ void verify_added_tokens(const Json& before, const Json& after, VerifyReport& re
 
 }  // namespace
 
-void verify_tokenizer(const ModelFolder& base, const ModelFolder& expanded, VerifyReport& report) {
-  const auto old_file = base.path / kTokenizerFile, new_file = expanded.path / kTokenizerFile;
-  const bool had_one = std::filesystem::exists(old_file);
-  if (had_one != std::filesystem::exists(new_file)) {
-    add_difference(report, kTokenizerFile, "one of the two models has none");
-  }
-  if (!had_one || !std::filesystem::exists(new_file)) return;
+namespace {
+
+void verify_tokenizer_json(const std::filesystem::path& old_file,
+                           const std::filesystem::path& new_file, VerifyReport& report) {
   const Json before = read_json(old_file), after = read_json(new_file);
   const Json old_model = json_get<Json>(before, "model", old_file);
   const Json new_model = json_get<Json>(after, "model", new_file);
@@ -137,6 +138,30 @@ void verify_tokenizer(const ModelFolder& base, const ModelFolder& expanded, Veri
   }
   for (const std::string& key : differing_keys(old_model, new_model, {"vocab", "merges"})) {
     note("model." + key);
+  }
+}
+
+void verify_tokenizer_model(const std::filesystem::path& old_file,
+                            const std::filesystem::path& new_file, VerifyReport& report) {
+  try {
+    tokenizer::added_pieces(read_file(old_file), read_file(new_file), new_file);
+  } catch (const FormatError& error) {
+    add_difference(report, kModelFile, error.what());
+  }
+}
+
+}  // namespace
+
+void verify_tokenizer(const ModelFolder& base, const ModelFolder& expanded, VerifyReport& report) {
+  for (const char* name : {kTokenizerFile, kModelFile}) {
+    const auto old_file = base.path / name, new_file = expanded.path / name;
+    const bool had_one = std::filesystem::exists(old_file);
+    if (had_one != std::filesystem::exists(new_file)) {
+      add_difference(report, name, "one of the two models has none");
+    } else if (had_one) {
+      (name == kModelFile ? verify_tokenizer_model : verify_tokenizer_json)(old_file, new_file,
+                                                                            report);
+    }
   }
 }
 

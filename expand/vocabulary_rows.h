@@ -3,25 +3,14 @@
 #pragma once
 #include <ATen/ATen.h>
 
-#include <filesystem>
 #include <vector>
 
-#include "core/json.h"
 #include "tokenizer/tokenizer.h"
 
 namespace polygraft::expand {
 
+/// For each new token the old ones it replaces (tokenizer/base_view.h).
 using TokenParts = std::vector<std::vector<tokenizer::TokenId>>;
-
-/// For each new token the old tokens it replaces. New merges come after all old ones, so wherever a
-/// new token appears, the old tokenizer had exactly the leaves of its merge tree: taken from the
-/// merges themselves, because encoding the token's bytes alone could be cut differently by the
-/// pre-tokenizer, and they need not be valid UTF-8.
-/// @param tokenizer_json of `extended`. @param num_old tokens of the old tokenizer; new ids start
-/// there.
-/// @throws FormatError when a new token is made by no merge.
-TokenParts read_token_parts(const Json& tokenizer_json, const tokenizer::Tokenizer& extended,
-                            int64_t num_old, const std::filesystem::path& file);
 
 /// Row i is the mean of the rows of parts[i]. @param rows_VD any float type. @return float32 [v,
 /// D].

@@ -31,6 +31,31 @@ std::string BpeTokenizer::decode(std::span<const TokenId> ids, bool skip_special
   return decoder.decode(std::move(tokens));
 }
 
+void BpeTokenizer::for_each_run(std::string_view text, const RunVisitor& visit) const {
+  std::vector<TokenId> ids;
+  for_each_piece(
+      text,
+      [&](TokenId id) {
+        visit({&id, 1});
+      },
+      [&](std::string_view piece) {
+        ids.clear();
+        model.encode_piece(piece, ids);
+        visit(ids);
+      });
+}
+
+std::vector<std::vector<TokenId>> BpeTokenizer::cut_alone(TokenId first) const {
+  std::vector<std::vector<TokenId>> cut;
+  for (TokenId id = first; id < vocabulary.size(); ++id) {
+    std::vector<TokenId>& ids = cut.emplace_back();
+    if (!vocabulary.has(id)) continue;
+    const Vocabulary::Entry& entry = vocabulary.entry(id);
+    model.merge_piece(model.parts().byte_level ? entry.bytes : entry.token, ids);
+  }
+  return cut;
+}
+
 std::shared_ptr<const Tokenizer::Impl> BpeTokenizer::without_tokens_from(TokenId first) const {
   BpeParts parts = model.parts();
   MergeTable kept;

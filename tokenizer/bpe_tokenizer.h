@@ -28,6 +28,8 @@ struct BpeTokenizer final : Tokenizer::Impl {
 
   void encode_append(std::string_view text, std::vector<TokenId>& ids) const override;
   std::string decode(std::span<const TokenId> ids, bool skip_special_tokens) const override;
+  void for_each_run(std::string_view text, const RunVisitor& visit) const override;
+  std::vector<std::vector<TokenId>> cut_alone(TokenId first) const override;
   std::shared_ptr<const Impl> without_tokens_from(TokenId first) const override;
 
   /// Calls `on_token(TokenId)` for each added token and `on_piece(std::string_view)` for each piece

@@ -1,60 +1,94 @@
 // tokenizer/extend_guard.cpp: see extend_guard.h.
 #include "tokenizer/extend_guard.h"
 
-#include "core/parallel.h"
+#include <algorithm>
+#include <string>
+#include <unordered_map>
+
 #include "core/stop.h"
-#include "tokenizer/bpe_tokenizer.h"
 #include "tokenizer/corpus.h"
+#include "tokenizer/tokenizer_impl.h"
 
 namespace polygraft::tokenizer {
+namespace {
 
-/// A set of keys with the ones seen last in front of it: nearly all that text brings are known.
-struct ExtendGuard::Keys {
-  std::unordered_set<uint64_t> all;
-  std::vector<uint64_t> recent = std::vector<uint64_t>(size_t{1} << kRecentBits, kNoKey);
+constexpr size_t kTokensAround = 10;  ///< shown before and after a pair that forbids
 
-  void insert(uint64_t key) {
-    uint64_t& slot = recent[mix_key(key) >> (64 - kRecentBits)];
-    if (slot == key && key != kNoKey) return;
-    slot = key;
-    all.insert(key);
+std::string text_around(const Tokenizer& tokenizer, const std::vector<TokenId>& ids, size_t pair) {
+  std::string around;
+  const size_t end = std::min(ids.size(), pair + kTokensAround + 2);
+  for (size_t i = pair - std::min(pair, kTokensAround); i < end; ++i) {
+    around += tokenizer.token_bytes(ids[i]);
   }
-  static constexpr int kRecentBits = 16;
-  static constexpr uint64_t kNoKey = UINT64_MAX;
-};
+  return around;
+}
 
-/// What one thread has found.
-struct ExtendGuard::Reader {
-  Keys adjacent, pieces;
-  std::vector<TokenId> symbols;
-
-  void read(const BpeTokenizer& old, std::string_view piece) {
-    symbols.clear();
-    old.model.encode_piece(piece, symbols);
-    for (size_t i = 0; i + 1 < symbols.size(); ++i) {
-      adjacent.insert(pair_key(symbols[i], symbols[i + 1]));
+/// The rejections that have no witness yet, by pair.
+class WitnessSearch {
+ public:
+  WitnessSearch(const Tokenizer& old, std::vector<GuardRejection>& rejections) : old_(old) {
+    for (GuardRejection& rejection : rejections) {
+      wanted_[pair_key(rejection.left, rejection.right)] = &rejection;
     }
-    if (old.model.takes_whole_pieces() && symbols.size() > 1) pieces.insert(hash(piece));
   }
+  bool finished() const { return wanted_.empty(); }
+
+  void read(const std::string& language, const Document& document) {
+    ids_.clear();
+    found_.clear();
+    old_.impl().for_each_run(document.text, [&](std::span<const TokenId> run) {
+      for (size_t i = 0; i + 1 < run.size(); ++i) {
+        const auto pair = wanted_.find(pair_key(run[i], run[i + 1]));
+        if (pair == wanted_.end()) continue;
+        found_.emplace_back(pair->second, ids_.size() + i);
+        wanted_.erase(pair);
+      }
+      ids_.insert(ids_.end(), run.begin(), run.end());
+    });
+    for (const auto& [rejection, at] : found_) {
+      rejection->language = language;
+      rejection->document = document.id;
+      rejection->text = text_around(old_, ids_, at);
+    }
+  }
+
+ private:
+  struct MixedHash {
+    size_t operator()(uint64_t key) const { return mix_key(key); }
+  };
+  const Tokenizer& old_;
+  std::unordered_map<uint64_t, GuardRejection*, MixedHash> wanted_;
+  std::vector<TokenId> ids_;  ///< of the document
+  std::vector<std::pair<GuardRejection*, size_t>> found_;
 };
 
-ExtendGuard::ExtendGuard(const Tokenizer& old,
-                         const std::map<std::string, std::vector<fs::path>>& texts,
-                         int num_threads) {
-  const BpeTokenizer& bpe = bpe_of(old);
+}  // namespace
+
+ExtendGuard::ExtendGuard(const Tokenizer& old, const TextsByLanguage& texts,
+                         const MergeLearner& learner, int64_t min_count, int num_threads) {
+  learner.for_each_pair([&](TokenId left, TokenId right, int64_t count) {
+    if (count >= min_count) pairs_.watch(left, right);
+  });
   std::vector<fs::path> all;
   for (const auto& [language, files] : texts) all.insert(all.end(), files.begin(), files.end());
-  std::vector<Reader> readers(resolve_num_threads(num_threads));
-  for_each_document_unordered(all, num_threads, [&](Document&& document, size_t thread) {
+  for_each_document_unordered(all, num_threads, [&](Document&& document, size_t) {
     throw_if_stopped();
-    bpe.for_each_piece(
-        document.text, [](TokenId) {},
-        [&](std::string_view piece) { readers[thread].read(bpe, piece); });
+    old.impl().for_each_run(document.text, [&](std::span<const TokenId> run) { pairs_.note(run); });
   });
-  for (Reader& reader : readers) {
-    adjacent_.merge(reader.adjacent.all);
-    pieces_.merge(reader.pieces.all);
-    reader = {};
+}
+
+void find_witnesses(const Tokenizer& old, const TextsByLanguage& texts,
+                    std::vector<GuardRejection>& rejections) {
+  WitnessSearch search(old, rejections);
+  for (const auto& [language, files] : texts) {
+    for (const fs::path& file : files) {
+      if (search.finished()) return;
+      const std::string& code = language;
+      for_each_document(file, [&](Document&& document) {
+        throw_if_stopped();
+        if (!search.finished()) search.read(code, document);
+      });
+    }
   }
 }
 

@@ -2,15 +2,29 @@
 // common: limits, promises, files.
 #pragma once
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "tokenizer/bpe_trainer.h"
+#include "tokenizer/merge_learner.h"
 #include "tokenizer/vocabulary_growth.h"
 
 namespace polygraft::tokenizer {
 
 using TextsByLanguage = std::map<std::string, std::vector<fs::path>>;
+
+/// What merges are learned from.
+struct NewText {
+  MergeLearner learner;
+  int64_t num_tokens =
+      0;  ///< as the old tokenizer cuts it; added tokens of a tokenizer.json left out
+
+  void add_word(std::span<const TokenId> symbols, int64_t count) {
+    learner.add_word(symbols, count);
+    num_tokens += count * static_cast<int64_t>(symbols.size());
+  }
+};
 
 /// @throws ConfigError listing every problem.
 void check_options(const ExtendOptions& options, const TextsByLanguage& new_texts,

@@ -1,8 +1,8 @@
 // tokenizer/extend_report.cpp: see extend_report.h and bpe_trainer.h.
 #include "tokenizer/extend_report.h"
 
+#include "core/parallel.h"
 #include "core/stop.h"
-#include "tokenizer/bpe_tokenizer.h"
 #include "tokenizer/corpus.h"
 #include "tokenizer/utf8.h"
 
@@ -35,35 +35,28 @@ Json rejection_json(const GuardRejection& rejection) {
 }  // namespace
 
 LanguageSegmentation compare_segmentation(const Tokenizer& old, const Tokenizer& grown,
-                                          const std::vector<fs::path>& files) {
-  LanguageSegmentation result;
-  std::vector<TokenId> before, after;
-  for (const fs::path& file : files) {
-    for_each_document(file, [&](Document&& document) {
-      throw_if_stopped();
-      before.clear();
-      after.clear();
-      old.encode_append(document.text, before);
-      grown.encode_append(document.text, after);
-      result.bytes += static_cast<int64_t>(document.text.size());
-      result.tokens_before += static_cast<int64_t>(before.size());
-      result.tokens_after += static_cast<int64_t>(after.size());
-      result.documents += 1;
-      result.changed_documents += before != after ? 1 : 0;
-    });
+                                          const std::vector<fs::path>& files, int num_threads) {
+  std::vector<LanguageSegmentation> by_thread(resolve_num_threads(num_threads));
+  for_each_document_unordered(files, num_threads, [&](Document&& document, size_t thread) {
+    throw_if_stopped();
+    const std::vector<TokenId> before = old.encode(document.text),
+                               after = grown.encode(document.text);
+    LanguageSegmentation& own = by_thread[thread];
+    own.bytes += static_cast<int64_t>(document.text.size());
+    own.tokens_before += static_cast<int64_t>(before.size());
+    own.tokens_after += static_cast<int64_t>(after.size());
+    own.documents += 1;
+    own.changed_documents += before != after ? 1 : 0;
+  });
+  LanguageSegmentation sum;
+  for (const LanguageSegmentation& own : by_thread) {
+    sum.bytes += own.bytes;
+    sum.tokens_before += own.tokens_before;
+    sum.tokens_after += own.tokens_after;
+    sum.documents += own.documents;
+    sum.changed_documents += own.changed_documents;
   }
-  return result;
-}
-
-int64_t count_unreachable(const Tokenizer& grown, const std::vector<NewToken>& tokens) {
-  int64_t unreachable = 0;
-  std::vector<TokenId> ids;
-  for (const NewToken& token : tokens) {
-    ids.clear();
-    bpe_of(grown).model.merge_piece(grown.token_bytes(token.id), ids);
-    unreachable += ids != std::vector<TokenId>{token.id} ? 1 : 0;
-  }
-  return unreachable;
+  return sum;
 }
 
 Json ExtendReport::to_json() const {

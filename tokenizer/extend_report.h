@@ -8,11 +8,9 @@
 
 namespace polygraft::tokenizer {
 
-/// Encodes every document of `files` with both tokenizers.
+/// Encodes every document of `files` with both tokenizers, on up to `num_threads` threads (0: the
+/// default of core/parallel.h).
 LanguageSegmentation compare_segmentation(const Tokenizer& old, const Tokenizer& grown,
-                                          const std::vector<fs::path>& files);
-
-/// How many of `tokens` the merges do not make out of their own bytes.
-int64_t count_unreachable(const Tokenizer& grown, const std::vector<NewToken>& tokens);
+                                          const std::vector<fs::path>& files, int num_threads = 0);
 
 }  // namespace polygraft::tokenizer

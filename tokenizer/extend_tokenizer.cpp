@@ -2,32 +2,22 @@
 // merge_filter.h.
 
 #include "core/error.h"
-#include "core/file.h"
-#include "core/text.h"
+#include "tokenizer/base_view.h"
 #include "tokenizer/bpe_tokenizer.h"
 #include "tokenizer/bpe_trainer.h"
 #include "tokenizer/extend_parts.h"
 #include "tokenizer/extend_report.h"
 #include "tokenizer/extend_sentencepiece.h"
-#include "tokenizer/extension_files.h"
+#include "tokenizer/grown_tokenizer.h"
 #include "tokenizer/merge_filter.h"
-#include "tokenizer/tokenizer_json.h"
-#include "tokenizer/tokenizer_writer.h"
+#include "tokenizer/tokenizer_file.h"
 #include "tokenizer/vocabulary_growth.h"
 #include "tokenizer/word_counts.h"
 
 namespace polygraft::tokenizer {
 namespace {
 
-bool is_sentencepiece(const fs::path& source) {
-  return fs::exists(source / "tokenizer.model") && !fs::exists(source / "tokenizer.json");
-}
-
-struct NewText {
-  MergeLearner learner;
-  int64_t tokens = 0;  ///< as the old tokenizer cuts it, added tokens left out
-};
-
+/// The words of texts, as the old merges of a byte-level BPE cut them.
 NewText segment(const Tokenizer& old, const TextsByLanguage& texts) {
   WordCounts words;
   for (const auto& [language, files] : texts) words.add_files(old, files);
@@ -36,10 +26,18 @@ NewText segment(const Tokenizer& old, const TextsByLanguage& texts) {
   for (const auto& [word, count] : words.sorted()) {
     symbols.clear();
     bpe_of(old).model.encode_piece(word, symbols);
-    text.learner.add_word(symbols, count);
-    text.tokens += count * static_cast<int64_t>(symbols.size());
+    text.add_word(symbols, count);
   }
   return text;
+}
+
+void check_byte_level(const Tokenizer& old) {
+  if (bpe_of(old).pre_tokenizer.byte_level()) return;
+  throw NotBuiltError("extending a tokenizer.json whose BPE starts from characters")
+      .found(old.impl().file.string())
+      .hint(
+          "such a file is made from a SentencePiece model: put tokenizer.model in its place, which "
+          "can be extended and which transformers reads as well");
 }
 
 /// @return how many guard documents of each language the merges change.
@@ -47,15 +45,17 @@ std::map<std::string, int64_t> learn(const Tokenizer& old, const TextsByLanguage
                                      const TextsByLanguage& guard_texts,
                                      const ExtendOptions& options, VocabularyGrowth& growth,
                                      ExtendReport& report) {
-  MergeFilter filter(old, guard_texts, options);
-  NewText text = segment(old, new_texts);
-  const LearnLimits limits = limits_of(options, text.tokens);
-  learn_merges(text.learner, growth, limits,
-               [&](const MergeLearner::Candidate& pair, const std::string& merged) {
-                 if (!filter.accepts(pair, merged, growth, report)) return false;
-                 report.last_saving = pair.count;
-                 return true;
-               });
+  const bool sentencepiece = is_sentencepiece(old.impl().file);
+  sentencepiece ? check_sentencepiece(old) : check_byte_level(old);
+  NewText text = (sentencepiece ? segment_sentencepiece : segment)(old, new_texts);
+  LearnLimits limits = limits_of(options, text.num_tokens);
+  limits.spelling_joins = sentencepiece;
+  MergeFilter filter(old, guard_texts, text.learner, limits.min_count, options);
+  learn_merges(text.learner, growth, limits, [&](const MergeLearner::Candidate& pair) {
+    if (!filter.accepts(pair, growth, report)) return false;
+    report.last_saving = pair.count;
+    return true;
+  });
   check_learned(static_cast<int64_t>(growth.steps().size()), options, limits, report);
   find_witnesses(old, guard_texts, report.guard_rejected);
   std::map<std::string, int64_t> changes;
@@ -63,13 +63,13 @@ std::map<std::string, int64_t> learn(const Tokenizer& old, const TextsByLanguage
   return changes;
 }
 
-std::vector<NewToken> new_tokens(const Tokenizer& old, const Tokenizer& grown,
-                                 const VocabularyGrowth& growth) {
+std::vector<NewToken> new_tokens(const Tokenizer& grown, const VocabularyGrowth& growth) {
   std::vector<NewToken> tokens;
+  if (growth.steps().empty()) return tokens;
+  const TokenId first = growth.steps().front().merged;
+  auto parts = without_added_tokens(grown, first).impl().cut_alone(first);
   for (const VocabularyGrowth::Step& step : growth.steps()) {
-    NewToken token{step.merged, step.left, step.right, {}};
-    bpe_of(old).model.merge_piece(grown.token_bytes(step.merged), token.old_tokens);
-    tokens.push_back(std::move(token));
+    tokens.push_back({step.merged, step.left, step.right, std::move(parts[step.merged - first])});
   }
   return tokens;
 }
@@ -80,36 +80,24 @@ ExtendReport extend_tokenizer(const fs::path& source, const TextsByLanguage& new
                               const TextsByLanguage& guard_texts, const ExtendOptions& options,
                               const fs::path& folder) {
   check_options(options, new_texts, guard_texts);
-  if (is_sentencepiece(source)) {
-    return extend_sentencepiece(source, new_texts, guard_texts, options, folder);
-  }
-  const fs::path source_file = tokenizer_json_of(source);
-  const fs::path source_folder = source_file.parent_path();
-  const std::string source_text = read_file(source_file);
-  const Tokenizer old(parse_tokenizer(source_text, source_file, source_folder));
-  if (!bpe_of(old).pre_tokenizer.byte_level()) {
-    throw NotBuiltError("extending a tokenizer.json whose BPE starts from characters")
-        .found(source_file.string());
-  }
-
+  const fs::path file = tokenizer_file_of(source);
+  refuse_second_tokenizer(file);
+  const Tokenizer old = Tokenizer::load(file);
   ExtendReport report;
   VocabularyGrowth growth(old);
   const auto changes = learn(old, new_texts, guard_texts, options, growth, report);
-  VocabularyAdditions additions = growth.additions();
-  pin_added_tokens(source_text, source_file, old, additions);
-  const std::string text = add_to_tokenizer_json(source_text, additions, source_file);
-  const Tokenizer grown(parse_tokenizer(text, folder / "tokenizer.json", source_folder));
-
-  report.tokens = new_tokens(old, grown, growth);
+  const GrownTokenizer files(file, old, growth.additions());
+  const Tokenizer grown = files.load(folder / file.filename());
+  report.tokens = new_tokens(grown, growth);
   report.merges_added = static_cast<int64_t>(growth.steps().size());
-  report.unreachable = count_unreachable(grown, report.tokens);
+  report.unreachable = count_unreachable(grown, static_cast<TokenId>(old.size()));
   for (const TextsByLanguage* texts : {&new_texts, &guard_texts}) {
-    for (const auto& [code, files] : *texts) {
-      report.languages[code] = compare_segmentation(old, grown, files);
+    for (const auto& [code, text_files] : *texts) {
+      report.languages[code] = compare_segmentation(old, grown, text_files);
     }
   }
   check_promises(report, changes);
-  write_extension(source_folder, text, additions, folder);
+  files.write(folder);
   return report;
 }
 

@@ -14,22 +14,23 @@
 #include <unordered_map>
 #include <vector>
 
-#include "tokenizer/merge_table.h"
+#include "tokenizer/extend_parts.h"
+#include "tokenizer/guarded_pairs.h"
 #include "tokenizer/tokenizer.h"
 
 namespace polygraft::tokenizer {
 
 class GuardBudget {
  public:
-  /// Reads the guard texts twice: once to count documents, once to list each pair's. Memory: four
-  /// bytes for each document of a pair, at most the budget + 1 documents a pair.
+  /// Reads the guard texts twice: once to count documents, once to list those of each pair that
+  /// `pairs` watches. Memory: four bytes for each document of a pair, at most the budget + 1
+  /// documents a pair.
   /// @param max_changed share of a language's documents, above 0 and at most 1.
-  GuardBudget(const Tokenizer& old, const std::map<std::string, std::vector<fs::path>>& texts,
+  GuardBudget(const Tokenizer& old, const TextsByLanguage& texts, const GuardedPairs& pairs,
               double max_changed);
 
   /// Whether the merge fits; its documents then count as changed.
-  /// @param token_bytes what the merged token would stand for.
-  bool admit(TokenId left, TokenId right, const std::string& token_bytes);
+  bool admit(TokenId left, TokenId right);
 
   /// Documents that the merges admitted so far change.
   int64_t num_changed(const std::string& language) const;
@@ -42,11 +43,11 @@ class GuardBudget {
   struct Language {
     int64_t allowed = 0, num_changed = 0;
     std::unordered_map<uint64_t, Documents, MixedHash> by_pair;
-    std::unordered_map<std::string, Documents> by_piece;  ///< with `ignore_merges` alone
     std::vector<bool> changed;
   };
-  void read(const Tokenizer& old, const std::vector<fs::path>& files, Language& language) const;
-  static Documents newly_changed(const Language& language, uint64_t pair, const std::string& piece);
+  static void read(const Tokenizer& old, const std::vector<fs::path>& files,
+                   const GuardedPairs& pairs, Language& language);
+  static Documents newly_changed(const Language& language, uint64_t pair);
 
   std::map<std::string, Language> languages_;
 };

@@ -2,7 +2,6 @@
 #include "tokenizer/merge_filter.h"
 
 #include "core/text.h"
-#include "tokenizer/byte_alphabet.h"
 #include "tokenizer/script_boundary.h"
 
 namespace polygraft::tokenizer {
@@ -12,22 +11,23 @@ constexpr size_t kMostRejectedListed = 1000;
 
 }  // namespace
 
-MergeFilter::MergeFilter(const Tokenizer& old,
-                         const std::map<std::string, std::vector<fs::path>>& guard_texts,
+MergeFilter::MergeFilter(const Tokenizer& old, const TextsByLanguage& guard_texts,
+                         const MergeLearner& learner, int64_t min_count,
                          const ExtendOptions& options)
-    : cross_script_(options.cross_script), guard_(old, guard_texts) {
-  if (options.guard_max_changed > 0) budget_.emplace(old, guard_texts, options.guard_max_changed);
+    : cross_script_(options.cross_script), guard_(old, guard_texts, learner, min_count) {
+  if (options.guard_max_changed > 0) {
+    budget_.emplace(old, guard_texts, guard_.pairs(), options.guard_max_changed);
+  }
 }
 
-bool MergeFilter::accepts(const MergeLearner::Candidate& pair, const std::string& text,
-                          const VocabularyGrowth& growth, ExtendReport& report) {
-  const std::string bytes = from_alphabet(text).value_or(text);
-  if (!cross_script_ && crosses_script(bytes)) {
+bool MergeFilter::accepts(const MergeLearner::Candidate& pair, const VocabularyGrowth& growth,
+                          ExtendReport& report) {
+  if (!cross_script_ && crosses_script(growth.bytes(pair.left) + growth.bytes(pair.right))) {
     ++report.script_rejected;
     return false;
   }
-  if (!guard_.forbids(pair.left, pair.right, bytes)) return true;
-  if (budget_ && budget_->admit(pair.left, pair.right, bytes)) {
+  if (!guard_.forbids(pair.left, pair.right)) return true;
+  if (budget_ && budget_->admit(pair.left, pair.right)) {
     ++report.guard_admitted;
     return true;
   }

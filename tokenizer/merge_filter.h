@@ -1,7 +1,6 @@
 // tokenizer/merge_filter.h: which learned merges an extension takes: not across scripts, not where
 // guarded text would change, unless there is a budget for it.
 #pragma once
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,13 +14,13 @@ namespace polygraft::tokenizer {
 
 class MergeFilter {
  public:
-  /// Reads the guard texts, files by language.
-  MergeFilter(const Tokenizer& old, const std::map<std::string, std::vector<fs::path>>& guard_texts,
-              const ExtendOptions& options);
+  /// Reads the guard texts. @param learner of the new text, not yet asked for merges.
+  MergeFilter(const Tokenizer& old, const TextsByLanguage& guard_texts, const MergeLearner& learner,
+              int64_t min_count, const ExtendOptions& options);
 
-  /// Counts and lists what it turns down in `report`. @param text the merged token's spelling.
-  bool accepts(const MergeLearner::Candidate& pair, const std::string& text,
-               const VocabularyGrowth& growth, ExtendReport& report);
+  /// Counts and lists what it turns down in `report`.
+  bool accepts(const MergeLearner::Candidate& pair, const VocabularyGrowth& growth,
+               ExtendReport& report);
 
   /// Guard documents of a language that the accepted merges change.
   int64_t num_changed(const std::string& language) const {
@@ -33,10 +32,5 @@ class MergeFilter {
   ExtendGuard guard_;
   std::optional<GuardBudget> budget_;
 };
-
-/// Finds, for every rejection listed, the first guard document whose segmentation forbids it.
-void find_witnesses(const Tokenizer& old,
-                    const std::map<std::string, std::vector<fs::path>>& guard_texts,
-                    std::vector<GuardRejection>& rejections);
 
 }  // namespace polygraft::tokenizer

@@ -23,6 +23,14 @@ class MergeLearner {
   /// @param count how often the word occurs.
   void add_word(std::span<const TokenId> symbols, int64_t count);
 
+  /// Calls visit(left, right, count) for every pair, in no particular order.
+  template <class Visit>
+  void for_each_pair(const Visit& visit) const {
+    for (const auto& [key, pair] : pairs_) {
+      visit(static_cast<TokenId>(key >> 32), static_cast<TokenId>(key & UINT32_MAX), pair.count);
+    }
+  }
+
   /// The most frequent pair not offered before, ties to the smaller (left, right) ids; none when no
   /// word has two symbols left. A pair that is offered and not merged is never offered again.
   std::optional<Candidate> next();

@@ -9,6 +9,9 @@
 
 namespace polygraft::tokenizer {
 
+/// What a space is in a SentencePiece model's pieces.
+inline constexpr std::string_view kVisibleSpace = "\u2581";
+
 struct MetaspaceOptions {
   enum class Prepend { kAlways, kFirst, kNever };  ///< kFirst: only where the whole text begins
 

@@ -16,6 +16,7 @@ struct SentencePieceEntry {
   std::string text;
   float score = 0;
   PieceType type = PieceType::kNormal;
+  bool operator==(const SentencePieceEntry&) const = default;
 };
 
 enum class SentencePieceAlgorithm { kUnigram = 1, kBpe = 2 };

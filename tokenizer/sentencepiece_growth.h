@@ -1,16 +1,22 @@
 // tokenizer/sentencepiece_growth.h: a SentencePiece model file with pieces appended. Reference:
 // sentencepiece_model.proto (ModelProto, TrainerSpec, NormalizerSpec).
 #pragma once
-#include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace polygraft::tokenizer {
 
-/// The model with `pieces` behind all others, scores falling by one from `first_score`.
+/// The bytes of `model`, then the pieces, their scores falling by one from below all old ones.
+/// @throws FormatError for scores so low that a float knows none one lower.
 std::string with_pieces(std::string_view model, const std::vector<std::string>& pieces,
-                        float first_score, int64_t vocab_size);
+                        const std::filesystem::path& where);
+
+/// The texts of the pieces that `grown` has behind those of `model`. @throws FormatError naming
+/// what else differs: with_pieces() makes `grown` out of the two.
+std::vector<std::string> added_pieces(std::string_view model, std::string_view grown,
+                                      const std::filesystem::path& where);
 
 /// The model as it encodes a text that is no beginning of a line: without the space put before it,
 /// and with all of its own spaces.

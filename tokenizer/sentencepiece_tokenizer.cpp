@@ -8,12 +8,12 @@
 #include "core/error.h"
 #include "core/hash.h"
 #include "core/text.h"
+#include "tokenizer/metaspace.h"
+#include "tokenizer/sentencepiece_growth.h"
 #include "tokenizer/tokenizer_config.h"
 
 namespace polygraft::tokenizer {
 namespace {
-
-constexpr std::string_view kVisibleSpace = "\u2581";
 
 void require(const sentencepiece::util::Status& status, const fs::path& file, const char* action) {
   if (status.ok()) return;
@@ -104,6 +104,29 @@ std::string SentencePieceTokenizer::decode(std::span<const TokenId> ids,
   std::string text;
   require(processor->Decode(kept, &text), file, "decode ids");
   return text;
+}
+
+/// User-defined pieces join nothing, nor do bytes and what is unknown.
+void SentencePieceTokenizer::for_each_run(std::string_view text, const RunVisitor& visit) const {
+  std::vector<TokenId> ids;
+  encode_append(text, ids);
+  const auto joins = [&](size_t i) {
+    return pieces.pieces[static_cast<size_t>(ids[i])].type == PieceType::kNormal;
+  };
+  for (size_t begin = 0, end = 0; begin < ids.size(); begin = end) {
+    end = begin + 1;
+    while (joins(begin) && end < ids.size() && joins(end)) ++end;
+    visit({ids.data() + begin, end - begin});
+  }
+}
+
+std::vector<std::vector<TokenId>> SentencePieceTokenizer::cut_alone(TokenId first) const {
+  const auto inner = load_processor(without_added_space(bytes), file);
+  std::vector<std::vector<TokenId>> cut;
+  for (TokenId id = first; id < vocabulary.size(); ++id) {
+    require(inner->Encode(vocabulary.entry(id).bytes, &cut.emplace_back()), file, "encode a piece");
+  }
+  return cut;
 }
 
 std::shared_ptr<const Tokenizer::Impl> SentencePieceTokenizer::without_tokens_from(

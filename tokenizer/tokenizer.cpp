@@ -6,6 +6,7 @@
 #include "core/parallel.h"
 #include "core/text.h"
 #include "tokenizer/sentencepiece_tokenizer.h"
+#include "tokenizer/tokenizer_file.h"
 #include "tokenizer/tokenizer_impl.h"
 #include "tokenizer/tokenizer_json.h"
 
@@ -24,27 +25,8 @@ void require_encodable(std::string_view text) {
           concat("byte value ", static_cast<unsigned>(static_cast<unsigned char>(text[invalid]))));
 }
 
-namespace {
-
-bool is_sentencepiece(const fs::path& file) {
-  const std::string name = file.filename().string();
-  return !name.ends_with(".json") && name.find(".model") != std::string::npos;
-}
-
-/// tokenizer.json where there is one, else tokenizer.model.
-fs::path file_of(const fs::path& folder_or_file) {
-  if (!fs::is_directory(folder_or_file)) return folder_or_file;
-  for (const char* name : {"tokenizer.json", "tokenizer.model"}) {
-    if (fs::exists(folder_or_file / name)) return folder_or_file / name;
-  }
-  throw IoError(folder_or_file, "no tokenizer.json and no tokenizer.model")
-      .expected("a Hugging Face model folder");
-}
-
-}  // namespace
-
 Tokenizer Tokenizer::load(const fs::path& folder_or_file) {
-  const fs::path file = file_of(folder_or_file);
+  const fs::path file = tokenizer_file_of(folder_or_file);
   const auto parse = is_sentencepiece(file) ? parse_sentencepiece : parse_tokenizer;
   return Tokenizer(parse(read_file(file), file, file.parent_path()));
 }

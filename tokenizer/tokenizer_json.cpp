@@ -17,8 +17,6 @@
 namespace polygraft::tokenizer {
 namespace {
 
-constexpr std::string_view kVisibleSpace = "\u2581";
-
 /// Whether no merge joins a visible space to what stands before it, unless that is one, too. Then
 /// merging words one by one, each with the spaces before it, is merging the whole text.
 bool may_cut_before_space(const BpeParts& parts, const Vocabulary& vocabulary) {
@@ -118,17 +116,6 @@ std::vector<std::pair<std::string, AddedToken>> patterns_of(std::vector<AddedTok
 }
 
 }  // namespace
-
-fs::path tokenizer_json_of(const fs::path& folder_or_file) {
-  if (!fs::is_directory(folder_or_file)) return folder_or_file;
-  const fs::path file = folder_or_file / "tokenizer.json";
-  if (fs::exists(file)) return file;
-  if (fs::exists(folder_or_file / "tokenizer.model")) {
-    throw NotBuiltError("this for a SentencePiece model (tokenizer.model)")
-        .found(folder_or_file.string());
-  }
-  throw IoError(file, "no such file").expected("a Hugging Face model folder with tokenizer.json");
-}
 
 std::shared_ptr<const Tokenizer::Impl> parse_tokenizer(const std::string& text,
                                                        const fs::path& file,

@@ -14,8 +14,4 @@ std::shared_ptr<const Tokenizer::Impl> parse_tokenizer(const std::string& text,
                                                        const fs::path& file,
                                                        const fs::path& config_folder);
 
-/// The tokenizer.json that `folder_or_file` means. @throws IoError when there is none,
-/// NotBuiltError when there is a SentencePiece model instead.
-fs::path tokenizer_json_of(const fs::path& folder_or_file);
-
 }  // namespace polygraft::tokenizer

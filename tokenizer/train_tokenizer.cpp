@@ -40,7 +40,7 @@ void train_tokenizer(const std::vector<fs::path>& texts, const TrainOptions& opt
   VocabularyGrowth growth(base);
   const int64_t num_merges = options.vocab_size - base.size();
   learn_merges(learner, growth, {num_merges, /*min_count=*/1},
-               [](const auto&, const std::string&) { return true; });
+               [](const MergeLearner::Candidate&) { return true; });
   const auto num_learned = static_cast<int64_t>(growth.steps().size());
   if (num_learned < num_merges) {
     throw NumericError("tokenizer train",

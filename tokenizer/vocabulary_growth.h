@@ -1,8 +1,9 @@
 // tokenizer/vocabulary_growth.h: the tokens that learning adds to a tokenizer.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
-#include <unordered_set>
+#include <unordered_map>
 #include <vector>
 
 #include "tokenizer/merge_learner.h"
@@ -23,8 +24,13 @@ class VocabularyGrowth {
   const std::string& text(TokenId id) const {
     return id < first_new_ ? base_.token(id) : additions_.tokens[id - first_new_].first;
   }
-  bool exists(const std::string& text) const {
-    return base_.find(text).has_value() || fresh_.count(text) != 0;
+  std::string bytes(TokenId id) const {
+    return id < first_new_ ? base_.token_bytes(id) : bytes_[id - first_new_];
+  }
+  bool is_old(const std::string& text) const { return base_.find(text).has_value(); }
+  std::optional<TokenId> find_new(const std::string& text) const {
+    const auto found = fresh_.find(text);
+    return found == fresh_.end() ? std::nullopt : std::optional(found->second);
   }
   /// The merge of two tokens becomes the next id. @return the new id.
   TokenId add(TokenId left, TokenId right);
@@ -37,19 +43,22 @@ class VocabularyGrowth {
   TokenId first_new_;
   VocabularyAdditions additions_;
   std::vector<Step> steps_;
-  std::unordered_set<std::string> fresh_;
+  std::vector<std::string> bytes_;  ///< of the new tokens
+  std::unordered_map<std::string, TokenId> fresh_;
 };
 
 struct LearnLimits {
   static constexpr int64_t kNoLimit = INT64_MAX;
   int64_t most_merges;
   int64_t min_count;  ///< a pair seen less often ends the learning
+  /// Whether any two neighbours that spell a new token become it (SentencePiece), or only the two
+  /// that it was learned from (tokenizer.json).
+  bool spelling_joins = false;
 };
 
 /// Merges the most frequent pair again and again, except pairs whose text is a token already and
-/// pairs that `accept` (told the candidate and its text) turns down.
-void learn_merges(
-    MergeLearner& learner, VocabularyGrowth& growth, const LearnLimits& limits,
-    const std::function<bool(const MergeLearner::Candidate&, const std::string&)>& accept);
+/// pairs that `accept` turns down.
+void learn_merges(MergeLearner& learner, VocabularyGrowth& growth, const LearnLimits& limits,
+                  const std::function<bool(const MergeLearner::Candidate&)>& accept);
 
 }  // namespace polygraft::tokenizer

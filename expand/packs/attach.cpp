@@ -96,7 +96,7 @@ std::string write_composition(const ModelFolder& view, const Composition& compos
   expanded.base_snapshot_of = snapshot_of;
   if (!composition.vocabulary.additions.tokens.empty()) {
     expanded.tokenizer = work / "tokenizer";
-    write_pack_tokenizer(view.path, composition.vocabulary.additions, expanded.tokenizer);
+    pack_tokenizer(view.path, composition.vocabulary.additions).write(expanded.tokenizer);
   }
   std::string hash = write_expanded(view, composition.additions, expanded, out);
   write_pack_parts(composition, out);

@@ -25,7 +25,7 @@ std::optional<BaseFacts> find_contradiction(const Pack& pack, const ModelFolder&
   };
   const PackBase& wanted = pack.base;
   if (!pack.tokens.empty() && wanted.tokenizer_hash != tokenizer_hash) {
-    return BaseFacts{"tokenizer.json", "SHA-256 " + wanted.tokenizer_hash, tokenizer_hash};
+    return BaseFacts{"tokenizer", "SHA-256 " + wanted.tokenizer_hash, tokenizer_hash};
   }
   if (wanted.num_experts != base.num_base_experts()) {
     return differ("number of experts", wanted.num_experts, base.num_base_experts());

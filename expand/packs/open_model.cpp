@@ -150,7 +150,8 @@ OpenModel open_model(const ModelFolder& model, const PackChoice& choice) {
     set_additions(transformer.weights(),
                   joined(composition.additions, !transformer.weights().tied));
     if (!composition.vocabulary.additions.tokens.empty()) {
-      chosen.tokenizer = pack_tokenizer(chosen.view.path, composition.vocabulary.additions);
+      chosen.tokenizer =
+          pack_tokenizer(chosen.view.path, composition.vocabulary.additions).load(chosen.view.path);
     }
   }
   return {std::move(transformer), std::move(chosen.tokenizer), sha256(described)};

@@ -8,8 +8,8 @@
 #include "core/file.h"
 #include "core/text.h"
 #include "model/checkpoint/quote.h"
-#include "tokenizer/extension_files.h"
-#include "tokenizer/tokenizer_json.h"
+#include "tokenizer/sentencepiece_growth.h"
+#include "tokenizer/tokenizer_file.h"
 
 namespace polygraft::expand {
 
@@ -40,15 +40,28 @@ std::vector<MergePair> later_merges(const std::vector<MergePair>& before,
 
 }  // namespace
 
-VocabularyLists added_vocabulary(const fs::path& base, const fs::path& extended, int64_t first_id,
-                                 int64_t num_tokens) {
-  const fs::path base_file = tokenizer::tokenizer_json_of(base);
-  const fs::path file = tokenizer::tokenizer_json_of(extended);
+namespace {
+
+/// The merges behind the base's in a tokenizer.json that differs in nothing but its vocabulary;
+/// none in a tokenizer.model that has further pieces and no other change.
+std::vector<MergePair> added_merges(const fs::path& base_file, const fs::path& file) {
+  if (tokenizer::is_sentencepiece(base_file)) {
+    tokenizer::added_pieces(read_file(base_file), read_file(file), file);
+    return {};
+  }
   const Json before = read_json(base_file), after = read_json(file);
   check_added_tokens(before, after, file);
+  return later_merges(read_merges(before, base_file), read_merges(after, file), file);
+}
+
+}  // namespace
+
+VocabularyLists added_vocabulary(const fs::path& base, const fs::path& extended, int64_t first_id,
+                                 int64_t num_tokens) {
+  const fs::path file = tokenizer::tokenizer_file_of(extended);
   VocabularyLists lists;
-  lists.merges = later_merges(read_merges(before, base_file), read_merges(after, file), file);
-  const auto tokenizer = tokenizer::Tokenizer::load(extended);
+  lists.merges = added_merges(tokenizer::tokenizer_file_of(base), file);
+  const auto tokenizer = tokenizer::Tokenizer::load(file);
   for (int64_t id = first_id; id < first_id + num_tokens; ++id) {
     const std::string token =
         id < tokenizer.size() ? tokenizer.token(static_cast<tokenizer::TokenId>(id)) : "";
@@ -86,42 +99,17 @@ VocabularyLayout lay_out_vocabulary(const std::vector<const Pack*>& packs, int64
   return layout;
 }
 
-namespace {
-
-struct GrownTokenizer {
-  tokenizer::VocabularyAdditions additions;  ///< with what the base's own tokens call for
-  std::string json;
-};
-
-GrownTokenizer grow_tokenizer(const fs::path& base,
-                              const tokenizer::VocabularyAdditions& additions) {
-  const fs::path source = tokenizer::tokenizer_json_of(base);
-  const std::string text = read_file(source);
-  const auto old = tokenizer::Tokenizer::load(base);
+tokenizer::GrownTokenizer pack_tokenizer(const fs::path& base,
+                                         const tokenizer::VocabularyAdditions& additions) {
+  const fs::path file = tokenizer::tokenizer_file_of(base);
+  const auto old = tokenizer::Tokenizer::load(file);
   for (const auto& [token, id] : additions.tokens) {
     if (!old.find(token)) continue;
-    throw FormatError(source, concat("the base knows the token ", model::in_quotes(token),
-                                     " already, which a pack brings"))
+    throw FormatError(file, concat("the base knows the token ", model::in_quotes(token),
+                                   " already, which a pack brings"))
         .hint("the pack was made for another base");
   }
-  GrownTokenizer grown{additions, ""};
-  tokenizer::pin_added_tokens(text, source, old, grown.additions);
-  grown.json = tokenizer::add_to_tokenizer_json(text, grown.additions, source);
-  return grown;
-}
-
-}  // namespace
-
-tokenizer::Tokenizer pack_tokenizer(const fs::path& base,
-                                    const tokenizer::VocabularyAdditions& additions) {
-  return tokenizer::Tokenizer(tokenizer::parse_tokenizer(grow_tokenizer(base, additions).json,
-                                                         base / "tokenizer.json", base));
-}
-
-void write_pack_tokenizer(const fs::path& base, const tokenizer::VocabularyAdditions& additions,
-                          const fs::path& folder) {
-  const GrownTokenizer grown = grow_tokenizer(base, additions);
-  tokenizer::write_extension(base, grown.json, grown.additions, folder);
+  return {file, old, additions};
 }
 
 }  // namespace polygraft::expand

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "expand/packs/pack.h"
-#include "tokenizer/tokenizer_writer.h"
+#include "tokenizer/grown_tokenizer.h"
 
 namespace polygraft::expand {
 
@@ -15,8 +15,8 @@ struct VocabularyLists {
   std::vector<MergePair> merges;    ///< by priority
 };
 
-/// What the tokenizer.json in `extended` has beyond the one in `base`: tokens from `first_id` on,
-/// and merges. @throws FormatError when it differs in anything else, or an id has no token.
+/// What the tokenizer in `extended` has beyond the one in `base`: tokens from `first_id` on, and
+/// merges. @throws FormatError when it differs in anything else, or an id has no token.
 VocabularyLists added_vocabulary(const std::filesystem::path& base,
                                  const std::filesystem::path& extended, int64_t first_id,
                                  int64_t num_tokens);
@@ -32,14 +32,9 @@ struct VocabularyLayout {
 /// @param packs in canonical order. @param first_id the first new token's.
 VocabularyLayout lay_out_vocabulary(const std::vector<const Pack*>& packs, int64_t first_id);
 
-/// The base's tokenizer with the additions. @throws FormatError when the base knows one of the
-/// tokens already.
-tokenizer::Tokenizer pack_tokenizer(const std::filesystem::path& base,
-                                    const tokenizer::VocabularyAdditions& additions);
-
-/// The same as files, as `tokenizer extend` writes them.
-void write_pack_tokenizer(const std::filesystem::path& base,
-                          const tokenizer::VocabularyAdditions& additions,
-                          const std::filesystem::path& folder);
+/// The base's tokenizer with the additions, as `tokenizer extend` writes it. @throws FormatError
+/// when the base knows one of the tokens already.
+tokenizer::GrownTokenizer pack_tokenizer(const std::filesystem::path& base,
+                                         const tokenizer::VocabularyAdditions& additions);
 
 }  // namespace polygraft::expand

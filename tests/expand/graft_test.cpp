@@ -12,6 +12,7 @@
 #include "expand/vocabulary_rows.h"
 #include "tests/expand/language_world.h"
 #include "tests/expand/tiny_model.h"
+#include "tokenizer/base_view.h"
 
 namespace polygraft::testing {
 
@@ -54,9 +55,8 @@ TEST_CASE("new tokens are split into exactly the old tokens they replace", "[exp
   const LanguageWorld& world = language_world();
   const auto before = tokenizer::Tokenizer::load(world.base);
   const auto after = tokenizer::Tokenizer::load(world.extended);
-  const auto file = world.extended / "tokenizer.json";
-  const expand::TokenParts parts =
-      expand::read_token_parts(read_json(file), after, before.size(), file);
+  const auto first = static_cast<tokenizer::TokenId>(before.size());
+  const expand::TokenParts parts = tokenizer::old_parts_of_added_tokens(after, first);
   REQUIRE(parts.size() == world.extension.tokens.size());
   for (size_t i = 0; i < parts.size(); ++i) {
     CHECK(parts[i] == world.extension.tokens[i].old_tokens);
@@ -67,9 +67,11 @@ TEST_CASE("new tokens are split into exactly the old tokens they replace", "[exp
     }
     CHECK(bytes == after.token_bytes(world.extension.tokens[i].id));
   }
-  Json without = read_json(file);
+  Json without = read_json(world.extended / "tokenizer.json");
   without["model"]["merges"].erase(without["model"]["merges"].size() - 1);
-  CHECK_THROWS_WITH(expand::read_token_parts(without, after, before.size(), file),
+  const auto file = world.folder / "without-a-merge.json";
+  write_json(file, without);
+  CHECK_THROWS_WITH(tokenizer::old_parts_of_added_tokens(tokenizer::Tokenizer::load(file), first),
                     Contains("made by no merge"));
 }
 

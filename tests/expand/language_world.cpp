@@ -1,8 +1,14 @@
 // tests/expand/language_world.cpp: see language_world.h.
 #include "tests/expand/language_world.h"
 
+#include <sentencepiece_trainer.h>
+
+#include <map>
+#include <stdexcept>
+
 #include "core/file.h"
 #include "core/random.h"
+#include "core/text.h"
 #include "tests/expand/tiny_model.h"
 
 namespace polygraft::testing {
@@ -49,12 +55,31 @@ void write_corpus(LanguageWorld& world) {
   world.corpus = tokenizer::load_corpus(world.corpus_yaml);
 }
 
-void write_base(LanguageWorld& world) {
+/// The letters of all invented languages have pieces, as those of Europe's have in released models.
+void train_sentencepiece(const std::vector<fs::path>& texts, const fs::path& folder) {
+  fs::create_directories(folder);
+  const auto status = sentencepiece::SentencePieceTrainer::Train(
+      concat("--input=", texts[0].string(), ",", texts[1].string(),
+             " --model_prefix=", (folder / "tokenizer").string(),
+             " --model_type=bpe --vocab_size=330 --byte_fallback=true"
+             " --required_chars=bjpqvxyz --minloglevel=2"));
+  if (!status.ok()) throw std::runtime_error(status.ToString());
+  fs::remove(folder / "tokenizer.vocab");
+  write_file_atomically(folder / "tokenizer_config.json",
+                        R"({"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>"})");
+}
+
+void write_base(LanguageWorld& world, TokenizerKind kind) {
   world.base = world.folder / "base";
   tokenizer::TrainOptions options;
   options.vocab_size = 300;
-  tokenizer::train_tokenizer({world.folder / "aa.train.txt", world.folder / "bb.train.txt"},
-                             options, world.base);
+  const std::vector<fs::path> texts = {world.folder / "aa.train.txt",
+                                       world.folder / "bb.train.txt"};
+  if (kind == TokenizerKind::kSentencePiece) {
+    train_sentencepiece(texts, world.base);
+  } else {
+    tokenizer::train_tokenizer(texts, options, world.base);
+  }
   TinyModel tiny;
   tiny.vocab_rows = tokenizer::Tokenizer::load(world.base).size();
   write_tiny_base(tiny, world.base);
@@ -74,15 +99,15 @@ void extend(LanguageWorld& world) {
 
 }  // namespace
 
-const LanguageWorld& language_world() {
-  static LanguageWorld world;
-  static const bool made = [] {
+const LanguageWorld& language_world(TokenizerKind kind) {
+  static std::map<TokenizerKind, LanguageWorld> worlds;
+  const auto [place, is_new] = worlds.try_emplace(kind);
+  LanguageWorld& world = place->second;
+  if (is_new) {
     write_corpus(world);
-    write_base(world);
+    write_base(world, kind);
     extend(world);
-    return true;
-  }();
-  static_cast<void>(made);
+  }
   return world;
 }
 

@@ -12,6 +12,8 @@
 
 namespace polygraft::testing {
 
+enum class TokenizerKind { kByteLevel, kSentencePiece };
+
 struct LanguageWorld {
   TemporaryFolder folder;
   std::filesystem::path corpus_yaml;  ///< aa and bb old, cc new
@@ -20,7 +22,9 @@ struct LanguageWorld {
   std::filesystem::path extended;  ///< tokenizer folder
   tokenizer::ExtendReport extension;
 };
-const LanguageWorld& language_world();
+/// @param kind of the base's only tokenizer file: tokenizer.json, or tokenizer.model (BPE, byte
+/// fallback).
+const LanguageWorld& language_world(TokenizerKind kind = TokenizerKind::kByteLevel);
 
 /// Profile and plan of "cc" with 2 experts a layer and small calibration, for the world's base or
 /// another with its tokenizer.

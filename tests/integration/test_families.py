@@ -35,24 +35,29 @@ expand: {{experts_per_layer: 2, calibration_new_tokens: 1500, calibration_old_to
 
 
 class Families(unittest.TestCase):
+    families, tokenizer, name = FAMILIES, BASE, "families"
+    load_tokenizer = staticmethod(transformers.AutoTokenizer.from_pretrained)
+    is_comparable = staticmethod(lambda text: True)
+
     @classmethod
     def setUpClass(cls):
-        cls.folder = fresh("families")
+        cls.folder = fresh(cls.name)
         cls.extended = cls.folder / "tokenizer"
         old_texts = [WORK / f"{language}.train.jsonl" for language in OLD_LANGUAGES]
-        run("tokenizer", "extend", "--tokenizer", BASE, "--text", WORK / f"{NEW_LANGUAGE}.train.jsonl", "--guard", *old_texts,
-            "--new-tokens", 60, "-o", cls.extended)
+        run("tokenizer", "extend", "--tokenizer", cls.tokenizer, "--text", WORK / f"{NEW_LANGUAGE}.train.jsonl", "--guard",
+            *old_texts, "--new-tokens", 60, "-o", cls.extended)
 
     def make_base(self, family):
         """As a released model comes: weights and config by transformers, tokenizer and chat template beside them."""
         base = self.folder / family
-        config = FAMILIES[family]
-        num_tokens = len(transformers.AutoTokenizer.from_pretrained(BASE))
+        config = self.families[family]
+        num_tokens = len(self.load_tokenizer(self.tokenizer))
         config.vocab_size = VOCAB_ROWS.get(family, lambda n: n)(num_tokens)
         torch.manual_seed(3)
         transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(base)
-        for name in ("tokenizer.json", "tokenizer_config.json"):
-            shutil.copy(BASE / name, base / name)
+        for name in ("tokenizer.json", "tokenizer.model", "tokenizer_config.json"):
+            if (self.tokenizer / name).exists():
+                shutil.copy(self.tokenizer / name, base / name)
         (base / "chat_template.jinja").write_text("{{ messages }}")
         config_json = load_json(base / "config.json")
         config_json["a_key_nobody_knows"] = {"kept": [1, 2]}
@@ -80,7 +85,7 @@ class Families(unittest.TestCase):
 
     def check_vocabulary(self, base, plan, expanded):
         rows = load_json(base / "config.json")["vocab_size"]
-        tokens, added = (len(transformers.AutoTokenizer.from_pretrained(folder)) for folder in (base, expanded))
+        tokens, added = (len(self.load_tokenizer(folder)) for folder in (base, expanded))
         self.assertEqual(added, tokens + plan["new_vocab_rows"])
         self.assertEqual(plan["spare_vocab_rows"], min(rows - tokens, added - tokens))
         grown = max(added, rows)
@@ -97,7 +102,7 @@ class Families(unittest.TestCase):
         self.assertEqual(len(routers), 2)
         for router in routers:  # rows that nearly coincide would leave it to rounding which expert is chosen
             self.assertGreater((router[-1] - router[-2]).norm() / router[-1].norm(), 1e-2)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(expanded)
+        tokenizer = self.load_tokenizer(expanded)
         results = expanded.with_suffix(".results")
         run("eval", "bpb", "--model", expanded, "--corpus", CORPUS, "-o", results)
         compared = 0
@@ -105,8 +110,9 @@ class Families(unittest.TestCase):
             texts = map(json.loads, (WORK / f"{language}.heldout.jsonl").read_text().splitlines())
             samples = map(json.loads, next(results.glob(f"samples_bpb_{language}_*.jsonl")).read_text().splitlines())
             by_id = {sample["id"]: sample for sample in samples}
-            for text in texts:
+            for text in filter(self.is_comparable, texts):
                 ids = tokenizer.encode(text["text"], add_special_tokens=False)
+                self.assertEqual(len(ids), by_id[text["id"]]["num_tokens"], text["id"])
                 if len(ids) >= model.config.max_position_embeddings:
                     continue  # longer than the context: windows, compared with lm-eval elsewhere
                 with torch.no_grad():
@@ -117,7 +123,7 @@ class Families(unittest.TestCase):
         self.assertGreater(compared, 10)
 
     def test_every_family_expands_verifies_and_loads(self):
-        for family, config in FAMILIES.items():
+        for family, config in self.families.items():
             with self.subTest(family):
                 base = self.make_base(family)
                 plan, expanded = self.expand(base)

@@ -44,6 +44,20 @@ class Pipeline(unittest.TestCase):
             self.assertTrue((self.run_dir / name).exists(), name)
         self.assertEqual(partial_outputs(self.run_dir), [])
 
+    def test_the_report_has_the_tokenizers_tables(self):
+        page = (self.run_dir / "report.html").read_text()
+        for text in ["one-byte tokens", "unused in these texts", "Words that take most tokens", "documents changed"]:
+            self.assertIn(text, page)
+        report = run("tokenizer", "report", "--tokenizer", self.run_dir / "model", "--against", BASE, "--corpus", CORPUS)
+        for text in ["one-byte tokens", "unused in these texts", "that the other tokenizer lacks"]:
+            self.assertIn(text, report.stdout)
+        values = load_json(self.run_dir / "stages" / "tokenizer" / "report.json")
+        self.assertEqual(values["added_tokens"], 120)
+        self.assertGreater(values["unused_tokens"], 0)
+        for language in OLD_LANGUAGES:
+            self.assertIn("single_byte_share", values["languages"][language])
+        self.assertGreater(values["languages"][NEW_LANGUAGE]["longest_words"][0]["tokens"], 1)
+
     def test_a_second_run_skips_everything(self):
         before = hash_folder(self.run_dir / "model")
         second = run("run", self.yaml, expect=self.first.returncode)

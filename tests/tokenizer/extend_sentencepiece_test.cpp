@@ -9,12 +9,17 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/parallel.h"
 #include "core/text.h"
+#include "sample_sentencepiece.h"
 #include "sample_tokenizer.h"
+#include "tokenizer/base_view.h"
 #include "tokenizer/corpus.h"
+#include "tokenizer/metaspace.h"
 #include "tokenizer/protobuf_reader.h"
 #include "tokenizer/protobuf_writer.h"
 #include "tokenizer/sentencepiece_file.h"
+#include "tokenizer/sentencepiece_growth.h"
 
 namespace polygraft::tokenizer {
 namespace {
@@ -106,19 +111,82 @@ TEST_CASE("no new piece holds a user-defined one, and the guard names its text",
     CHECK(rejection.document.starts_with("old.txt:"));
     std::string text = rejection.pair;
     text.erase(text.find(' '), 1);
+    if (text.starts_with(kVisibleSpace)) text.replace(0, kVisibleSpace.size(), " ");
     CHECK(rejection.text.find(text) != std::string::npos);
   }
+}
+
+TEST_CASE("a new piece's parts are what the old model has in its place", "[tokenizer][property]") {
+  const Setting setting;
+  const ExtendReport report = setting.extend({.new_tokens = 60});
+  const Tokenizer old = Tokenizer::load(setting.source), grown = Tokenizer::load(setting.target);
+  const auto first = static_cast<TokenId>(old.size());
+  const auto parts = old_parts_of_added_tokens(grown, first);
+  REQUIRE(parts.size() == report.tokens.size());
+  for (size_t i = 0; i < parts.size(); ++i) CHECK(parts[i] == report.tokens[i].old_tokens);
+  size_t replaced = 0;
+  for (const Document& document : read_documents({setting.new_text})) {
+    std::vector<TokenId> undone;
+    for (const TokenId id : grown.encode(document.text)) {
+      const std::vector<TokenId> own{id};
+      const auto& kept = id < first ? own : parts[static_cast<size_t>(id - first)];
+      replaced += id < first ? 0 : 1;
+      undone.insert(undone.end(), kept.begin(), kept.end());
+    }
+    REQUIRE(undone == old.encode(document.text));
+  }
+  CHECK(replaced > 100);
+  CHECK(without_added_tokens(grown, first).encode("abc dead <tool>") ==
+        old.encode("abc dead <tool>"));
+}
+
+TEST_CASE("a guard budget is kept with SentencePiece, too, and threads change nothing",
+          "[tokenizer][property]") {
+  const Setting setting;
+  std::vector<std::string> models;
+  for (const int num_threads : {1, 3}) {
+    set_default_num_threads(num_threads);
+    const ExtendReport report = setting.extend({.new_tokens = 60, .guard_max_changed = 0.1});
+    const LanguageSegmentation& guarded = report.languages.at("old");
+    CHECK(report.guard_admitted > 0);
+    CHECK(guarded.changed_documents > 0);
+    CHECK(guarded.changed_documents <= guarded.documents / 10);
+    models.push_back(read_file(setting.target / "tokenizer.model"));
+  }
+  set_default_num_threads(0);
+  CHECK(models[0] == models[1]);
+}
+
+TEST_CASE("what a file has beyond its base is its further pieces, or an error", "[tokenizer]") {
+  const std::string base = sample_model({"a", "b", "ab"});
+  const auto difference = [&](const std::string& grown) {
+    return message_of<FormatError>([&] { added_pieces(base, grown, "tokenizer.model"); });
+  };
+  const std::string grown = with_pieces(base, {"aba", "abb"}, "tokenizer.model");
+  CHECK(added_pieces(base, grown, "tokenizer.model") == std::vector<std::string>{"aba", "abb"});
+  CHECK(added_pieces(base, base, "tokenizer.model").empty());
+  CHECK(difference(sample_model({"a", "c", "ab"})).find("piece 260 ('b')") != std::string::npos);
+  CHECK(difference(sample_model({"a", "b"})).find("piece 261 ('ab')") != std::string::npos);
+  CHECK(difference(base + piece_field("aba", 0, PieceType::kNormal)).find("more than new pieces") !=
+        std::string::npos);
+  CHECK(difference(without_added_space(grown)).find("more than new pieces") != std::string::npos);
+  const std::string low = base + piece_field("q", -3e7F, PieceType::kNormal);
+  CHECK(message_of<FormatError>([&] { with_pieces(low, {"aba"}, "m"); }).find("no score is left") !=
+        std::string::npos);
 }
 
 TEST_CASE("what cannot be extended safely is refused by name", "[tokenizer]") {
   const Setting setting, unigram("unigram");
   CHECK(message_of<NotBuiltError>([&] { unigram.extend({}); }).find("unigram") !=
         std::string::npos);
-  CHECK_THROWS_AS(setting.extend({.guard_max_changed = 0.1}), NotBuiltError);
   setting.folder.write("source/added_tokens.json", R"({"<pad>": 340})");
   CHECK(message_of<NotBuiltError>([&] { setting.extend({}); }).find("id 340") != std::string::npos);
   setting.folder.write("source/added_tokens.json", R"({"<s>": 1})");
   CHECK(setting.extend({.new_tokens = 5}).merges_added == 5);
+  setting.folder.write("source/tokenizer.model",
+                       sample_model({"a", "b"}) + piece_field("ab", -9, PieceType::kUnused));
+  CHECK(message_of<NotBuiltError>([&] { setting.extend({}); }).find("unused pieces") !=
+        std::string::npos);
   setting.folder.write("source/tokenizer.model",
                        "\x0A\xFF\xFF\xFF\x7F"
                        "abc");

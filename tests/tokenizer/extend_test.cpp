@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/parallel.h"
 #include "sample_tokenizer.h"
 #include "tokenizer/bpe_trainer.h"
 #include "tokenizer/corpus.h"
@@ -135,16 +136,58 @@ TEST_CASE("with ignore_merges whole words of guarded text do not become tokens",
   CHECK(report.languages.at("o1").changed_documents == 0);
   CHECK(report.unreachable == 0);
 
+  // "abc" is cut into "a" and "bc", which the guard has as neighbours; "xy" it has not.
   const TemporaryFolder folder;
   const Tokenizer tokenizer = load_json([] {
     Json sample = sample_json({"b c"});
     sample["model"]["ignore_merges"] = true;
     return sample;
   }());
-  const ExtendGuard guard(tokenizer, {{"old", {folder.write("old.txt", "abc\n")}}});
-  CHECK(guard.forbids('a', 256, "abc"));
-  CHECK(guard.forbids('x', 'y', "abc"));
-  CHECK_FALSE(guard.forbids('x', 'y', "xy"));
+  MergeLearner learner;
+  learner.add_word(tokenizer.encode("abc"), 5);
+  learner.add_word(tokenizer.encode("xyz"), 5);
+  const ExtendGuard guard(tokenizer, {{"old", {folder.write("old.txt", "abc\n")}}}, learner, 2);
+  CHECK(guard.forbids('a', 256));
+  CHECK_FALSE(guard.forbids('x', 'y'));
+}
+
+TEST_CASE("the guard looks only for pairs that could be merged", "[tokenizer]") {
+  const TemporaryFolder folder;
+  const Tokenizer tokenizer = load_json(sample_json());
+  MergeLearner learner;
+  learner.add_word(tokenizer.encode("ab"), 5);
+  learner.add_word(tokenizer.encode("cd"), 1);
+  const ExtendGuard guard(tokenizer, {{"old", {folder.write("old.txt", "ab cd ef\n")}}}, learner,
+                          2);
+  CHECK(guard.forbids('a', 'b'));
+  CHECK(guard.pairs().watches('a', 'b'));
+  CHECK_FALSE(guard.pairs().watches('c', 'd'));
+  CHECK_FALSE(guard.pairs().watches('e', 'f'));
+}
+
+TEST_CASE("what an extension takes does not depend on the number of threads",
+          "[tokenizer][property]") {
+  const Setting setting;
+  std::vector<std::string> files, reports;
+  for (const int num_threads : {1, 2, 5}) {
+    set_default_num_threads(num_threads);
+    reports.push_back(setting.extend(60).to_json().dump());
+    files.push_back(read_file(setting.target / "tokenizer.json"));
+  }
+  set_default_num_threads(0);
+  CHECK(files[1] == files[0]);
+  CHECK(files[2] == files[0]);
+  CHECK(reports[1] == reports[0]);
+  CHECK(reports[2] == reports[0]);
+}
+
+TEST_CASE("a folder with two kinds of tokenizer is not extended", "[tokenizer]") {
+  const Setting setting;
+  setting.folder.write("source/tokenizer.model", "x");
+  const auto message = message_of<NotBuiltError>([&] { setting.extend(5); });
+  INFO(message);
+  CHECK(message.find("not both") != std::string::npos);
+  CHECK_FALSE(fs::exists(setting.target));
 }
 
 TEST_CASE("vocab.json and merges.txt grow along", "[tokenizer]") {
@@ -234,21 +277,24 @@ TEST_CASE("the budget counts the documents that change, no more and no fewer", "
   const Tokenizer old = load_json(sample_json());
   // Pairs: "ab" in two documents of four, "cd" in two, one of them the same.
   const auto file = folder.write("old.txt", "ab\nab cd\ncd\nx\n");
-  GuardBudget budget(old, {{"o", {file}}}, 0.75);
+  GuardedPairs pairs;
+  pairs.watch('a', 'b');
+  pairs.watch('c', 'd');
+  GuardBudget budget(old, {{"o", {file}}}, pairs, 0.75);
   CHECK(budget.num_changed("o") == 0);
-  CHECK(budget.admit('a', 'b', "ab"));
+  CHECK(budget.admit('a', 'b'));
   CHECK(budget.num_changed("o") == 2);
-  CHECK(budget.admit('c', 'd', "cd"));
+  CHECK(budget.admit('c', 'd'));
   CHECK(budget.num_changed("o") == 3);
-  CHECK(budget.admit('a', 'b', "ab"));  // they have changed already
+  CHECK(budget.admit('a', 'b'));  // they have changed already
   CHECK(budget.num_changed("o") == 3);
 
-  GuardBudget half(old, {{"o", {file}}}, 0.5);
-  CHECK(half.admit('a', 'b', "ab"));
-  CHECK_FALSE(half.admit('c', 'd', "cd"));
+  GuardBudget half(old, {{"o", {file}}}, pairs, 0.5);
+  CHECK(half.admit('a', 'b'));
+  CHECK_FALSE(half.admit('c', 'd'));
   CHECK(half.num_changed("o") == 2);
-  GuardBudget quarter(old, {{"o", {file}}}, 0.25);
-  CHECK_FALSE(quarter.admit('a', 'b', "ab"));
+  GuardBudget quarter(old, {{"o", {file}}}, pairs, 0.25);
+  CHECK_FALSE(quarter.admit('a', 'b'));
   CHECK(changes_allowed(0.29, 100) == 29);
   CHECK(changes_allowed(0.001, 999) == 0);
 }

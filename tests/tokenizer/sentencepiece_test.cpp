@@ -118,6 +118,9 @@ TEST_CASE("a broken SentencePiece model names what is broken", "[tokenizer]") {
   CHECK(message_of<NotBuiltError>([&] {
           load_model(sample_model(kPieces, {.model_type = 3}));
         }).find("model_type 3") != std::string::npos);
+  CHECK(message_of<NotBuiltError>([&] {
+          load_model(sample_model(kPieces, {.model_type = 4}));
+        }).find("model_type 4") != std::string::npos);
 }
 
 TEST_CASE("a character map that would lead out of bounds is refused", "[tokenizer]") {

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/hash.h"
+#include "core/text.h"
 #include "sample_tokenizer.h"
 
 namespace polygraft::tokenizer {
@@ -107,6 +108,55 @@ TEST_CASE("what is not supported is refused by name", "[tokenizer]") {
   CHECK(has(with({"decoder"}, nullptr), "decoder"));
   CHECK(has(with({"normalizer"}, {{"type", "Lowercase"}}), "'Lowercase'"));
   CHECK(has(with({"pre_tokenizer"}, {{"type", "WhitespaceSplit"}}), "'WhitespaceSplit'"));
+  for (const char* type : {"RobertaProcessing", "BertProcessing"}) {
+    CHECK(has(with({"post_processor"}, {{"type", type}, {"sep", {"a", 97}}, {"cls", {"b", 98}}}),
+              concat("post-processor '", type, "'")));
+  }
+}
+
+TEST_CASE("an unsupported piece inside a sequence is refused by name", "[tokenizer]") {
+  const auto refused = [](const char* part, const char* list, const char* type) {
+    Json json = sample_json();
+    json[part] = {{"type", "Sequence"}, {list, {{{"type", type}}}}};
+    return has(refusal<NotBuiltError>(json), concat("'", type, "'"));
+  };
+  CHECK(refused("normalizer", "normalizers", "BertNormalizer"));
+  CHECK(refused("normalizer", "normalizers", "Precompiled"));
+  CHECK(refused("pre_tokenizer", "pretokenizers", "UnicodeScripts"));
+  CHECK(refused("decoder", "decoders", "CTC"));
+  CHECK(refused("post_processor", "processors", "BertProcessing"));
+  Json json = sample_json();
+  json["pre_tokenizer"] = {{"type", "Sequence"},
+                           {"pretokenizers", {json["pre_tokenizer"], {{"type", "Digits"}}}}};
+  CHECK(has(refusal<NotBuiltError>(json), "'Digits' after ByteLevel"));
+  const Json text{{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  json = sample_json();
+  json["post_processor"] = {
+      {"type", "TemplateProcessing"}, {"single", {text, text}}, {"special_tokens", Json::object()}};
+  CHECK(has(refusal<NotBuiltError>(json), "a template that holds its text twice"));
+  json["post_processor"]["single"] = {{{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}}, text};
+  CHECK_THROWS_AS(load_json(json), FormatError);
+}
+
+TEST_CASE("BPE settings that are not supported are refused by name", "[tokenizer]") {
+  for (const char* model : {"WordPiece", "WordLevel", "Unigram", ""}) {
+    Json json = sample_json();
+    json["model"]["type"] = model;
+    CHECK(has(refusal<NotBuiltError>(json), concat("'", model, "'")));
+  }
+  Json json = sample_json();
+  json["model"]["byte_fallback"] = true;
+  json["model"]["vocab"].erase("a");
+  CHECK(has(refusal<NotBuiltError>(json), "byte_fallback"));
+  json = sample_json();
+  json["pre_tokenizer"] = {{"type", "Split"},
+                           {"pattern", {{"Regex", "a*"}}},
+                           {"behavior", "Isolated"},
+                           {"invert", false}};
+  CHECK(has(refusal<NotBuiltError>(json), "match the empty string"));
+  json["pre_tokenizer"]["behavior"] = "Sometimes";
+  json["pre_tokenizer"]["pattern"] = {{"Regex", "a+"}};
+  CHECK(has(refusal<FormatError>(json), "'Sometimes'"));
 }
 
 TEST_CASE("BOS and EOS come from the files beside", "[tokenizer]") {

@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "core/random.h"
 #include "expand/packs/stored_pack.h"
+#include "expand/tokenizer_files.h"
 #include "tests/expand/language_world.h"
 
 namespace polygraft::testing {
@@ -34,19 +35,18 @@ std::string invented_text(const std::string& language) {
 
 }  // namespace
 
-PackWorld::PackWorld(TinyModel tiny) : base(folder / "base") {
-  const LanguageWorld& world = language_world();
+PackWorld::PackWorld(TinyModel tiny, TokenizerKind tokenizer_kind)
+    : base(folder / "base"), kind(tokenizer_kind) {
+  const LanguageWorld& world = language_world(kind);
   fs::create_directories(base);
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
-    fs::copy_file(world.base / name, base / name);
-  }
+  expand::copy_tokenizer_files(world.base, base);
   tiny.vocab_rows = tokenizer::Tokenizer::load(base).size();
   write_tiny_base(tiny, base);
   write_file_atomically(base / "README.md", "a model card\n");
 }
 
 fs::path PackWorld::expand(const std::string& language, int64_t num_experts, bool untie) {
-  const LanguageWorld& world = language_world();
+  const LanguageWorld& world = language_world(kind);
   const fs::path text = folder / (language + ".txt"), extended = folder / (language + ".tokenizer");
   if (!fs::exists(extended)) {
     write_file_atomically(text, invented_text(language));

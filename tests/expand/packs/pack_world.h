@@ -5,6 +5,7 @@
 #include <string>
 
 #include "tests/core/temporary_folder.h"
+#include "tests/expand/language_world.h"
 #include "tests/expand/tiny_model.h"
 
 namespace polygraft::testing {
@@ -13,9 +14,10 @@ namespace polygraft::testing {
 struct PackWorld {
   TemporaryFolder folder;
   std::filesystem::path base;
+  TokenizerKind kind;
 
   /// @param tiny vocab_rows is set to the tokenizer's size.
-  explicit PackWorld(TinyModel tiny = {});
+  explicit PackWorld(TinyModel tiny = {}, TokenizerKind kind = TokenizerKind::kByteLevel);
   /// Expands the base by `num_experts` random experts and 12 tokens learned from invented text of
   /// "cc", "dd" (shares syllables with cc) or "ee". @return the model's folder.
   std::filesystem::path expand(const std::string& language, int64_t num_experts, bool untie);
