@@ -82,7 +82,7 @@ Command tokenizer_extend_command() {
               [](po::options_description& o) {
                 auto add = o.add_options();
                 add("tokenizer", po::value<std::string>(),
-                    "model folder or tokenizer.json to extend");
+                    "model folder, tokenizer.json or tokenizer.model to extend");
                 add("text", po::value<std::vector<std::string>>()->multitoken(),
                     "[LANG=]FILE of the new language");
                 add("guard", po::value<std::vector<std::string>>()->multitoken(),

@@ -2,6 +2,8 @@
 #include "tokenizer/sentencepiece_growth.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "core/error.h"
 #include "core/text.h"
@@ -33,10 +35,11 @@ std::string with_pieces(std::string_view model, const std::vector<std::string>& 
   for (const SentencePieceEntry& entry : old.pieces) score = std::min(score, entry.score);
   std::string result(model);
   for (const std::string& text : pieces) {
-    const float lower = score - 1;
-    if (!(lower < score)) {
-      throw FormatError(where, concat("no score is left below ", score, " for a new piece"))
-          .expected("scores above -16,777,216, of which a float knows every whole number");
+    // Mixtral's runs of spaces score -1e9, where a float knows only every 64th number.
+    const float lower =
+        std::min(score - 1, std::nextafter(score, -std::numeric_limits<float>::infinity()));
+    if (!std::isfinite(lower)) {
+      throw FormatError(where, concat("no score is left below ", score, " for a new piece"));
     }
     score = lower;
     std::string message;

@@ -8,8 +8,8 @@
 
 namespace polygraft::tokenizer {
 
-/// The bytes of `model`, then the pieces, their scores falling by one from below all old ones.
-/// @throws FormatError for scores so low that a float knows none one lower.
+/// The bytes of `model`, then the pieces, each score lower than all before it, by one or by as
+/// little as a float can tell. @throws FormatError when no float is lower.
 std::string with_pieces(std::string_view model, const std::vector<std::string>& pieces,
                         const std::filesystem::path& where);
 

@@ -11,7 +11,7 @@ from harness import CORPUS, NEW_LANGUAGE, OLD_LANGUAGES, WORK, fresh, hash_folde
 VOCAB_SIZE, NEW_TOKENS = 1000, 120
 TRAIN_YAML = """\
 version: 1
-architecture: {{family: mixtral, hidden_size: 32, num_layers: 2, num_heads: 4, num_kv_heads: 2, head_dim: 8,
+architecture: {{family: qwen3_moe, hidden_size: 32, num_layers: 2, num_heads: 4, num_kv_heads: 2, head_dim: 8,
                expert_width: 32, num_experts: 8, top_k: 2, tied_embeddings: false, max_positions: 512}}
 tokenizer: {folder}/tokenizer
 corpus: {corpus}

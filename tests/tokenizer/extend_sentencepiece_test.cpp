@@ -6,6 +6,7 @@
 #include <sentencepiece_trainer.h>
 
 #include <catch2/catch.hpp>
+#include <limits>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -170,9 +171,16 @@ TEST_CASE("what a file has beyond its base is its further pieces, or an error", 
   CHECK(difference(base + piece_field("aba", 0, PieceType::kNormal)).find("more than new pieces") !=
         std::string::npos);
   CHECK(difference(without_added_space(grown)).find("more than new pieces") != std::string::npos);
-  const std::string low = base + piece_field("q", -3e7F, PieceType::kNormal);
-  CHECK(message_of<FormatError>([&] { with_pieces(low, {"aba"}, "m"); }).find("no score is left") !=
-        std::string::npos);
+  // As in Mixtral's model, where a float knows only every 64th number.
+  const std::string low = base + piece_field("q", -1e9F, PieceType::kNormal);
+  const auto pieces = parse_sentencepiece_file(with_pieces(low, {"aba", "abb"}, "m"), "m").pieces;
+  CHECK(pieces[263].score < -1e9F);
+  CHECK(pieces[264].score < pieces[263].score);
+  const float lowest = std::numeric_limits<float>::lowest();
+  const std::string bottom = base + piece_field("q", lowest, PieceType::kNormal);
+  CHECK(message_of<FormatError>([&] {
+          with_pieces(bottom, {"aba"}, "m");
+        }).find("no score is left") != std::string::npos);
 }
 
 TEST_CASE("what cannot be extended safely is refused by name", "[tokenizer]") {
