@@ -59,7 +59,8 @@ Command tokenizer_report_command() {
           .add_options =
               [](po::options_description& o) {
                 auto add = o.add_options();
-                add("tokenizer", po::value<std::string>(), "model folder, tokenizer.json or tokenizer.model");
+                add("tokenizer", po::value<std::string>(),
+                    "model folder, tokenizer.json or tokenizer.model");
                 add("against", po::value<std::string>(),
                     "the same of the tokenizer to compare with, such as the base's");
                 add("corpus", po::value<std::string>(), "corpus.yaml");

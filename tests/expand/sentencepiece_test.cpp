@@ -46,12 +46,12 @@ TEST_CASE("a base with tokenizer.model alone is grafted, and verifies", "[expand
   CHECK(read_file(out / "tokenizer.model") == read_file(world.extended / "tokenizer.model"));
   CHECK(read_file(out / "tokenizer_config.json") ==
         read_file(world.base / "tokenizer_config.json"));
-  const expand::VerifyReport report =
-      expand::verify_expansion(base, ModelFolder::open(out), world.corpus, 4000);
+  const expand::VerifyReport report = expand::verify_expansion(
+      base, ModelFolder::open(out), world.corpus, {.bytes_per_language = 4000});
   INFO(report.to_json().dump(2));
   CHECK(report.ok);
   CHECK(report.masked_logits_equal);
-  for (const auto& [language, step0] : report.step0) CHECK(step0.tokenizer == 0);
+  for (const auto& [language, step0] : report.step0) CHECK(step0.tokenizer.delta == 0);
 
   const Tokenizer before = Tokenizer::load(world.base), after = Tokenizer::load(out);
   CHECK(after.size() == before.size() + 12);
@@ -94,7 +94,8 @@ TEST_CASE("verify names what was changed in a tokenizer.model", "[expand][verify
   const auto out = world.folder / "tampered";
   expand::graft(base, make_plan(world), out);
   const auto first_reason = [&] {
-    const auto report = expand::verify_expansion(base, ModelFolder::open(out), world.corpus, 1000);
+    const auto report = expand::verify_expansion(base, ModelFolder::open(out), world.corpus,
+                                                 {.bytes_per_language = 1000});
     return report.ok || report.differences.empty() ? std::string("none")
                                                    : report.differences[0].reason;
   };
