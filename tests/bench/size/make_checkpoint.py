@@ -1,7 +1,7 @@
 """Writes a random checkpoint of a real model's shape, with a tokenizer, an extended tokenizer and texts to go with it.
 
 A model of any size is written as a stream: bfloat16, per-expert layout, shards of 5 GB. The same seed gives the same
-bytes. Words of the texts are consonant-vowel syllables; old ones have two or three, new ones four.
+bytes. Words of the texts are consonant-vowel syllables; old ones have two or three, new ones four with a q in their middle.
 
     OUT/base/       config.json, generation_config.json, model-*.safetensors, tokenizer.json
     OUT/dense/      a dense qwen3 that upcycling makes as large as the base
@@ -21,7 +21,7 @@ import random
 SHARD_BYTES = 5_000_000_000
 POOL_ELEMENTS = 1 << 25
 SLICES = 8  # of the dense model's FFN, as Marco-MoE cuts Qwen3-0.6B's
-CONSONANTS, VOWELS = "bcdfghjklmnpqrstvwxyz", "aeiou"
+CONSONANTS, VOWELS = "bcdfghjklmnprstvwxyz", "aeiou"
 
 
 def scaled(config, scale):
@@ -148,7 +148,8 @@ def byte_alphabet():
 
 
 def merges(vocab_size, num_new):
-    """Syllables, then words of two and of three; new tokens are words of four. @return (old, new) pairs."""
+    """Syllables, then words of two and of three; new tokens are two words of two with a q between, which no old merge
+    crosses, so that each is reachable. @return (old, new) pairs."""
     syllables = [c + v for c in CONSONANTS for v in VOWELS]
     pairs = [(c, v) for c in CONSONANTS for v in VOWELS] + list(itertools.product(syllables, syllables))
     two = [a + b for a, b in pairs[len(syllables):]]
@@ -156,8 +157,10 @@ def merges(vocab_size, num_new):
     num_old = vocab_size - 257  # bytes and the end of text
     old = list(itertools.islice(itertools.chain(pairs, threes), num_old))
     known = [a + b for a, b in old if len(a + b) == 4]
-    fours = ((known[(i * 7919) % len(known)], known[(i * 104729 + 13) % len(known)]) for i in itertools.count())
-    return old, list(itertools.islice(dict.fromkeys(itertools.islice(fours, 2 * num_new)), num_new))
+    last = known[:math.isqrt(num_new)]
+    new = [("q", word) for word in last] + [(word, "q" + end) for word, end in itertools.islice(
+        itertools.product(known, last), num_new - len(last))]
+    return old, new
 
 
 def write_tokenizer(old, new, folder):
