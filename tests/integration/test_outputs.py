@@ -179,7 +179,8 @@ class Outputs(unittest.TestCase):
         self.assertEqual(process.returncode, 1, errors)
         self.assertIn("shrinking/model.safetensors: cannot be read any more", errors)
         self.assertFalse((self.folder / "out").exists())
-        self.polygraft(*self.commands()["pack"], "-o", "out")
+        self.assertTrue((self.folder / "out.unfinished").exists(), "what an evaluation resumes from")
+        self.polygraft("eval", "bpb", "--model", "base", "--corpus", "corpus.yaml", "-o", "out")
         shutil.rmtree(self.folder / "out")
         self.assert_nothing_changed()
 
