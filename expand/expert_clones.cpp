@@ -23,10 +23,8 @@ at::Tensor redraw(const at::Tensor& dropped, RandomStream& stream) {
   const double mean = values.mean().item<double>();
   const double deviation = values.std(/*unbiased=*/false).item<double>();
   at::Tensor drawn = at::empty(dropped.sizes(), at::kFloat);
-  float* const data = drawn.mutable_data_ptr<float>();
-  for (int64_t i = 0; i < drawn.numel(); ++i) {
-    data[i] = static_cast<float>(mean + deviation * stream.normal());
-  }
+  stream.fill_normal({drawn.mutable_data_ptr<float>(), static_cast<size_t>(drawn.numel())}, mean,
+                     deviation);
   return drawn;
 }
 

@@ -85,10 +85,8 @@ at::Tensor router_rows(const UpcyclePlan& plan, int64_t layer) {
                       concat("upcycle.layers.", layer, ".router"));
   const int64_t num_drawn = grouped ? plan.config.copies : num_experts;
   at::Tensor drawn_nD = at::empty({num_drawn, plan.model.hidden_size}, at::kFloat);
-  float* const values = drawn_nD.mutable_data_ptr<float>();
-  for (int64_t i = 0; i < drawn_nD.numel(); ++i) {
-    values[i] = static_cast<float>(kRouterDeviation * stream.normal());
-  }
+  stream.fill_normal({drawn_nD.mutable_data_ptr<float>(), static_cast<size_t>(drawn_nD.numel())}, 0,
+                     kRouterDeviation);
   return grouped ? drawn_nD.repeat_interleave(slices, 0) : drawn_nD;
 }
 

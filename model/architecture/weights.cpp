@@ -85,9 +85,8 @@ bool contains(const std::string& name, std::string_view part) {
 
 void fill_normal(at::Tensor& tensor, double deviation, RandomStream stream) {
   auto values = at::empty(tensor.sizes(), at::kFloat);
-  float* out = values.mutable_data_ptr<float>();
-  for (int64_t i = 0; i < values.numel(); ++i)
-    out[i] = static_cast<float>(deviation * stream.normal());
+  stream.fill_normal({values.mutable_data_ptr<float>(), static_cast<size_t>(values.numel())}, 0,
+                     deviation);
   tensor.copy_(values);
 }
 

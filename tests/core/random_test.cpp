@@ -68,6 +68,23 @@ TEST_CASE("seek returns to a position exactly, from anywhere", "[core][random]")
   }
 }
 
+TEST_CASE("many normal numbers at once have the bits of one after another", "[core][random]") {
+  for (const uint64_t position : {0, 2, 5}) {
+    for (const size_t count : {1, 7, 2048, 5000}) {
+      RandomStream stream(3, "many"), expected(3, "many");
+      stream.seek(position), expected.seek(position);
+      std::vector<float> values(count);
+      stream.fill_normal(values, 0.5, 0.02);
+      const size_t equal =
+          static_cast<size_t>(std::count_if(values.begin(), values.end(), [&](float value) {
+            return value == static_cast<float>(0.5 + 0.02 * expected.normal());
+          }));
+      CHECK(equal == count);
+      CHECK(stream.position() == expected.position());
+    }
+  }
+}
+
 TEST_CASE("our logarithm and cosine are the mathematical ones", "[core][random]") {
   RandomStream draws(5, "accuracy"), parts(5, "accuracy");
   double worst = 0;
