@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <boost/math/distributions/binomial.hpp>
 #include <boost/math/distributions/normal.hpp>
-#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -16,6 +15,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "core/text.h"
+#include "eval/small_sample.h"
 
 namespace polygraft::eval {
 namespace {
@@ -162,15 +162,7 @@ Interval two_sided(const std::vector<double>& ascending, double confidence) {
   return {quantile(ascending, tail), quantile(ascending, 1 - tail)};
 }
 
-/// Percentiles are too narrow for few documents, as the resampled spread lacks n / (n - 1) and the
-/// normal's tails are not Student's: both are made up for in the level.
-Interval one_sided(const std::vector<double>& ascending, double confidence, size_t num_documents) {
-  const auto n = static_cast<double>(num_documents);
-  double level = confidence;
-  if (num_documents > 1) {
-    const double student = boost::math::quantile(boost::math::students_t(n - 1), confidence);
-    level = boost::math::cdf(boost::math::normal(), std::sqrt(n / (n - 1)) * student);
-  }
+Interval one_sided(const std::vector<double>& ascending, double level) {
   return {quantile(ascending, 1 - level), quantile(ascending, level)};
 }
 
@@ -232,9 +224,10 @@ PairedDistribution paired_bootstrap_distribution(const std::vector<Pair>& pairs,
   estimate.candidate_interval = two_sided(resamples.candidate, options.confidence);
   estimate.delta_interval = two_sided(resamples.delta, options.confidence);
   estimate.relative_interval = two_sided(resamples.relative, options.confidence);
-  estimate.delta_bounds = one_sided(resamples.delta, options.confidence, columns.weight.size());
+  estimate.delta_bounds =
+      one_sided(resamples.delta, expanded_level(options.confidence, columns.weight));
   estimate.relative_bounds =
-      one_sided(resamples.relative, options.confidence, columns.weight.size());
+      one_sided(resamples.relative, expanded_level(options.confidence, columns.baseline));
   estimate.relative_error = standard_deviation(resamples.relative);
   estimate.delta_error = standard_deviation(resamples.delta);
   estimate.num_pairs = static_cast<int64_t>(pairs.size());

@@ -33,7 +33,7 @@ struct PairedEstimate {
   Interval baseline_interval, candidate_interval;
   Interval delta_interval;
   Interval relative_bounds;  ///< two one-sided bounds, each at `confidence`: what a one-sided test
-                             ///< looks at (expanded percentiles, Hesterberg 2015)
+                             ///< looks at (expanded percentiles, small_sample.h)
   Interval delta_bounds;
   double relative_error = 0, delta_error = 0;  ///< standard deviations of the resampled values
   int64_t num_pairs = 0;
