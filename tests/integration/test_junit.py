@@ -1,7 +1,10 @@
-"""Live: junit.xml as junitparser reads it, a reader that has nothing to do with us: suites, cases, results and counts. Needs
-the --parity packages."""
+"""Live: junit.xml as junitparser reads it, a reader that has nothing to do with us: suites, cases, results and counts; and held
+against the Jenkins xUnit plugin's own schema, which pytest's source package carries. Needs the --parity packages and PyPI."""
 
+import pathlib
 import subprocess
+import sys
+import tarfile
 import unittest
 
 from harness import PROGRAM, SOURCE, fresh, load_json
@@ -31,6 +34,23 @@ class JUnit(unittest.TestCase):
                 self.assertEqual(stated, (suite.tests, suite.failures, suite.errors, suite.skipped))
                 self.assertIsNotNone(suite.timestamp)
                 self.assertEqual(suite.hostname, "localhost")
+
+    def test_the_schema_of_jenkins_accepts_every_verdict(self):
+        out = fresh("junit-jenkins")
+        subprocess.run(["bash", GATE / "gate.sh", PROGRAM, out], check=True, capture_output=True)
+        schema = jenkins_schema(fresh("junit-schema"))
+        for name in ("failed", "passed", "insufficient"):
+            found = subprocess.run(["xmllint", "--noout", "--schema", schema, out / f"{name}.xml"], capture_output=True, text=True)
+            self.assertEqual(found.returncode, 0, found.stderr)
+
+
+def jenkins_schema(folder: pathlib.Path) -> pathlib.Path:
+    subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "pytest", "-d", folder,
+                    "pytest==8.4.2"], check=True)
+    with tarfile.open(folder / "pytest-8.4.2.tar.gz") as package:
+        member = package.extractfile("pytest-8.4.2/testing/example_scripts/junit-10.xsd")
+        (folder / "junit-10.xsd").write_bytes(member.read())
+    return folder / "junit-10.xsd"
 
 
 if __name__ == "__main__":
