@@ -7,6 +7,8 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "core/parallel.h"
+#include "core/progress.h"
+#include "core/stop.h"
 #include "core/text.h"
 #include "tokenizer/text_stream.h"
 
@@ -109,6 +111,12 @@ class LineBlocks {
   struct Block {
     std::shared_ptr<Source> source;
     std::vector<DocumentLines::Line> lines;
+
+    uint64_t num_bytes() const {
+      uint64_t sum = 0;
+      for (const DocumentLines::Line& line : lines) sum += line.text.size() + 1;  // the line's end
+      return sum;
+    }
   };
 
   /// False when all files are read.
@@ -162,11 +170,13 @@ void for_each_document(const fs::path& file, const std::function<void(Document&&
 }
 
 void for_each_document_unordered(const std::vector<fs::path>& files, int num_threads,
-                                 const std::function<void(Document&&, size_t)>& visit) {
+                                 const std::function<void(Document&&, size_t)>& visit,
+                                 Progress* progress) {
   LineBlocks blocks(files);
   const auto work = [&visit](LineBlocks::Block& block, size_t thread) {
     Document document;
     for (DocumentLines::Line& line : block.lines) {
+      throw_if_stopped();
       if (!block.source->lines.parse(line, document)) continue;
       block.source->any = true;
       visit(std::move(document), thread);
@@ -175,9 +185,21 @@ void for_each_document_unordered(const std::vector<fs::path>& files, int num_thr
   parallel_tasks(num_threads, [&]() -> Task {
     auto block = std::make_shared<LineBlocks::Block>();
     if (!blocks.next(*block)) return {};
+    if (progress != nullptr) progress->advance(block->num_bytes());
     return [&work, block](size_t thread) { work(*block, thread); };
   });
   blocks.require_documents();
+}
+
+uint64_t text_bytes(const std::vector<fs::path>& files) {
+  uint64_t sum = 0;
+  for (const fs::path& file : files) {
+    if (file.extension() != uncompressed_extension(file)) return 0;
+    std::error_code unreadable;  // said when the file is opened
+    const uintmax_t size = fs::file_size(file, unreadable);
+    sum += unreadable ? 0 : size;
+  }
+  return sum;
 }
 
 std::vector<Document> read_documents(const std::vector<fs::path>& files) {

@@ -11,6 +11,10 @@
 
 #include "core/config.h"
 
+namespace polygraft {
+class Progress;
+}
+
 namespace polygraft::tokenizer {
 
 namespace fs = std::filesystem;
@@ -26,11 +30,16 @@ struct Document {
 /// @throws IoError for a missing file, FormatError naming file and line for broken UTF-8, broken
 /// JSON, a line without "text", or a file without any document.
 void for_each_document(const fs::path& file, const std::function<void(Document&&)>& visit);
-/// The same for all files, on up to `num_threads` threads (0: the default of core/parallel.h), in no particular order:
-/// `visit(document, thread)` is called by several threads at once, each with its number, from 0.
-/// Of several errors the first in the files' order is thrown.
+/// The same for all files, on up to `num_threads` threads (0: the default of core/parallel.h), in
+/// no particular order: `visit(document, thread)` is called by several threads at once, each with
+/// its number, from 0. Of several errors the first in the files' order is thrown. Ends early, by
+/// throwing, when the process is asked to stop. @param progress null, or in bytes of text lines
+/// (text_bytes).
 void for_each_document_unordered(const std::vector<fs::path>& files, int num_threads,
-                                 const std::function<void(Document&&, size_t)>& visit);
+                                 const std::function<void(Document&&, size_t)>& visit,
+                                 Progress* progress = nullptr);
+/// Their sizes together; 0, for "not known", where one is compressed.
+uint64_t text_bytes(const std::vector<fs::path>& files);
 std::vector<Document> read_documents(const std::vector<fs::path>& files);
 
 /// One language of a corpus.

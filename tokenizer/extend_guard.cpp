@@ -5,6 +5,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "core/progress.h"
 #include "core/stop.h"
 #include "tokenizer/corpus.h"
 #include "tokenizer/tokenizer_impl.h"
@@ -71,10 +72,12 @@ ExtendGuard::ExtendGuard(const Tokenizer& old, const TextsByLanguage& texts,
   });
   std::vector<fs::path> all;
   for (const auto& [language, files] : texts) all.insert(all.end(), files.begin(), files.end());
-  for_each_document_unordered(all, num_threads, [&](Document&& document, size_t) {
-    throw_if_stopped();
+  Progress progress("reading the guard texts", text_bytes(all), "bytes");
+  const auto note = [&](Document&& document, size_t) {
     old.impl().for_each_run(document.text, [&](std::span<const TokenId> run) { pairs_.note(run); });
-  });
+  };
+  for_each_document_unordered(all, num_threads, note, &progress);
+  progress.finish();
 }
 
 void find_witnesses(const Tokenizer& old, const TextsByLanguage& texts,

@@ -2,7 +2,7 @@
 #include "tokenizer/extend_report.h"
 
 #include "core/parallel.h"
-#include "core/stop.h"
+#include "core/progress.h"
 #include "tokenizer/corpus.h"
 #include "tokenizer/utf8.h"
 
@@ -37,8 +37,8 @@ Json rejection_json(const GuardRejection& rejection) {
 LanguageSegmentation compare_segmentation(const Tokenizer& old, const Tokenizer& grown,
                                           const std::vector<fs::path>& files, int num_threads) {
   std::vector<LanguageSegmentation> by_thread(resolve_num_threads(num_threads));
-  for_each_document_unordered(files, num_threads, [&](Document&& document, size_t thread) {
-    throw_if_stopped();
+  Progress progress("encoding by both tokenizers", text_bytes(files), "bytes");
+  const auto compare = [&](Document&& document, size_t thread) {
     const std::vector<TokenId> before = old.encode(document.text),
                                after = grown.encode(document.text);
     LanguageSegmentation& own = by_thread[thread];
@@ -47,7 +47,8 @@ LanguageSegmentation compare_segmentation(const Tokenizer& old, const Tokenizer&
     own.tokens_after += static_cast<int64_t>(after.size());
     own.documents += 1;
     own.changed_documents += before != after ? 1 : 0;
-  });
+  };
+  for_each_document_unordered(files, num_threads, compare, &progress);
   LanguageSegmentation sum;
   for (const LanguageSegmentation& own : by_thread) {
     sum.bytes += own.bytes;

@@ -6,7 +6,6 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "core/parallel.h"
-#include "core/stop.h"
 #include "core/text.h"
 #include "tokenizer/corpus.h"
 #include "tokenizer/metaspace.h"
@@ -85,7 +84,6 @@ NewText segment_sentencepiece(const Tokenizer& old, const TextsByLanguage& texts
   std::vector<Words> words(resolve_num_threads(0));
   for (const auto& [language, files] : texts) {
     for_each_document_unordered(files, 0, [&](Document&& document, size_t thread) {
-      throw_if_stopped();
       old.impl().for_each_run(document.text, [&](std::span<const TokenId> run) {
         count_words(old, run, words[thread]);
       });

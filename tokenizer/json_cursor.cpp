@@ -10,15 +10,18 @@
 namespace polygraft::tokenizer {
 namespace {
 
-constexpr std::string_view kWhiteSpace = " \t\r\n";
 constexpr size_t kMostDigits = 18;  // what int64_t surely holds
+
+bool is_white_space(char byte) {
+  return byte == ' ' || byte == '\n' || byte == '\t' || byte == '\r';
+}
 
 bool is_digit(char byte) { return byte >= '0' && byte <= '9'; }
 
 }  // namespace
 
 char JsonCursor::peek() {
-  while (at_ < text_.size() && kWhiteSpace.find(text_[at_]) != std::string_view::npos) ++at_;
+  while (at_ < text_.size() && is_white_space(text_[at_])) ++at_;
   return at_ < text_.size() ? text_[at_] : '\0';
 }
 

@@ -108,7 +108,8 @@ class MergeReader {
       read_pair();
       const TokenId left = id_of(left_), right = id_of(right_);
       joined_.assign(left_).append(right_);
-      table.insert(left, right, {number_, id_of(joined_)});
+      joined_id_ = joined_id();
+      table.insert(left, right, {number_, joined_id_});
       ++number_;
     });
     return table;
@@ -145,6 +146,13 @@ class MergeReader {
         .found(text_.substr(begin, std::min<size_t>(cursor_.position() - begin, 80)));
   }
 
+  /// Trainers number tokens in the order of their merges, so the next id is looked at first.
+  TokenId joined_id() const {
+    const TokenId next = joined_id_ + 1;
+    return vocabulary_.has(next) && vocabulary_.entry(next).token == joined_ ? next
+                                                                             : id_of(joined_);
+  }
+
   TokenId id_of(const std::string& token) const {
     if (const auto id = vocabulary_.find(token)) return *id;
     throw FormatError(file_, concat("merge ", number_, " needs token '", token, "'"))
@@ -156,6 +164,7 @@ class MergeReader {
   const Vocabulary& vocabulary_;
   JsonCursor cursor_;
   uint32_t number_ = 0;
+  TokenId joined_id_ = -1;
   std::string left_, right_, joined_, buffer_;
 };
 

@@ -28,29 +28,40 @@ void Vocabulary::insert(std::string_view token, int64_t id, const fs::path& wher
         .found(concat("'", entry.token, "' and '", token, "'"));
   }
   if (2 * (static_cast<size_t>(num_tokens_) + 1) > slots_.size()) grow_slots();
-  TokenId& slot = slots_[slot_of(token)];
-  if (slot != kFree && slot != id) {
+  const uint32_t hash = hash_of(token);
+  Slot& slot = slots_[slot_of(token, hash)];
+  if (slot.id != kFree && slot.id != id) {
     throw FormatError(where, concat("token '", token, "' has two ids"))
-        .found(concat(slot, " and ", id));
+        .found(concat(slot.id, " and ", id));
   }
-  num_tokens_ += slot == kFree ? 1 : 0;
-  slot = static_cast<TokenId>(id);
+  num_tokens_ += slot.id == kFree ? 1 : 0;
+  slot = {hash, static_cast<TokenId>(id)};
   entry.token = token;
 }
 
-size_t Vocabulary::slot_of(std::string_view token) const {
-  size_t slot = std::hash<std::string_view>()(token) & (slots_.size() - 1);
-  while (slots_[slot] != kFree && entry(slots_[slot]).token != token) {
-    slot = (slot + 1) & (slots_.size() - 1);
+uint32_t Vocabulary::hash_of(std::string_view token) {
+  return static_cast<uint32_t>(std::hash<std::string_view>()(token));
+}
+
+size_t Vocabulary::slot_of(std::string_view token, uint32_t hash) const {
+  const size_t mask = slots_.size() - 1;
+  size_t at = hash & mask;
+  while (slots_[at].id != kFree &&
+         (slots_[at].hash != hash || entry(slots_[at].id).token != token)) {
+    at = (at + 1) & mask;
   }
-  return slot;
+  return at;
 }
 
 void Vocabulary::grow_slots() {
-  const std::vector<TokenId> old = std::move(slots_);
-  slots_.assign(4 * old.size(), kFree);
-  for (const TokenId id : old) {
-    if (id != kFree) slots_[slot_of(entry(id).token)] = id;
+  const std::vector<Slot> old = std::move(slots_);
+  slots_.assign(4 * old.size(), {});
+  const size_t mask = slots_.size() - 1;
+  for (const Slot& slot : old) {
+    if (slot.id == kFree) continue;
+    size_t at = slot.hash & mask;
+    while (slots_[at].id != kFree) at = (at + 1) & mask;
+    slots_[at] = slot;
   }
 }
 
@@ -67,7 +78,7 @@ const std::string& Vocabulary::spelling(TokenId id) const {
 }
 
 std::optional<TokenId> Vocabulary::find(std::string_view token) const {
-  const TokenId id = slots_[slot_of(token)];
+  const TokenId id = slots_[slot_of(token, hash_of(token))].id;
   if (id == kFree) return std::nullopt;
   return id;
 }

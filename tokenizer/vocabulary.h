@@ -44,14 +44,21 @@ class Vocabulary {
 
  private:
   static constexpr TokenId kFree = -1;
-  size_t slot_of(std::string_view token) const;
+  /// An id by the hash of its token; the hash is kept, so that another token's slot is passed over,
+  /// and the table grown, without a look at the entries.
+  struct Slot {
+    uint32_t hash = 0;
+    TokenId id = kFree;
+  };
+  static uint32_t hash_of(std::string_view token);
+  /// The slot of `token`, or the free one that it would take.
+  size_t slot_of(std::string_view token, uint32_t hash) const;
   void grow_slots();
 
   std::vector<Entry> entries_;
   std::unordered_map<TokenId, std::string>
       spellings_;  ///< of added tokens, where another than `token`
-  /// Ids by the hash of their token, open addressing; at most half full.
-  std::vector<TokenId> slots_ = std::vector<TokenId>(64, kFree);
+  std::vector<Slot> slots_ = std::vector<Slot>(64);  ///< open addressing; at most half full
   int64_t num_tokens_ = 0;
 };
 

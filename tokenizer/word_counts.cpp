@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "core/parallel.h"
-#include "core/stop.h"
+#include "core/progress.h"
 #include "tokenizer/bpe_tokenizer.h"
 #include "tokenizer/corpus.h"
 
@@ -14,8 +14,8 @@ void WordCounts::add_files(const Tokenizer& tokenizer, const std::vector<fs::pat
                            int num_threads) {
   const BpeTokenizer& bpe = bpe_of(tokenizer);
   std::vector<Counts> counts(resolve_num_threads(num_threads));
-  for_each_document_unordered(files, num_threads, [&](Document&& document, size_t thread) {
-    throw_if_stopped();
+  Progress progress("counting words", text_bytes(files), "bytes");
+  const auto count = [&](Document&& document, size_t thread) {
     Counts& own = counts[thread];
     bpe.for_each_piece(
         document.text, [](TokenId) {},
@@ -27,7 +27,8 @@ void WordCounts::add_files(const Tokenizer& tokenizer, const std::vector<fs::pat
             own.emplace(piece, 1);
           }
         });
-  });
+  };
+  for_each_document_unordered(files, num_threads, count, &progress);
   for (Counts& own : counts) {
     if (counts_.empty()) {
       counts_ = std::move(own);
