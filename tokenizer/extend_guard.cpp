@@ -24,6 +24,12 @@ std::string text_around(const Tokenizer& tokenizer, const std::vector<TokenId>& 
   return around;
 }
 
+std::vector<fs::path> all_files(const TextsByLanguage& texts) {
+  std::vector<fs::path> all;
+  for (const auto& [language, files] : texts) all.insert(all.end(), files.begin(), files.end());
+  return all;
+}
+
 /// The rejections that have no witness yet, by pair.
 class WitnessSearch {
  public:
@@ -70,8 +76,7 @@ ExtendGuard::ExtendGuard(const Tokenizer& old, const TextsByLanguage& texts,
   learner.for_each_pair([&](TokenId left, TokenId right, int64_t count) {
     if (count >= min_count) pairs_.watch(left, right);
   });
-  std::vector<fs::path> all;
-  for (const auto& [language, files] : texts) all.insert(all.end(), files.begin(), files.end());
+  const std::vector<fs::path> all = all_files(texts);
   Progress progress("reading the guard texts", text_bytes(all), "bytes");
   const auto note = [&](Document&& document, size_t) {
     old.impl().for_each_run(document.text, [&](std::span<const TokenId> run) { pairs_.note(run); });
@@ -83,12 +88,14 @@ ExtendGuard::ExtendGuard(const Tokenizer& old, const TextsByLanguage& texts,
 void find_witnesses(const Tokenizer& old, const TextsByLanguage& texts,
                     std::vector<GuardRejection>& rejections) {
   WitnessSearch search(old, rejections);
+  Progress progress("finding what forbade each pair", text_bytes(all_files(texts)), "bytes");
   for (const auto& [language, files] : texts) {
     for (const fs::path& file : files) {
       if (search.finished()) return;
       const std::string& code = language;
       for_each_document(file, [&](Document&& document) {
         throw_if_stopped();
+        progress.advance(document.text.size());
         if (!search.finished()) search.read(code, document);
       });
     }
