@@ -39,12 +39,10 @@ add_indonesian() {
     --set run_dir="$work/run" "${tokens[@]}" "${threads[@]}"
 }
 
-# What README.md shows. The upcycled model is compared first: the expansion starts from the function it was given.
+# What README.md shows beside the pipeline's own comparison: the expansion starts from the dense model's function, and chats.
 show_figures() {
   say "dense against upcycled: the same function"
   "$polygraft" eval compare "$work/bpb-dense" "$work/run/stages/evaluate-base"
-  say "upcycled against expanded"
-  "$polygraft" eval compare "$work/run/stages/evaluate-base" "$work/run/stages/evaluate" || true
   "$polygraft" inspect "$work/run/model"
   "$venv/bin/python" "$here/chat.py" "dense=$work/base" "expanded=$work/run/model" 2>"$work/chat.log"
 }
