@@ -9,7 +9,6 @@
 
 #include "core/box_muller.h"
 #include "core/hash.h"
-#include "core/parallel.h"
 #include "core/philox.h"
 
 // The same function for several vector widths; the loader picks by processor. IEEE operations
@@ -30,7 +29,7 @@ std::array<uint32_t, 2> make_key(uint64_t seed, std::string_view name) {
 }
 
 constexpr size_t kWordsPerNormal = 4;
-constexpr size_t kPiece = 2048;  // normal numbers that one thread draws at a time
+constexpr size_t kPiece = 2048;  // normal numbers that are drawn at a time
 
 /// Blocks `first`, `first` + 1, ... of the stream, one after another in `words`. (In vectors over
 /// blocks this was slower: AVX2 has no 64-bit product.)
@@ -86,14 +85,11 @@ double RandomStream::normal() {
 }
 
 void RandomStream::fill_normal(std::span<float> values, double mean, double deviation) {
-  const uint64_t first_word = position_;
-  const size_t num_pieces = (values.size() + kPiece - 1) / kPiece;
-  parallel_for(num_pieces, 0, [&](size_t piece) {
-    const size_t first = piece * kPiece;
-    fill_piece(key_, first_word + first * kWordsPerNormal,
-               values.subspan(first, std::min(kPiece, values.size() - first)), mean, deviation);
-  });
-  position_ = first_word + values.size() * kWordsPerNormal;
+  for (size_t first = 0; first < values.size(); first += kPiece) {
+    const size_t count = std::min(kPiece, values.size() - first);
+    fill_piece(key_, position_, values.subspan(first, count), mean, deviation);
+    position_ += kWordsPerNormal * count;
+  }
 }
 
 uint64_t RandomStream::below(uint64_t bound) {

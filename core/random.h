@@ -18,7 +18,7 @@ class RandomStream {
   uint64_t next_u64();
   double uniform();  ///< [0, 1), 53 bits
   double normal();   ///< mean 0, variance 1 (Box-Muller)
-  /// Each of `values` as float(mean + deviation x normal()) would give it in turn, on all threads.
+  /// Each of `values` as float(mean + deviation x normal()) would give it in turn, but faster.
   void fill_normal(std::span<float> values, double mean, double deviation);
   uint64_t below(uint64_t bound);  ///< uniform in [0, bound), unbiased; bound > 0
   std::vector<int64_t> permutation(int64_t size);

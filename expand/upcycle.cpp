@@ -4,7 +4,9 @@
 #include "expand/upcycle.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <map>
@@ -37,24 +39,47 @@ Scales scales_of(const UpcycleConfig& config) {
   return {std::cbrt(slices), std::cbrt(slices), std::cbrt(slices)};
 }
 
-/// Cuts experts out of a dense folder; keeps the last one, whose three matrices are asked for in
-/// turn.
+/// Cuts experts out of a dense folder, one on each thread; keeps the last ones, whose three
+/// matrices are asked for in turn.
 class ExpertCutter {
  public:
   ExpertCutter(const ModelFolder& dense, const UpcyclePlan& plan)
       : dense_(dense), plan_(plan), scales_(scales_of(plan.config)) {}
 
+  /// In the dtype that they are stored in.
   const Expert& expert(int64_t layer, int64_t expert) {
-    if (std::pair(layer, expert) != made_) {
-      const std::string stream = concat("upcycle.layers.", layer, ".expert.", expert);
-      expert_ = clone_expert(slice(layer, expert % plan_.config.slices), plan_.config.reinit_ratio,
-                             RandomStream(static_cast<uint64_t>(plan_.config.seed), stream));
-      made_ = {layer, expert};
-    }
-    return expert_;
+    const auto end = first_ + static_cast<int64_t>(made_.size());
+    if (layer != layer_ || expert < first_ || expert >= end) make_from(layer, expert);
+    return made_[static_cast<size_t>(expert - first_)];
   }
 
  private:
+  void make_from(int64_t layer, int64_t first) {
+    layer_ = layer, first_ = first;
+    const int64_t count = std::min(num_at_once(), plan_.model.num_experts - first);
+    made_.assign(static_cast<size_t>(count), {});
+    at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+      const at::NoGradGuard no_grad;  // of this thread
+      for (int64_t i = begin; i < end; ++i) made_[static_cast<size_t>(i)] = make(first + i);
+    });
+  }
+
+  /// As many as there are threads, where memory allows.
+  int64_t num_at_once() const {
+    constexpr int64_t kMostBytes = int64_t{128} << 20;
+    const int64_t bytes = 3 * plan_.model.expert_width * plan_.model.hidden_size * 4;
+    return std::clamp<int64_t>(kMostBytes / bytes, 1, at::get_num_threads());
+  }
+
+  Expert make(int64_t expert) const {
+    const std::string stream = concat("upcycle.layers.", layer_, ".expert.", expert);
+    const Expert made =
+        clone_expert(slice(layer_, expert % plan_.config.slices), plan_.config.reinit_ratio,
+                     RandomStream(static_cast<uint64_t>(plan_.config.seed), stream));
+    const at::ScalarType dtype = model::to_scalar_type(plan_.model.dtype);
+    return {made.gate_up_GD.to(dtype), made.down_DF.to(dtype)};
+  }
+
   at::Tensor stored(const std::string& name_template, int64_t layer) const {
     return model::mapped_tensor(dense_.tensors.get(model::fill(name_template, layer)));
   }
@@ -74,8 +99,8 @@ class ExpertCutter {
   const ModelFolder& dense_;
   const UpcyclePlan& plan_;
   Scales scales_;
-  std::pair<int64_t, int64_t> made_{-1, -1};
-  Expert expert_;
+  int64_t layer_ = -1, first_ = 0;
+  std::vector<Expert> made_;  ///< of the layer, from `first_` on
 };
 
 at::Tensor router_rows(const UpcyclePlan& plan, int64_t layer) {

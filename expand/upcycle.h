@@ -64,7 +64,7 @@ struct UpcyclePlan {
 /// experts; ConfigError when the FFN does not divide by `slices`.
 UpcyclePlan plan_upcycle(const model::ModelFolder& dense, const UpcycleConfig& config);
 
-/// Streams the result into `out` (an AtomicFolder's path), one expert in memory at a time:
+/// Streams the result into `out` (an AtomicFolder's path), a few experts in memory at a time:
 /// everything but the FFNs byte for byte, side files and tokenizer included; upcycle.json says
 /// where it comes from. Deterministic in the seed.
 void upcycle(const model::ModelFolder& dense, const UpcyclePlan& plan,
