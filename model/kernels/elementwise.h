@@ -1,0 +1,109 @@
+// model/kernels/elementwise.h: SwiGLU forward and backward and weighted sums of rows, once for
+// every instruction set; body.h says under which rules.
+#pragma once
+#include <cstdint>
+
+#include "model/kernels/operations.h"
+
+namespace polygraft::kernels {
+
+constexpr int kSumParts = 16;  // interleaved sums of a dot product: the widest vector's lanes
+
+template <class I>
+struct Elementwise {
+  using Reg = typename I::Reg;
+
+  /// Loads up to kLanes values; lanes behind them are zero.
+  static Reg load_some(const float* in, int64_t count) {
+    if (count >= I::kLanes) return I::load(in);
+    float lanes[I::kLanes] = {};
+    for (int64_t i = 0; i < count; ++i) lanes[i] = in[i];
+    return I::load(lanes);
+  }
+  static void store_some(float* out, int64_t count, Reg value) {
+    if (count >= I::kLanes) return I::store(out, value);
+    float lanes[I::kLanes];
+    I::store(lanes, value);
+    for (int64_t i = 0; i < count; ++i) out[i] = lanes[i];
+  }
+
+  /// exp(x) within 2 units in the last place (Cephes' polynomial) from -87, where it stops to fall,
+  /// to 88.3, from where on it is infinite; NaN stays.
+  static Reg exp(Reg x) {
+    x = I::at_most(I::set(89.0F), I::at_least(I::set(-87.0F), x));
+    const Reg n = I::nearest(I::multiply(x, I::set(1.44269504F)));
+    Reg r = I::multiply_add(n, I::set(-0.693359375F), x);
+    r = I::multiply_add(n, I::set(2.12194440e-4F), r);
+    Reg p = I::set(1.9875691500e-4F);
+    p = I::multiply_add(p, r, I::set(1.3981999507e-3F));
+    p = I::multiply_add(p, r, I::set(8.3334519073e-3F));
+    p = I::multiply_add(p, r, I::set(4.1665795894e-2F));
+    p = I::multiply_add(p, r, I::set(1.6666665459e-1F));
+    p = I::multiply_add(p, r, I::set(5.0000001201e-1F));
+    p = I::multiply_add(p, I::multiply(r, r), I::add(r, I::set(1.0F)));
+    return I::times_power_of_two(p, n);
+  }
+
+  static Reg sigmoid(Reg x) {
+    const Reg one = I::set(1.0F);
+    return I::divide(one, I::add(one, exp(I::subtract(I::zero(), x))));
+  }
+
+  static void swiglu(const float* gate, const float* up, int64_t width, float* h) {
+    for (int64_t i = 0; i < width; i += I::kLanes) {
+      const int64_t count = width - i;
+      const Reg g = load_some(gate + i, count);
+      const Reg silu = I::multiply(g, sigmoid(g));
+      store_some(h + i, count, I::multiply(silu, load_some(up + i, count)));
+    }
+  }
+
+  static float swiglu_backward(const SwigluBackward& row) {
+    constexpr int kRegs = kSumParts / I::kLanes;
+    Reg dot[kRegs];
+    for (Reg& part : dot) part = I::zero();
+    const Reg weight = I::set(row.weight), one = I::set(1.0F);
+    for (int64_t i = 0; i < row.width; i += I::kLanes) {
+      const int64_t count = row.width - i;
+      const Reg g = load_some(row.gate + i, count), u = load_some(row.up + i, count);
+      const Reg p = load_some(row.d_h + i, count);
+      const Reg s = sigmoid(g), silu = I::multiply(g, s), h = I::multiply(silu, u);
+      Reg& part = dot[i / I::kLanes % kRegs];
+      part = I::multiply_add(p, h, part);
+      const Reg d_h = I::multiply(weight, p);
+      // d silu / d g = s (1 + g (1 - s))
+      const Reg slope = I::multiply(s, I::multiply_add(g, I::subtract(one, s), one));
+      store_some(row.d_up + i, count, I::multiply(d_h, silu));
+      store_some(row.d_gate + i, count, I::multiply(I::multiply(d_h, u), slope));
+      if (row.weighted_h != nullptr) {
+        store_some(row.weighted_h + i, count, I::multiply(weight, h));
+      }
+    }
+    return sum_parts(dot);
+  }
+
+  /// The same tree whatever the number of lanes.
+  static float sum_parts(const Reg* parts) {
+    float sums[kSumParts];
+    for (int v = 0; v < kSumParts / I::kLanes; ++v) I::store(sums + v * I::kLanes, parts[v]);
+    for (int half = kSumParts / 2; half > 0; half /= 2) {
+      for (int i = 0; i < half; ++i) sums[i] += sums[i + half];
+    }
+    return sums[0];
+  }
+
+  static void combine(const float* const* rows, const float* weights, int64_t num_rows,
+                      int64_t width, float* out) {
+    for (int64_t i = 0; i < width; i += I::kLanes) {
+      const int64_t count = width - i;
+      Reg sum = I::zero();
+      for (int64_t s = 0; s < num_rows; ++s) {
+        const Reg row = load_some(rows[s] + i, count);
+        sum = weights == nullptr ? I::add(sum, row) : I::multiply_add(I::set(weights[s]), row, sum);
+      }
+      store_some(out + i, count, sum);
+    }
+  }
+};
+
+}  // namespace polygraft::kernels
