@@ -25,7 +25,8 @@ class Chromium:
         program = shutil.which("chromium")
         if program is None:
             raise RuntimeError("chromium is missing: apt-get install chromium (cmake/packages.txt)")
-        self.profile = tempfile.TemporaryDirectory()
+        # Helpers of the browser may outlive it for a moment and still write there.
+        self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         to_read, self.to_browser = os.pipe()
         self.from_browser, to_write = os.pipe()
         # The pipe's ends must be descriptors 3 and 4. A container's root has no user namespaces for the sandbox, and only our
@@ -49,8 +50,12 @@ class Chromium:
         return self
 
     def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
+        try:
+            self.call("Browser.close")
+            self.process.wait(TIMEOUT_SECONDS)
+        except (OSError, RuntimeError, subprocess.TimeoutExpired):
+            self.process.kill()
+            self.process.wait()
         os.close(self.to_browser)
         os.close(self.from_browser)
         self.profile.cleanup()
