@@ -23,7 +23,7 @@ endif()
 if(POLYGRAFT_TIDY)
   # clang reads neither g++'s precompiled header nor all of its warning names.
   set(CMAKE_DISABLE_PRECOMPILE_HEADERS ON)
-  set(CMAKE_CXX_CLANG_TIDY clang-tidy --extra-arg=-Wno-unknown-warning-option --quiet)
+  set(CMAKE_CXX_CLANG_TIDY clang-tidy --extra-arg=-Wno-unknown-warning-option --extra-arg=-fno-openmp --quiet)
 endif()
 
 # polygraft_library(NAME [TORCH] DEPENDS targets...): every .cpp below the folder, as target polygraft_NAME.

@@ -22,6 +22,15 @@ set(torch_rpath
   ${POLYGRAFT_SITE_PACKAGES}/nvidia/cu13/lib)
 target_link_libraries(polygraft_torch INTERFACE
   -Wl,--no-as-needed ${torch_root}/lib/libtorch_cpu.so ${torch_root}/lib/libc10.so -Wl,--as-needed Threads::Threads)
+# at::parallel_for is a template in LibTorch's headers, and a plain loop unless its user is compiled with OpenMP. The
+# runtime must be the one that LibTorch brings: two of them would be two sets of threads.
+file(GLOB torch_openmp ${torch_root}/lib/libgomp*.so*)
+list(LENGTH torch_openmp num_found)
+if(NOT num_found EQUAL 1)
+  message(FATAL_ERROR "Expected one OpenMP runtime ${torch_root}/lib/libgomp*.so*, found ${num_found}: '${torch_openmp}'.")
+endif()
+target_compile_options(polygraft_torch INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fopenmp>)
+target_link_libraries(polygraft_torch INTERFACE ${torch_openmp})
 foreach(folder ${torch_rpath})
   target_link_options(polygraft_torch INTERFACE -Wl,-rpath,${folder} -Wl,-rpath-link,${folder})
 endforeach()

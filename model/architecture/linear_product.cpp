@@ -1,10 +1,13 @@
-// model/architecture/linear_product.cpp: see linear_product.h.
+// model/architecture/linear_product.cpp: see linear_product.h. Weights that lie in another dtype go
+// through model/kernels where the processor has a fast path (kernel_call.h).
 #include "model/architecture/linear_product.h"
 
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cstdint>
+
+#include "model/architecture/kernel_call.h"
 
 namespace polygraft::model {
 namespace {
@@ -29,11 +32,27 @@ int64_t block_rows(const at::Tensor& weight_ND, at::ScalarType dtype) {
   return std::max<int64_t>(kBlockElements / weight_ND.size(1), 1);
 }
 
+/// float32 weights stay with LibTorch, whose products are as fast.
+bool uses_kernels(const at::Tensor& weight_ND, at::ScalarType activations) {
+  return weight_ND.scalar_type() != at::kFloat && suits_kernels(weight_ND, activations);
+}
+
+kernels::LinearShape shape_of(const at::Tensor& rows, const at::Tensor& weight_ND) {
+  return {rows.size(0), weight_ND.size(1), weight_ND.size(0)};
+}
+
 struct StoredLinear : torch::autograd::Function<StoredLinear> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_TD,
                             const at::Tensor& weight_ND, const std::optional<at::Tensor>& bias_N) {
     ctx->save_for_backward({weight_ND});
     auto out_TN = at::empty({x_TD.size(0), weight_ND.size(0)}, x_TD.options());
+    if (uses_kernels(weight_ND, x_TD.scalar_type())) {
+      const auto rows_TD = x_TD.stride(1) == 1 ? x_TD : x_TD.contiguous();
+      const float* bias = bias_N.has_value() ? bias_N->const_data_ptr<float>() : nullptr;
+      kernels::linear_forward(kernel_runner(), shape_of(x_TD, weight_ND), as_rows(rows_TD),
+                              as_matrix(weight_ND), bias, as_rows(out_TN));
+      return out_TN;
+    }
     const int64_t step = block_rows(weight_ND, x_TD.scalar_type());
     for (int64_t first = 0; first < weight_ND.size(0); first += step) {
       const int64_t count = std::min(step, weight_ND.size(0) - first);
@@ -74,6 +93,11 @@ at::Tensor linear_product(const at::Tensor& x_TD, const at::Tensor& weight_ND,
 
 void linear_product_gradient(at::Tensor& out_TD, const at::Tensor& d_out_TN,
                              const at::Tensor& weight_ND) {
+  if (uses_kernels(weight_ND, d_out_TN.scalar_type())) {
+    const auto rows_TN = d_out_TN.stride(1) == 1 ? d_out_TN : d_out_TN.contiguous();
+    return kernels::linear_input_gradient(kernel_runner(), shape_of(d_out_TN, weight_ND),
+                                          as_rows(rows_TN), as_matrix(weight_ND), as_rows(out_TD));
+  }
   const int64_t step = block_rows(weight_ND, d_out_TN.scalar_type());
   for (int64_t first = 0; first < weight_ND.size(0); first += step) {
     const int64_t count = std::min(step, weight_ND.size(0) - first);

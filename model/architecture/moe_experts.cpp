@@ -1,6 +1,7 @@
 // model/architecture/moe_experts.cpp: the experts of one layer, forward and explicit backward; see
-// moe_layer.h. Slots (token, k) are sorted by expert, stable in token order, so that every expert's
-// rows are one slice:
+// moe_layer.h. float32 activations go through moe_kernel_call.h where the processor has a fast
+// path; the plain form is here. Slots (token, k) are sorted by expert, stable in token order, so
+// that every expert's rows are one slice:
 //   X = x[token of row];  [g | u] = X W1^T;  H = silu(g) * u;  Y = H W2^T;  y_t = sum_k weight *
 //   Y[row of (t, k)]
 // Backward keeps [g | u] and recomputes the rest. With dO = dy[token of row] and P = dO W2 (no
@@ -10,7 +11,9 @@
 // so that Y itself is needed by neither direction (as in SonicMoE, 2025). Added experts have the
 // last ids: their rows are one contiguous tail, and a frozen base costs no weight gradient. Legend:
 // R rows (= T K slots), D model width, F expert width, G = 2F.
+#include "model/architecture/moe_kernel_call.h"
 #include "model/architecture/moe_layer.h"
+#include "model/architecture/sorted_slots.h"
 
 namespace polygraft::model {
 namespace {
@@ -23,39 +26,6 @@ MaybeTensor maybe(const at::Tensor& tensor) {
   return tensor.defined() ? MaybeTensor(tensor) : std::nullopt;
 }
 bool wants_grad(const at::Tensor& tensor) { return tensor.defined() && tensor.requires_grad(); }
-
-/// Where each slot's row lies once rows are sorted by expert.
-struct SortedSlots {
-  std::vector<int64_t> first_row;  // per expert, and the number of rows at the end
-  at::Tensor token_of_row;         // int64 [R]
-  at::Tensor slot_of_row;          // int64 [R]
-  at::Tensor row_of_slot;          // int64 [R]
-};
-
-/// Counting sort. @param expert_TK int64, contiguous.
-SortedSlots sort_slots(const at::Tensor& expert_TK, int64_t num_experts) {
-  const int64_t num_rows = expert_TK.numel();
-  const int64_t top_k = expert_TK.size(1);
-  const int64_t* expert = expert_TK.const_data_ptr<int64_t>();
-  SortedSlots slots;
-  slots.first_row.assign(num_experts + 1, 0);
-  for (int64_t slot = 0; slot < num_rows; ++slot) ++slots.first_row[expert[slot] + 1];
-  for (int64_t e = 0; e < num_experts; ++e) slots.first_row[e + 1] += slots.first_row[e];
-  slots.token_of_row = at::empty({num_rows}, at::kLong);
-  slots.slot_of_row = at::empty({num_rows}, at::kLong);
-  slots.row_of_slot = at::empty({num_rows}, at::kLong);
-  int64_t* token_of_row = slots.token_of_row.mutable_data_ptr<int64_t>();
-  int64_t* slot_of_row = slots.slot_of_row.mutable_data_ptr<int64_t>();
-  int64_t* row_of_slot = slots.row_of_slot.mutable_data_ptr<int64_t>();
-  std::vector<int64_t> next = slots.first_row;
-  for (int64_t slot = 0; slot < num_rows; ++slot) {
-    const int64_t row = next[expert[slot]]++;
-    token_of_row[row] = slot / top_k;
-    slot_of_row[row] = slot;
-    row_of_slot[slot] = row;
-  }
-  return slots;
-}
 
 /// The experts' matrices and the rows that each of them works on.
 struct ExpertRows {
@@ -151,17 +121,27 @@ struct MoeExpertsFunction : torch::autograd::Function<MoeExpertsFunction> {
     const SplitRows down{down_base, down_added.value_or(at::Tensor()), {}, pieces.down};
     const int64_t num_base = gate_up.num_base(), num_experts = num_base + gate_up.num_added();
     const auto slots = sort_slots(expert_TK, num_experts);
-    const ExpertRows experts{slots, num_base, silence_added ? num_base : num_experts};
+    const int64_t num_active = silence_added ? num_base : num_experts;
+    at::Tensor gate_up_RG;
+    const auto save = [&] {
+      ctx->save_for_backward({x_TD, weight_TK, expert_TK, gate_up.base, gate_up.added, down.base,
+                              down.added, gate_up_RG});
+      ctx->saved_data["gate_up"] = pieces.gate_up;
+      ctx->saved_data["down"] = pieces.down;
+      ctx->saved_data["silence_added"] = silence_added;
+    };
+    if (experts_suit_kernels(gate_up, down, x_TD.scalar_type())) {
+      auto out_TD = kernel_experts({x_TD, weight_TK, slots, num_active, gate_up, down}, gate_up_RG);
+      save();
+      return out_TD;
+    }
+    const ExpertRows experts{slots, num_base, num_active};
     const auto x_RD = x_TD.index_select(0, slots.token_of_row);
-    const auto gate_up_RG = grouped_product(experts, x_RD, gate_up, false);
+    gate_up_RG = grouped_product(experts, x_RD, gate_up, false);
     const auto h_RF = at::silu(gate_of(gate_up_RG)).mul_(up_of(gate_up_RG));
     const auto y_RD = grouped_product(experts, h_RF, down, false);
     const auto weight_R = weight_TK.to(x_TD.scalar_type()).flatten();
-    ctx->save_for_backward({x_TD, weight_TK, expert_TK, gate_up.base, gate_up.added, down.base,
-                            down.added, gate_up_RG});
-    ctx->saved_data["gate_up"] = pieces.gate_up;
-    ctx->saved_data["down"] = pieces.down;
-    ctx->saved_data["silence_added"] = silence_added;
+    save();
     return sum_slots(y_RD, slots, weight_R, expert_TK.size(1));
   }
 
@@ -206,7 +186,21 @@ variable_list MoeExpertsFunction::backward(AutogradContext* ctx, const variable_
   const int64_t num_base = gate_up.num_base(), num_added = gate_up.num_added();
   const auto slots = sort_slots(expert_TK, num_base + num_added);
   const bool silence_added = ctx->saved_data["silence_added"].toBool();
-  const ExpertRows experts{slots, num_base, silence_added ? num_base : num_base + num_added};
+  const int64_t num_active = silence_added ? num_base : num_base + num_added;
+  if (experts_suit_kernels(gate_up, down, x_TD.scalar_type())) {
+    const auto gradients = kernel_experts_gradients(
+        {x_TD, weight_TK, slots, num_active, gate_up, down}, gate_up_RG, grads[0].contiguous());
+    return {gradients.d_x_TD,
+            gradients.d_weight_TK,
+            {},
+            gradients.d_gate_up_base,
+            gradients.d_gate_up_added,
+            gradients.d_down_base,
+            gradients.d_down_added,
+            {},
+            {}};
+  }
+  const ExpertRows experts{slots, num_base, num_active};
 
   const auto d_out_RD = grads[0].index_select(0, slots.token_of_row);
   auto d_h_RF = grouped_product(experts, d_out_RD, down, true);  // without the weight as yet
@@ -240,9 +234,10 @@ variable_list MoeExpertsFunction::backward(AutogradContext* ctx, const variable_
 
 at::Tensor moe_experts(const at::Tensor& x_TD, const Routing& routing, const SplitRows& gate_up,
                        const SplitRows& down, bool silence_added) {
-  return MoeExpertsFunction::apply(x_TD, routing.weight_TK, routing.expert_TK, gate_up.base,
-                                   maybe(gate_up.added), down.base, maybe(down.added),
-                                   Pieces{gate_up.pieces, down.pieces}, silence_added);
+  return MoeExpertsFunction::apply(x_TD.contiguous(), routing.weight_TK.contiguous(),
+                                   routing.expert_TK, gate_up.base, maybe(gate_up.added), down.base,
+                                   maybe(down.added), Pieces{gate_up.pieces, down.pieces},
+                                   silence_added);
 }
 
 }  // namespace polygraft::model

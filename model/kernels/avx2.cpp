@@ -10,6 +10,7 @@ namespace {
 
 struct Avx2 {
   using Reg = __m256;
+  static constexpr bool kIsFast = true;
   static constexpr int kLanes = 8;
   static constexpr int kPanelRegs = 2;  // 6 x 2 sums, 2 of the panel and 1 of a row: 15 of 16
   static constexpr int kTileRows = 6;

@@ -355,8 +355,17 @@ struct Body {
 
   static constexpr Operations operations(const char* name) {
     using Each = Elementwise<I>;
-    return {name,          I::kTileRows, kScratch, product,   Each::swiglu, Each::swiglu_backward,
-            Each::combine, transpose,    widen,    round_bf16};
+    return {name,
+            I::kIsFast,
+            I::kTileRows,
+            kScratch,
+            product,
+            Each::swiglu,
+            Each::swiglu_backward,
+            Each::combine,
+            transpose,
+            widen,
+            round_bf16};
   }
 };
 

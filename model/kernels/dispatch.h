@@ -16,7 +16,9 @@ struct Path {
 /// All of them, the fastest first; the last one runs anywhere.
 const std::vector<Path>& all_paths();
 
-/// The fastest that runs here. Said once in the log.
+/// The fastest that runs here, or the one that the environment variable POLYGRAFT_CPU_PATH names
+/// (to repeat another machine's run). Said once in the log. @throws ConfigError for a name that is
+/// no path's.
 const Operations& operations();
 
 /// Takes another path from now on, for tests and benches. @throws ConfigError for a name that is no

@@ -20,6 +20,12 @@ namespace polygraft::kernels {
 struct ExpertMatrices {
   Matrix gate, up;  ///< [F, D]
   Matrix down;      ///< [D, F]
+
+  /// Whether up's rows follow gate's: [g | u] is then one product.
+  bool is_one_matrix(int64_t expert_width) const {
+    return up.stored == gate.stored && up.row_bytes == gate.row_bytes &&
+           up.data == gate.row(expert_width);
+  }
 };
 
 struct MoeLayer {

@@ -45,14 +45,22 @@ void input_gradient(const Runner& runner, const MoeLayer& layer, const MoeBackwa
     const float* first = d_gate_up + piece.first_row * 2 * width;
     const ExpertMatrices& expert = layer.experts[static_cast<size_t>(piece.expert)];
     float* work = scratch(Scratch::kProduct, runner.operations.product_scratch);
+    Product product{rows.data(),
+                    piece.num_rows,
+                    columns.count,
+                    2 * width,
+                    expert.gate.from(0, columns.first),
+                    false,
+                    to,
+                    stride};
     consecutive_rows(first, 2 * width, piece.num_rows, rows);
-    runner.operations.product({rows.data(), piece.num_rows, columns.count, width,
-                               expert.gate.from(0, columns.first), false, to, stride},
-                              work);
+    if (expert.is_one_matrix(width)) return runner.operations.product(product, work);
+    product.depth = width;
+    runner.operations.product(product, work);
+    product.weight = expert.up.from(0, columns.first);
+    product.accumulate = true;
     consecutive_rows(first + width, 2 * width, piece.num_rows, rows);
-    runner.operations.product({rows.data(), piece.num_rows, columns.count, width,
-                               expert.up.from(0, columns.first), false, to, stride, true},
-                              work);
+    runner.operations.product(product, work);
   };
   multiply_and_combine(runner, layer, pieces, multiply, nullptr, backward.x.stored, backward.d_x);
 }

@@ -15,12 +15,17 @@ void hidden_piece(const Runner& runner, const MoeLayer& layer, const Piece& piec
                                   : scratch(Scratch::kUnits, piece.num_rows * 2 * width);
   float* work = scratch(Scratch::kProduct, operations.product_scratch);
   const ExpertMatrices& expert = layer.experts[static_cast<size_t>(piece.expert)];
-  Product product{rows.data(), piece.num_rows, width, layer.width,
-                  expert.gate, true,           out,   2 * width};
-  operations.product(product, work);
-  product.weight = expert.up;
-  product.out = out + width;
-  operations.product(product, work);
+  Product product{rows.data(), piece.num_rows, 2 * width, layer.width,
+                  expert.gate, true,           out,       2 * width};
+  if (expert.is_one_matrix(width)) {
+    operations.product(product, work);
+  } else {
+    product.num_units = width;
+    operations.product(product, work);
+    product.weight = expert.up;
+    product.out = out + width;
+    operations.product(product, work);
+  }
   for (int64_t i = 0; i < piece.num_rows; ++i) {
     const float* gate = out + i * 2 * width;
     operations.swiglu(gate, gate + width, width, hidden + (piece.first_row + i) * width);

@@ -52,6 +52,8 @@ struct SwigluBackward {
 
 struct Operations {
   const char* name;
+  /// Whether layers are faster on it than with LibTorch's products.
+  bool is_fast;
   /// Rows of a register tile: pieces of work are cut at multiples of it.
   int64_t tile_rows;
   /// Floats of scratch that product() wants.
@@ -78,6 +80,7 @@ const Operations& portable_operations();
 #if defined(__x86_64__)
 const Operations& avx2_operations();
 const Operations& avx512_operations();
+const Operations& amx_operations();
 #endif
 
 }  // namespace polygraft::kernels

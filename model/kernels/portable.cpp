@@ -8,6 +8,7 @@ namespace {
 struct Portable {
   using Reg = float __attribute__((vector_size(16)));
   using Integers = int32_t __attribute__((vector_size(16)));
+  static constexpr bool kIsFast = false;
   static constexpr int kLanes = 4;
   static constexpr int kPanelRegs = 2;
   static constexpr int kTileRows = 4;

@@ -4,6 +4,7 @@
 #include "core/text.h"
 #include "model/architecture/head_loss.h"
 #include "model/architecture/stored_tensors.h"
+#include "model/kernels/dispatch.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/model/architecture/compare.h"
 #include "tests/model/architecture/tiny_model.h"
@@ -164,11 +165,14 @@ TEST_CASE("a base used where it lies computes what a base in memory computes",
     transformer->weights().for_each_added(
         [&](const std::string&, at::Tensor& tensor) { gradients.push_back(tensor.grad()); });
   }
-  CHECK(bitwise_equal(logits_TV[0], logits_TV[1]));
+  // Where the kernels multiply bfloat16 as it lies, a resident float32 copy goes another way.
+  const bool same_products = stored != at::kBFloat16 || !kernels::operations().is_fast;
+  const auto check_same = [&](const at::Tensor& a, const at::Tensor& b) {
+    CHECK((same_products ? bitwise_equal(a, b) : excess(a, b, tolerance(at::kFloat)) <= 1));
+  };
+  check_same(logits_TV[0], logits_TV[1]);
   const size_t num_added = gradients.size() / 2;
-  for (size_t i = 0; i < num_added; ++i) {
-    CHECK(bitwise_equal(gradients[i], gradients[num_added + i]));
-  }
+  for (size_t i = 0; i < num_added; ++i) check_same(gradients[i], gradients[num_added + i]);
 }
 
 TEST_CASE("a mapped base's matrices are the file's bytes, not copies", "[model][weights]") {
