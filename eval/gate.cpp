@@ -10,16 +10,27 @@
 #include "core/text.h"
 #include "eval/compare.h"
 #include "eval/number_text.h"
+#include "eval/paired_answers.h"
 #include "eval/pairing.h"
 
 namespace polygraft::eval {
 namespace {
 
-/// How many documents like these would bring the bound to the margin: a bound's distance shrinks
-/// with the square root.
-std::string documents_needed(double harm, double bound, double margin, int64_t num_pairs) {
-  const double ratio = (bound - harm) / (margin - harm);
-  const double needed = std::ceil(static_cast<double>(num_pairs) * ratio * ratio);
+/// By which factor the documents must grow to bring the bound to the margin: a bootstrap bound's
+/// distance shrinks with the square root.
+double growth_needed(const LanguageTest& test, double bound, double margin, double confidence) {
+  const double ratio = (bound - test.harm()) / (margin - test.harm());
+  if (!test.mcnemar) return ratio * ratio;
+  const auto lost = static_cast<double>(test.mcnemar->lost);
+  const auto won = static_cast<double>(test.mcnemar->won);
+  const auto num_answers = static_cast<double>(test.estimate.num_pairs);
+  return growth_for_margin(lost, won, num_answers, confidence, margin);
+}
+
+std::string documents_needed(const LanguageTest& test, double bound, double margin,
+                             double confidence) {
+  const double needed = std::ceil(static_cast<double>(test.estimate.num_documents) *
+                                  growth_needed(test, bound, margin, confidence));
   if (!std::isfinite(needed) || needed > 1e9) return "no number of documents would decide it";
   return concat("about ", human_count(static_cast<uint64_t>(needed)),
                 " documents like these would decide it");
@@ -72,9 +83,9 @@ void decide(LanguageTest& test, const GateConfig& gate) {
     decide_beyond_margin(test, gate);
   } else if (bound > margin) {
     test.outcome = Outcome::kInsufficient;
-    test.reason =
-        concat("could be ", change_text(test, sign * bound), " ", sure, ", beyond the margin of ",
-               change_text(test, test.margin), "; ", documents_needed(harm, bound, margin, n));
+    test.reason = concat("could be ", change_text(test, sign * bound), " ", sure,
+                         ", beyond the margin of ", change_text(test, test.margin), "; ",
+                         documents_needed(test, bound, margin, gate.confidence));
   } else {
     test.outcome = Outcome::kPass;
     test.reason = concat("no worse than ", change_text(test, sign * bound), " ", sure);
@@ -88,6 +99,18 @@ double margin_of(const LanguageTest& test, const GateConfig& gate) {
     if (own != gate.margins.end()) return own->second;
   }
   return test.relative ? gate.margin_relative_bpb : gate.margin_accuracy;
+}
+
+/// Independent answers that are right or wrong: the more cautious of the bootstrap's bound and the
+/// score test's.
+void bound_answers(LanguageTest& test, const std::optional<McNemar>& answers, double confidence) {
+  test.mcnemar = answers;
+  if (!answers) return;
+  const auto lost = static_cast<double>(answers->lost), won = static_cast<double>(answers->won);
+  const auto num_answers = static_cast<double>(test.estimate.num_pairs);
+  Interval& bounds = test.estimate.delta_bounds;
+  bounds.low = std::min(bounds.low, -largest_loss(lost, won, num_answers, confidence));
+  bounds.high = std::max(bounds.high, largest_loss(won, lost, num_answers, confidence));
 }
 
 /// A test with its estimate and its raw p-value; the outcome waits for the family.
@@ -112,7 +135,7 @@ LanguageTest measure(const PairedTask& paired, const GateConfig& gate) {
                                                    .resamples = gate.resamples,
                                                    .seed = static_cast<uint64_t>(gate.seed)});
   test.estimate = resampled.estimate;
-  if (test.higher_is_better) test.mcnemar = mcnemar_exact(paired.pairs);
+  if (test.higher_is_better) bound_answers(test, mcnemar_exact(paired.pairs), gate.confidence);
   test.p_adjusted = test.higher_is_better ? p_below(resampled.delta, test.margin)
                                           : p_above(resampled.relative, test.margin);
   return test;

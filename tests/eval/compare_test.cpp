@@ -185,7 +185,7 @@ TEST_CASE("filters are compared one by one, few-shot counts and groups as they a
     for (const char* filter : {"strict", "flexible"}) {
       TaskSamples& task = out.tasks[{"gsm_de", filter}];
       task.metrics = {"exact_match"};
-      for (int i = 0; i < 40; ++i)
+      for (int i = 0; i < 300; ++i)
         task.samples.push_back({.doc_id = std::to_string(i), .values = {i % 2 + 0.0}});
     }
     out.results["n-shot"]["gsm_de"] = shots;
@@ -202,6 +202,18 @@ TEST_CASE("filters are compared one by one, few-shot counts and groups as they a
   one_filter.tasks.erase({"gsm_de", "strict"});
   CHECK_THAT(compare_results(folder(5), one_filter, {}).tests[1].reason,
              Catch::Contains("missing in the candidate"));
+}
+
+TEST_CASE("few answers show no small margin, even if none of them changed", "[eval][compare]") {
+  ResultFolder folder;
+  TaskSamples& task = folder.tasks[{"quiz_de", "none"}];
+  task.metrics = {"acc"};
+  for (int i = 0; i < 40; ++i)
+    task.samples.push_back({.doc_id = std::to_string(i), .values = {i % 2 + 0.0}});
+  const Comparison comparison = compare_results(folder, folder, {.margin_accuracy = 0.01});
+  CHECK(comparison.outcome == Outcome::kInsufficient);
+  CHECK_THAT(comparison.tests[0].reason, Catch::Contains("about 268 documents like these"));
+  CHECK(compare_results(folder, folder, {.margin_accuracy = 0.07}).outcome == Outcome::kPass);
 }
 
 TEST_CASE("a noise floor is shown and changes nothing else", "[eval][compare]") {
