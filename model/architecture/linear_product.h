@@ -1,8 +1,9 @@
 // model/architecture/linear_product.h: products with weights that may lie in a memory-mapped
-// checkpoint, in another dtype than the one computed in. Such a weight is converted block by block
-// at use and never kept: a frozen base costs page cache, which the system takes back when it must,
-// and no memory of the process. Conversion is exact from bf16 and fp16 to fp32. Legend: T tokens, D
-// width in, N width out.
+// checkpoint, in another dtype than the one computed in. The kernels multiply such a weight as it
+// lies (kernel_call.h); without a fast path, or for activations other than float32, it is converted
+// block by block at use and never kept. Either way a frozen base costs page cache, which the system
+// takes back when it must, and no memory of the process. Conversion is exact from bf16 and fp16 to
+// fp32. Legend: T tokens, D width in, N width out.
 #pragma once
 #include <ATen/ATen.h>
 
