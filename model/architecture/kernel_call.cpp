@@ -26,7 +26,9 @@ void run_tasks(int64_t num_tasks, const std::function<void(int64_t)>& task) {
 }  // namespace
 
 bool suits_kernels(const at::Tensor& weight, at::ScalarType activations) {
-  return activations == at::kFloat && weight.is_cpu() && kernels::operations().is_fast;
+  const at::ScalarType type = weight.scalar_type();
+  const bool is_known = type == at::kFloat || type == at::kBFloat16 || type == at::kHalf;
+  return activations == at::kFloat && is_known && weight.is_cpu() && kernels::operations().is_fast;
 }
 
 kernels::Matrix as_matrix(const at::Tensor& matrix) {

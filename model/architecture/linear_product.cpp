@@ -32,7 +32,7 @@ int64_t block_rows(const at::Tensor& weight_ND, at::ScalarType dtype) {
   return std::max<int64_t>(kBlockElements / weight_ND.size(1), 1);
 }
 
-/// float32 weights stay with LibTorch, whose products are as fast.
+/// float32 weights need no conversion, and stay with LibTorch.
 bool uses_kernels(const at::Tensor& weight_ND, at::ScalarType activations) {
   return weight_ND.scalar_type() != at::kFloat && suits_kernels(weight_ND, activations);
 }

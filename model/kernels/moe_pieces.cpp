@@ -7,9 +7,9 @@ namespace polygraft::kernels {
 namespace {
 
 constexpr int64_t kPiecesPerThread = 4;
-constexpr int64_t kFewestRows = 24;                  // below, reading the weights again costs more
+constexpr int64_t kFewestRows = 24;                   // below, reading the weights again costs more
 constexpr int64_t kColumnFloats = int64_t{16} << 20;  // 64 MiB of outputs at a time
-constexpr int64_t kColumnStep = 128;                 // a multiple of all paths' blocks
+constexpr int64_t kColumnStep = 128;                  // a multiple of all paths' blocks
 constexpr int64_t kTokensPerTask = 64;
 
 /// Sums one token's rows.

@@ -91,9 +91,8 @@ def start(folder, added, arguments):
 
 def check(folder, sides, tokens, added):
     """Also the warm-up."""
-    path = ""
     for side in sides:
-        path = side.run(tokens, 1).get("path", path)
+        side.run(tokens, 1)
         if side.name == "grouped_mm float32":
             for name in RESULTS if added else RESULTS[:3]:
                 ours, theirs = (numpy.fromfile(folder / f"{prefix}.{name}.bin", numpy.float32)
@@ -101,7 +100,6 @@ def check(folder, sides, tokens, added):
                 off = numpy.abs(ours - theirs).max() / numpy.abs(theirs).max()
                 if not off <= TOLERANCE:
                     raise SystemExit(f"{name} of {tokens} tokens is off by {off:.1e} of its largest value")
-    return path
 
 
 def measure(folder, shape, tokens, roofline, arguments):
@@ -125,10 +123,12 @@ def measure(folder, shape, tokens, roofline, arguments):
     figures = {"tokens": tokens, "rows_per_expert": slots / shape["experts"], "milliseconds": medians, "ratio": ratio,
                "operations_per_second": operations / seconds, "bytes_per_second": read / seconds}
     peers = "  ".join(f"{name} {value:.1f}" for name, value in medians.items() if name != "ours")
+    fused = roofline["fused_multiply_add"]
+    peak = f" ({operations / seconds / fused:.0%} of FMA peak" if fused else " (no vector peak"
     tiles = f", tiles {3 * operations / seconds / roofline['bf16_tiles']:.0%}" if roofline["bf16_tiles"] else ""
     print(f"  {tokens:5d} tokens, {slots / shape['experts']:6.1f} rows an expert: ours {medians['ours']:.1f} ms; {peers}; "
-          f"ratio {ratio:.2f}; {operations / seconds / 1e9:.0f} GF/s ({operations / seconds / roofline['fused_multiply_add']:.0%}"
-          f" of FMA peak{tiles}), weights at {read / seconds / 1e9:.1f} GB/s ({read / seconds / roofline['memory_read']:.0%}"
+          f"ratio {ratio:.2f}; {operations / seconds / 1e9:.0f} GF/s{peak}"
+          f"{tiles}), weights at {read / seconds / 1e9:.1f} GB/s ({read / seconds / roofline['memory_read']:.0%}"
           f" of read rate)", flush=True)
     return figures
 

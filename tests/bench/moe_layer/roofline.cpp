@@ -1,7 +1,9 @@
 // tests/bench/moe_layer/roofline.cpp: see roofline.h.
 #include "tests/bench/moe_layer/roofline.h"
 
+#if defined(__x86_64__)
 #include <immintrin.h>
+#endif
 
 #include <chrono>
 #include <cstdint>
@@ -32,6 +34,7 @@ double seconds_on(int num_threads, const std::function<void(int)>& work) {
   });
 }
 
+#if defined(__x86_64__)
 [[gnu::target("avx512f")]] void add_up_512(int /*thread*/) {
   __m512 sums[kSums];
   for (auto& sum : sums) sum = _mm512_setzero_ps();
@@ -72,6 +75,8 @@ void multiply_tiles(int /*thread*/) {
   asm volatile("tilerelease");
 }
 
+#endif
+
 double memory_read(int num_threads) {
   std::vector<uint64_t> data(kReadBytes / 8, 1);
   const int64_t share = static_cast<int64_t>(data.size()) / num_threads;
@@ -88,9 +93,10 @@ double memory_read(int num_threads) {
 }  // namespace
 
 Roofline measure_roofline(int num_threads) {
+  Roofline roofline{0, 0, memory_read(num_threads)};
+#if defined(__x86_64__)
   const auto& features = kernels::cpu_features();
   const double turns = static_cast<double>(kTurns) * num_threads;
-  Roofline roofline{0, 0, memory_read(num_threads)};
   if (features.avx512f) {
     roofline.fused_multiply_add = turns * kSums * 32 / seconds_on(num_threads, add_up_512);
   } else if (features.avx2) {
@@ -100,6 +106,7 @@ Roofline measure_roofline(int num_threads) {
   if (features.amx_bf16) {
     roofline.bf16_tiles = turns / 8 * kTileOperations / seconds_on(num_threads, multiply_tiles);
   }
+#endif
   return roofline;
 }
 

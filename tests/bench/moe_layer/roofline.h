@@ -6,7 +6,7 @@
 namespace polygraft::bench {
 
 struct Roofline {
-  double fused_multiply_add;  ///< float32, vectors as wide as they come, registers alone
+  double fused_multiply_add;  ///< float32, AVX-512F or AVX2, registers alone; 0: neither is here
   double bf16_tiles;          ///< AMX, registers alone; 0: this processor has none
   double memory_read;
 };
