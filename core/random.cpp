@@ -4,6 +4,7 @@
 #include "core/random.h"
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 #include <string>
 
@@ -28,31 +29,37 @@ std::array<uint32_t, 2> make_key(uint64_t seed, std::string_view name) {
           static_cast<uint32_t>(std::stoul(digest.substr(8, 8), nullptr, 16))};
 }
 
-constexpr size_t kWordsPerNormal = 4;
-constexpr size_t kPiece = 2048;  // normal numbers that are drawn at a time
+constexpr size_t kLanes = 16;        // blocks that are drawn side by side
+constexpr size_t kGroup = 4 * kLanes;  // words of theirs, and the normal numbers made of them
+using Group = std::array<std::array<float, kLanes>, 4>;
 
-/// Blocks `first`, `first` + 1, ... of the stream, one after another in `words`. (In vectors over
-/// blocks this was slower: AVX2 has no 64-bit product.)
-void draw_blocks(const std::array<uint32_t, 2>& key, uint64_t first, std::span<uint32_t> words) {
-  for (size_t i = 0; i < words.size() / 4; ++i) {
-    const uint64_t index = first + i;
+/// The four words of several blocks, word by word.
+using Lanes = std::array<std::array<uint32_t, kLanes>, 4>;
+
+inline Lanes draw_lanes(std::array<uint32_t, 2> key, uint64_t first) {
+  Lanes lanes;
+  for (size_t b = 0; b < kLanes; ++b) {
     const auto block = philox_4x32_10(
-        {static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), 0, 0}, key);
-    for (size_t k = 0; k < 4; ++k) words[4 * i + k] = block[k];
+        {static_cast<uint32_t>(first + b), static_cast<uint32_t>((first + b) >> 32), 0, 0}, key);
+    for (size_t k = 0; k < 4; ++k) lanes[k][b] = block[k];
   }
+  return lanes;
 }
 
-/// What normal() would give for each of `values` from word `first_word` of the stream on.
-VECTOR_CLONES void fill_piece(const std::array<uint32_t, 2>& key, uint64_t first_word,
-                              std::span<float> values, double mean, double deviation) {
-  std::array<uint32_t, 4 * (kPiece + 1)> words;
-  const size_t num_blocks = values.size() + 1;  // one more where the first begins within a block
-  draw_blocks(key, first_word / 4, std::span(words).first(4 * num_blocks));
-  const uint32_t* const from = words.data() + first_word % 4;
-  for (size_t i = 0; i < values.size(); ++i) {
-    const uint64_t radius_bits = from[4 * i] | uint64_t{from[4 * i + 1]} << 32;
-    const uint64_t angle_bits = from[4 * i + 2] | uint64_t{from[4 * i + 3]} << 32;
-    values[i] = static_cast<float>(mean + deviation * box_muller::normal(radius_bits, angle_bits));
+/// The stream's normal numbers of whole groups from block `first_block` on.
+VECTOR_CLONES void fill_groups(const std::array<uint32_t, 2>& key, uint64_t first_block,
+                               std::span<Group> groups, float mean, float deviation) {
+  for (size_t g = 0; g < groups.size(); ++g) {
+    const Lanes lanes = draw_lanes(key, first_block + g * kLanes);
+    Group& group = groups[g];
+    for (size_t b = 0; b < kLanes; ++b) {
+      const auto first = box_muller::normal(lanes[0][b], lanes[1][b]);
+      const auto second = box_muller::normal(lanes[2][b], lanes[3][b]);
+      group[0][b] = mean + deviation * first.cosine;
+      group[1][b] = mean + deviation * first.sine;
+      group[2][b] = mean + deviation * second.cosine;
+      group[3][b] = mean + deviation * second.sine;
+    }
   }
 }
 
@@ -77,18 +84,24 @@ uint64_t RandomStream::next_u64() {
   return low | uint64_t{next_u32()} << 32;
 }
 
-double RandomStream::uniform() { return box_muller::uniform(next_u64()); }
+double RandomStream::uniform() { return static_cast<double>(next_u64() >> 11) * 0x1p-53; }
 
-double RandomStream::normal() {
-  const uint64_t radius_bits = next_u64();
-  return box_muller::normal(radius_bits, next_u64());
+float RandomStream::normal() {
+  const uint32_t radius_bits = next_u32();
+  return box_muller::normal(radius_bits, next_u32()).cosine;
 }
 
-void RandomStream::fill_normal(std::span<float> values, double mean, double deviation) {
-  for (size_t first = 0; first < values.size(); first += kPiece) {
-    const size_t count = std::min(kPiece, values.size() - first);
-    fill_piece(key_, position_, values.subspan(first, count), mean, deviation);
-    position_ += kWordsPerNormal * count;
+void RandomStream::fill_normal(std::span<float> values, float mean, float deviation) {
+  std::array<Group, 32> groups;
+  constexpr size_t kMost = groups.size() * kGroup;
+  position_ = (position_ + kGroup - 1) / kGroup * kGroup;
+  while (!values.empty()) {
+    const size_t count = std::min(kMost, values.size());
+    const size_t num_groups = (count + kGroup - 1) / kGroup;
+    fill_groups(key_, position_ / 4, std::span(groups).first(num_groups), mean, deviation);
+    std::memcpy(values.data(), groups.data(), count * sizeof(float));
+    position_ += num_groups * kGroup;
+    values = values.subspan(count);
   }
 }
 

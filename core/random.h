@@ -17,9 +17,11 @@ class RandomStream {
   uint32_t next_u32();
   uint64_t next_u64();
   double uniform();  ///< [0, 1), 53 bits
-  double normal();   ///< mean 0, variance 1 (Box-Muller)
-  /// Each of `values` as float(mean + deviation x normal()) would give it in turn, but faster.
-  void fill_normal(std::span<float> values, double mean, double deviation);
+  float normal();    ///< mean 0, variance 1 (Box-Muller)
+  /// Normal numbers, many at once: from the stream's next multiple of 64 words on, 64 words give 64
+  /// of them. Words 4b to 4b + 3 are radius, angle, radius, angle, and their numbers, cosine and
+  /// sine of the first, cosine and sine of the second, stand at b, 16 + b, 32 + b and 48 + b.
+  void fill_normal(std::span<float> values, float mean, float deviation);
   uint64_t below(uint64_t bound);  ///< uniform in [0, bound), unbiased; bound > 0
   std::vector<int64_t> permutation(int64_t size);
 

@@ -2,7 +2,9 @@
 #include "expand/expert_clones.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <span>
 #include <vector>
 
 namespace polygraft::expand {
@@ -10,41 +12,99 @@ namespace polygraft::expand {
 namespace {
 
 /// Units to redraw, ascending.
-at::Tensor draw_units(int64_t num_units, int64_t width, RandomStream& stream) {
-  std::vector<int64_t> units = stream.permutation(width);
+using Units = std::vector<int64_t>;
+
+Units draw_units(int64_t num_units, int64_t width, RandomStream& stream) {
+  Units units = stream.permutation(width);
   units.resize(static_cast<size_t>(num_units));
   std::sort(units.begin(), units.end());
-  return at::tensor(units, at::kLong);
+  return units;
 }
 
-/// Numbers in `dropped`'s shape from the normal distribution with its mean and standard deviation.
-at::Tensor redraw(const at::Tensor& dropped, RandomStream& stream) {
-  const at::Tensor values = dropped.to(at::kDouble);
-  const double mean = values.mean().item<double>();
-  const double deviation = values.std(/*unbiased=*/false).item<double>();
-  at::Tensor drawn = at::empty(dropped.sizes(), at::kFloat);
-  stream.fill_normal({drawn.mutable_data_ptr<float>(), static_cast<size_t>(drawn.numel())}, mean,
-                     deviation);
-  return drawn;
+/// Mean and standard deviation of numbers that come in spans; several sums side by side, so that
+/// compilers can take several numbers at once.
+class Moments {
+ public:
+  void add(std::span<const float> values) {
+    size_t i = 0;
+    for (; i + kLanes <= values.size(); i += kLanes) {
+      for (size_t lane = 0; lane < kLanes; ++lane) add(values[i + lane], lane);
+    }
+    for (size_t lane = 0; i < values.size(); ++i, ++lane) add(values[i], lane);
+    count_ += static_cast<double>(values.size());
+  }
+  double mean() const { return total(sums_) / count_; }
+  double deviation() const {
+    return std::sqrt(std::max(total(squares_) / count_ - mean() * mean(), 0.0));
+  }
+
+ private:
+  static constexpr size_t kLanes = 16;
+  using Sums = std::array<double, kLanes>;
+
+  void add(float value, size_t lane) {
+    sums_[lane] += double{value};
+    squares_[lane] += double{value} * double{value};
+  }
+  static double total(const Sums& sums) {
+    double total = 0;
+    for (const double sum : sums) total += sum;
+    return total;
+  }
+
+  Sums sums_{}, squares_{};
+  double count_ = 0;
+};
+
+std::span<float> row_of(const at::Tensor& matrix, int64_t row) {
+  const int64_t width = matrix.size(1);
+  return {matrix.mutable_data_ptr<float>() + row * width, static_cast<size_t>(width)};
 }
 
-void redraw_rows(at::Tensor matrix_FD, const at::Tensor& units, RandomStream& stream) {
-  matrix_FD.index_copy_(0, units, redraw(matrix_FD.index_select(0, units), stream));
+void fill_like(std::span<float> values, const Moments& moments, RandomStream& stream) {
+  stream.fill_normal(values, static_cast<float>(moments.mean()),
+                     static_cast<float>(moments.deviation()));
+}
+
+void redraw_rows(const at::Tensor& matrix, int64_t first, const Units& units,
+                 RandomStream& stream) {
+  Moments moments;
+  for (const int64_t unit : units) moments.add(row_of(matrix, first + unit));
+  for (const int64_t unit : units) fill_like(row_of(matrix, first + unit), moments, stream);
+}
+
+void redraw_columns(const at::Tensor& matrix, const Units& units, RandomStream& stream) {
+  Moments moments;
+  std::vector<float> entries(units.size());  // of one row
+  for (int64_t row = 0; row < matrix.size(0); ++row) {
+    const std::span<const float> from = row_of(matrix, row);
+    for (size_t i = 0; i < units.size(); ++i) entries[i] = from[static_cast<size_t>(units[i])];
+    moments.add(entries);
+  }
+  for (int64_t row = 0; row < matrix.size(0); ++row) {
+    fill_like(entries, moments, stream);
+    const std::span<float> to = row_of(matrix, row);
+    for (size_t i = 0; i < units.size(); ++i) to[static_cast<size_t>(units[i])] = entries[i];
+  }
 }
 
 }  // namespace
 
+void redraw_units(const Expert& expert, double reinit_ratio, RandomStream stream) {
+  const int64_t width = expert.down_DF.size(1);
+  const int64_t num_units = std::llround(reinit_ratio * static_cast<double>(width));
+  if (num_units == 0) return;
+  const Units units = draw_units(num_units, width, stream);
+  redraw_rows(expert.gate_up_GD, 0, units, stream);
+  redraw_rows(expert.gate_up_GD, width, units, stream);
+  redraw_columns(expert.down_DF, units, stream);
+}
+
 Expert clone_expert(const Expert& donor, double reinit_ratio, RandomStream stream) {
   const at::NoGradGuard no_grad;
-  Expert clone{donor.gate_up_GD.to(at::kFloat, false, /*copy=*/true).contiguous(),
-               donor.down_DF.to(at::kFloat, false, /*copy=*/true).contiguous()};
-  const int64_t width = clone.down_DF.size(1);
-  const int64_t num_units = std::llround(reinit_ratio * static_cast<double>(width));
-  if (num_units == 0) return clone;
-  const at::Tensor units = draw_units(num_units, width, stream);
-  redraw_rows(clone.gate_up_GD.narrow(0, 0, width), units, stream);
-  redraw_rows(clone.gate_up_GD.narrow(0, width, width), units, stream);
-  clone.down_DF.index_copy_(1, units, redraw(clone.down_DF.index_select(1, units), stream));
+  const Expert clone{donor.gate_up_GD.to(at::kFloat, false, /*copy=*/true).contiguous(),
+                     donor.down_DF.to(at::kFloat, false, /*copy=*/true).contiguous()};
+  redraw_units(clone, reinit_ratio, stream);
   return clone;
 }
 

@@ -15,11 +15,13 @@ struct Expert {
   at::Tensor down_DF;     ///< float32
 };
 
-/// Copies `donor` and redraws round(reinit_ratio x F) units: rows of gate and of up, columns of
-/// down, the same indices in all three; each matrix from a normal distribution with the mean and
-/// standard deviation of its own dropped entries.
-/// @param stream RandomStream(seed, "layers.3.expert.2") of the new expert. The donor is not
-/// changed.
+/// Redraws round(reinit_ratio x F) units where they lie: rows of gate and of up, columns of down,
+/// the same indices in all three; each matrix from a normal distribution with the mean and standard
+/// deviation of its own dropped entries. @param expert contiguous. @param stream RandomStream(seed,
+/// "layers.3.expert.2") of the new expert.
+void redraw_units(const Expert& expert, double reinit_ratio, RandomStream stream);
+
+/// A copy of `donor` (in any dtype) with its units redrawn; the donor is not changed.
 Expert clone_expert(const Expert& donor, double reinit_ratio, RandomStream stream);
 
 }  // namespace polygraft::expand

@@ -12,12 +12,12 @@
 #include <map>
 #include <utility>
 
+#include "core/background.h"
 #include "core/progress.h"
 #include "core/random.h"
 #include "core/stop.h"
 #include "core/text.h"
 #include "expand/expert_clones.h"
-#include "expand/rounded_bytes.h"
 #include "model/architecture/weights.h"
 #include "model/checkpoint/tensor_writer.h"
 
@@ -27,7 +27,8 @@ namespace {
 using model::ModelFolder;
 using model::TensorSpec;
 
-constexpr double kRouterDeviation = 0.02;  // as transformers' initializer_range
+constexpr uint64_t kMostBytesWaiting = uint64_t{64} << 20;  // made, not yet written
+constexpr float kRouterDeviation = 0.02F;  // as transformers' initializer_range
 
 struct Scales {
   double gate, up, down;
@@ -64,18 +65,18 @@ class ExpertCutter {
     });
   }
 
-  /// As many as there are threads, where memory allows.
+  /// A few for each thread, where memory allows.
   int64_t num_at_once() const {
     constexpr int64_t kMostBytes = int64_t{128} << 20;
     const int64_t bytes = 3 * plan_.model.expert_width * plan_.model.hidden_size * 4;
-    return std::clamp<int64_t>(kMostBytes / bytes, 1, at::get_num_threads());
+    return std::clamp<int64_t>(kMostBytes / bytes, 1, 4 * at::get_num_threads());
   }
 
   Expert make(int64_t expert) const {
     const std::string stream = concat("upcycle.layers.", layer_, ".expert.", expert);
-    const Expert made =
-        clone_expert(slice(layer_, expert % plan_.config.slices), plan_.config.reinit_ratio,
-                     RandomStream(static_cast<uint64_t>(plan_.config.seed), stream));
+    const Expert made = slice(layer_, expert % plan_.config.slices);
+    redraw_units(made, plan_.config.reinit_ratio,
+                 RandomStream(static_cast<uint64_t>(plan_.config.seed), stream));
     const at::ScalarType dtype = model::to_scalar_type(plan_.model.dtype);
     return {made.gate_up_GD.to(dtype), made.down_DF.to(dtype)};
   }
@@ -84,16 +85,21 @@ class ExpertCutter {
     return model::mapped_tensor(dense_.tensors.get(model::fill(name_template, layer)));
   }
 
+  /// Legend: W units of the slice.
   Expert slice(int64_t layer, int64_t index) const {
     const model::TensorNames& names = dense_.family->names;
-    const int64_t width = plan_.model.expert_width;
-    const auto rows = [&](const std::string& name_template, double scale) {
-      const at::Tensor rows_WD = stored(name_template, layer).narrow(0, index * width, width);
-      return rows_WD.to(at::kFloat) * scale;
+    const int64_t width = plan_.model.expert_width, first = index * width;
+    const Expert slice{at::empty({2 * width, plan_.model.hidden_size}, at::kFloat),
+                       at::empty({plan_.model.hidden_size, width}, at::kFloat)};
+    const auto copy = [](at::Tensor to, const at::Tensor& from, double scale) {
+      to.copy_(from).mul_(scale);
     };
-    const at::Tensor down_DW = stored(names.dense_down, layer).narrow(1, index * width, width);
-    return {at::cat({rows(names.dense_gate, scales_.gate), rows(names.dense_up, scales_.up)}),
-            down_DW.to(at::kFloat) * scales_.down};
+    copy(slice.gate_up_GD.narrow(0, 0, width),
+         stored(names.dense_gate, layer).narrow(0, first, width), scales_.gate);
+    copy(slice.gate_up_GD.narrow(0, width, width),
+         stored(names.dense_up, layer).narrow(0, first, width), scales_.up);
+    copy(slice.down_DF, stored(names.dense_down, layer).narrow(1, first, width), scales_.down);
+    return slice;
   }
 
   const ModelFolder& dense_;
@@ -152,16 +158,19 @@ void write_tensors(const ModelFolder& dense, const UpcyclePlan& plan,
   const Makers makers = make_makers(plan, cutter);
   model::TensorWriter writer(out, specs);
   Progress progress("writing the mixture of experts", total_bytes, "bytes");
+  BackgroundWork writing(kMostBytesWaiting);
   for (const TensorSpec& spec : specs) {
     throw_if_stopped();
     const auto maker = makers.find(spec.name);
-    if (maker != makers.end()) {
-      writer.append(spec.name, rounded_bytes(maker->second(), spec.dtype));
-    } else {
-      writer.append(spec.name, dense.tensors.get(spec.name).bytes);
-    }
+    const at::Tensor made = maker != makers.end()
+                                ? maker->second().to(model::to_scalar_type(spec.dtype)).contiguous()
+                                : model::mapped_tensor(dense.tensors.get(spec.name));
+    writing.add(made.nbytes(), [&, made] {
+      writer.append(spec.name, {static_cast<const char*>(made.const_data_ptr()), made.nbytes()});
+    });
     progress.advance(spec.num_bytes());
   }
+  writing.finish();
   writer.finish();
   progress.finish();
 }

@@ -8,6 +8,8 @@
 
 namespace polygraft::expand {
 
+using model::ModelFolder;
+
 void add_difference(VerifyReport& report, Difference difference) {
   constexpr size_t kMaxListed = 100;
   report.ok = false;
@@ -20,17 +22,6 @@ void add_difference(VerifyReport& report, const std::string& tensor, const std::
 
 namespace {
 
-struct Probes {
-  std::vector<model::Batch> batches;
-  std::vector<std::string> base_hashes;  ///< of their logits
-};
-
-/// One model in memory at a time: the base's hashes are kept, not its weights.
-std::vector<std::string> base_logit_hashes(const model::ModelFolder& base,
-                                           const std::vector<model::Batch>& probes) {
-  return masked_logit_hashes(model::Transformer::load(base), probes);
-}
-
 /// With additions masked the expanded model is the base, so that its scores are the base's.
 eval::Causes causes_of(const model::Transformer& transformer, const tokenizer::Tokenizer& tokenizer,
                        const std::string& language,
@@ -41,50 +32,78 @@ eval::Causes causes_of(const model::Transformer& transformer, const tokenizer::T
   return eval::measure_causes(transformer, tokenizer, documents, scores, options);
 }
 
-void run_expanded(const model::ModelFolder& expanded, const Probes& probes,
-                  const HeldoutTexts& texts, const PackChoice& packs, VerifyReport& report) {
-  try {
-    const auto compare = [&](const model::Transformer& transformer, const auto& load_tokenizer) {
-      report.masked_logits_equal =
-          probes.base_hashes == masked_logit_hashes(transformer, probes.batches);
-      if (texts.empty()) return;
-      const tokenizer::Tokenizer tokenizer = load_tokenizer();
-      for (const auto& [language, documents] : texts)
-        report.step0[language] = causes_of(transformer, tokenizer, language, documents);
-    };
-    if (packs.packs.empty()) {
-      compare(model::Transformer::load(expanded),
-              [&] { return tokenizer::Tokenizer::load(expanded.path); });
-    } else {
-      const OpenModel model = open_model(expanded, packs);
-      compare(model.transformer, [&] { return model.tokenizer; });
+/// The models whose masked logits are compared, and what is wrong with them if they cannot be.
+struct MaskedModels {
+  std::optional<model::Transformer> base, expanded;
+  std::optional<tokenizer::Tokenizer> with_packs;  ///< the expanded model's, where packs are put on
+  std::optional<MaskedComparison> comparison;
+  std::optional<Difference> failure;
+
+  /// Calls `work`; a model that cannot be opened or run is a finding, not a failure of the check.
+  template <class Work>
+  void attempt(const Work& work) {
+    if (failure) return;
+    try {
+      work();
+    } catch (const FormatError& error) {
+      failure = {model::kDisplacedRowsFile, -1, 0, error.what()};
+    } catch (const NumericError& error) {  // broken weights may leave the range of float32
+      failure = {"masked logits", -1, 0, error.what()};
     }
-  } catch (const FormatError& error) {
-    add_difference(report, model::kDisplacedRowsFile, error.what());
-  } catch (const NumericError& error) {
-    // Broken weights may leave the range of float32; that is a finding, not a failure of the check.
-    add_difference(report, "masked logits", error.what());
   }
-}
+
+  void open(const ModelFolder& base_folder, const ModelFolder& expanded_folder,
+            const PackChoice& packs, const std::vector<model::Batch>& probes) {
+    base = model::Transformer::load(base_folder);
+    attempt([&] {
+      if (packs.packs.empty()) {
+        expanded = model::Transformer::load(expanded_folder);
+      } else {
+        OpenModel open = open_model(expanded_folder, packs);
+        expanded = std::move(open.transformer);
+        with_packs = std::move(open.tokenizer);
+      }
+      comparison.emplace(*base, *expanded, probes);
+    });
+  }
+};
 
 }  // namespace
 
-VerifyReport verify_expansion(const model::ModelFolder& base, const model::ModelFolder& expanded,
+VerifyReport verify_expansion(const ModelFolder& base, const ModelFolder& expanded,
                               const std::optional<tokenizer::Corpus>& corpus,
                               const VerifyOptions& options) {
+  const at::NoGradGuard no_grad;
   VerifyReport report;
   report.ok = true;
-  if (expanded.manifest || options.packs.packs.empty()) {
-    const std::string base_hash = verify_bytes(base, expanded, report);
-    verify_description(base, base_hash, expanded, report);
-    verify_tokenizer(base, expanded, report);
-  }
   const HeldoutTexts texts =
       corpus ? read_heldout(*corpus, options.bytes_per_language) : HeldoutTexts();
-  if (expanded.config.vocab_rows < base.config.vocab_rows) return report;  // probes would not fit
-  const std::vector<model::Batch> probes = make_probes(base, texts);
-  run_expanded(expanded, {probes, base_logit_hashes(base, probes)},
-               options.causes ? texts : HeldoutTexts(), options.packs, report);
+  MaskedModels models;
+  const bool probes_fit = expanded.config.vocab_rows >= base.config.vocab_rows;
+  if (probes_fit) models.open(base, expanded, options.packs, make_probes(base, texts));
+
+  std::optional<BytesCheck> bytes;
+  if (expanded.manifest || options.packs.packs.empty()) bytes.emplace(base, expanded, report);
+  for (int64_t layer = -1; layer < base.config.num_layers; ++layer) {
+    if (bytes) bytes->compare(layer);
+    if (layer < 0 || !models.comparison) continue;
+    models.attempt([&] { models.comparison->run_layer(layer); });
+  }
+  if (bytes) {
+    verify_description(base, bytes->finish(), expanded, report);
+    verify_tokenizer(base, expanded, report);
+  }
+  if (!probes_fit) return report;
+  models.attempt([&] {
+    report.masked_logits_equal = models.comparison->equal();
+    if (!options.causes || texts.empty()) return;
+    const auto tokenizer =
+        models.with_packs ? *models.with_packs : tokenizer::Tokenizer::load(expanded.path);
+    for (const auto& [language, documents] : texts) {
+      report.step0[language] = causes_of(*models.expanded, tokenizer, language, documents);
+    }
+  });
+  if (models.failure) add_difference(report, *models.failure);
   report.ok = report.ok && report.masked_logits_equal;
   return report;
 }

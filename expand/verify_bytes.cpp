@@ -1,13 +1,12 @@
 // expand/verify_bytes.cpp: old tensors and rows compared where they lie in the memory-mapped files.
 #include <algorithm>
-#include <set>
+#include <charconv>
 
-#include "core/progress.h"
+#include "core/stop.h"
 #include "core/text.h"
 #include "expand/additions.h"
 #include "expand/verify_parts.h"
 #include "model/checkpoint/displaced_rows.h"
-#include "model/checkpoint/tensors_hash.h"
 
 namespace polygraft::expand {
 
@@ -143,31 +142,53 @@ void compare_tensor(const TensorView& old_view, const std::string& new_name, boo
   }
 }
 
+/// N of "model.layers.N.*"; -1 for what belongs to no layer.
+int64_t layer_of(const std::string& name) {
+  constexpr std::string_view kBefore = ".layers.";
+  const size_t at = name.find(kBefore);
+  if (at == std::string::npos) return -1;
+  int64_t layer = -1;
+  const char* const end = name.data() + name.size();
+  std::from_chars(name.data() + at + kBefore.size(), end, layer);
+  return layer;
+}
+
 }  // namespace
 
-std::string verify_bytes(const ModelFolder& base, const ModelFolder& expanded,
-                         VerifyReport& report) {
-  model::BackgroundTensorsHash hash;
-  const std::set<std::string> growing = growing_tensors(base);
-  Progress progress("comparing with the base", base.tensors.total_bytes(), "bytes");
+BytesCheck::BytesCheck(const ModelFolder& base, const ModelFolder& expanded, VerifyReport& report)
+    : base_(base),
+      expanded_(expanded),
+      report_(report),
+      growing_(growing_tensors(base)),
+      progress_("comparing with the base", base.tensors.total_bytes(), "bytes") {
   for (const std::string& name : base.tensors.names()) {
-    const TensorView& view = base.tensors.get(name);
-    hash.add({name, view.dtype, view.shape}, {view.bytes});
-    compare_tensor(view, name, growing.count(name) != 0, expanded, report);
-    progress.advance(view.bytes.size());
+    names_by_layer_[layer_of(name)].push_back(name);
   }
-  progress.finish();
-  const model::TensorNames& names = base.family->names;
-  if (base.config.tied_embeddings && !expanded.config.tied_embeddings) {
+}
+
+void BytesCheck::compare(int64_t layer) {
+  for (const std::string& name : names_by_layer_[layer]) {
+    throw_if_stopped();
+    const TensorView& view = base_.tensors.get(name);
+    hash_.add({name, view.dtype, view.shape}, {view.bytes});
+    compare_tensor(view, name, growing_.count(name) != 0, expanded_, report_);
+    progress_.advance(view.bytes.size());
+  }
+}
+
+std::string BytesCheck::finish() {
+  progress_.finish();
+  const model::TensorNames& names = base_.family->names;
+  if (base_.config.tied_embeddings && !expanded_.config.tied_embeddings) {
     // The old output rows of a head that was tied are the old input rows.
-    compare_tensor(base.tensors.get(names.embedding), names.head, true, expanded, report);
+    compare_tensor(base_.tensors.get(names.embedding), names.head, true, expanded_, report_);
   }
-  const std::set<std::string> allowed = allowed_new_tensors(base, expanded);
-  for (const std::string& name : expanded.tensors.names()) {
-    if (base.tensors.contains(name) || allowed.count(name) != 0) continue;
-    add_difference(report, name, "neither a tensor of the base nor an addition");
+  const std::set<std::string> allowed = allowed_new_tensors(base_, expanded_);
+  for (const std::string& name : expanded_.tensors.names()) {
+    if (base_.tensors.contains(name) || allowed.count(name) != 0) continue;
+    add_difference(report_, name, "neither a tensor of the base nor an addition");
   }
-  return hash.finish();
+  return hash_.finish();
 }
 
 }  // namespace polygraft::expand

@@ -1,11 +1,9 @@
 // expand/verify_masked.cpp: logits with additions masked, compared bit by bit on fixed inputs.
 // Legend: T tokens, V base vocabulary rows.
 #include <algorithm>
+#include <cstring>
 
-#include "core/hash.h"
 #include "core/random.h"
-#include "core/text.h"
-#include "eval/passes.h"
 #include "expand/sequences.h"
 #include "expand/verify_parts.h"
 
@@ -52,20 +50,33 @@ std::vector<model::Batch> make_probes(const model::ModelFolder& base, const Held
   return make_batches(sequences, kBatchTokens);
 }
 
-std::vector<std::string> masked_logit_hashes(const model::Transformer& transformer,
-                                             const std::vector<model::Batch>& probes) {
-  const at::NoGradGuard no_grad;
-  std::vector<std::string> hashes;
-  eval::run_passes(transformer, probes, {model::Mask::all(), nullptr, nullptr},
-                   [&](size_t, const at::Tensor& hidden_TD) {
-                     const auto logits_TV =
-                         transformer.logits(hidden_TD, model::Mask::all()).contiguous();
-                     Sha256 hash;
-                     hash.update(concat(logits_TV.sizes()));
-                     hash.update(logits_TV.const_data_ptr(), logits_TV.nbytes());
-                     hashes.push_back(hash.finish());
-                   });
-  return hashes;
+MaskedComparison::MaskedComparison(const model::Transformer& base,
+                                   const model::Transformer& expanded,
+                                   const std::vector<model::Batch>& probes)
+    : base_(base),
+      expanded_(expanded),
+      base_walk_(base, probes, model::Mask::all()),
+      expanded_walk_(expanded, probes, model::Mask::all()) {}
+
+void MaskedComparison::run_layer(int64_t layer) {
+  base_walk_.run_layer(layer);
+  expanded_walk_.run_layer(layer);
+}
+
+bool MaskedComparison::equal() {
+  const std::vector<at::Tensor> base_TD = base_walk_.finish();
+  const std::vector<at::Tensor> expanded_TD = expanded_walk_.finish();
+  for (size_t i = 0; i < base_TD.size(); ++i) {
+    const auto base_TV = base_.logits(base_TD[i], model::Mask::all()).contiguous();
+    const auto expanded_TV = expanded_.logits(expanded_TD[i], model::Mask::all()).contiguous();
+    // Bits, not values: a NaN equals itself, and 0 is not -0.
+    if (base_TV.sizes() != expanded_TV.sizes() ||
+        std::memcmp(base_TV.const_data_ptr(), expanded_TV.const_data_ptr(), base_TV.nbytes()) !=
+            0) {
+      return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace polygraft::expand

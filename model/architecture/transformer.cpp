@@ -149,17 +149,35 @@ at::Tensor Transformer::hidden_next(const at::Tensor& ids_T, KeyValueCache& cach
 std::vector<at::Tensor> Transformer::hidden_by_layer(
     const std::vector<Batch>& batches, Mask mask, const RouterObserver& observer,
     const std::function<void(const Batch&)>& after_layer) const {
-  std::vector<Pass> passes;
-  for (const Batch& batch : batches) passes.push_back(start(batch, mask));
-  for (size_t i = 0; i < weights_.layers.size(); ++i) {
-    for (size_t b = 0; b < batches.size(); ++b) {
-      run_layer(i, passes[b], mask, observer, b);
-      if (after_layer) after_layer(batches[b]);
-    }
+  Walk walk(*this, batches, mask);
+  std::function<void(size_t)> after_batch;
+  if (after_layer) after_batch = [&](size_t batch) { after_layer(batches[batch]); };
+  for (int64_t i = 0; i < config_.num_layers; ++i) walk.run_layer(i, observer, after_batch);
+  return walk.finish();
+}
+
+Transformer::Walk::Walk(const Transformer& transformer, const std::vector<Batch>& batches,
+                        Mask mask)
+    : transformer_(transformer), mask_(mask) {
+  for (const Batch& batch : batches) passes_.push_back(transformer.start(batch, mask));
+}
+
+Transformer::Walk::~Walk() = default;
+Transformer::Walk::Walk(Walk&&) noexcept = default;
+
+void Transformer::Walk::run_layer(int64_t layer, const RouterObserver& observer,
+                                  const std::function<void(size_t batch)>& after_batch) {
+  for (size_t b = 0; b < passes_.size(); ++b) {
+    transformer_.run_layer(static_cast<size_t>(layer), passes_[b], mask_, observer, b);
+    if (after_batch) after_batch(b);
   }
+}
+
+std::vector<at::Tensor> Transformer::Walk::finish() {
+  const at::Tensor& norm = transformer_.weights_.final_norm;
   std::vector<at::Tensor> hidden_TD;
-  for (Pass& pass : passes) {
-    hidden_TD.push_back(rms_norm(pass.x_TD, weights_.final_norm, config_.rms_norm_eps));
+  for (Pass& pass : passes_) {
+    hidden_TD.push_back(rms_norm(pass.x_TD, norm, transformer_.config_.rms_norm_eps));
     pass = {};
   }
   return hidden_TD;

@@ -61,6 +61,9 @@ class Transformer {
       const std::vector<Batch>& batches, Mask mask = {}, const RouterObserver& observer = nullptr,
       const std::function<void(const Batch&)>& after_layer = nullptr) const;
 
+  /// hidden_by_layer() a layer at a time, for a caller that does something else between two layers.
+  class Walk;
+
   /// One sequence continued: hidden states of `ids_T` alone, which follow what `cache` has seen.
   /// @throws as hidden() does, earlier tokens counted.
   at::Tensor hidden_next(const at::Tensor& ids_T, KeyValueCache& cache, Mask mask = {}) const;
@@ -92,6 +95,25 @@ class Transformer {
 
   ModelConfig config_;
   Weights weights_;
+};
+
+class Transformer::Walk {
+ public:
+  /// @param transformer is referred to, not copied. @throws as hidden() does.
+  Walk(const Transformer& transformer, const std::vector<Batch>& batches, Mask mask);
+  ~Walk();
+  Walk(Walk&&) noexcept;
+
+  /// Layers in order, each once. @param after_batch may be empty, and may throw to end the walk.
+  void run_layer(int64_t layer, const RouterObserver& observer = nullptr,
+                 const std::function<void(size_t batch)>& after_batch = nullptr);
+  /// After the last layer: final normed hidden states of each batch.
+  std::vector<at::Tensor> finish();
+
+ private:
+  const Transformer& transformer_;
+  Mask mask_;
+  std::vector<Pass> passes_;
 };
 
 }  // namespace polygraft::model

@@ -86,7 +86,7 @@ bool contains(const std::string& name, std::string_view part) {
 void fill_normal(at::Tensor& tensor, double deviation, RandomStream stream) {
   auto values = at::empty(tensor.sizes(), at::kFloat);
   stream.fill_normal({values.mutable_data_ptr<float>(), static_cast<size_t>(values.numel())}, 0,
-                     deviation);
+                     static_cast<float>(deviation));
   tensor.copy_(values);
 }
 

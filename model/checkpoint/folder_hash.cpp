@@ -34,57 +34,15 @@ std::string hash_tensors(const TensorFolder& tensors) {
   return hash.finish();
 }
 
-BackgroundTensorsHash::BackgroundTensorsHash() : thread_([this] { work(); }) {}
-
-BackgroundTensorsHash::~BackgroundTensorsHash() {
-  {
-    const std::lock_guard lock(mutex_);
-    waiting_.clear();
-  }
-  end();
-}
-
-void BackgroundTensorsHash::end() {
-  {
-    const std::lock_guard lock(mutex_);
-    ended_ = true;
-  }
-  changed_.notify_all();
-  if (thread_.joinable()) thread_.join();
-}
-
 void BackgroundTensorsHash::add(TensorSpec spec, std::vector<std::string_view> pieces) {
-  constexpr uint64_t kMostBytes = uint64_t{32} << 20;
   const uint64_t num_bytes = spec.num_bytes();
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return waiting_bytes_ < kMostBytes; });
-  waiting_bytes_ += num_bytes;
-  waiting_.push_back({std::move(spec), std::move(pieces)});
-  changed_.notify_all();
-}
-
-void BackgroundTensorsHash::work() {
-  std::unique_lock lock(mutex_);
-  while (true) {
-    changed_.wait(lock, [this] { return ended_ || !waiting_.empty(); });
-    if (waiting_.empty()) return;
-    Waiting next = std::move(waiting_.front());
-    waiting_.pop_front();
-    lock.unlock();
-    try {
-      hash_.add(next.spec, next.pieces);
-    } catch (...) {
-      error_ = std::current_exception();
-    }
-    lock.lock();
-    waiting_bytes_ -= next.spec.num_bytes();
-    changed_.notify_all();
-  }
+  background_.add(num_bytes, [this, spec = std::move(spec), pieces = std::move(pieces)] {
+    hash_.add(spec, pieces);
+  });
 }
 
 std::string BackgroundTensorsHash::finish() {
-  end();
-  if (error_) std::rethrow_exception(error_);
+  background_.finish();
   return hash_.finish();
 }
 

@@ -1,15 +1,12 @@
 // model/checkpoint/tensors_hash.h: the hash of a model's weights, for tensors that lie in pieces.
 #pragma once
-#include <condition_variable>
-#include <deque>
-#include <exception>
 #include <map>
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
+#include "core/background.h"
 #include "model/checkpoint/tensor_writer.h"
 
 namespace polygraft::model {
@@ -29,35 +26,17 @@ class TensorsHash {
 };
 
 /// The same in a thread of its own, beside a caller that copies or compares the tensors: pages are
-/// read from the disk once for both. It stays close to the caller, who waits in add() otherwise.
+/// read from the disk once for both.
 class BackgroundTensorsHash {
  public:
-  BackgroundTensorsHash();
-  ~BackgroundTensorsHash();
-  BackgroundTensorsHash(const BackgroundTensorsHash&) = delete;
-  BackgroundTensorsHash& operator=(const BackgroundTensorsHash&) = delete;
-
   /// The bytes must stay where they are until finish().
   void add(TensorSpec spec, std::vector<std::string_view> pieces);
   /// Waits for what is still to be hashed. To be called once.
   std::string finish();
 
  private:
-  struct Waiting {
-    TensorSpec spec;
-    std::vector<std::string_view> pieces;
-  };
-  void work();
-  void end();
-
   TensorsHash hash_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Waiting> waiting_;
-  uint64_t waiting_bytes_ = 0;
-  bool ended_ = false;
-  std::exception_ptr error_;
-  std::thread thread_;
+  BackgroundWork background_{uint64_t{32} << 20};
 };
 
 }  // namespace polygraft::model
