@@ -97,6 +97,14 @@ std::string_view MappedFile::text() const {
 const fs::path& MappedFile::path() const { return mapping_->path; }
 std::shared_ptr<const void> MappedFile::keep_alive() const { return mapping_; }
 
+void read_ahead(std::string_view mapped) {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(mapped.data()) / page * page;
+  const auto end = reinterpret_cast<uintptr_t>(mapped.data()) + mapped.size();
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a page's address
+  if (end > begin) (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_WILLNEED);
+}
+
 void exit_on_mapped_fault() {
   struct sigaction action {};
   action.sa_sigaction = on_bus_error;

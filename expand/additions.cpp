@@ -92,30 +92,54 @@ AdditionCounts check_additions(const Additions& additions, const AdditionShapes&
 }
 
 Additions get_additions(const model::Weights& weights) {
-  model::Weights shared = weights;  // for_each_added() serves writers too, hence not const
   Additions additions;
-  shared.for_each_added([&](const std::string& name, at::Tensor& tensor) {
-    additions[name] = tensor.detach().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
-  });
+  const auto get = [&](const std::string& name, const model::SplitRows& rows) {
+    if (!rows.added.defined()) return;
+    if (!rows.added.is_meta()) {
+      additions[name] = rows.added.detach().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+      return;
+    }
+    std::vector<at::Tensor> experts;
+    for (int64_t i = 0; i < rows.num_added(); ++i) {
+      experts.push_back(rows.row(rows.num_base() + i, at::kFloat));
+    }
+    additions[name] = at::stack(experts);
+  };
+  get(kAddedEmbedding, weights.embedding);
+  if (!weights.tied) get(kAddedHead, weights.head);
+  for (size_t layer = 0; layer < weights.layers.size(); ++layer) {
+    if (!weights.layers[layer].is_moe) continue;
+    const model::MoeWeights& moe = weights.layers[layer].moe;
+    get(added_router(static_cast<int64_t>(layer)), moe.router);
+    get(added_gate_up(static_cast<int64_t>(layer)), moe.gate_up);
+    get(added_down(static_cast<int64_t>(layer)), moe.down);
+  }
   return additions;
 }
 
 namespace {
 
-/// Copies in place where the shape allows, so that an optimizer's tensor stays the same object.
+/// Copies in place where shape and dtype allow, so that an optimizer's tensor stays the same object.
 void set_rows(model::SplitRows& rows, const Additions& additions, const std::string& name,
               at::ScalarType dtype) {
   const auto found = additions.find(name);
   if (found == additions.end()) {
-    rows.added = at::Tensor();
+    rows.set_added({});
     return;
   }
   const at::Tensor& values = found->second;
-  if (rows.added.defined() && rows.added.sizes() == values.sizes()) {
+  if (rows.added.defined() && !rows.added.is_meta() && rows.added.scalar_type() == dtype &&
+      rows.added.sizes() == values.sizes()) {
     rows.added.copy_(values);
   } else {
-    rows.added = values.detach().to(dtype, /*non_blocking=*/false, /*copy=*/true);
+    rows.set_added(values.detach().to(dtype, /*non_blocking=*/false, /*copy=*/true));
   }
+}
+
+/// Added experts are used in the dtype that the base's are: one that lies in a file in that of the
+/// file.
+at::ScalarType dtype_of(const model::SplitRows& bank) {
+  return bank.pieces.empty() ? bank.base.scalar_type() : bank.pieces.front().scalar_type();
 }
 
 }  // namespace
@@ -138,8 +162,8 @@ void set_additions(model::Weights& weights, const Additions& additions) {
   for (const int64_t layer : shapes.moe_layers) {
     model::MoeWeights& moe = weights.layers[static_cast<size_t>(layer)].moe;
     set_rows(moe.router, additions, added_router(layer), dtype);
-    set_rows(moe.gate_up, additions, added_gate_up(layer), dtype);
-    set_rows(moe.down, additions, added_down(layer), dtype);
+    set_rows(moe.gate_up, additions, added_gate_up(layer), dtype_of(moe.gate_up));
+    set_rows(moe.down, additions, added_down(layer), dtype_of(moe.down));
   }
 }
 

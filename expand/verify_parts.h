@@ -33,11 +33,12 @@ class BytesCheck {
   std::string finish();
 
  private:
+  void read_ahead_layer(int64_t layer) const;
   const model::ModelFolder& base_;
   const model::ModelFolder& expanded_;
   VerifyReport& report_;
   std::set<std::string> growing_;
-  std::map<int64_t, std::vector<std::string>> names_by_layer_;
+  std::map<int64_t, std::vector<std::string>> names_by_layer_;  ///< the base's tensors
   Progress progress_;
   model::BackgroundTensorsHash hash_;
 };

@@ -3,6 +3,7 @@
 // writes it. Legend: D model width, E base experts, n new experts, F expert width, G = 2F.
 #include <ATen/ATen.h>
 
+#include "core/background.h"
 #include "core/error.h"
 #include "core/progress.h"
 #include "core/stop.h"
@@ -26,6 +27,8 @@ using model::ModelConfig;
 using model::ModelFolder;
 using model::TensorSpec;
 using model::TensorView;
+
+constexpr uint64_t kMostBytesWaiting = uint64_t{64} << 20;  // read or made, not yet written
 
 using Packs = std::vector<Additions>;
 
@@ -192,19 +195,30 @@ std::string write_tensors(const ModelFolder& source, const ModelConfig& config,
     total_bytes += spec.num_bytes();
   }
   model::TensorWriter writer(out, specs);
-  model::BackgroundTensorsHash hash;
   Progress progress("writing the expanded model", total_bytes, "bytes");
+  model::BackgroundTensorsHash hash;
+  BackgroundWork writing(kMostBytesWaiting);
+  const auto append = [&](const TensorSpec& spec, const Pieces& pieces) {
+    for (const std::string_view rows : pieces) {
+      writing.add(rows.size(), [&writer, &spec, rows] { writer.append(spec.name, rows); });
+    }
+  };
   for (const TensorSpec& spec : specs) {
     throw_if_stopped();
     const Sources parts = sources_of(spec.name, source, map);
     hash_base_tensor(source, spec, parts, hash);
-    for (const std::string_view rows : parts.before) writer.append(spec.name, rows);
+    append(spec, parts.before);
     for (const Rows& rows : parts.added) {
-      writer.append(spec.name, rounded_bytes(rows(), spec.dtype));
+      std::string made = rounded_bytes(rows(), spec.dtype);
+      const size_t num_bytes = made.size();
+      writing.add(num_bytes, [&writer, &spec, made = std::move(made)] {
+        writer.append(spec.name, made);
+      });
     }
-    for (const std::string_view rows : parts.after) writer.append(spec.name, rows);
+    append(spec, parts.after);
     progress.advance(spec.num_bytes());
   }
+  writing.finish();
   writer.finish();
   progress.finish();
   return hash.finish();

@@ -45,8 +45,9 @@ Trainee from_folder(const TrainJob& job) {
   OrderedJson json = folder.config_json;
   auto tokenizer = tokenizer::Tokenizer::load(job.model);
   // What trains must be in memory; a base that stays as it is need not be.
-  auto weights = job.train.trainable == "additions" ? model::map_weights(folder, at::kFloat)
-                                                    : model::load_weights(folder, at::kFloat);
+  auto weights = job.train.trainable == "additions"
+                     ? model::map_weights(folder, at::kFloat, model::AddedExperts::kInMemory)
+                     : model::load_weights(folder, at::kFloat);
   model::Transformer transformer(folder.config, std::move(weights));
   return {std::move(folder), std::move(json), std::move(tokenizer), std::move(transformer)};
 }

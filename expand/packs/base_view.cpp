@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/background.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/hash.h"
@@ -87,13 +88,17 @@ std::string restore_shards(const ModelFolder& expanded, const BaseSnapshot& snap
   for (const auto& shard : snapshot.shards) {
     AtomicFile file(out / shard.name);
     file.write(shard.header_bytes);
+    BackgroundWork writing(uint64_t{64} << 20);
     for (const model::HeaderEntry& entry : shard.header.entries) {
       throw_if_stopped();
       const auto pieces = base_bytes(expanded, snapshot, entry.spec);
       if (is_used(expanded, snapshot, entry.spec.name)) hash.add(entry.spec, pieces);
-      for (const std::string_view bytes : pieces) file.write(bytes);
+      for (const std::string_view bytes : pieces) {
+        writing.add(bytes.size(), [&file, bytes] { file.write(bytes); });
+      }
       progress.advance(entry.end - entry.begin);
     }
+    writing.finish();
     file.commit();
   }
   progress.finish();

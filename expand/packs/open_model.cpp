@@ -40,7 +40,7 @@ OpenPack copy_pack(const ModelFolder& expanded, const std::string& name) {
 Additions joined(const std::vector<Additions>& packs, bool with_head) {
   std::map<std::string, std::vector<at::Tensor>> rows;
   for (const Additions& additions : packs) {
-    for (const auto& [name, tensor] : additions) rows[name].push_back(tensor.to(at::kFloat));
+    for (const auto& [name, tensor] : additions) rows[name].push_back(tensor);
   }
   Additions all;
   for (const auto& [name, tensors] : rows) all[name] = at::cat(tensors);

@@ -13,14 +13,12 @@ const at::Tensor& any_matrix(const SplitRows& bank) {
 
 /// The matrices that make up one expert's row of a bank, in order.
 std::vector<kernels::Matrix> matrices_of(const SplitRows& bank, int64_t expert) {
-  if (expert >= bank.num_base()) return {as_matrix(bank.added.select(0, expert - bank.num_base()))};
-  if (bank.pieces.empty()) return {as_matrix(bank.base.select(0, expert))};
-  const auto per_expert = static_cast<int64_t>(bank.pieces.size()) / bank.num_base();
   std::vector<kernels::Matrix> matrices;
-  for (int64_t i = expert * per_expert; i < (expert + 1) * per_expert; ++i) {
-    matrices.push_back(as_matrix(bank.pieces[static_cast<size_t>(i)]));
-  }
-  return matrices;
+  for (const at::Tensor& piece : bank.pieces_of(expert)) matrices.push_back(as_matrix(piece));
+  if (!matrices.empty()) return matrices;
+  const int64_t num_base = bank.num_base();
+  return {as_matrix(expert < num_base ? bank.base.select(0, expert)
+                                      : bank.added.select(0, expert - num_base))};
 }
 
 kernels::MoeLayer layer_of(const MoeKernelCall& call) {

@@ -131,14 +131,14 @@ class StoredTensors {
 using Shape = std::vector<int64_t>;
 
 SplitRows allocate_rows(int64_t num_base, int64_t num_added, Shape row_shape,
-                        const at::TensorOptions& options) {
+                        const at::TensorOptions& options, at::DeviceType added = at::kCPU) {
   const auto rows = [&](int64_t count, at::Device device) {
     Shape shape = {count};
     shape.insert(shape.end(), row_shape.begin(), row_shape.end());
     return at::empty(shape, options.device(device));
   };
   return {rows(num_base, options.device()),
-          num_added > 0 ? rows(num_added, at::kCPU) : at::Tensor()};
+          num_added > 0 ? rows(num_added, added) : at::Tensor()};
 }
 
 AttentionWeights allocate_attention(const ModelConfig& config, const at::TensorOptions& options) {
@@ -179,7 +179,7 @@ DenseWeights allocate_dense(int64_t model_width, int64_t width, bool with_bias,
 }
 
 LayerWeights allocate_layer(const ModelConfig& config, bool is_moe, int64_t base_experts,
-                            const at::TensorOptions& options) {
+                            const at::TensorOptions& options, at::DeviceType added_experts) {
   const int64_t width = config.hidden_size;
   LayerWeights layer;
   layer.attention = allocate_attention(config, options);
@@ -189,8 +189,9 @@ LayerWeights allocate_layer(const ModelConfig& config, bool is_moe, int64_t base
     const int64_t added = config.num_experts - base_experts;
     layer.moe.router = allocate_rows(base_experts, added, {width}, options);
     layer.moe.gate_up =
-        allocate_rows(base_experts, added, {2 * config.expert_width, width}, options);
-    layer.moe.down = allocate_rows(base_experts, added, {width, config.expert_width}, options);
+        allocate_rows(base_experts, added, {2 * config.expert_width, width}, options, added_experts);
+    layer.moe.down = allocate_rows(base_experts, added, {width, config.expert_width}, options,
+                                   added_experts);
     if (config.shared_expert_width > 0) {
       layer.moe.shared = allocate_dense(width, config.shared_expert_width, false, options);
       layer.moe.shared_gate = at::empty({1, width}, options);
@@ -204,8 +205,8 @@ LayerWeights allocate_layer(const ModelConfig& config, bool is_moe, int64_t base
 }  // namespace
 
 Weights allocate_weights(const ModelConfig& config, SplitCounts counts, at::ScalarType dtype,
-                         at::DeviceType base_device) {
-  const auto options = at::TensorOptions(dtype).device(base_device);
+                         WeightDevices devices) {
+  const auto options = at::TensorOptions(dtype).device(devices.base);
   const auto vocab = [&] {
     SplitRows rows =
         allocate_rows(counts.vocab.num_base, counts.vocab.num_added, {config.hidden_size}, options);
@@ -218,8 +219,8 @@ Weights allocate_weights(const ModelConfig& config, SplitCounts counts, at::Scal
   weights.head = weights.tied ? weights.embedding : vocab();
   weights.final_norm = at::empty({config.hidden_size}, options);
   for (int64_t i = 0; i < config.num_layers; ++i) {
-    weights.layers.push_back(
-        allocate_layer(config, config.layer_is_moe.at(i), counts.base_experts, options));
+    weights.layers.push_back(allocate_layer(config, config.layer_is_moe.at(i), counts.base_experts,
+                                            options, devices.added_experts));
   }
   return weights;
 }

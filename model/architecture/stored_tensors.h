@@ -18,9 +18,13 @@ struct SplitCounts {
 };
 
 /// Weights of the right shapes, not initialised. config.num_experts counts base + added.
-/// @param base_device of all but added rows: at::kMeta gives them a shape and no memory.
+/// at::kMeta gives tensors a shape and no memory. Added rows but for experts are always in memory.
+struct WeightDevices {
+  at::DeviceType base = at::kCPU;
+  at::DeviceType added_experts = at::kCPU;
+};
 Weights allocate_weights(const ModelConfig& config, SplitCounts counts, at::ScalarType dtype,
-                         at::DeviceType base_device = at::kCPU);
+                         WeightDevices devices = {});
 
 /// Calls visit(name, parts) for every tensor of a checkpoint of this layout. The parts are views
 /// into `weights`, padding rows copies; put one after the other along dimension 0 they are the

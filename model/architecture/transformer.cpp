@@ -95,7 +95,7 @@ Transformer::Transformer(ModelConfig config, Weights weights)
     : config_(std::move(config)), weights_(std::move(weights)) {}
 
 Transformer Transformer::load(const ModelFolder& folder, at::ScalarType dtype) {
-  return {folder.config, map_weights(folder, dtype)};
+  return {folder.config, map_weights(folder, dtype, AddedExperts::kMapped)};
 }
 
 /// One batch on its way through the layers.

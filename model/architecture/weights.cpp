@@ -92,19 +92,35 @@ void fill_normal(at::Tensor& tensor, double deviation, RandomStream stream) {
 
 }  // namespace
 
+std::vector<at::Tensor> SplitRows::pieces_of(int64_t i) const {
+  const bool with_added = added.defined() && added.is_meta();
+  const int64_t num_kept = num_base() + (with_added ? num_added() : 0);
+  if (pieces.empty() || i >= num_kept) return {};
+  const auto per_expert = static_cast<int64_t>(pieces.size()) / num_kept;
+  const auto first = pieces.begin() + i * per_expert;
+  return {first, first + per_expert};
+}
+
 at::Tensor SplitRows::row(int64_t i, at::ScalarType dtype) const {
-  if (i >= num_base()) return for_use(added.select(0, i - num_base()), dtype);
-  if (pieces.empty()) return for_use(base.select(0, i), dtype);
-  const auto per_row = static_cast<int64_t>(pieces.size()) / num_base();
-  if (per_row == 1) return for_use(pieces[static_cast<size_t>(i)], dtype);
+  const std::vector<at::Tensor> kept = pieces_of(i);
+  if (kept.empty()) {
+    return for_use(i < num_base() ? base.select(0, i) : added.select(0, i - num_base()), dtype);
+  }
+  if (kept.size() == 1) return for_use(kept[0], dtype);
   auto whole = at::empty({base.size(1), base.size(2)}, at::TensorOptions(dtype));
   int64_t first = 0;
-  for (int64_t p = 0; p < per_row; ++p) {
-    const at::Tensor& piece = pieces[static_cast<size_t>(i * per_row + p)];
+  for (const at::Tensor& piece : kept) {
     whole.narrow(0, first, piece.size(0)).copy_(piece);
     first += piece.size(0);
   }
   return whole;
+}
+
+void SplitRows::set_added(at::Tensor rows) {
+  const size_t num_base_pieces =
+      pieces.empty() ? 0 : pieces_of(0).size() * static_cast<size_t>(num_base());
+  pieces.resize(num_base_pieces);
+  added = std::move(rows);
 }
 
 void Weights::for_each(const WeightVisitor& visit) {

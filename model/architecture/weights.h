@@ -20,8 +20,9 @@ struct SplitRows {
   at::Tensor base;  ///< all of the base's rows, displaced ones too
   at::Tensor added;
   RowPlacement placement = {};
-  /// Base experts used where a checkpoint keeps them one by one: the same number of matrices for
-  /// each expert, in order along its rows. `base` then has the shape alone (a meta tensor).
+  /// Experts used where a checkpoint keeps them one by one: the same number of matrices for each
+  /// expert, in order along its rows. `base` then has the shape alone (a meta tensor); `added` too
+  /// where the added experts' matrices follow.
   std::vector<at::Tensor> pieces = {};
 
   int64_t num_base() const { return base.size(0); }
@@ -29,6 +30,10 @@ struct SplitRows {
   RowLayout layout() const { return {num_base(), num_added(), placement}; }
   /// Row `i` (base rows first) as products want it: in `dtype`, converted if it lies in a file.
   at::Tensor row(int64_t i, at::ScalarType dtype) const;
+  /// The matrices of expert `i` among the pieces; none for one that is not kept there.
+  std::vector<at::Tensor> pieces_of(int64_t i) const;
+  /// Other added rows, or none (an undefined tensor).
+  void set_added(at::Tensor rows);
 };
 
 struct AttentionWeights {
@@ -85,8 +90,10 @@ Weights load_weights(const ModelFolder& folder, at::ScalarType dtype);
 
 /// The same weights with the base's matrices where they lie: tensors over the mapped files, in
 /// their stored dtype and read-only, so that a frozen base costs no memory of the process. Vectors
-/// (norms, biases) and added rows are in memory, in `dtype`, which is computed in.
-Weights map_weights(const ModelFolder& folder, at::ScalarType dtype);
+/// (norms, biases) and added rows are in memory, in `dtype`, which is computed in; added experts
+/// that do not train may lie in the files as well.
+enum class AddedExperts { kInMemory, kMapped };
+Weights map_weights(const ModelFolder& folder, at::ScalarType dtype, AddedExperts added);
 
 /// Random weights for training from scratch: normal(0, 0.02), norms 1, residual outputs scaled by
 /// 1/sqrt(2 layers). Deterministic in (config, seed); no additions.

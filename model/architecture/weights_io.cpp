@@ -47,11 +47,11 @@ std::string_view bytes_of(const at::Tensor& contiguous) {
   return {static_cast<const char*>(contiguous.const_data_ptr()), contiguous.nbytes()};
 }
 
-/// Weights whose base parts lie on `base_device`, read from the folder.
-Weights read_weights(const ModelFolder& folder, at::ScalarType dtype, at::DeviceType base_device) {
+/// Weights in memory, or where they lie (meta devices), read from the folder.
+Weights read_weights(const ModelFolder& folder, at::ScalarType dtype, WeightDevices devices) {
   check_displaced_rows(folder);
   Weights weights = allocate_weights(
-      folder.config, {folder.num_base_experts(), folder.vocab_layout()}, dtype, base_device);
+      folder.config, {folder.num_base_experts(), folder.vocab_layout()}, dtype, devices);
   for_each_stored_tensor(weights, folder.config, folder.layout,
                          [&](const std::string& name, std::vector<at::Tensor>& parts) {
                            read_parts(folder.tensors.get(name), parts);
@@ -68,11 +68,12 @@ Weights read_weights(const ModelFolder& folder, at::ScalarType dtype, at::Device
 }  // namespace
 
 Weights load_weights(const ModelFolder& folder, at::ScalarType dtype) {
-  return read_weights(folder, dtype, at::kCPU);
+  return read_weights(folder, dtype, {});
 }
 
-Weights map_weights(const ModelFolder& folder, at::ScalarType dtype) {
-  return read_weights(folder, dtype, at::kMeta);
+Weights map_weights(const ModelFolder& folder, at::ScalarType dtype, AddedExperts added) {
+  return read_weights(folder, dtype,
+                      {at::kMeta, added == AddedExperts::kMapped ? at::kMeta : at::kCPU});
 }
 
 at::Tensor mapped_tensor(const TensorView& view) {

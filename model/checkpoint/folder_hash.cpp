@@ -1,5 +1,6 @@
 // model/checkpoint/folder_hash.cpp: one hash for all weights of a folder, the same however they are
 // split into files.
+#include "core/file.h"
 #include "core/hash.h"
 #include "core/json.h"
 #include "core/parallel.h"
@@ -36,6 +37,7 @@ std::string hash_tensors(const TensorFolder& tensors) {
 
 void BackgroundTensorsHash::add(TensorSpec spec, std::vector<std::string_view> pieces) {
   const uint64_t num_bytes = spec.num_bytes();
+  for (const std::string_view piece : pieces) read_ahead(piece);
   background_.add(num_bytes, [this, spec = std::move(spec), pieces = std::move(pieces)] {
     hash_.add(spec, pieces);
   });

@@ -26,7 +26,7 @@ class TensorsHash {
 };
 
 /// The same in a thread of its own, beside a caller that copies or compares the tensors: pages are
-/// read from the disk once for both.
+/// read from the disk once for both, from when they are added.
 class BackgroundTensorsHash {
  public:
   /// The bytes must stay where they are until finish().

@@ -133,12 +133,11 @@ TEST_CASE("permuting experts with their router rows changes nothing but the orde
   const auto straight = model::Transformer::load(ModelFolder::open(out));
   auto permuted = model::Transformer::load(ModelFolder::open(out));
   const at::Tensor order = at::tensor(std::vector<int64_t>{2, 0, 1}, at::kLong);
-  for (auto& layer : permuted.weights().layers) {
-    if (!layer.is_moe) continue;
-    for (model::SplitRows* rows : {&layer.moe.router, &layer.moe.gate_up, &layer.moe.down}) {
-      rows->added = rows->added.index_select(0, order);
-    }
+  expand::Additions additions = expand::get_additions(permuted.weights());
+  for (auto& [name, rows] : additions) {
+    if (name.find(".moe.") != std::string::npos) rows = rows.index_select(0, order);
   }
+  expand::set_additions(permuted.weights(), additions);
   CHECK(same_bits(probe_logits(straight, {}), probe_logits(permuted, {})));
   CHECK_FALSE(same_bits(probe_logits(straight, {}), probe_logits(straight, {true, false, false})));
 }

@@ -153,8 +153,9 @@ TEST_CASE("a base used where it lies computes what a base in memory computes",
   folder.manifest->base_vocab_rows = 40;
   folder.manifest->packs = {{"id", 6, 2, 40, 5}};
   model::Transformer resident(config, model::load_weights(folder, at::kFloat));
-  model::Transformer mapped(config, model::map_weights(folder, at::kFloat));
+  model::Transformer mapped(config, model::map_weights(folder, at::kFloat, model::AddedExperts::kInMemory));
   const auto batch = random_batch({9, 4, 13}, config.vocab_rows);
+  const auto all_base_batch = random_batch({9, 4, 13}, 40);
   std::vector<at::Tensor> logits_TV, gradients;
   for (auto* transformer : {&resident, &mapped}) {
     transformer->weights().for_each_added(
@@ -165,6 +166,17 @@ TEST_CASE("a base used where it lies computes what a base in memory computes",
     transformer->weights().for_each_added(
         [&](const std::string&, at::Tensor& tensor) { gradients.push_back(tensor.grad()); });
   }
+  // Added experts where they lie, too: the values are the same.
+  model::Transformer all_mapped(
+      config, model::map_weights(folder, at::kFloat, model::AddedExperts::kMapped));
+  const at::Tensor& added = all_mapped.weights().layers[1].moe.down.added;
+  CHECK((layout == ExpertLayout::kPerExpert ? added.is_meta() : added.scalar_type() == stored));
+  const auto all_mapped_TV = all_mapped.logits(all_mapped.hidden(batch)).detach();
+  CHECK(excess(all_mapped_TV, logits_TV[0], tolerance(at::kFloat)) <= 1);
+  const at::Tensor masked_TV[2] = {
+      all_mapped.logits(all_mapped.hidden(all_base_batch, model::Mask::all()), model::Mask::all()),
+      mapped.logits(mapped.hidden(all_base_batch, model::Mask::all()), model::Mask::all())};
+  CHECK(bitwise_equal(masked_TV[0].detach(), masked_TV[1].detach()));
   // Where the kernels multiply bfloat16 as it lies, a resident float32 copy goes another way.
   const bool same_products = stored != at::kBFloat16 || !kernels::operations().is_fast;
   const auto check_same = [&](const at::Tensor& a, const at::Tensor& b) {
@@ -183,7 +195,7 @@ TEST_CASE("a mapped base's matrices are the file's bytes, not copies", "[model][
   write_config(config, scratch.path());
   model::write_weights(lively_weights(config, 3), config, layout, scratch.path());
   const auto folder = model::ModelFolder::open(scratch.path());
-  const auto weights = model::map_weights(folder, at::kFloat);
+  const auto weights = model::map_weights(folder, at::kFloat, model::AddedExperts::kInMemory);
   CHECK(weights.compute_dtype() == at::kFloat);
   const auto lies_in_file = [&](const at::Tensor& tensor, const std::string& name) {
     return tensor.const_data_ptr() == folder.tensors.get(name).bytes.data();
