@@ -7,7 +7,6 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/text.h"
-#include "eval/number_text.h"
 #include "eval/report.h"
 
 namespace polygraft::cli {
@@ -38,8 +37,7 @@ ExitCode run(const Arguments& arguments) {
     }
   }
   if (arguments.stdout_is_free() && !result.causes.empty()) {
-    const eval::Table causes = eval::causes_table(result.causes);
-    std::cout << causes.title << "\n" << eval::text_table(causes.header, causes.rows, 1);
+    std::cout << eval::causes_text(result.causes);
   }
   log_info(concat("results written to ", output.string()));
   arguments.emit_json({{"bits_per_byte", json}, {"output", output.string()}});
@@ -61,7 +59,7 @@ Command eval_bpb_command() {
             add("corpus", po::value<std::string>(), "corpus.yaml");
             add("causes", po::bool_switch(),
                 "also split the change on old languages by cause: segmentation, head, router, "
-                "experts (scores their text four times more)");
+                "experts (scores their text twice more)");
           },
       .add_operands = nullptr,
       .run = run};

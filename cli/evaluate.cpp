@@ -98,13 +98,15 @@ eval::BpbResult evaluate_bpb(const MeasuredModel& measured, const tokenizer::Cor
   eval::BpbResult result;
   describe(measured, model, result);
   for (const auto& [language, texts] : corpus.languages) {
-    const auto options = score_options(measured, model, "evaluating", concat("bpb_", language));
+    auto options = score_options(measured, model, "evaluating", concat("bpb_", language));
+    options.head_masked_too = causes && texts.role == "old";
     const auto documents = tokenizer::read_documents({texts.heldout.begin(), texts.heldout.end()});
     const auto& scores = result.languages[language] =
         eval::score_documents(model.transformer, model.tokenizer, documents, options);
-    if (!causes || texts.role != "old") continue;
-    result.causes[language] =
-        eval::measure_causes(model.transformer, model.tokenizer, documents, scores, options);
+    if (!options.head_masked_too) continue;
+    const auto base = eval::score_as_base(model.transformer, model.tokenizer, documents, options);
+    result.causes[language] = eval::measure_causes(model.transformer, model.tokenizer, documents,
+                                                   {base, scores}, options);
   }
   return result;
 }

@@ -4,7 +4,6 @@
 
 #include "cli/model_option.h"
 #include "core/text.h"
-#include "eval/number_text.h"
 #include "eval/report.h"
 #include "expand/verify.h"
 
@@ -22,8 +21,7 @@ void print(const expand::VerifyReport& report) {
     std::cout << ": " << difference.reason << "\n";
   }
   if (report.step0.empty()) return;
-  const eval::Table causes = eval::causes_table(report.step0);
-  std::cout << causes.title << "\n" << eval::text_table(causes.header, causes.rows, 1);
+  std::cout << eval::causes_text(report.step0);
 }
 
 ExitCode run(const Arguments& arguments) {

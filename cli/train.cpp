@@ -20,9 +20,13 @@ Json to_json(const trainer::TrainResult& result, const fs::path& output) {
                        {"ci_low", line.ci_low},
                        {"ci_high", line.ci_high}};
   }
-  return {{"steps", result.steps},         {"tokens", result.tokens},
-          {"seconds", result.seconds},     {"within_budget", result.within_budget},
-          {"best_step", result.best_step}, {"probe", probe},
+  return {{"steps", result.steps},
+          {"tokens", result.tokens},
+          {"seconds", result.seconds},
+          {"probe_seconds", result.probe_seconds},
+          {"best_step", result.best_step},
+          {"within_budget", result.within_budget},
+          {"probe", probe},
           {"output", output.string()}};
 }
 

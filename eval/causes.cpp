@@ -14,49 +14,27 @@ namespace {
 
 using Documents = std::vector<tokenizer::Document>;
 
-/// Nats of a document with no addition on, with one cause's, with all.
+/// Nats of a document as additions are switched on, one cause after the other.
 struct MaskedNats {
-  double base = 0, head = 0, silenced = 0, routed = 0, all = 0;
+  double base = 0, silenced = 0, routed = 0, all = 0;
 };
 
-/// A run with some additions on, and where its nats belong.
-struct MaskedRun {
-  const char* name;
-  model::Mask mask;
-  double MaskedNats::*nats;
-};
+ScoreOptions masked_options(const ScoreOptions& options, const char* name,
+                            const model::Mask& mask) {
+  ScoreOptions masked = options;
+  masked.mask = mask;
+  masked.head_masked_too = false;
+  masked.observer = nullptr;
+  if (!masked.progress_label.empty()) masked.progress_label += concat(", ", name);
+  if (!masked.log.empty()) masked.log += concat(".", name);
+  return masked;
+}
 
-/// Documents, and their places among all.
-struct Subset {
-  Documents documents;
-  std::vector<size_t> places;
-
-  void add(const tokenizer::Document& document, size_t place) {
-    documents.push_back(document);
-    places.push_back(place);
-  }
-};
-
-class MaskedScorer {
- public:
-  MaskedScorer(const model::Transformer& transformer, const ScoreOptions& options)
-      : transformer_(transformer), options_(options) {}
-
-  void run(const MaskedRun& run, const Subset& subset, const tokenizer::Tokenizer& tokenizer,
-           std::vector<MaskedNats>& rows) const {
-    if (subset.documents.empty()) return;
-    ScoreOptions options = options_;
-    options.mask = run.mask;
-    if (!options.progress_label.empty()) options.progress_label += concat(", ", run.name);
-    if (!options.log.empty()) options.log += concat(".", run.name);
-    const auto scores = score_documents(transformer_, tokenizer, subset.documents, options);
-    for (size_t i = 0; i < scores.size(); ++i) rows[subset.places[i]].*run.nats = scores[i].nats;
-  }
-
- private:
-  const model::Transformer& transformer_;
-  const ScoreOptions& options_;
-};
+tokenizer::Tokenizer base_view(const model::Transformer& transformer,
+                               const tokenizer::Tokenizer& tokenizer) {
+  return tokenizer::without_added_tokens(
+      tokenizer, static_cast<tokenizer::TokenId>(transformer.first_added_token()));
+}
 
 std::vector<char> cut_alike(const Documents& documents, const tokenizer::Tokenizer& before,
                             const tokenizer::Tokenizer& after) {
@@ -90,55 +68,77 @@ class Differences {
   const std::vector<DocumentScore>& scores_;
 };
 
+/// Scores the documents that count with the added experts silent; the others keep 0.
+void score_silenced(const model::Transformer& transformer, const tokenizer::Tokenizer& tokenizer,
+                    const Documents& documents, const std::vector<char>& counts,
+                    const ScoreOptions& options, std::vector<MaskedNats>& rows) {
+  Documents counted;
+  for (size_t d = 0; d < documents.size(); ++d)
+    if (counts[d]) counted.push_back(documents[d]);
+  if (counted.empty()) return;
+  const auto scores =
+      score_documents(transformer, tokenizer, counted,
+                      masked_options(options, "router", {.head = true, .silence_experts = true}));
+  for (size_t d = 0, i = 0; d < documents.size(); ++d)
+    if (counts[d]) rows[d].silenced = scores[i++].nats;
+}
+
+/// The change relative to the base's bits, band by band, over the documents that count.
+std::array<double, kPositionBands.size()> changes_by_position(const ScoredBothWays& scores,
+                                                              const std::vector<char>& counts) {
+  NatsByPosition base = {}, change = {};
+  for (size_t d = 0; d < counts.size(); ++d) {
+    for (size_t band = 0; counts[d] && band < base.size(); ++band) {
+      base[band] += scores.base[d].nats_by_position[band];
+      change[band] +=
+          scores.expanded[d].nats_by_position[band] - scores.base[d].nats_by_position[band];
+    }
+  }
+  for (size_t band = 0; band < base.size(); ++band)
+    change[band] = base[band] > 0 ? change[band] / base[band] : 0.0;
+  return change;
+}
+
 Causes summarise(const std::vector<MaskedNats>& rows, const std::vector<char>& alike,
-                 const std::vector<DocumentScore>& scores) {
+                 const ScoredBothWays& scores) {
   std::vector<char> changed;
   for (const char same : alike) changed.push_back(!same);
-  const Differences difference(rows, scores);
-  std::vector<DocumentScore> base = scores;
-  for (size_t d = 0; d < rows.size(); ++d) base[d].nats = rows[d].base;
+  const Differences difference(rows, scores.expanded);
   Causes causes;
-  causes.bits_per_byte_base = bits_per_byte(base);
-  causes.bits_per_byte_expanded = bits_per_byte(scores);
+  causes.bits_per_byte_base = bits_per_byte(scores.base);
+  causes.bits_per_byte_expanded = bits_per_byte(scores.expanded);
   causes.num_documents = static_cast<int64_t>(rows.size());
   causes.num_changed = std::count(changed.begin(), changed.end(), 1);
   causes.tokenizer = difference(&MaskedNats::base, &MaskedNats::all, changed);
-  causes.head = difference(&MaskedNats::base, &MaskedNats::head, alike);
   causes.router = difference(&MaskedNats::base, &MaskedNats::silenced, alike);
   causes.experts = difference(&MaskedNats::silenced, &MaskedNats::routed, alike);
+  causes.head = difference(&MaskedNats::routed, &MaskedNats::all, alike);
+  causes.by_position = changes_by_position(scores, alike);
   return causes;
 }
 
 }  // namespace
 
-Causes measure_causes(const model::Transformer& transformer, const tokenizer::Tokenizer& tokenizer,
-                      const Documents& documents, const std::vector<DocumentScore>& scores,
-                      const ScoreOptions& options) {
-  const auto base_tokenizer = tokenizer::without_added_tokens(
-      tokenizer, static_cast<tokenizer::TokenId>(transformer.first_added_token()));
-  const std::vector<char> alike = cut_alike(documents, base_tokenizer, tokenizer);
-  std::vector<MaskedNats> rows(documents.size());
-  Subset all, unchanged;
-  for (size_t d = 0; d < documents.size(); ++d) {
-    rows[d].all = scores[d].nats;
-    all.add(documents[d], d);
-    if (alike[d]) unchanged.add(documents[d], d);
-  }
-  const MaskedScorer scorer(transformer, options);
-  scorer.run({"masked", model::Mask::all(), &MaskedNats::base}, all, base_tokenizer, rows);
-  for (const MaskedRun& run :
-       {MaskedRun{"head", {.experts = true}, &MaskedNats::head},
-        MaskedRun{"router", {.head = true, .silence_experts = true}, &MaskedNats::silenced},
-        MaskedRun{"experts", {.head = true}, &MaskedNats::routed}}) {
-    scorer.run(run, unchanged, tokenizer, rows);
-  }
-  return summarise(rows, alike, scores);
+std::vector<DocumentScore> score_as_base(const model::Transformer& transformer,
+                                         const tokenizer::Tokenizer& tokenizer,
+                                         const Documents& documents, const ScoreOptions& options) {
+  return score_documents(transformer, base_view(transformer, tokenizer), documents,
+                         masked_options(options, "masked", model::Mask::all()));
 }
 
-double Causes::interaction() const {
-  double rest = bits_per_byte_expanded - bits_per_byte_base;
-  for (const CauseField& cause : kCauses) rest -= (this->*cause.change).delta;
-  return rest;
+Causes measure_causes(const model::Transformer& transformer, const tokenizer::Tokenizer& tokenizer,
+                      const Documents& documents, const ScoredBothWays& scores,
+                      const ScoreOptions& options) {
+  const std::vector<char> alike =
+      cut_alike(documents, base_view(transformer, tokenizer), tokenizer);
+  std::vector<MaskedNats> rows(documents.size());
+  for (size_t d = 0; d < documents.size(); ++d) {
+    rows[d].base = scores.base[d].nats;
+    rows[d].routed = scores.expanded[d].head_masked_nats;
+    rows[d].all = scores.expanded[d].nats;
+  }
+  score_silenced(transformer, tokenizer, documents, alike, options, rows);
+  return summarise(rows, alike, scores);
 }
 
 Json Causes::to_json() const {
@@ -148,12 +148,15 @@ Json Causes::to_json() const {
     deltas[cause.name] = change.delta;
     intervals[cause.name] = {change.interval.low, change.interval.high};
   }
-  return {{"bits_per_byte_base", bits_per_byte_base},
-          {"bits_per_byte_expanded", bits_per_byte_expanded},
-          {"documents", num_documents},
-          {"changed_documents", num_changed},
-          {"by_cause", deltas},
-          {"intervals", intervals}};
+  Json json = {{"bits_per_byte_base", bits_per_byte_base},
+               {"bits_per_byte_expanded", bits_per_byte_expanded},
+               {"documents", num_documents},
+               {"changed_documents", num_changed},
+               {"by_cause", deltas},
+               {"intervals", intervals}};
+  for (size_t band = 0; by_position && band < kPositionBands.size(); ++band)
+    json["relative_by_position"][kPositionBands[band]] = (*by_position)[band];
+  return json;
 }
 
 Causes Causes::from_json(const OrderedJson& json, const std::string& file) {
@@ -171,6 +174,11 @@ Causes Causes::from_json(const OrderedJson& json, const std::string& file) {
     if (bounds.size() != 2) throw FormatError(file, concat("'", cause.name, "' is no interval"));
     change.interval = {bounds[0], bounds[1]};
   }
+  const auto positions = json_get_or<OrderedJson>(json, "relative_by_position", nullptr, file);
+  if (positions.is_null()) return causes;
+  causes.by_position.emplace();
+  for (size_t band = 0; band < kPositionBands.size(); ++band)
+    (*causes.by_position)[band] = json_get<double>(positions, kPositionBands[band], file);
   return causes;
 }
 

@@ -1,10 +1,14 @@
 // eval/causes.h: how much of what a model's additions change on old text comes from segmentation,
-// head, routing and experts. Masks answer it: the additions are switched on one cause at a time.
-// Only documents that both tokenizers cut alike can be masked (a new token has no masked
-// probability), so a changed document's whole difference counts as segmentation; the other causes
-// come from the unchanged ones.
+// head, routing and experts. Masks answer it: the additions are switched on one after the other,
+//   base -> experts routed to but silent -> experts speak -> added vocabulary rows take their mass
+//        router                     experts               head
+// so that the causes add up to the change. Only documents that both tokenizers cut alike can be
+// masked (a new token has no masked probability), so a changed document's whole difference counts
+// as segmentation; the other causes come from the unchanged ones. Three passes: of the base, of the
+// silent experts, and of everything on, whose hidden states serve both heads.
 #pragma once
 #include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,12 +30,13 @@ struct Causes {
   double bits_per_byte_expanded = 0;
   int64_t num_documents = 0, num_changed = 0;  ///< how many the two tokenizers cut differently
   CausedChange tokenizer;  ///< all that changes on documents whose segmentation changed
-  CausedChange head;       ///< only the head's additions on - masked
+  CausedChange head;       ///< everything on - the head's additions off
   CausedChange router;     ///< experts routed to but silent (head off) - masked
   CausedChange experts;    ///< experts on (head off) - silent: what they say, for better or worse
+  /// By place in the document (kPositionBands), the change relative to the base's bits there, of
+  /// documents whose segmentation did not change. Results of earlier versions have none.
+  std::optional<std::array<double, kPositionBands.size()>> by_position;
 
-  /// What is left of expanded - base: the causes' effect on each other.
-  double interaction() const;
   Json to_json() const;
   /// @throws FormatError naming `file`.
   static Causes from_json(const OrderedJson& json, const std::string& file);
@@ -47,12 +52,23 @@ constexpr std::array<CauseField, 4> kCauses = {{{"tokenizer", &Causes::tokenizer
                                                 {"router", &Causes::router},
                                                 {"experts", &Causes::experts}}};
 
-/// @param scores of `documents` with every addition on, as score_documents() gives them.
-/// @param options its mask is not looked at; label and log are taken as the beginning of each
-/// masked run's own.
+/// The same documents as the base has them and with every addition on.
+struct ScoredBothWays {
+  const std::vector<DocumentScore>& base;      ///< score_as_base()
+  const std::vector<DocumentScore>& expanded;  ///< score_documents() with `head_masked_too`
+};
+
+/// With every addition masked, cut by the tokenizer as it was before its extension: the base.
+std::vector<DocumentScore> score_as_base(const model::Transformer& transformer,
+                                         const tokenizer::Tokenizer& tokenizer,
+                                         const std::vector<tokenizer::Document>& documents,
+                                         const ScoreOptions& options);
+
+/// @param options as for the scores; their mask is not looked at, and label and log are taken as
+/// the beginning of the masked run's own.
 /// @throws NotComparable for no documents.
 Causes measure_causes(const model::Transformer& transformer, const tokenizer::Tokenizer& tokenizer,
                       const std::vector<tokenizer::Document>& documents,
-                      const std::vector<DocumentScore>& scores, const ScoreOptions& options);
+                      const ScoredBothWays& scores, const ScoreOptions& options);
 
 }  // namespace polygraft::eval

@@ -190,8 +190,7 @@ std::string comparison_table(const Comparison& comparison) {
   }
   out += method_note(comparison) + "\n";
   if (comparison.causes.empty()) return out;
-  const Table causes = causes_table(comparison.causes);
-  return concat(out, "\n", causes.title, "\n", text_table(causes.header, causes.rows, 1));
+  return concat(out, "\n", causes_text(comparison.causes));
 }
 
 std::string comparison_markdown(const Comparison& comparison, size_t max_bytes) {

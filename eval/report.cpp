@@ -7,8 +7,7 @@
 namespace polygraft::eval {
 
 std::vector<Table> all_tables(const Report& report) {
-  std::vector<Table> tables;
-  if (!report.comparison.causes.empty()) tables.push_back(causes_table(report.comparison.causes));
+  std::vector<Table> tables = causes_tables(report.comparison.causes);
   tables.insert(tables.end(), report.tables.begin(), report.tables.end());
   return tables;
 }

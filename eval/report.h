@@ -45,14 +45,17 @@ struct Report {
   std::string resolved_config;  ///< YAML
 };
 
-/// A row for each language: the change on its text in percent of the base's bits per byte, and each
-/// cause's share of it with its interval.
-Table causes_table(const std::map<std::string, Causes>& causes);
+/// Two tables with a row for each language: the change on its text in percent of the base's bits
+/// per byte and each cause's share of it with its interval; and the change at the first tokens of
+/// its documents, and beyond. None without causes.
+std::vector<Table> causes_tables(const std::map<std::string, Causes>& causes);
+/// The same for a terminal.
+std::string causes_text(const std::map<std::string, Causes>& causes);
 
 /// Every layer's and language's leading experts.
 Table routing_table(const RoutingMap& map);
 
-/// The causes' table, where there are any, before the report's own.
+/// The causes' tables, where there are any, before the report's own.
 std::vector<Table> all_tables(const Report& report);
 
 /// report.html, report.md, report.json and junit.xml into `folder` (made if missing), each

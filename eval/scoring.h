@@ -3,6 +3,7 @@
 // (EOS where there is none), every token counted, divided by the UTF-8 bytes of the text as given.
 // Longer than the context: windows with full coverage, each token scored once.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -15,12 +16,23 @@
 
 namespace polygraft::eval {
 
+/// Where in a document a token stands: the first, the next ones up to the 4th, the 16th and the
+/// 64th, and all beyond. Interference sits where a router cannot know the language yet.
+constexpr std::array<const char*, 5> kPositionBands = {"1", "2-4", "5-16", "17-64", "65-"};
+using NatsByPosition = std::array<double, kPositionBands.size()>;
+/// @param position of a token in its document, from 0.
+size_t position_band(int64_t position);
+
 struct DocumentScore {
   std::string id;
   std::string text_hash;  ///< SHA-256 of the text, for pairing
   int64_t num_bytes = 0;
   int64_t num_tokens = 0;
   double nats = 0;  ///< total negative log-likelihood
+  NatsByPosition nats_by_position = {};
+  // With ScoreOptions::head_masked_too:
+  double head_masked_nats = 0;  ///< the same hidden states, added vocabulary rows left out
+  double leaked_mass = 0;       ///< sum over tokens of the probability that added rows take
 };
 
 struct ScoreOptions {
@@ -30,6 +42,8 @@ struct ScoreOptions {
   int64_t batch_tokens =
       4096;  ///< documents of similar length share a batch of about this many tokens
   std::string progress_label;      ///< "" = silent
+  bool head_masked_too = false;    ///< score without the added vocabulary rows as well, for little:
+                                   ///< the layers are computed once
   model::RouterObserver observer;  ///< called per layer and batch; may be empty
   std::filesystem::path log;       ///< keeps finished batches (score_log.h), so that a killed call
                                    ///< continues; "": not kept

@@ -82,14 +82,26 @@ class BatchScorer {
 
   void take(const SequenceBatch& batch, const at::Tensor& hidden_TD) const {
     const at::Tensor targets_T = flatten(batch, &TokenWindow::targets).ids_T;
-    const at::Tensor nll_T =
-        model::token_nll(hidden_TD, targets_T, transformer_.weights().head, options_.mask.head)
-            .cpu();
-    const double* nll = nll_T.const_data_ptr<double>();
+    const model::SplitRows& head = transformer_.weights().head;
+    if (options_.head_masked_too) {
+      const model::TokenNll nll = model::token_nll_both_ways(hidden_TD, targets_T, head);
+      hand_out(nll.all_T, batch, &ScoredSequence::nats_L);
+      hand_out(nll.masked_T, batch, &ScoredSequence::head_masked_L);
+    } else {
+      hand_out(model::token_nll(hidden_TD, targets_T, head, options_.mask.head), batch,
+               &ScoredSequence::nats_L);
+    }
+  }
+
+  static void hand_out(const at::Tensor& nll_T, const SequenceBatch& batch,
+                       std::vector<double> ScoredSequence::*part) {
+    const at::Tensor on_cpu_T = nll_T.cpu();
+    const double* nll = on_cpu_T.const_data_ptr<double>();
     for (ScoredSequence* sequence : batch) {
-      sequence->nats_L.assign(nll, nll + length_of(*sequence));
+      std::vector<double>& nats_L = sequence->*part;
+      nats_L.assign(nll, nll + length_of(*sequence));
       nll += length_of(*sequence);
-      for (const double nats : sequence->nats_L) {
+      for (const double nats : nats_L) {
         if (std::isfinite(nats)) continue;
         throw NumericError("scoring", "the log-likelihood is not finite").found(concat(nats));
       }
@@ -146,7 +158,7 @@ std::string log_key(const std::vector<ScoredSequence>& sequences, const ScoreOpt
   const model::Mask& mask = options.mask;
   hash.update(options.log_key + "\n");
   add({mask.experts, mask.head, mask.silence_experts, mask.embedding, options.batch_tokens,
-       at::get_num_threads()});
+       at::get_num_threads(), options.head_masked_too});
   for (const ScoredSequence& sequence : sequences) {
     add(sequence.window.inputs);
     add(sequence.window.targets);
@@ -155,20 +167,27 @@ std::string log_key(const std::vector<ScoredSequence>& sequences, const ScoreOpt
   return hash.finish();
 }
 
+/// Both kinds, where there are two, sequence by sequence.
 std::vector<double> scores_of(const SequenceBatch& batch) {
   std::vector<double> scores;
-  for (const ScoredSequence* sequence : batch)
-    scores.insert(scores.end(), sequence->nats_L.begin(), sequence->nats_L.end());
+  for (const ScoredSequence* sequence : batch) {
+    for (const auto& nats_L : {sequence->nats_L, sequence->head_masked_L})
+      scores.insert(scores.end(), nats_L.begin(), nats_L.end());
+  }
   return scores;
 }
 
 /// Gives the first batches their logged scores. @return how many batches those are.
-size_t restore(const std::vector<SequenceBatch>& batches, const ScoreLog& log) {
+size_t restore(const std::vector<SequenceBatch>& batches, const ScoreLog& log,
+               bool head_masked_too) {
   size_t restored = 0;
   for (const std::vector<double>& scores : log.batches()) {
     auto nats = scores.begin();
     for (ScoredSequence* sequence : batches[restored]) {
       sequence->nats_L.assign(nats, nats + length_of(*sequence));
+      nats += length_of(*sequence);
+      if (!head_masked_too) continue;
+      sequence->head_masked_L.assign(nats, nats + length_of(*sequence));
       nats += length_of(*sequence);
     }
     ++restored;
@@ -210,7 +229,7 @@ void score_sequences(std::vector<ScoredSequence>& sequences, const model::Transf
   std::optional<ScoreLog> log;
   if (!options.log.empty()) log.emplace(options.log, log_key(sequences, options));
   std::span<const SequenceBatch> rest = batches;
-  rest = rest.subspan(log ? restore(batches, *log) : 0);
+  rest = rest.subspan(log ? restore(batches, *log, options.head_masked_too) : 0);
   std::optional<Progress> progress;
   if (!options.progress_label.empty()) {
     const int64_t total = num_tokens(batches);

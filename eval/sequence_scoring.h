@@ -17,6 +17,9 @@ struct ScoredSequence {
   TokenWindow window;
   std::vector<int64_t> branches = {};  ///< model/architecture/batch.h
   std::vector<double> nats_L = {};     ///< the result, per input: 0 where the target is -1
+  /// With ScoreOptions::head_masked_too: the same without added vocabulary rows, 0 as well for a
+  /// target that is one of them.
+  std::vector<double> head_masked_L = {};
 };
 
 /// The longest sequence that is scored at once, prefix included.

@@ -28,8 +28,10 @@ eval::Causes causes_of(const model::Transformer& transformer, const tokenizer::T
                        const std::vector<tokenizer::Document>& documents) {
   eval::ScoreOptions options;
   options.progress_label = concat("comparing on ", language);
+  options.head_masked_too = true;
   const auto scores = eval::score_documents(transformer, tokenizer, documents, options);
-  return eval::measure_causes(transformer, tokenizer, documents, scores, options);
+  const auto base = eval::score_as_base(transformer, tokenizer, documents, options);
+  return eval::measure_causes(transformer, tokenizer, documents, {base, scores}, options);
 }
 
 /// The models whose masked logits are compared, and what is wrong with them if they cannot be.

@@ -13,7 +13,7 @@
 namespace polygraft::trainer {
 namespace {
 
-constexpr int64_t kFormat = 1;
+constexpr int64_t kFormat = 2;
 constexpr const char* kStateFile = "state.json";
 constexpr std::string_view kCheckpointPrefix = "checkpoint-";
 constexpr std::string_view kBestPrefix = "best-";
@@ -96,6 +96,7 @@ Json TrainState::to_json() const {
           {"probed_tokens", probed_tokens},
           {"stopped", stopped},
           {"seconds", seconds},
+          {"probe_seconds", probe_seconds},
           {"learned", learned.to_json()},
           {"replayed", replayed ? replayed->to_json() : Json(nullptr)},
           {"budget", budget},
@@ -116,6 +117,7 @@ TrainState TrainState::from_json(const Json& json, const fs::path& file) {
   state.probed_tokens = json_get<int64_t>(json, "probed_tokens", file);
   state.stopped = json_get<bool>(json, "stopped", file);
   state.seconds = json_get<double>(json, "seconds", file);
+  state.probe_seconds = json_get<double>(json, "probe_seconds", file);
   state.learned = StreamPosition::from_json(json_get<Json>(json, "learned", file), file);
   const Json replayed = json_get<Json>(json, "replayed", file);
   if (!replayed.is_null()) state.replayed = StreamPosition::from_json(replayed, file);

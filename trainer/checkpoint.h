@@ -21,7 +21,8 @@ struct TrainState {
   int64_t tokens = 0;          ///< trained on, replayed ones included
   int64_t probed_tokens = -1;  ///< `tokens` at the last probe; -1: none yet
   bool stopped = false;        ///< the budget ended the run early
-  double seconds = 0;          ///< wall clock spent so far
+  double seconds = 0;          ///< wall clock of the steps so far
+  double probe_seconds = 0;    ///< and of the probes
   StreamPosition learned;
   std::optional<StreamPosition> replayed;
   Json budget;  ///< BudgetController; null without a budget

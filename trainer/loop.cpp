@@ -51,6 +51,7 @@ ProbeOptions probe_options(const TrainJob& job) {
   if (job.train.micro_batch_tokens > 0) options.batch_tokens = job.train.micro_batch_tokens;
   if (job.train.budget) options.confidence = job.train.budget->confidence;
   options.seed = job.seed;
+  options.base_is_frozen = job.train.trainable != "all";
   return options;
 }
 
@@ -141,12 +142,18 @@ void TrainingRun::train_to_end() {
     const int64_t tokens_before = state_.tokens;
     train_step();
     if (job_.on_step) job_.on_step(state_.step);
-    progress.note(concat("loss ", fixed(last_loss_, 3)));
+    progress.note(progress_note());
     progress.set(static_cast<uint64_t>(state_.tokens));
     const int64_t every = job_.train.checkpoint.every_tokens;
     if (crosses_multiple(tokens_before, state_.tokens, every) || is_finished()) save_checkpoint();
   }
   progress.finish();
+}
+
+/// The loss, and how the worst old language did at the last probe.
+std::string TrainingRun::progress_note() const {
+  const std::string loss = concat("loss ", fixed(last_loss_, 3));
+  return worst_.empty() ? loss : concat(loss, ", ", worst_);
 }
 
 void TrainingRun::train_step() {
@@ -213,7 +220,10 @@ bool TrainingRun::is_probe_due() const {
 }
 
 void TrainingRun::probe() {
+  const auto start = Clock::now();
   last_probe_ = probe_.run();
+  state_.probe_seconds += seconds_since(start);
+  worst_ = worst_text(*last_probe_, roles_);
   log_info(concat("step ", state_.step, ": ", probe_text(*last_probe_, roles_)));
   Json line = {{"step", state_.step}, {"tokens", state_.tokens}};
   line["probe"] = probe_.to_json(*last_probe_);
@@ -256,6 +266,7 @@ TrainResult TrainingRun::finish() {
   result.steps = state_.step;
   result.tokens = state_.tokens;
   result.seconds = state_.seconds;
+  result.probe_seconds = state_.probe_seconds;
   result.best_step = state_.step;
   if (best_) {
     result.best_step = best_->best()->step;

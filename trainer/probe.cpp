@@ -4,18 +4,11 @@
 #include <algorithm>
 #include <limits>
 
-#include "core/error.h"
-#include "core/log.h"
 #include "core/text.h"
-#include "eval/sequence_scoring.h"
 #include "eval/statistics.h"
-#include "model/architecture/head_loss.h"
 
 namespace polygraft::trainer {
 namespace {
-
-constexpr int64_t kHeadLeakTokens =
-    4096;  ///< per language; the mean over these is precise enough for a chart
 
 /// How much routing goes to added experts, over all layers and tokens, BOS included.
 class LeakCounter {
@@ -45,6 +38,23 @@ std::vector<eval::Pair> pair_scores(const std::vector<eval::DocumentScore>& base
   return pairs;
 }
 
+double mean_head_leak(const std::vector<eval::DocumentScore>& scores) {
+  double mass = 0, tokens = 0;
+  for (const eval::DocumentScore& score : scores) {
+    mass += score.leaked_mass;
+    tokens += static_cast<double>(score.num_tokens);
+  }
+  return mass / tokens;
+}
+
+/// Relative to the base's bits per byte, as the whole change is.
+Json causes_json(const eval::Causes& causes) {
+  Json json = Json::object();
+  for (const eval::CauseField& cause : eval::kCauses)
+    json[cause.name] = (causes.*cause.change).delta / causes.bits_per_byte_base;
+  return json;
+}
+
 }  // namespace
 
 InterferenceProbe::InterferenceProbe(const model::Transformer& transformer,
@@ -59,31 +69,21 @@ InterferenceProbe::InterferenceProbe(const model::Transformer& transformer,
       options_(options) {
   const at::NoGradGuard no_grad;
   for (const std::string& language : roles.guarded) {
-    drop_documents_with_added_tokens(language);
-    eval::ScoreOptions score;
-    score.mask = model::Mask::all();
-    score.max_context_tokens = options_.max_context_tokens;
-    score.batch_tokens = options_.batch_tokens;
     base_scores_[language] =
-        eval::score_documents(transformer_, tokenizer_, texts_.at(language), score);
+        eval::score_as_base(transformer_, tokenizer_, texts_.at(language), score_options());
   }
 }
 
-void InterferenceProbe::drop_documents_with_added_tokens(const std::string& language) {
-  const int64_t first_added = transformer_.first_added_token();
-  std::vector<tokenizer::Document>& documents = texts_.at(language);
-  const size_t num_before = documents.size();
-  std::erase_if(documents, [&](const tokenizer::Document& document) {
-    const std::vector<tokenizer::TokenId> ids = tokenizer_.encode(document.text);
-    return std::any_of(ids.begin(), ids.end(), [&](auto id) { return id >= first_added; });
-  });
-  if (documents.size() == num_before) return;
-  log_warn(concat(num_before - documents.size(), " of ", num_before, " probe documents of ",
-                  language, " hold new tokens; the base cannot score them, they are left out"));
-  if (documents.empty()) {
-    throw NotComparable(concat("probe of ", language), "every document holds new tokens")
-        .hint("extend the tokenizer with this language's text as guard");
-  }
+bool InterferenceProbe::splits_causes() const {
+  return options_.base_is_frozen &&
+         (transformer_.num_added_experts() > 0 || transformer_.num_added_vocab_rows() > 0);
+}
+
+eval::ScoreOptions InterferenceProbe::score_options() const {
+  eval::ScoreOptions score;
+  score.max_context_tokens = options_.max_context_tokens;
+  score.batch_tokens = options_.batch_tokens;
+  return score;
 }
 
 ProbeResult InterferenceProbe::run() const {
@@ -96,9 +96,8 @@ ProbeResult InterferenceProbe::run() const {
 ProbeLine InterferenceProbe::probe_language(const std::string& language) const {
   const std::vector<tokenizer::Document>& documents = texts_.at(language);
   LeakCounter leak;
-  eval::ScoreOptions score;
-  score.max_context_tokens = options_.max_context_tokens;
-  score.batch_tokens = options_.batch_tokens;
+  eval::ScoreOptions score = score_options();
+  score.head_masked_too = is_guarded(language) && splits_causes();
   if (transformer_.num_added_experts() > 0) score.observer = leak.observer();
   const auto scores = eval::score_documents(transformer_, tokenizer_, documents, score);
   ProbeLine line;
@@ -106,38 +105,20 @@ ProbeLine InterferenceProbe::probe_language(const std::string& language) const {
   line.leak_share = leak.share();
   line.leak_mass = leak.mass();
   if (!is_guarded(language)) return line;
+  const std::vector<eval::DocumentScore>& base = base_scores_.at(language);
   eval::BootstrapOptions bootstrap;
   bootstrap.confidence = options_.confidence;
   bootstrap.seed = options_.seed;
   const eval::PairedEstimate estimate =
-      eval::paired_bootstrap(pair_scores(base_scores_.at(language), scores), bootstrap);
+      eval::paired_bootstrap(pair_scores(base, scores), bootstrap);
   line.delta_relative = estimate.relative;
   line.ci_low = estimate.relative_interval.low;
   line.ci_high = estimate.relative_interval.high;
-  line.head_leak = mean_head_leak(documents);
+  if (!splits_causes()) return line;
+  line.head_leak = mean_head_leak(scores);
+  line.causes =
+      eval::measure_causes(transformer_, tokenizer_, documents, {base, scores}, score_options());
   return line;
-}
-
-double InterferenceProbe::mean_head_leak(const std::vector<tokenizer::Document>& documents) const {
-  if (transformer_.num_added_vocab_rows() == 0) return 0.0;
-  eval::ScoreOptions score;
-  score.max_context_tokens = options_.max_context_tokens;
-  const int64_t longest = eval::context_tokens(transformer_, score);
-  std::vector<std::vector<tokenizer::TokenId>> encoded;
-  std::vector<Row> rows;
-  int64_t total = 0;
-  for (const tokenizer::Document& document : documents) {
-    encoded.push_back(tokenizer_.encode(document.text));
-    const auto length = std::min<int64_t>(static_cast<int64_t>(encoded.back().size()), longest);
-    if (length == 0) continue;
-    rows.emplace_back(encoded.back().data(), static_cast<size_t>(length));
-    total += length;
-    if (total >= kHeadLeakTokens) break;
-  }
-  const TokenBatch batch = make_batch(rows, tokenizer_.prefix_id());
-  const at::Tensor hidden_TD = transformer_.hidden(batch.inputs);
-  const model::HeadLeak leak = model::head_leak_sum(hidden_TD, transformer_.weights().head);
-  return leak.leaked_mass_sum / static_cast<double>(total);
 }
 
 Json InterferenceProbe::to_json(const ProbeResult& result) const {
@@ -154,6 +135,9 @@ Json InterferenceProbe::to_json(const ProbeResult& result) const {
     entry["ci_low"] = line.ci_low;
     entry["ci_high"] = line.ci_high;
     entry["head_leak"] = line.head_leak;
+    if (!line.causes) continue;
+    entry["relative_by_cause"] = causes_json(*line.causes);
+    entry["relative_by_position"] = line.causes->to_json()["relative_by_position"];
   }
   return json;
 }
@@ -176,22 +160,47 @@ ProbeSummary InterferenceProbe::summarise(const ProbeResult& result, int64_t ste
   return summary;
 }
 
+namespace {
+
+std::string worst_language(const ProbeResult& result, const LanguageRoles& roles) {
+  const auto change = [&](const std::string& language) {
+    return result.at(language).delta_relative;
+  };
+  return *std::max_element(roles.guarded.begin(), roles.guarded.end(),
+                           [&](const auto& a, const auto& b) { return change(a) < change(b); });
+}
+
+std::string leading_cause(const eval::Causes& causes) {
+  const auto& leading =
+      *std::max_element(eval::kCauses.begin(), eval::kCauses.end(),
+                        [&](const eval::CauseField& a, const eval::CauseField& b) {
+                          return (causes.*a.change).delta < (causes.*b.change).delta;
+                        });
+  return leading.name;
+}
+
+}  // namespace
+
+std::string worst_text(const ProbeResult& result, const LanguageRoles& roles, bool with_details) {
+  if (roles.guarded.empty()) return "";
+  const std::string language = worst_language(result, roles);
+  const ProbeLine& line = result.at(language);
+  const std::string text = concat("worst ", language, " ", percent(line.delta_relative, 2));
+  if (!with_details) return text;
+  const std::string interval =
+      concat(text, " [", percent(line.ci_low, 2), ", ", percent(line.ci_high, 2), "]");
+  const bool names_cause = line.causes && line.delta_relative > 0;
+  return names_cause ? concat(interval, ", mostly ", leading_cause(*line.causes)) : interval;
+}
+
 std::string probe_text(const ProbeResult& result, const LanguageRoles& roles) {
   std::vector<std::string> parts;
   for (const std::string& language : roles.learned) {
     parts.push_back(concat(language, " ", fixed(result.at(language).bits_per_byte, 3)));
   }
-  std::string worst;
-  for (const std::string& language : roles.guarded) {
-    const bool is_worse =
-        worst.empty() || result.at(language).delta_relative > result.at(worst).delta_relative;
-    if (is_worse) worst = language;
-  }
-  if (worst.empty()) return concat(join(parts, ", "), " bits per byte");
-  const ProbeLine& line = result.at(worst);
-  return concat(join(parts, ", "), " bits per byte; worst old language ", worst, " ",
-                percent(line.delta_relative, 2), " [", percent(line.ci_low, 2), ", ",
-                percent(line.ci_high, 2), "]");
+  const std::string learned = concat(join(parts, ", "), " bits per byte");
+  const std::string worst = worst_text(result, roles, /*with_details=*/true);
+  return worst.empty() ? learned : concat(learned, "; ", worst);
 }
 
 }  // namespace polygraft::trainer

@@ -5,8 +5,10 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 
+#include "eval/causes.h"
 #include "model/checkpoint/model_folder.h"
 #include "tokenizer/corpus.h"
 #include "trainer/config.h"
@@ -31,19 +33,21 @@ struct TrainJob {
   std::function<void(int64_t step)> on_step;
 };
 
-/// One old language at a probe, against the base (additions masked, same text).
+/// One language at a probe; an old one against the base (additions masked, same text).
 struct ProbeLine {
   double bits_per_byte = 0;
   double delta_relative = 0, ci_low = 0, ci_high = 0;
   double leak_share =
       0;  ///< share of (token, slot) pairs that go to added experts, all layers, BOS included
-  double leak_mass = 0;  ///< mean router weight that added experts take
-  double head_leak = 0;  ///< mean probability of added vocabulary rows
+  double leak_mass = 0;                ///< mean router weight that added experts take
+  double head_leak = 0;                ///< mean probability of added vocabulary rows
+  std::optional<eval::Causes> causes;  ///< of an old language's change, where additions make it
 };
 
 struct TrainResult {
   int64_t steps = 0, tokens = 0;
-  double seconds = 0;
+  double seconds = 0;        ///< wall clock of the steps
+  double probe_seconds = 0;  ///< and of the probes between them
   bool within_budget = true;
   int64_t best_step = 0;  ///< the step whose weights were written
   std::map<std::string, ProbeLine> last_probe;

@@ -4,6 +4,7 @@
 #pragma once
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "trainer/checkpoint.h"
@@ -29,6 +30,7 @@ class TrainingRun {
   void resume();
   void train_to_end();
   void train_step();
+  std::string progress_note() const;
   bool is_finished() const { return state_.stopped || state_.step >= num_steps_; }
 
   bool is_probe_due() const;
@@ -57,6 +59,7 @@ class TrainingRun {
   std::optional<MetricsFile> metrics_;
   std::optional<ProbeResult> last_probe_;  ///< of the weights as they are now
   double last_loss_ = 0;
+  std::string worst_;  ///< the worst old language at the last probe, for the progress line
 };
 
 }  // namespace polygraft::trainer

@@ -35,6 +35,10 @@ struct Curves {
                            .x_label = "tokens",
                            .y_label = "relative change, %",
                            .curves = {}};
+  eval::Chart causes{.title = "Interference by cause (the worst old language of each probe)",
+                     .x_label = "tokens",
+                     .y_label = "relative change, %",
+                     .curves = {}};
   eval::Chart learning{.title = "New language",
                        .x_label = "tokens",
                        .y_label = "bits per byte (probe)",
@@ -48,8 +52,25 @@ void add_point(eval::Chart& chart, const std::string& name, double x, double y) 
   chart.curves.push_back({name, {{x, y}}});
 }
 
+/// The causes of the old language that did worst.
+void add_causes(eval::Chart& chart, const Json& probe, const fs::path& where, double tokens) {
+  const Json* worst = nullptr;
+  const auto change = [&](const Json& values) {
+    return json_get<double>(values, "delta_relative", where);
+  };
+  for (const auto& [language, values] : probe.items()) {
+    if (!values.contains("relative_by_cause")) continue;
+    if (worst == nullptr || change(values) > change(*worst)) worst = &values;
+  }
+  if (worst == nullptr) return;
+  const auto by_cause = json_get<Json>(*worst, "relative_by_cause", where);
+  for (const eval::CauseField& cause : eval::kCauses)
+    add_point(chart, cause.name, tokens, 100 * json_get<double>(by_cause, cause.name, where));
+}
+
 void add_probe(Curves& curves, const Json& probe, const fs::path& where, double tokens,
                const std::vector<std::string>& new_languages) {
+  add_causes(curves.causes, probe, where, tokens);
   for (const auto& [language, values] : probe.items()) {
     const bool is_new =
         std::find(new_languages.begin(), new_languages.end(), language) != new_languages.end();
@@ -182,7 +203,8 @@ eval::Report make_report(const fs::path& run_dir) {
       eval::compare_results(read_measurements(run_dir / "stages" / "evaluate-base"),
                             read_measurements(run_dir / "stages" / "evaluate"), config.gate);
   if (config.train.budget) add_budget(curves.interference, config.train.budget->max_relative_bpb);
-  report.charts = {curves.interference, curves.learning, curves.loss};
+  for (eval::Chart* chart : {&curves.interference, &curves.causes, &curves.learning, &curves.loss})
+    if (!chart->curves.empty()) report.charts.push_back(std::move(*chart));
   report.heat_maps = {similarity_map(profile)};
   report.routing = routing_map(profile);
   report.tables = tokenizer_tables(tokens);

@@ -123,6 +123,7 @@ void train(const Run& run, const std::string& key, const fs::path& folder) {
   write_json(folder / "train.json", Json{{"steps", result.steps},
                                          {"tokens", result.tokens},
                                          {"seconds", result.seconds},
+                                         {"probe_seconds", result.probe_seconds},
                                          {"within_budget", result.within_budget},
                                          {"best_step", result.best_step}});
 }

@@ -40,12 +40,18 @@ bool wants_grad(const at::Tensor& tensor) {
   return at::GradMode::is_enabled() && tensor.defined() && tensor.requires_grad();
 }
 
+/// The base's logits [C, V] and those of added rows, in the stored order [C, N].
+at::Tensor with_added_columns(const at::Tensor& hidden_CD, const at::Tensor& base_CV,
+                              const SplitRows& head) {
+  const auto added_Cv = head.added.defined() ? at::mm(hidden_CD, head.added.t()) : at::Tensor();
+  return in_stored_order(base_CV, added_Cv, head.layout());
+}
+
 /// float32 logits [C, N] in the stored order; of the base alone [C, V].
 at::Tensor chunk_logits(const at::Tensor& hidden_CD, const SplitRows& head, bool with_added) {
   const auto base_CV = linear_product(hidden_CD, head.base);
   if (!with_added) return base_CV.to(at::kFloat);
-  const auto added_Cv = head.added.defined() ? at::mm(hidden_CD, head.added.t()) : at::Tensor();
-  return in_stored_order(base_CV, added_Cv, head.layout()).to(at::kFloat);
+  return with_added_columns(hidden_CD, base_CV, head).to(at::kFloat);
 }
 
 /// The products dH and dE of all chunks.
@@ -174,6 +180,32 @@ at::Tensor token_nll(const at::Tensor& hidden_TD, const at::Tensor& targets_T,
     nll_T.narrow(0, first, count).copy_(nll_C.masked_fill_(targets_C < 0, 0));
   }
   return nll_T;
+}
+
+TokenNll token_nll_both_ways(const at::Tensor& hidden_TD, const at::Tensor& targets_T,
+                             const SplitRows& head) {
+  at::NoGradGuard no_grad;
+  check_targets(targets_T, head.layout().num_rows());
+  const int64_t num_base = head.num_base();
+  TokenNll nll{at::zeros(targets_T.sizes(), at::kDouble),
+               at::zeros(targets_T.sizes(), at::kDouble)};
+  const int64_t step = chunk_tokens(head);
+  for (int64_t first = 0; first < hidden_TD.size(0); first += step) {
+    const int64_t count = std::min(step, hidden_TD.size(0) - first);
+    const auto hidden_CD = hidden_TD.narrow(0, first, count);
+    const auto targets_C = targets_T.narrow(0, first, count);
+    const auto base_CV = linear_product(hidden_CD, head.base);
+    const auto keep = [&](const at::Tensor& logits_CN, const at::Tensor& skipped_C,
+                          at::Tensor& out) {
+      const auto safe_targets_C = targets_C.masked_fill(skipped_C, 0);
+      const auto log_p_CN = at::log_softmax(logits_CN.to(at::kFloat), 1);
+      const auto nll_C = picked_nll(log_p_CN, safe_targets_C);
+      out.narrow(0, first, count).copy_(nll_C.masked_fill_(skipped_C, 0));
+    };
+    keep(with_added_columns(hidden_CD, base_CV, head), targets_C < 0, nll.all_T);
+    keep(base_CV, (targets_C < 0).logical_or(targets_C >= num_base), nll.masked_T);
+  }
+  return nll;
 }
 
 at::Tensor cross_entropy_sum(const at::Tensor& hidden_TD, const at::Tensor& targets_T,

@@ -16,13 +16,15 @@ double bits_under(const model::Transformer& transformer, const model::Mask& mask
 }
 
 Causes causes_of(const model::Transformer& transformer) {
-  const auto scores = score_documents(transformer, byte_tokenizer(), documents(), {});
-  return measure_causes(transformer, byte_tokenizer(), documents(), scores, {});
+  const ScoreOptions options = {.head_masked_too = true};
+  const auto scores = score_documents(transformer, byte_tokenizer(), documents(), options);
+  const auto base = score_as_base(transformer, byte_tokenizer(), documents(), options);
+  return measure_causes(transformer, byte_tokenizer(), documents(), {base, scores}, options);
 }
 
 }  // namespace
 
-TEST_CASE("causes are differences between masked runs, and with their interaction make the change",
+TEST_CASE("causes are differences between masked runs, and together make the change",
           "[eval][causes]") {
   const model::Transformer transformer = grown_moe();
   const Causes causes = causes_of(transformer);
@@ -32,11 +34,12 @@ TEST_CASE("causes are differences between masked runs, and with their interactio
   CHECK(causes.tokenizer.delta == 0);
   CHECK(causes.num_documents == static_cast<int64_t>(documents().size()));
   CHECK(causes.num_changed == 0);
-  CHECK(causes.head.delta == Approx(bits_under(transformer, {.experts = true}) - base));
   const double silent = bits_under(transformer, {.head = true, .silence_experts = true});
   CHECK(causes.router.delta == Approx(silent - base));
-  CHECK(causes.experts.delta == Approx(bits_under(transformer, {.head = true}) - silent));
-  double sum = causes.interaction();
+  const double routed = bits_under(transformer, {.head = true});
+  CHECK(causes.experts.delta == Approx(routed - silent));
+  CHECK(causes.head.delta == Approx(causes.bits_per_byte_expanded - routed));
+  double sum = 0;
   for (const CauseField& cause : kCauses) {
     const CausedChange& change = causes.*cause.change;
     INFO(cause.name);
@@ -57,7 +60,6 @@ TEST_CASE("a cause that was not added changes nothing", "[eval][causes]") {
   CHECK(causes.head.delta > 0);
   CHECK(causes.router.delta == 0);
   CHECK(causes.experts.delta == 0);
-  CHECK(causes.interaction() == Approx(0).margin(1e-12));
 }
 
 TEST_CASE("documents that are cut differently count as segmentation, whole", "[eval][causes]") {
@@ -70,8 +72,11 @@ TEST_CASE("documents that are cut differently count as segmentation, whole", "[e
   fs::copy(fixture_path("lm_eval/model") / "tokenizer_config.json", temporary.path());
   const auto extended = tokenizer::Tokenizer::load(temporary.path());
   const model::Transformer transformer = grown_moe();
-  const auto scores = score_documents(transformer, extended, documents(), {});
-  const Causes causes = measure_causes(transformer, extended, documents(), scores, {});
+  const ScoreOptions options = {.head_masked_too = true};
+  const auto scores = score_documents(transformer, extended, documents(), options);
+  const auto masked = score_as_base(transformer, extended, documents(), options);
+  const Causes causes =
+      measure_causes(transformer, extended, documents(), {masked, scores}, options);
   const double base = bits_under(transformer, model::Mask::all());
   double changed_nats = 0, num_bytes = 0;
   int64_t num_changed = 0;
@@ -90,6 +95,25 @@ TEST_CASE("documents that are cut differently count as segmentation, whole", "[e
   CHECK(causes.tokenizer.delta == Approx(changed_nats / M_LN2 / num_bytes));
 }
 
+TEST_CASE("the change by place in a document is that of its tokens there", "[eval][causes]") {
+  const model::Transformer transformer = grown_moe();
+  const Causes causes = causes_of(transformer);
+  REQUIRE(causes.by_position.has_value());
+  const auto base =
+      score_documents(transformer, byte_tokenizer(), documents(), {.mask = model::Mask::all()});
+  double change = 0;
+  for (size_t band = 0; band < kPositionBands.size(); ++band) {
+    double nats = 0;
+    for (const DocumentScore& score : base) nats += score.nats_by_position[band];
+    CHECK(((*causes.by_position)[band] != 0) == (nats > 0));
+    change += (*causes.by_position)[band] * nats;
+  }
+  double num_bytes = 0;
+  for (const DocumentScore& score : base) num_bytes += static_cast<double>(score.num_bytes);
+  CHECK(change / M_LN2 / num_bytes ==
+        Approx(causes.bits_per_byte_expanded - causes.bits_per_byte_base));
+}
+
 TEST_CASE("causes in a result folder read back, and broken ones are not comparable",
           "[eval][causes]") {
   const TemporaryFolder temporary;
@@ -100,6 +124,7 @@ TEST_CASE("causes in a result folder read back, and broken ones are not comparab
   write_bpb_result(result, temporary.path() / "out");
   const ResultFolder read = read_result_folder(temporary.path() / "out");
   CHECK(read.causes.at("de").to_json() == result.causes.at("de").to_json());
+  CHECK(read.causes.at("de").to_json().contains("relative_by_position"));
   OrderedJson broken = read.results;
   fs::path file;
   for (const auto& entry : fs::directory_iterator(temporary.path() / "out"))

@@ -1,5 +1,6 @@
 // tests/eval/report_fixture.h: a report as a pipeline run makes it, with fixed numbers.
 #pragma once
+#include <array>
 #include <cmath>
 
 #include "eval/report.h"
@@ -25,14 +26,16 @@ inline Report sample_report() {
                                    {"it", {0.0002, 0.002}},
                                    {"id", {-0.28, 0.03}}},
                                   {.new_languages = {"id"}});
-  report.comparison.causes["de"] = {.bits_per_byte_base = 1.5,
-                                    .bits_per_byte_expanded = 1.5006,
-                                    .num_documents = 143,
-                                    .num_changed = 2,
-                                    .tokenizer = {0.0001, {-0.00002, 0.0003}},
-                                    .head = {0.0002, {0.00018, 0.00022}},
-                                    .router = {0.0005, {0.0003, 0.0007}},
-                                    .experts = {-0.00015, {-0.0004, 0.0001}}};
+  report.comparison.causes["de"] = {
+      .bits_per_byte_base = 1.5,
+      .bits_per_byte_expanded = 1.5006,
+      .num_documents = 143,
+      .num_changed = 2,
+      .tokenizer = {0.0001, {-0.00002, 0.0003}},
+      .head = {0.0002, {0.00018, 0.00022}},
+      .router = {0.0005, {0.0003, 0.0007}},
+      .experts = {-0.0002, {-0.0004, 0.0001}},
+      .by_position = std::array{0.03, 0.004, 0.0006, 0.0002, -0.0001}};
   report.charts.push_back(
       {"Learning", "tokens", "bits per byte", {falling_curve("id", 2.31, 1.68)}});
   report.charts.push_back({"Interference",

@@ -134,14 +134,62 @@ TEST_CASE("with additions masked the scores are the base's, bit for bit",
   }
 }
 
+TEST_CASE("one pass scores with and without the added vocabulary rows", "[eval][scoring]") {
+  const model::Transformer transformer = grown_moe();
+  const auto both =
+      score_documents(transformer, byte_tokenizer(), documents(), {.head_masked_too = true});
+  const auto all = score_documents(transformer, byte_tokenizer(), documents(), {});
+  const auto head_masked =
+      score_documents(transformer, byte_tokenizer(), documents(), {.mask = {.head = true}});
+  for (size_t d = 0; d < both.size(); ++d) {
+    CHECK(both[d].nats == all[d].nats);
+    CHECK(both[d].head_masked_nats == Approx(head_masked[d].nats).epsilon(1e-12));
+    CHECK(head_masked[d].nats < all[d].nats);
+  }
+  // A window of a document shorter than the context, whose leak can be computed directly.
+  const auto is_short = [](const auto& document) { return document.text.size() < 30; };
+  const auto found = std::find_if(documents().begin(), documents().end(), is_short);
+  REQUIRE(found != documents().end());
+  const auto tokens = byte_tokenizer().encode(found->text);
+  std::vector<int64_t> inputs = {byte_tokenizer().prefix_id()};
+  inputs.insert(inputs.end(), tokens.begin(), tokens.end() - 1);
+  const auto hidden_TD =
+      transformer.hidden({at::tensor(inputs, at::kLong), {static_cast<int64_t>(inputs.size())}});
+  const double leaked = model::head_leak_sum(hidden_TD, transformer.weights().head).leaked_mass_sum;
+  const auto place = static_cast<size_t>(found - documents().begin());
+  CHECK(both[place].leaked_mass == Approx(leaked).epsilon(1e-4));
+  CHECK(leaked > 0);
+}
+
+TEST_CASE("nats by position are the document's, each token in its band", "[eval][scoring]") {
+  std::vector<size_t> bands;
+  for (const int64_t position : {0, 1, 3, 4, 15, 16, 63, 64, 5000})
+    bands.push_back(position_band(position));
+  CHECK(bands == std::vector<size_t>{0, 1, 1, 2, 2, 3, 3, 4, 4});
+  const model::Transformer transformer = grown_moe();
+  std::vector<tokenizer::Document> with_long = documents();
+  for (const auto& document : documents()) with_long.front().text += document.text;
+  bool has_long = false;
+  for (const DocumentScore& score : score_documents(transformer, byte_tokenizer(), with_long, {})) {
+    const NatsByPosition& nats = score.nats_by_position;
+    CHECK(std::accumulate(nats.begin(), nats.end(), 0.0) == Approx(score.nats));
+    const bool is_long = score.num_tokens > 64;  // windows of 32 tokens go on counting
+    CHECK((nats.back() > 0) == is_long);
+    has_long = has_long || is_long;
+  }
+  CHECK(has_long);
+}
+
 TEST_CASE("a killed run continues with the bits it would have had", "[eval][scoring][property]") {
   const TemporaryFolder temporary;
   const model::Transformer transformer = grown_moe();
-  ScoreOptions options{.batch_tokens = 50};
+  ScoreOptions options{.batch_tokens = 50, .head_masked_too = GENERATE(false, true)};
   const auto nats = [&](const ScoreOptions& with) {
     std::vector<double> out;
-    for (const auto& score : score_documents(transformer, byte_tokenizer(), documents(), with))
+    for (const auto& score : score_documents(transformer, byte_tokenizer(), documents(), with)) {
       out.push_back(score.nats);
+      out.push_back(score.head_masked_nats);
+    }
     return out;
   };
   const auto expected = nats(options);

@@ -98,8 +98,9 @@ TEST_CASE("a graft verifies, explains its step 0, and repeats bit for bit", "[ex
   for (const auto& [language, step0] : report.step0) {
     CHECK(step0.bits_per_byte_base > 0);
     CHECK(step0.tokenizer.delta == 0);  // the guard saw words of the same syllables
-    // Causes add up but for their interaction, which is small where each of them is.
-    CHECK(std::abs(step0.interaction()) < 0.02 * step0.bits_per_byte_base);
+    double sum = 0;
+    for (const eval::CauseField& cause : eval::kCauses) sum += (step0.*cause.change).delta;
+    CHECK(sum == Approx(step0.bits_per_byte_expanded - step0.bits_per_byte_base).margin(1e-9));
     CHECK(step0.head.delta > 0);  // new rows can only take probability
   }
   const Json manifest = read_json(out / "polygraft.json");

@@ -93,7 +93,7 @@ class Report(unittest.TestCase):
 
     def check_drawn(self):
         canvases = self.browser.evaluate(CANVASES)
-        self.assertEqual(sum(canvas["curves"] for canvas in canvases), 3)
+        self.assertEqual(sum(canvas["curves"] for canvas in canvases), 4)
         self.assertEqual(len(canvases), 4)  # and the routing map
         for canvas in canvases:
             self.assertGreater(canvas["painted"], 0.01 * canvas["width"] * canvas["height"], canvas)
@@ -161,7 +161,7 @@ class Report(unittest.TestCase):
         headings = [name for role, name in seen if role == "heading"]
         self.assertRegex(headings[0], "Gate passed|Gate failed|Not enough evidence")  # the verdict comes first
         images = [name for role, name in seen if role in ("image", "img")]
-        self.assertEqual(len(images), 5, images)  # three charts, the routing map, the tree
+        self.assertEqual(len(images), 6, images)  # four charts, the routing map, the tree
         self.assertTrue(all(len(name) > 20 for name in images), images)
         report = load_json(RUN / "report.json")
         behind = self.browser.evaluate("[...document.querySelectorAll('figure')].map((f) => [...f.querySelectorAll('tbody th')]"

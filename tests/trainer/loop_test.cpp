@@ -83,6 +83,13 @@ TEST_CASE("every step and every probe has its line", "[trainer][loop]") {
                               "leak_mass", "head_leak"}) {
         CHECK(line["probe"]["aa"].contains(key));
       }
+      const Json& old = line["probe"]["aa"];
+      double sum = 0;
+      for (const char* cause : {"tokenizer", "head", "router", "experts"})
+        sum += old["relative_by_cause"][cause].get<double>();
+      CHECK(sum == Approx(old["delta_relative"].get<double>()).margin(1e-9));
+      for (const char* band : {"1", "2-4", "5-16", "17-64", "65-"})
+        CHECK(old["relative_by_position"].contains(band));
       CHECK_FALSE(line["probe"]["cc"].contains("delta_relative"));
       CHECK(line["budget"].contains("action"));
     } else {

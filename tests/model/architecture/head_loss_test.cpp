@@ -99,6 +99,18 @@ TEST_CASE("masking the added rows gives the base's losses bit for bit", "[model]
   REQUIRE_FALSE(bitwise_equal(masked, open));
 }
 
+TEST_CASE("both heads at once give the bits of one after the other", "[model][head][property]") {
+  at::manual_seed(28);
+  const auto problem = random_problem(40, 6, false);
+  const auto both = model::token_nll_both_ways(problem.hidden_TD, problem.targets_T, problem.head);
+  REQUIRE(bitwise_equal(both.all_T,
+                        model::token_nll(problem.hidden_TD, problem.targets_T, problem.head)));
+  const auto old_targets_T = problem.targets_T.masked_fill(problem.targets_T >= 40, -1);
+  REQUIRE_FALSE(bitwise_equal(old_targets_T, problem.targets_T));
+  REQUIRE(bitwise_equal(both.masked_T,
+                        model::token_nll(problem.hidden_TD, old_targets_T, problem.head, true)));
+}
+
 TEST_CASE("a target without a row is refused", "[model][head]") {
   at::manual_seed(24);
   auto problem = random_problem(40, 6, false);
