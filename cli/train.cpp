@@ -49,7 +49,7 @@ ExitCode run(const Arguments& arguments) {
   const trainer::TrainResult result = trainer::train(job);
   log_info(concat("model written to ", job.output.string()));
   arguments.emit_json(to_json(result, job.output));
-  return ExitCode::kDone;
+  return result.within_budget ? ExitCode::kDone : ExitCode::kGateFailed;
 }
 
 }  // namespace

@@ -7,16 +7,26 @@
 namespace polygraft::trainer {
 namespace {
 
-constexpr double kGentleRaise = 1.5;
-constexpr double kSteepRaise = 2.0;
-constexpr double kLargestScale = 64.0;
+constexpr double kSmallest = 1.0 / 8, kLargest = 64.0;
+
+/// min(1, distance / scale), 1 for a scale of 0.
+double relative_step(double distance, double scale) {
+  return scale > 0 ? std::min(1.0, distance / scale) : 1.0;
+}
+
+double moved(double multiplier, double log2_step) {
+  return std::clamp(multiplier * std::exp2(log2_step), kSmallest, kLargest);
+}
 
 Json summary_json(const std::optional<ProbeSummary>& probe) {
   if (!probe) return nullptr;
   return {{"step", probe->step},
-          {"progress", probe->progress},
+          {"worst", probe->worst},
           {"worst_delta", probe->worst_delta},
+          {"worst_high", probe->worst_high},
           {"worst_low", probe->worst_low},
+          {"routing", probe->routing},
+          {"head", probe->head},
           {"new_bits_per_byte", probe->new_bits_per_byte}};
 }
 
@@ -24,9 +34,12 @@ std::optional<ProbeSummary> summary_from(const Json& json, const std::filesystem
   if (json.is_null()) return std::nullopt;
   ProbeSummary probe;
   probe.step = json_get<int64_t>(json, "step", file);
-  probe.progress = json_get<double>(json, "progress", file);
+  probe.worst = json_get<std::string>(json, "worst", file);
   probe.worst_delta = json_get<double>(json, "worst_delta", file);
+  probe.worst_high = json_get<double>(json, "worst_high", file);
   probe.worst_low = json_get<double>(json, "worst_low", file);
+  probe.routing = json_get<double>(json, "routing", file);
+  probe.head = json_get<double>(json, "head", file);
   probe.new_bits_per_byte = json_get<double>(json, "new_bits_per_byte", file);
   return probe;
 }
@@ -47,35 +60,49 @@ std::string_view action_name(BudgetAction action) {
   return "none";
 }
 
-bool BudgetController::is_on_track(const ProbeSummary& probe) const {
-  const double limit = config_.max_relative_bpb;
-  if (!last_ || limit <= 0 || probe.progress <= last_->progress) return false;
-  if (probe.worst_delta >= last_->worst_delta) return false;
-  const double remaining = (1.0 - probe.progress) / (probe.progress - last_->progress);
-  const double ratio = probe.worst_delta / last_->worst_delta;
-  return probe.worst_delta * std::pow(ratio, remaining) <= limit;
+void BudgetController::move_multipliers(const ProbeSummary& probe) {
+  const double budget = config_.max_relative_bpb, bound = probe.worst_high;
+  if (bound > budget) {
+    const double step = relative_step(bound - budget / 2, budget);
+    const double leading = std::max(probe.routing, probe.head);
+    const auto share = [&](double of) { return leading > 0 ? std::max(of, 0.0) / leading : 1.0; };
+    multipliers_.routing = moved(multipliers_.routing, step * share(probe.routing));
+    multipliers_.head = moved(multipliers_.head, step * share(probe.head));
+  } else if (bound < budget / 2) {
+    const double step = relative_step(budget / 2 - bound, budget / 2);
+    multipliers_.routing = moved(multipliers_.routing, -step);
+    multipliers_.head = moved(multipliers_.head, -step);
+  }
+}
+
+BudgetAction BudgetController::next_action(const ProbeSummary& probe) const {
+  if (probe.worst_low <= config_.max_relative_bpb) return BudgetAction::kNone;
+  if (config_.on_exceeded == "stop") return BudgetAction::kStop;
+  const bool protecting_helps = !protected_delta_ || probe.worst_delta < *protected_delta_;
+  return protecting_helps ? BudgetAction::kProtect : BudgetAction::kRollback;
 }
 
 BudgetAction BudgetController::decide(const ProbeSummary& probe) {
-  const std::optional<ProbeSummary> before = last_;
-  const bool exceeded =
-      probe.step > 0 && probe.worst_low > config_.max_relative_bpb && !is_on_track(probe);
-  last_ = probe;
-  if (!exceeded) return BudgetAction::kNone;
-  if (config_.on_exceeded == "stop") return BudgetAction::kStop;
-  const bool falling = before && probe.worst_delta < before->worst_delta;
-  const double raise = falling ? kGentleRaise : kSteepRaise;
-  protection_scale_ = std::min(protection_scale_ * raise, kLargestScale);
-  return config_.on_exceeded == "rollback" ? BudgetAction::kRollback : BudgetAction::kProtect;
+  if (probe.step == 0) return BudgetAction::kNone;
+  move_multipliers(probe);
+  const BudgetAction action = next_action(probe);
+  protected_delta_.reset();
+  if (action == BudgetAction::kProtect) protected_delta_ = probe.worst_delta;
+  return action;
 }
 
 Json BudgetController::to_json() const {
-  return {{"protection_scale", protection_scale_}, {"last", summary_json(last_)}};
+  return {{"multipliers", multipliers_.to_json()},
+          {"protected_delta", protected_delta_ ? Json(*protected_delta_) : Json(nullptr)}};
 }
 
 void BudgetController::restore(const Json& json, const std::filesystem::path& file) {
-  protection_scale_ = json_get<double>(json, "protection_scale", file);
-  last_ = summary_from(json_get<Json>(json, "last", file), file);
+  const auto multipliers = json_get<Json>(json, "multipliers", file);
+  multipliers_.routing = json_get<double>(multipliers, "routing", file);
+  multipliers_.head = json_get<double>(multipliers, "head", file);
+  const auto delta = json_get<Json>(json, "protected_delta", file);
+  protected_delta_.reset();
+  if (!delta.is_null()) protected_delta_ = json_get<double>(json, "protected_delta", file);
 }
 
 bool BestTracker::offer(const ProbeSummary& probe) {
@@ -85,7 +112,7 @@ bool BestTracker::offer(const ProbeSummary& probe) {
     better = inside;
   } else if (best_) {
     better = inside ? probe.new_bits_per_byte < best_->new_bits_per_byte
-                    : probe.worst_delta < best_->worst_delta;
+                    : probe.worst_high < best_->worst_high;
   }
   if (better) best_ = probe;
   return better;

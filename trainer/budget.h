@@ -1,7 +1,18 @@
-// trainer/budget.h: interference as a constraint: what to do after a probe, and which weights are
-// the result. Interference of a protected run usually falls while it trains (it begins at what the
-// closed-form rows leave), so what counts is where it will end: a run that is on its way into the
-// budget is left alone.
+// trainer/budget.h: interference as a constraint, not as a penalty's weight: what to do after a
+// probe, and which weights are the result.
+//   learn the new text, subject to U <= b
+// U: the highest upper confidence bound of an old language's relative rise in bits per byte,
+// b: max_relative_bpb. Dual ascent in the logarithm (exponentiated gradient; Kivinen & Warmuth
+// 1997) of one multiplier m_c of the protection's weights per cause c, a step each probe:
+//   log m_c += log 2 * s_c * min(1, U/b - 1/2)   beyond the budget, U > b
+//   log m_c -= log 2 * min(1, 1 - 2 U/b)         well inside, U < b/2
+// within [1/8, 64]. s_c: what c does to the worst language, as a share of what the leading cause
+// does: only what does harm is held harder, while slack lets all go. Between b/2 and b nothing
+// moves, so that a run settles inside and not astride the limit, where no probe could be its
+// result.
+//   routing (causes router and experts)  weights kl and hinge
+//   head                                 what output rows pay: kl's part (method kl), head (hinge)
+// Segmentation is settled before training, no weight moves it.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -12,13 +23,20 @@
 
 namespace polygraft::trainer {
 
-/// One probe in four numbers; the worst old language is the one with the highest lower bound
-/// (delta: highest estimate).
+/// By how much the configured weights of protection are multiplied.
+struct Multipliers {
+  double routing = 1, head = 1;
+  Json to_json() const { return {{"routing", routing}, {"head", head}}; }
+};
+
+/// One probe in a few numbers. The worst old language is the one with the highest upper bound.
 struct ProbeSummary {
   int64_t step = 0;
-  double progress = 0;           ///< share of the run's steps done, 0 to 1
-  double worst_delta = 0;        ///< relative rise in bits per byte, point estimate
-  double worst_low = 0;          ///< lower confidence bound of the rise
+  std::string worst;             ///< its name; "" without old languages
+  double worst_delta = 0;        ///< its relative rise in bits per byte, point estimate
+  double worst_high = 0;         ///< upper confidence bound of the rise
+  double worst_low = 0;          ///< highest lower bound of any old language
+  double routing = 0, head = 0;  ///< the worst language's rise by cause; both 0: not known
   double new_bits_per_byte = 0;  ///< mean over learned languages
 };
 
@@ -29,28 +47,29 @@ class BudgetController {
  public:
   explicit BudgetController(const BudgetConfig& config) : config_(config) {}
 
-  /// Notes a probe and decides. Exceeded: the lower bound is above the budget, something has been
-  /// trained, and the fall since the last probe, continued geometrically, would not end inside.
-  /// Protection is then raised by half, or doubled when interference is not falling at all, up to
-  /// 64 times the configured weights.
+  /// Moves the multipliers and decides. Exceeded with confidence, when the lower bound is above the
+  /// budget: protect; at the next probe, when that has not made the rise smaller: roll back, and
+  /// the sequence begins again. Nothing happens before the first step, whose change is not
+  /// training's.
   BudgetAction decide(const ProbeSummary& probe);
 
-  double protection_scale() const { return protection_scale_; }
+  const Multipliers& multipliers() const { return multipliers_; }
 
   Json to_json() const;
   void restore(const Json& json, const std::filesystem::path& file);
 
  private:
-  bool is_on_track(const ProbeSummary& probe) const;
+  void move_multipliers(const ProbeSummary& probe);
+  BudgetAction next_action(const ProbeSummary& probe) const;
 
   BudgetConfig config_;
-  double protection_scale_ = 1.0;
-  std::optional<ProbeSummary> last_;
+  Multipliers multipliers_;
+  std::optional<double> protected_delta_;  ///< the rise at the last probe, if it ended in kProtect
 };
 
-/// The probe whose weights are written at the end: among those whose worst estimate is inside the
-/// budget the one with the lowest bits per byte of new text; while there is none, the least harmful
-/// one.
+/// The probe whose weights are written at the end: among those whose upper bound is inside the
+/// budget the one with the lowest bits per byte of new text; while there is none, the one with the
+/// lowest upper bound.
 class BestTracker {
  public:
   explicit BestTracker(double max_relative_bpb) : max_relative_bpb_(max_relative_bpb) {}
@@ -58,7 +77,7 @@ class BestTracker {
   /// @return whether this probe is the best so far; its weights must then be saved.
   bool offer(const ProbeSummary& probe);
   const std::optional<ProbeSummary>& best() const { return best_; }
-  bool is_inside(const ProbeSummary& probe) const { return probe.worst_delta <= max_relative_bpb_; }
+  bool is_inside(const ProbeSummary& probe) const { return probe.worst_high <= max_relative_bpb_; }
   bool has_inside() const { return best_ && is_inside(*best_); }
 
   Json to_json() const;

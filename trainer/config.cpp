@@ -86,7 +86,10 @@ void BudgetConfig::validate(Problems& problems) const {
   require_range(problems, "max_relative_bpb", max_relative_bpb, 0.0, 10.0);
   problems.require(confidence > 0.5 && confidence < 1, "confidence", concat(confidence),
                    "must lie in (0.5, 1)");
-  require_name(problems, "on_exceeded", on_exceeded, {"protect", "rollback", "stop"});
+  problems.require(on_exceeded != "rollback", "on_exceeded", on_exceeded,
+                   "is part of protect now: harder first, then back to the best weights");
+  if (on_exceeded != "rollback")
+    require_name(problems, "on_exceeded", on_exceeded, {"protect", "stop"});
 }
 
 void CheckpointConfig::validate(Problems& problems) const {

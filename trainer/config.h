@@ -64,7 +64,9 @@ struct ProtectConfig {
   template <class Visitor>
   void visit(Visitor& v) {
     v.field("method", method, "kl, hinge, or none");
-    v.field("kl", kl, "weight of KL(base || expanded) on old text");
+    v.field("kl", kl,
+            "weight of KL(base || expanded) on old text; this and the other weights of protection "
+            "are where the budget starts from");
     v.field("hinge", hinge,
             "weight of the hinge that keeps new router scores below the last chosen old one on old "
             "text; unset: 0.5 (kl), 10 (hinge)");
@@ -95,15 +97,15 @@ struct ProbeConfig {
 struct BudgetConfig {
   double max_relative_bpb = 0.001;
   double confidence = 0.95;
-  std::string on_exceeded = "protect";  ///< protect (raise the weights) | rollback | stop
+  std::string on_exceeded = "protect";  ///< protect (harder, then roll back) | stop
   template <class Visitor>
   void visit(Visitor& v) {
     v.field("max_relative_bpb", max_relative_bpb,
-            "largest relative rise in bits per byte of the worst old language");
-    v.field("confidence", confidence, "the rise counts when this confident");
-    v.field(
-        "on_exceeded", on_exceeded,
-        "protect: raise the protection; rollback: also return to the last good checkpoint; stop");
+            "largest relative rise in bits per byte of the worst old language: the weights of "
+            "`protect` are moved to keep it, and the result lies inside");
+    v.field("confidence", confidence, "of the intervals that are held against it");
+    v.field("on_exceeded", on_exceeded,
+            "protect: harder, then return to the best weights; stop: end the run");
   }
   void validate(Problems& problems) const;
 };

@@ -24,6 +24,11 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+std::string multipliers_text(const Multipliers& multipliers) {
+  return concat("protection x", fixed(multipliers.routing, 2), " routing, x",
+                fixed(multipliers.head, 2), " head");
+}
+
 bool crosses_multiple(int64_t before, int64_t after, int64_t every) {
   return after / every > before / every;
 }
@@ -153,7 +158,8 @@ void TrainingRun::train_to_end() {
 /// The loss, and how the worst old language did at the last probe.
 std::string TrainingRun::progress_note() const {
   const std::string loss = concat("loss ", fixed(last_loss_, 3));
-  return worst_.empty() ? loss : concat(loss, ", ", worst_);
+  const std::string noted = worst_.empty() ? loss : concat(loss, ", ", worst_);
+  return budget_ ? concat(noted, ", ", multipliers_text(budget_->multipliers())) : noted;
 }
 
 void TrainingRun::train_step() {
@@ -168,7 +174,7 @@ void TrainingRun::train_step() {
 
   StepReport report;
   report.learning_rate = learning_rate_at(config.optimizer, state_.step, num_steps_);
-  report.loss = objective_.backward(rows, budget_ ? budget_->protection_scale() : 1.0);
+  report.loss = objective_.backward(rows, budget_ ? budget_->multipliers() : Multipliers());
   report.gradient_norm = clip_gradients(parameters_, config.optimizer.max_grad_norm);
   if (!std::isfinite(report.loss.total) || !std::isfinite(report.gradient_norm)) {
     throw NumericError(concat("training step ", state_.step + 1), "the loss is not finite")
@@ -228,10 +234,7 @@ void TrainingRun::probe() {
   Json line = {{"step", state_.step}, {"tokens", state_.tokens}};
   line["probe"] = probe_.to_json(*last_probe_);
   state_.probed_tokens = state_.tokens;
-  if (budget_) {
-    const double progress = static_cast<double>(state_.step) / static_cast<double>(num_steps_);
-    apply_budget(probe_.summarise(*last_probe_, state_.step, progress), line);
-  }
+  if (budget_) apply_budget(probe_.summarise(*last_probe_, state_.step), line);
   metrics_->append(line);
 }
 
@@ -239,17 +242,21 @@ void TrainingRun::apply_budget(const ProbeSummary& summary, Json& line) {
   if (best_->offer(summary)) checkpoints_.save_best(summary.step, parameters_);
   const BudgetAction action = budget_->decide(summary);
   line["budget"] = {{"action", action_name(action)},
-                    {"protection_scale", budget_->protection_scale()},
+                    {"multipliers", budget_->multipliers().to_json()},
                     {"best_step", best_->best()->step}};
   if (action == BudgetAction::kNone) return;
-  log_warn(concat("interference is beyond the budget: ", action_name(action), "; protection now ",
-                  fixed(budget_->protection_scale(), 2), " times its configured weights"));
+  log_warn(concat("interference is beyond the budget: ", action_name(action), "; ",
+                  multipliers_text(budget_->multipliers())));
   if (action == BudgetAction::kStop) state_.stopped = true;
-  if (action == BudgetAction::kRollback && best_->has_inside()) {
-    checkpoints_.load_best(best_->best()->step, parameters_);
-    optimizer_.reset();  // its moments led away from these weights
-    last_probe_.reset();
-  }
+  if (action == BudgetAction::kRollback) roll_back();
+}
+
+void TrainingRun::roll_back() {
+  const int64_t step = best_->best()->step;
+  log_info(concat("returning to the weights of step ", step));
+  checkpoints_.load_best(step, parameters_);
+  optimizer_.reset();  // its moments led away from these weights
+  last_probe_.reset();
 }
 
 void TrainingRun::save_checkpoint() {
@@ -279,7 +286,11 @@ TrainResult TrainingRun::finish() {
   if (!last_probe_) last_probe_ = probe_.run();
   result.last_probe = *last_probe_;
   if (!result.within_budget) {
-    log_warn("no probe was inside the interference budget; the least harmful weights are written");
+    const ProbeSummary& best = *best_->best();
+    log_warn(concat("no probe was inside the interference budget of ",
+                    percent(job_.train.budget->max_relative_bpb, 2), "; the least harmful one's ",
+                    "weights are written: step ", best.step, ", ", best.worst, " ",
+                    percent(best.worst_delta, 2), " (up to ", percent(best.worst_high, 2), ")"));
   }
   metrics_->sync();
   write_trained(job_, trainee_, result.best_step);

@@ -2,7 +2,6 @@
 #include "trainer/probe.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "core/text.h"
 #include "eval/statistics.h"
@@ -142,16 +141,21 @@ Json InterferenceProbe::to_json(const ProbeResult& result) const {
   return json;
 }
 
-ProbeSummary InterferenceProbe::summarise(const ProbeResult& result, int64_t step,
-                                          double progress) const {
+ProbeSummary InterferenceProbe::summarise(const ProbeResult& result, int64_t step) const {
   ProbeSummary summary;
   summary.step = step;
-  summary.progress = progress;
-  summary.worst_delta = base_scores_.empty() ? 0.0 : -std::numeric_limits<double>::infinity();
-  summary.worst_low = summary.worst_delta;
   for (const auto& [language, scores] : base_scores_) {
-    summary.worst_delta = std::max(summary.worst_delta, result.at(language).delta_relative);
-    summary.worst_low = std::max(summary.worst_low, result.at(language).ci_low);
+    const ProbeLine& line = result.at(language);
+    const bool is_first = summary.worst.empty();
+    summary.worst_low = is_first ? line.ci_low : std::max(summary.worst_low, line.ci_low);
+    if (!is_first && line.ci_high <= summary.worst_high) continue;
+    summary.worst = language;
+    summary.worst_delta = line.delta_relative;
+    summary.worst_high = line.ci_high;
+    if (!line.causes) continue;
+    const eval::Causes& causes = *line.causes;
+    summary.routing = (causes.router.delta + causes.experts.delta) / causes.bits_per_byte_base;
+    summary.head = causes.head.delta / causes.bits_per_byte_base;
   }
   for (const std::string& language : learned_) {
     summary.new_bits_per_byte +=

@@ -43,7 +43,7 @@ class InterferenceProbe {
 
   /// One language's line for metrics.jsonl; a language without a base to compare with has no delta.
   Json to_json(const ProbeResult& result) const;
-  ProbeSummary summarise(const ProbeResult& result, int64_t step, double progress) const;
+  ProbeSummary summarise(const ProbeResult& result, int64_t step) const;
 
  private:
   ProbeLine probe_language(const std::string& language) const;

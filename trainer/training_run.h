@@ -36,6 +36,7 @@ class TrainingRun {
   bool is_probe_due() const;
   void probe();
   void apply_budget(const ProbeSummary& summary, Json& line);
+  void roll_back();
 
   void save_checkpoint();
   void log_step(const StepReport& report);

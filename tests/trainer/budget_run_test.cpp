@@ -33,10 +33,11 @@ std::vector<Json> probes_of(const fs::path& run_dir) {
   return probes;
 }
 
-double worst_delta(const Json& probe) {
-  return std::max(probe["probe"]["aa"]["delta_relative"].get<double>(),
-                  probe["probe"]["bb"]["delta_relative"].get<double>());
+double highest(const Json& probe, const char* key) {
+  return std::max(probe["probe"]["aa"][key].get<double>(), probe["probe"]["bb"][key].get<double>());
 }
+double worst_delta(const Json& probe) { return highest(probe, "delta_relative"); }
+double highest_bound(const Json& probe) { return highest(probe, "ci_high"); }
 
 TEST_CASE("on_exceeded: stop ends the run and writes the weights inside the budget",
           "[trainer][budget]") {
@@ -52,35 +53,29 @@ TEST_CASE("on_exceeded: stop ends the run and writes the weights inside the budg
   for (const auto& [language, line] : result.last_probe) CHECK(line.delta_relative <= 0.1);
 }
 
-TEST_CASE("on_exceeded: rollback returns to the weights inside the budget and goes on",
+TEST_CASE("on_exceeded: protect raises the weights, then returns to those inside the budget",
           "[trainer][budget]") {
   const TemporaryFolder run;
-  const TrainJob job = harmful_job(run / "run", "rollback");
+  TrainJob job = harmful_job(run / "run", "protect");
+  job.train.probe.every_tokens = 128 * 2;
   const TrainResult result = train(job);
-  const std::vector<Json> probes = probes_of(job.run_dir);
-  const auto rolled_back = std::find_if(probes.begin(), probes.end(), [](const Json& probe) {
-    return probe["budget"]["action"] == "rollback";
-  });
-  REQUIRE(rolled_back != probes.end());
-  CHECK((*rolled_back)["budget"]["protection_scale"].get<double>() > 1.0);
+  std::vector<std::string> actions;
+  double weight = 1.0;
+  for (const Json& probe : probes_of(job.run_dir)) {
+    actions.push_back(probe["budget"]["action"].get<std::string>());
+    const auto now = probe["budget"]["multipliers"]["routing"].get<double>();
+    const bool is_beyond = probe["step"] > 0 && highest_bound(probe) > 0.1;
+    CHECK((now > weight) == is_beyond);
+    if (actions.back() != "none") CHECK(is_beyond);
+    weight = now;
+  }
+  const auto protect = std::find(actions.begin(), actions.end(), "protect");
+  const auto rollback = std::find(actions.begin(), actions.end(), "rollback");
+  REQUIRE(rollback != actions.end());
+  CHECK(protect < rollback);
+  CHECK(weight > 1.0);
   CHECK(result.steps == 12);
   CHECK(result.within_budget);
-}
-
-TEST_CASE("on_exceeded: protect raises the weights and keeps what was learned",
-          "[trainer][budget]") {
-  const TemporaryFolder run;
-  const TrainJob job = harmful_job(run / "run", "protect");
-  train(job);
-  const std::vector<Json> probes = probes_of(job.run_dir);
-  double scale = 1.0;
-  for (const Json& probe : probes) {
-    const bool raised = probe["budget"]["action"] == "protect";
-    const auto now = probe["budget"]["protection_scale"].get<double>();
-    CHECK((now > scale) == raised);
-    scale = now;
-  }
-  CHECK(scale > 1.0);
 }
 
 }  // namespace

@@ -1,87 +1,161 @@
-// tests/trainer/budget_test.cpp: when protection rises, when a run stops, and which probe is the
-// result.
+// tests/trainer/budget_test.cpp: how multipliers move, when a run rolls back or stops, and which
+// probe is the result.
 #include "trainer/budget.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cmath>
 
 namespace polygraft::trainer {
 namespace {
 
-BudgetConfig budget_config(const std::string& on_exceeded) {
+constexpr double kBudget = 0.001;
+
+BudgetConfig budget_config(const std::string& on_exceeded = "protect") {
   BudgetConfig config;
-  config.max_relative_bpb = 0.001;
+  config.max_relative_bpb = kBudget;
   config.on_exceeded = on_exceeded;
   return config;
 }
 
-/// A probe whose interval is +-10 % of its estimate.
-ProbeSummary probe_at(int64_t step, double worst_delta, double new_bits_per_byte = 2.0) {
-  return {step, static_cast<double>(step) / 100.0, worst_delta, worst_delta * 0.9,
-          new_bits_per_byte};
+/// A probe whose interval is +-10 % of its estimate, and whose causes are equal.
+ProbeSummary probe_at(int64_t step, double delta, double new_bits_per_byte = 2.0) {
+  return {.step = step,
+          .worst = "aa",
+          .worst_delta = delta,
+          .worst_high = delta * 1.1,
+          .worst_low = delta * 0.9,
+          .routing = delta / 2,
+          .head = delta / 2,
+          .new_bits_per_byte = new_bits_per_byte};
 }
 
-TEST_CASE("inside the budget nothing happens", "[trainer][budget]") {
-  BudgetController controller(budget_config("protect"));
-  CHECK(controller.decide(probe_at(10, 0.0005)) == BudgetAction::kNone);
-  CHECK(controller.protection_scale() == 1.0);
-}
-
-TEST_CASE("a rise that is not confidently beyond the budget is left alone", "[trainer][budget]") {
-  BudgetController controller(budget_config("protect"));
-  CHECK(controller.decide(probe_at(10, 0.00105)) == BudgetAction::kNone);  // lower bound 0.00095
+TEST_CASE("between half the budget and all of it nothing moves", "[trainer][budget]") {
+  BudgetController controller(budget_config());
+  for (const double bound : {0.5, 0.7, 1.0}) {
+    CHECK(controller.decide(probe_at(10, bound * kBudget / 1.1)) == BudgetAction::kNone);
+    CHECK(controller.multipliers().routing == 1.0);
+    CHECK(controller.multipliers().head == 1.0);
+  }
 }
 
 TEST_CASE("before the first step there is nothing to blame on training", "[trainer][budget]") {
   BudgetController controller(budget_config("stop"));
   CHECK(controller.decide(probe_at(0, 0.5)) == BudgetAction::kNone);
+  CHECK(controller.multipliers().routing == 1.0);
 }
 
-TEST_CASE("interference that does not fall doubles protection, up to a limit",
+TEST_CASE("multipliers move by the bound's distance, at most by two a probe, within limits",
           "[trainer][budget]") {
-  BudgetController controller(budget_config("protect"));
-  controller.decide(probe_at(0, 0.01));
-  CHECK(controller.decide(probe_at(10, 0.02)) == BudgetAction::kProtect);
-  CHECK(controller.protection_scale() == 2.0);
-  for (int64_t step = 20; step <= 90; step += 10) controller.decide(probe_at(step, 0.02));
-  CHECK(controller.protection_scale() == 64.0);
+  const auto after = [](double bound) {
+    BudgetController controller(budget_config());
+    controller.decide(probe_at(10, bound * kBudget / 1.1));
+    return controller.multipliers().routing;
+  };
+  CHECK(after(1.2) == Approx(std::exp2(0.7)));
+  CHECK(after(1.5) == Approx(2.0));
+  CHECK(after(50.0) == 2.0);
+  CHECK(after(0.25) == Approx(1 / std::sqrt(2.0)));
+  CHECK(after(-3.0) == 0.5);
+  BudgetController controller(budget_config());
+  for (int64_t step = 10; step <= 90; step += 10) controller.decide(probe_at(step, 1.0));
+  CHECK(controller.multipliers().head == 64.0);
+  for (int64_t step = 100; step <= 300; step += 10) controller.decide(probe_at(step, 0.0));
+  CHECK(controller.multipliers().head == 0.125);
 }
 
-TEST_CASE("too slow a fall raises protection by half", "[trainer][budget]") {
-  BudgetController controller(budget_config("protect"));
-  controller.decide(probe_at(0, 0.0200));
-  CHECK(controller.decide(probe_at(50, 0.0150)) == BudgetAction::kProtect);  // would end at 0.011
-  CHECK(controller.protection_scale() == 1.5);
+TEST_CASE("only what does harm is held harder", "[trainer][budget]") {
+  BudgetController controller(budget_config());
+  ProbeSummary probe = probe_at(10, 10 * kBudget);
+  probe.routing = 0.012;
+  probe.head = -0.002;
+  controller.decide(probe);
+  CHECK(controller.multipliers().routing == 2.0);
+  CHECK(controller.multipliers().head == 1.0);
+  probe.routing = 0.005;
+  probe.head = 0.010;
+  controller.decide(probe);
+  CHECK(controller.multipliers().routing == Approx(2 * std::sqrt(2.0)));
+  CHECK(controller.multipliers().head == 2.0);
 }
 
-TEST_CASE("a fall that would end inside the budget is left alone", "[trainer][budget]") {
+TEST_CASE("a budget of zero is a budget", "[trainer][budget]") {
+  BudgetConfig config = budget_config();
+  config.max_relative_bpb = 0;
+  BudgetController controller(config);
+  CHECK(controller.decide(probe_at(10, 1e-6)) == BudgetAction::kProtect);
+  CHECK(controller.multipliers().routing == 2.0);
+}
+
+/// Two harms, each of which its penalty alone can lower: minimise
+///   sum_c (x_c - 1)^2 / 2 + m_c weight_c x_c^2 / 2,  harm_c = scale_c x_c^2
+/// at every probe exactly (x_c = 1 / (1 + m_c weight_c)), with the harm's interval of no width.
+struct TwoHarms {
+  double routing_weight, head_weight, routing_scale, head_scale;
+
+  ProbeSummary probe(int64_t step, const Multipliers& m) const {
+    const double routing = routing_scale / std::pow(1 + m.routing * routing_weight, 2);
+    const double head = head_scale / std::pow(1 + m.head * head_weight, 2);
+    ProbeSummary summary{.step = step, .worst = "aa", .worst_delta = routing + head};
+    summary.worst_high = summary.worst_low = summary.worst_delta;
+    summary.routing = routing;
+    summary.head = head;
+    return summary;
+  }
+};
+
+TEST_CASE("on a problem that protection can solve, the harm ends between half the budget and it",
+          "[trainer][budget][property]") {
+  // From far too little to far too much; budgets that multipliers of 1/8 to 64 can reach.
+  const double weight = GENERATE(0.05, 1.0, 20.0);
+  const double routing_scale = GENERATE(0.0, 0.004, 0.05), head_scale = GENERATE(0.001, 0.02);
+  const TwoHarms harms{weight, weight, routing_scale, head_scale};
+  const Multipliers least{0.125, 0.125}, most{64, 64};
+  BudgetController controller(budget_config());
+  for (int64_t step = 1; step <= 60; ++step)
+    controller.decide(harms.probe(step, controller.multipliers()));
+  const ProbeSummary last = harms.probe(61, controller.multipliers());
+  INFO(weight << " " << routing_scale << " " << head_scale << " " << last.worst_delta);
+  const double lowest = harms.probe(1, most).worst_delta,
+               highest = harms.probe(1, least).worst_delta;
+  CHECK(last.worst_delta <= std::max(kBudget, lowest * 1.01));
+  CHECK(last.worst_delta >= std::min(kBudget / 2, highest) * 0.999);
+}
+
+TEST_CASE("exceeded with confidence: protect, and roll back when that does not help",
+          "[trainer][budget]") {
+  BudgetController controller(budget_config());
+  CHECK(controller.decide(probe_at(10, 0.00105)) == BudgetAction::kNone);  // lower bound 0.00095
+  CHECK(controller.decide(probe_at(20, 0.020)) == BudgetAction::kProtect);
+  CHECK(controller.decide(probe_at(30, 0.019)) == BudgetAction::kProtect);
+  CHECK(controller.decide(probe_at(40, 0.019)) == BudgetAction::kRollback);
+  CHECK(controller.decide(probe_at(50, 0.030)) == BudgetAction::kProtect);  // other weights now
+  CHECK(controller.decide(probe_at(60, 0.0004)) == BudgetAction::kNone);
+  CHECK(controller.decide(probe_at(70, 0.030)) == BudgetAction::kProtect);
+}
+
+TEST_CASE("a run that is to stop stops when the budget is exceeded with confidence",
+          "[trainer][budget]") {
   BudgetController controller(budget_config("stop"));
-  controller.decide(probe_at(0, 0.02));
-  CHECK(controller.decide(probe_at(10, 0.01)) == BudgetAction::kNone);  // halves 9 times more
-  CHECK(controller.decide(probe_at(20, 0.0099)) == BudgetAction::kStop);
-}
-
-TEST_CASE("rollback also raises protection; stop does not", "[trainer][budget]") {
-  BudgetController rollback(budget_config("rollback"));
-  CHECK(rollback.decide(probe_at(10, 0.02)) == BudgetAction::kRollback);
-  CHECK(rollback.protection_scale() == 2.0);
-  BudgetController stop(budget_config("stop"));
-  CHECK(stop.decide(probe_at(10, 0.02)) == BudgetAction::kStop);
-  CHECK(stop.protection_scale() == 1.0);
+  CHECK(controller.decide(probe_at(10, 0.00105)) == BudgetAction::kNone);
+  CHECK(controller.decide(probe_at(20, 0.02)) == BudgetAction::kStop);
 }
 
 TEST_CASE("a restored controller decides as the one it was saved from", "[trainer][budget]") {
-  BudgetController first(budget_config("protect"));
-  first.decide(probe_at(0, 0.02));
-  first.decide(probe_at(10, 0.019));
-  BudgetController second(budget_config("protect"));
+  BudgetController first(budget_config());
+  first.decide(probe_at(10, 0.00105));
+  first.decide(probe_at(20, 0.019));
+  BudgetController second(budget_config());
   second.restore(parse_json(first.to_json().dump(), "state"), "state");
-  CHECK(second.protection_scale() == first.protection_scale());
-  CHECK(first.decide(probe_at(20, 0.018)) == second.decide(probe_at(20, 0.018)));
+  CHECK(second.multipliers().routing == first.multipliers().routing);
+  CHECK(second.multipliers().head == first.multipliers().head);
+  CHECK(first.decide(probe_at(30, 0.020)) == BudgetAction::kRollback);
+  CHECK(second.decide(probe_at(30, 0.020)) == BudgetAction::kRollback);
   CHECK(second.to_json() == first.to_json());
 }
 
-TEST_CASE("outside the budget the least harmful probe is best", "[trainer][best]") {
-  BestTracker best(0.001);
+TEST_CASE("outside the budget the probe with the lowest bound is best", "[trainer][best]") {
+  BestTracker best(kBudget);
   CHECK(best.offer(probe_at(0, 0.02, 3.0)));
   CHECK_FALSE(best.offer(probe_at(10, 0.03, 2.0)));
   CHECK(best.offer(probe_at(20, 0.01, 2.5)));
@@ -89,15 +163,20 @@ TEST_CASE("outside the budget the least harmful probe is best", "[trainer][best]
   CHECK(best.best()->step == 20);
 }
 
-TEST_CASE("inside the budget the one that learned most is best", "[trainer][best]") {
-  BestTracker best(0.001);
+TEST_CASE("inside the budget, upper bound and all, the one that learned most is best",
+          "[trainer][best]") {
+  BestTracker best(kBudget);
   best.offer(probe_at(0, 0.02, 1.0));
   CHECK(best.offer(probe_at(10, 0.0009, 2.5)));
   CHECK_FALSE(best.offer(probe_at(20, 0.0001, 2.6)));
   CHECK(best.offer(probe_at(30, 0.0008, 2.4)));
-  CHECK_FALSE(best.offer(probe_at(40, 0.0011, 1.5)));
+  CHECK_FALSE(best.offer(probe_at(40, 0.00095, 1.5)));  // its estimate is inside, its bound is not
   CHECK(best.has_inside());
   CHECK(best.best()->step == 30);
+  BestTracker restored(kBudget);
+  restored.restore(parse_json(best.to_json().dump(), "state"), "state");
+  CHECK(restored.to_json() == best.to_json());
+  CHECK(restored.has_inside());
 }
 
 }  // namespace

@@ -24,10 +24,10 @@ struct Step {
     rows.learned = data.learned.take(90, true);
     if (data.replayed) rows.replayed = data.replayed->take(60, true);
   }
-  StepLoss backward(double scale = 1.0) {
+  StepLoss backward(const Multipliers& multipliers = {}) {
     clear_gradients(parameters);
     return Objective(trainee.transformer, trainee.tokenizer.prefix_id(), job.train)
-        .backward(rows, scale);
+        .backward(rows, multipliers);
   }
   std::map<std::string, at::Tensor> gradients() const {
     std::map<std::string, at::Tensor> found;
@@ -104,7 +104,7 @@ TEST_CASE("the KL part is the full softmax' KL(base || expanded)", "[trainer][ob
 TEST_CASE("the total is the weighted sum of its parts, protection scaled", "[trainer][objective]") {
   const TemporaryFolder run;
   Step step(job_with_method(run, "kl"));
-  const StepLoss loss = step.backward(3.0);
+  const StepLoss loss = step.backward({.routing = 3.0, .head = 3.0});
   const ProtectConfig& protect = step.job.train.protect;
   const double expected = loss.cross_entropy + 3.0 * protect.kl * loss.kl +
                           3.0 * protect.hinge_or_default() * loss.hinge +
@@ -113,6 +113,53 @@ TEST_CASE("the total is the weighted sum of its parts, protection scaled", "[tra
   CHECK(loss.capture > 0);
   CHECK(loss.hinge > 0);
   CHECK(loss.load_balance >= 0.9);
+}
+
+/// What one unit of a multiplier adds to each gradient, by central differences; the others stay 1.
+std::map<std::string, at::Tensor> gradients_per_unit(Step& step, double Multipliers::*which) {
+  Multipliers more, less;
+  more.*which = 1.5;
+  less.*which = 0.5;
+  std::map<std::string, at::Tensor> slope;
+  step.backward(more);
+  for (const auto& [name, gradient] : step.gradients())
+    slope[name] = gradient.defined() ? gradient.clone() : at::Tensor();
+  step.backward(less);
+  for (const auto& [name, gradient] : step.gradients())
+    if (gradient.defined()) slope[name] -= gradient;
+  return slope;
+}
+
+TEST_CASE("each multiplier weighs what its cause can change", "[trainer][objective][property]") {
+  const TemporaryFolder run;
+  const auto method = GENERATE(as<std::string>{}, "kl", "hinge");
+  TrainJob job = job_with_method(run, method);
+  job.train.load_balance = 0;
+  job.train.protect.capture = 0;
+  Step step(job);
+  step.backward();
+  std::map<std::string, at::Tensor> all;
+  for (const auto& [name, gradient] : step.gradients()) all[name] = gradient.clone();
+  StepRows rows = step.rows;
+  step.rows.replayed.clear();
+  step.backward();
+  std::map<std::string, at::Tensor> learned;
+  for (const auto& [name, gradient] : step.gradients()) learned[name] = gradient.clone();
+  step.rows = rows;
+  const auto by_routing = gradients_per_unit(step, &Multipliers::routing);
+  const auto by_head = gradients_per_unit(step, &Multipliers::head);
+  for (const auto& [name, gradient] : all) {
+    INFO(method << " " << name);
+    const at::Tensor protection = gradient - learned.at(name);
+    const bool is_head = name == "head.added";
+    const double scale = protection.abs().max().item<double>();
+    const bool is_expert = name.find("moe") != std::string::npos;
+    if (is_head || (is_expert && method == "kl")) REQUIRE(scale > 0);
+    const at::Tensor& own = (is_head ? by_head : by_routing).at(name);
+    const at::Tensor& other = (is_head ? by_routing : by_head).at(name);
+    CHECK(at::allclose(own, protection, 1e-2, 1e-3 * scale));
+    CHECK(other.abs().max().item<double>() <= 1e-3 * scale);
+  }
 }
 
 TEST_CASE("the forward-only hinge reaches router rows and output rows alone",

@@ -5,6 +5,7 @@
 
 #include "core/text.h"
 #include "model/architecture/head_loss.h"
+#include "trainer/objective/gradient_scale.h"
 #include "trainer/objective/router_collector.h"
 
 namespace polygraft::trainer {
@@ -123,13 +124,13 @@ std::vector<Objective::Piece> Objective::cut_pieces(const StepRows& rows) const 
   return pieces;
 }
 
-StepLoss Objective::backward(const StepRows& rows, double protection_scale) const {
+StepLoss Objective::backward(const StepRows& rows, const Multipliers& multipliers) const {
   const Totals totals = count(rows);
   StepLoss loss;
   for (const Piece& piece : cut_pieces(rows)) {
     Sum sum{{}, loss};
-    add_forward(piece, totals, protection_scale, sum);
-    add_forward_only_hinge(piece, totals, protection_scale, sum);
+    add_forward(piece, totals, multipliers, sum);
+    add_forward_only_hinge(piece, totals, multipliers, sum);
     loss = sum.loss;
     if (!sum.tensor.defined()) continue;
     loss.total += sum.tensor.item<double>();
@@ -138,8 +139,8 @@ StepLoss Objective::backward(const StepRows& rows, double protection_scale) cons
   return loss;
 }
 
-void Objective::add_forward(const Piece& piece, const Totals& totals, double scale,
-                            Sum& sum) const {
+void Objective::add_forward(const Piece& piece, const Totals& totals,
+                            const Multipliers& multipliers, Sum& sum) const {
   const bool with_replayed = protection_ != Protection::kHinge;
   const std::vector<Row> rows =
       with_replayed ? joined(piece.rows.learned, piece.rows.replayed) : piece.rows.learned;
@@ -171,9 +172,9 @@ void Objective::add_forward(const Piece& piece, const Totals& totals, double sca
                                                     transformer_.weights().head);
     sum.add(divided(nll, totals.scored), 1.0, sum.loss.cross_entropy);
   }
-  if (protection_ == Protection::kKl) add_kl(piece, hidden_TD, totals, scale, sum);
+  if (protection_ == Protection::kKl) add_kl(piece, hidden_TD, totals, multipliers, sum);
   sum.add(divided(collector.keep_out_sum(), totals.replayed_weight),
-          scale * protect.hinge_or_default(), sum.loss.hinge);
+          multipliers.routing * protect.hinge_or_default(), sum.loss.hinge);
   sum.add(divided(collector.capture_sum(), totals.captured), protect.capture, sum.loss.capture);
   const double share = static_cast<double>(tokens.num_balanced) / std::max(totals.balanced, 1.0);
   const at::Tensor balance = collector.load_balance();
@@ -182,7 +183,7 @@ void Objective::add_forward(const Piece& piece, const Totals& totals, double sca
 }
 
 void Objective::add_kl(const Piece& piece, const at::Tensor& hidden_TD, const Totals& totals,
-                       double scale, Sum& sum) const {
+                       const Multipliers& multipliers, Sum& sum) const {
   if (piece.num_replayed == 0) return;
   at::Tensor base_hidden_TD;
   {
@@ -190,14 +191,17 @@ void Objective::add_kl(const Piece& piece, const at::Tensor& hidden_TD, const To
     const TokenBatch batch = make_batch(piece.rows.replayed, prefix_);
     base_hidden_TD = transformer_.hidden(batch.inputs, model::Mask::all_but_embedding());
   }
+  // Output rows meet the KL in its head part alone, -log(1 - mass of added rows): their gradient
+  // counts by that part's multiplier.
+  model::SplitRows head = transformer_.weights().head;
+  head.added = with_scaled_gradient(head.added, multipliers.head / multipliers.routing);
   const at::Tensor kl = model::kl_to_base_sum(
-      base_hidden_TD, hidden_TD.narrow(0, piece.num_learned, piece.num_replayed),
-      transformer_.weights().head);
-  sum.add(divided(kl, totals.replayed), scale * config_.protect.kl, sum.loss.kl);
+      base_hidden_TD, hidden_TD.narrow(0, piece.num_learned, piece.num_replayed), head);
+  sum.add(divided(kl, totals.replayed), multipliers.routing * config_.protect.kl, sum.loss.kl);
 }
 
-void Objective::add_forward_only_hinge(const Piece& piece, const Totals& totals, double scale,
-                                       Sum& sum) const {
+void Objective::add_forward_only_hinge(const Piece& piece, const Totals& totals,
+                                       const Multipliers& multipliers, Sum& sum) const {
   if (protection_ != Protection::kHinge || piece.num_replayed == 0) return;
   const TokenBatch batch = make_batch(piece.rows.replayed, prefix_);
   const ProtectConfig& protect = config_.protect;
@@ -212,10 +216,10 @@ void Objective::add_forward_only_hinge(const Piece& piece, const Totals& totals,
     hidden_TD = transformer_.hidden(batch.inputs, {}, collector.observer());
   }
   sum.add(divided(collector.keep_out_sum(), totals.replayed_weight),
-          scale * protect.hinge_or_default(), sum.loss.hinge);
+          multipliers.routing * protect.hinge_or_default(), sum.loss.hinge);
   if (transformer_.num_added_vocab_rows() == 0) return;
   const model::HeadLeak leak = model::head_leak_sum(hidden_TD, transformer_.weights().head);
-  sum.add(divided(leak.cost_sum, totals.replayed), scale * protect.head, sum.loss.head);
+  sum.add(divided(leak.cost_sum, totals.replayed), multipliers.head * protect.head, sum.loss.head);
 }
 
 }  // namespace polygraft::trainer

@@ -5,6 +5,8 @@
 //                  method hinge  hinge * h + head * mean head cost, forward only: the gradient
 //                  reaches added rows alone method none   cross-entropy, counted like learned text
 //                  (always so when old weights train)
+// kl and hinge times the multiplier `routing`, head and the KL's gradient into output rows times
+// `head` (budget.h).
 // h = mean over tokens of sum_j relu(m + z_j - t)^2, c = mean over tokens of the mean of relu(m -
 // (z_j - t))^2 over the highest z_j (router_loss.h), both averaged over the layers that have added
 // experts. No document start is captured: at BOS no router can know the language, and an old
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "model/architecture/transformer.h"
+#include "trainer/budget.h"
 #include "trainer/config.h"
 #include "trainer/data/rows.h"
 
@@ -44,9 +47,9 @@ class Objective {
   Objective(const model::Transformer& transformer, tokenizer::TokenId prefix,
             const TrainConfig& config);
 
-  /// Adds the step's gradients to the trainable tensors. @param protection_scale multiplies the
-  /// weights kl, hinge and head.
-  StepLoss backward(const StepRows& rows, double protection_scale) const;
+  /// Adds the step's gradients to the trainable tensors. @param multipliers of the weights:
+  /// `routing` of kl and hinge, `head` of head and of what kl asks of output rows.
+  StepLoss backward(const StepRows& rows, const Multipliers& multipliers) const;
 
  private:
   struct Totals;
@@ -54,11 +57,12 @@ class Objective {
   struct Sum;
   Totals count(const StepRows& rows) const;
   std::vector<Piece> cut_pieces(const StepRows& rows) const;
-  void add_forward(const Piece& piece, const Totals& totals, double scale, Sum& sum) const;
-  void add_kl(const Piece& piece, const at::Tensor& hidden_TD, const Totals& totals, double scale,
-              Sum& sum) const;
-  void add_forward_only_hinge(const Piece& piece, const Totals& totals, double scale,
-                              Sum& sum) const;
+  void add_forward(const Piece& piece, const Totals& totals, const Multipliers& multipliers,
+                   Sum& sum) const;
+  void add_kl(const Piece& piece, const at::Tensor& hidden_TD, const Totals& totals,
+              const Multipliers& multipliers, Sum& sum) const;
+  void add_forward_only_hinge(const Piece& piece, const Totals& totals,
+                              const Multipliers& multipliers, Sum& sum) const;
 
   const model::Transformer& transformer_;
   tokenizer::TokenId prefix_;
