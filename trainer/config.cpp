@@ -64,6 +64,10 @@ void OptimizerConfig::validate(Problems& problems) const {
 void ReplayConfig::validate(Problems& problems) const {
   problems.require(fraction >= 0 && fraction < 1, "fraction", concat(fraction),
                    "must lie in [0, 1): some text must be new");
+  require_name(problems, "source", source, {"corpus", "self"});
+  problems.require(source != "self" || fraction > 0, "fraction", concat(fraction),
+                   "must be above 0 where the base writes the old text");
+  require_positive(problems, "self_tokens", self_tokens);
 }
 
 void ProtectConfig::validate(Problems& problems) const {

@@ -42,9 +42,15 @@ struct OptimizerConfig {
 
 struct ReplayConfig {
   double fraction = 0.25;
+  std::string source = "corpus";  ///< corpus | self
+  int64_t self_tokens = 65'536;
   template <class Visitor>
   void visit(Visitor& v) {
     v.field("fraction", fraction, "share of a batch's rows that are old text");
+    v.field(
+        "source", source,
+        "corpus: its old languages' text; self: what the base itself writes, where there is none");
+    v.field("self_tokens", self_tokens, "source self: tokens to write; replayed again and again");
   }
   void validate(Problems& problems) const;
 };

@@ -96,8 +96,11 @@ TrainEstimate estimate_training(const TrainJob& job) {
   estimate.peak_memory_bytes = peak_bytes(job.train, shapes, estimate.trainable_parameters);
   for (const auto& languages : {roles.learned, roles.replayed}) {
     for (const std::string& language : languages) {
-      const auto& files = job.corpus.languages.at(language).train;
-      estimate.train_tokens_available += tokenizer::measure_texts(files, tokenizer).num_tokens;
+      const auto found = job.corpus.languages.find(language);
+      estimate.train_tokens_available +=
+          found == job.corpus.languages.end()  // it is not written yet
+              ? job.train.replay.self_tokens
+              : tokenizer::measure_texts(found->second.train, tokenizer).num_tokens;
     }
   }
   return estimate;

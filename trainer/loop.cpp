@@ -11,6 +11,7 @@
 #include "core/progress.h"
 #include "core/stop.h"
 #include "core/text.h"
+#include "trainer/data/self_text.h"
 #include "trainer/optim/schedule.h"
 #include "trainer/output.h"
 #include "trainer/training_run.h"
@@ -300,7 +301,7 @@ TrainResult TrainingRun::finish() {
 TrainResult train(const TrainJob& job) {
   refuse_existing_output(job.output, job.replace_output);
   keep_freed_memory();
-  TrainingRun run(job);
+  TrainingRun run(job.train.replay.source == "self" ? with_self_text(job) : job);
   return run.run();
 }
 

@@ -3,6 +3,7 @@
 
 #include "cli/pipeline/shape_plan.h"
 #include "core/text.h"
+#include "trainer/data/self_text.h"
 
 namespace polygraft::cli {
 namespace {
@@ -18,6 +19,18 @@ std::string absolute(const std::string& path, const std::filesystem::path& folde
   return (folder / path).lexically_normal().string();
 }
 
+/// The base's own text as one more old language; the stage self-text writes the files.
+void add_self_language(ResolvedPipeline& resolved) {
+  const fs::path folder = fs::path(resolved.config.run_dir) / "stages" / kSelfTextStage;
+  const tokenizer::LanguageTexts texts = {.role = "old",
+                                          .train = {(folder / "train.jsonl").string()},
+                                          .heldout = {(folder / "heldout.jsonl").string()}};
+  if (resolved.corpus.languages.emplace(trainer::kSelfLanguage, texts).second) return;
+  throw ConfigError(concat("languages.", trainer::kSelfLanguage),
+                    "is the base's own text with train.replay.source: self")
+      .hint("give the language another name");
+}
+
 /// The one language to add. Several packs at once, or none, are not this pipeline's work.
 std::string find_new_language(const tokenizer::Corpus& corpus) {
   const std::vector<std::string> languages = corpus.with_role("new");
@@ -29,7 +42,9 @@ std::string find_new_language(const tokenizer::Corpus& corpus) {
   }
   if (corpus.with_role("old").empty()) {
     throw ConfigError("corpus", "no language has role: old")
-        .hint("old languages are what a run protects and measures");
+        .hint(
+            "old languages are what a run protects and measures; without any text of them, set "
+            "train.replay.source: self");
   }
   return languages.front();
 }
@@ -85,6 +100,7 @@ ResolvedPipeline resolve_pipeline(const ConfigSource& source, const std::filesys
     resolved.corpus.validate(problems);
     problems.throw_if_any(source.name());
   }
+  if (config.train.replay.source == "self") add_self_language(resolved);
   resolved.new_language = find_new_language(resolved.corpus);
   config.gate.new_languages = {resolved.new_language};
   resolved.yaml = config_to_yaml(config);

@@ -15,6 +15,9 @@
 
 namespace polygraft::cli {
 
+/// The stage that writes old text with the base (train.replay.source: self).
+inline constexpr const char* kSelfTextStage = "self-text";
+
 struct EvaluateConfig {
   bool bpb = true;
   bool causes = true;

@@ -9,11 +9,13 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "eval/generation.h"
 #include "expand/graft.h"
 #include "expand/packs/stored_pack.h"
 #include "expand/verify.h"
 #include "tokenizer/bpe_trainer.h"
 #include "tokenizer/tokenizer_report.h"
+#include "trainer/data/self_text.h"
 #include "trainer/trainer.h"
 
 namespace polygraft::cli {
@@ -39,6 +41,25 @@ struct Run {
     return files;
   }
 };
+
+/// Old text from the base: to train with, and a quarter as much to measure on.
+void write_self_texts(const Run& run, const fs::path& folder) {
+  const auto base = model::ModelFolder::open(run.config().base);
+  const auto transformer = model::Transformer::load(base);
+  const auto tokenizer = tokenizer::Tokenizer::load(base.path);
+  const auto end_tokens = eval::read_end_tokens(base.path, tokenizer);
+  const trainer::TrainConfig& train = run.config().train;
+  const auto write = [&](const std::string& name, int64_t num_tokens) {
+    trainer::write_self_text(transformer, tokenizer, end_tokens,
+                             {.name = name,
+                              .num_tokens = num_tokens,
+                              .document_tokens = train.sequence_length,
+                              .seed = static_cast<uint64_t>(run.config().seed)},
+                             folder / (name + ".jsonl"));
+  };
+  write("train", train.replay.self_tokens);
+  write("heldout", train.replay.self_tokens / 4);
+}
 
 void extend_tokenizer(const Run& run, const fs::path& folder) {
   const auto& config = run.config().tokenizer;
@@ -205,15 +226,7 @@ std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& has
   const Run run{pipeline, pipeline.config.run_dir};
   const PipelineConfig& config = pipeline.config;
   const std::string base = hashes.of(config.base);
-  std::string train_texts, heldout_texts;
-  for (const auto& [language, texts] : pipeline.corpus.languages) {
-    train_texts += concat(language, " ", texts.role, "\n");
-    heldout_texts += concat(language, "\n");
-    for (const std::string& file : texts.train) train_texts += hashes.of(file) + "\n";
-    for (const std::string& file : texts.heldout) heldout_texts += hashes.of(file) + "\n";
-  }
   const std::string seed = std::to_string(config.seed);
-
   std::vector<Stage> stages;
   const auto add = [&](const std::string& name, const std::vector<std::string>& inputs,
                        std::vector<fs::path> outputs, std::function<void(const fs::path&)> work) {
@@ -222,6 +235,27 @@ std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& has
     stages.push_back({name, key, std::move(outputs), std::move(work)});
     return key;
   };
+  const bool writes_old_text = config.train.replay.source == "self";
+  std::string self_text;
+  if (writes_old_text) {
+    self_text =
+        add(kSelfTextStage,
+            {base, yaml_of(config.train.replay), concat(config.train.sequence_length), seed}, {},
+            [run](const fs::path& f) { write_self_texts(run, f); });
+  }
+  std::string train_texts, heldout_texts;
+  for (const auto& [language, texts] : pipeline.corpus.languages) {
+    if (writes_old_text && language == trainer::kSelfLanguage) {  // its files may not exist yet
+      train_texts += self_text;
+      heldout_texts += self_text;
+      continue;
+    }
+    train_texts += concat(language, " ", texts.role, "\n");
+    heldout_texts += concat(language, "\n");
+    for (const std::string& file : texts.train) train_texts += hashes.of(file) + "\n";
+    for (const std::string& file : texts.heldout) heldout_texts += hashes.of(file) + "\n";
+  }
+
   const std::string tokenizer =
       add("tokenizer", {base, train_texts, heldout_texts, yaml_of(config.tokenizer)}, {},
           [run](const fs::path& f) { extend_tokenizer(run, f); });

@@ -30,6 +30,10 @@ TrainJob job_of_mode(const std::string& mode, const fs::path& run) {
     job.languages = {"cc"};
     job.train.budget.reset();
   }
+  if (mode == "self") {
+    job.train.replay.source = "self";
+    job.train.replay.self_tokens = 300;
+  }
   if (mode == "rollback") {  // harm on purpose, so that weights and moments are set back on the way
     job.train.protect.method = "none";
     job.train.optimizer.learning_rate = 0.05;
@@ -49,7 +53,7 @@ void run_and_die(TrainJob job, int64_t last_step) {
 }
 
 TEST_CASE("killed at any step and continued, a run ends bit-identical", "[trainer][resume]") {
-  const auto mode = GENERATE(as<std::string>{}, "additions", "scratch", "all", "rollback");
+  const auto mode = GENERATE(as<std::string>{}, "additions", "scratch", "all", "rollback", "self");
   const TemporaryFolder folder;
   const TrainJob whole = job_of_mode(mode, folder / "whole");
   const TrainResult expected = train(whole);

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "trainer/data/self_text.h"
 
 namespace polygraft::trainer {
 namespace {
@@ -85,6 +86,7 @@ LanguageRoles resolve_roles(const TrainJob& job) {
     roles.learned = job.corpus.with_role(job.train.trainable == "additions" ? "new" : "old");
   }
   if (roles.learned.empty()) throw ConfigError("languages", "there is no language to learn");
+  std::erase(roles.learned, kSelfLanguage);
   std::sort(roles.learned.begin(), roles.learned.end());
   if (!job.scratch) {
     for (const std::string& language : job.corpus.with_role("old")) {
@@ -93,6 +95,7 @@ LanguageRoles resolve_roles(const TrainJob& job) {
       roles.guarded.push_back(language);
     }
     if (job.train.replay.fraction > 0) roles.replayed = roles.guarded;
+    if (job.train.replay.source == "self") roles.replayed = {kSelfLanguage};
   }
   for (const std::string& language : roles.probed()) training_files(job.corpus, language);
   return roles;
