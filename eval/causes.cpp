@@ -68,19 +68,36 @@ class Differences {
   const std::vector<DocumentScore>& scores_;
 };
 
-/// Scores the documents that count with the added experts silent; the others keep 0.
+/// Every so-manyth of the documents that count.
+std::vector<size_t> sample_of(const std::vector<char>& counts, int64_t every) {
+  std::vector<size_t> places;
+  int64_t num_counted = 0;
+  for (size_t d = 0; d < counts.size(); ++d)
+    if (counts[d] && num_counted++ % every == 0) places.push_back(d);
+  return places;
+}
+
+/// Scores a sample with the added experts silent; the others get the base's nats and, for each
+/// byte, the sample's mean change.
 void score_silenced(const model::Transformer& transformer, const tokenizer::Tokenizer& tokenizer,
-                    const Documents& documents, const std::vector<char>& counts,
+                    const Documents& documents, const std::vector<size_t>& sample,
                     const ScoreOptions& options, std::vector<MaskedNats>& rows) {
-  Documents counted;
-  for (size_t d = 0; d < documents.size(); ++d)
-    if (counts[d]) counted.push_back(documents[d]);
-  if (counted.empty()) return;
+  if (sample.empty()) return;
+  Documents sampled;
+  for (const size_t d : sample) sampled.push_back(documents[d]);
   const auto scores =
-      score_documents(transformer, tokenizer, counted,
+      score_documents(transformer, tokenizer, sampled,
                       masked_options(options, "router", {.head = true, .silence_experts = true}));
-  for (size_t d = 0, i = 0; d < documents.size(); ++d)
-    if (counts[d]) rows[d].silenced = scores[i++].nats;
+  double change = 0, num_bytes = 0;
+  for (size_t i = 0; i < sample.size(); ++i) {
+    change += scores[i].nats - rows[sample[i]].base;
+    num_bytes += static_cast<double>(scores[i].num_bytes);
+  }
+  for (size_t d = 0; d < documents.size(); ++d) {
+    const auto size = static_cast<double>(documents[d].text.size());
+    rows[d].silenced = rows[d].base + size * change / num_bytes;
+  }
+  for (size_t i = 0; i < sample.size(); ++i) rows[sample[i]].silenced = scores[i].nats;
 }
 
 /// The change relative to the base's bits, band by band, over the documents that count.
@@ -137,7 +154,8 @@ Causes measure_causes(const model::Transformer& transformer, const tokenizer::To
     rows[d].routed = scores.expanded[d].head_masked_nats;
     rows[d].all = scores.expanded[d].nats;
   }
-  score_silenced(transformer, tokenizer, documents, alike, options, rows);
+  score_silenced(transformer, tokenizer, documents, sample_of(alike, scores.silent_every), options,
+                 rows);
   return summarise(rows, alike, scores);
 }
 

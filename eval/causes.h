@@ -56,6 +56,9 @@ constexpr std::array<CauseField, 4> kCauses = {{{"tokenizer", &Causes::tokenizer
 struct ScoredBothWays {
   const std::vector<DocumentScore>& base;      ///< score_as_base()
   const std::vector<DocumentScore>& expanded;  ///< score_documents() with `head_masked_too`
+  /// Every so-manyth document goes through the pass of the silent experts, and is taken for the
+  /// others: how router and experts share what they do together is then an estimate.
+  int64_t silent_every = 1;
 };
 
 /// With every addition masked, cut by the tokenizer as it was before its extension: the base.

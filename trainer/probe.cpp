@@ -9,6 +9,9 @@
 namespace polygraft::trainer {
 namespace {
 
+/// Of the documents, this share goes through the pass that tells routing from what experts say.
+constexpr int64_t kSilentEvery = 4;
+
 /// How much routing goes to added experts, over all layers and tokens, BOS included.
 class LeakCounter {
  public:
@@ -115,8 +118,8 @@ ProbeLine InterferenceProbe::probe_language(const std::string& language) const {
   line.ci_high = estimate.relative_interval.high;
   if (!splits_causes()) return line;
   line.head_leak = mean_head_leak(scores);
-  line.causes =
-      eval::measure_causes(transformer_, tokenizer_, documents, {base, scores}, score_options());
+  line.causes = eval::measure_causes(transformer_, tokenizer_, documents,
+                                     {base, scores, kSilentEvery}, score_options());
   return line;
 }
 

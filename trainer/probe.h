@@ -1,8 +1,8 @@
 // trainer/probe.h: the interference probe: every language's bits per byte on a fixed text that is
 // never trained on, old languages paired document by document with the base (additions masked, or
 // the weights before training), and their change split by cause and by place in the document.
-// It costs a forward pass of every text, and one more of old ones, whose experts are then silent;
-// the base is scored once.
+// It costs a forward pass of every text, and one more of a quarter of the old ones' documents,
+// whose experts are then silent; the base is scored once.
 #pragma once
 #include <cstdint>
 #include <map>

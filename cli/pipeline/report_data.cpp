@@ -167,6 +167,11 @@ eval::Table additions_table(const Json& plan) {
   return table;
 }
 
+/// "12 % of the steps'"
+std::string share_text(double seconds, double of_seconds) {
+  return of_seconds > 0 ? concat(fixed(100 * seconds / of_seconds, 0), " % of the steps'") : "-";
+}
+
 eval::Table provenance_table(const Json& verify, const Json& training, const Json& plan) {
   return {
       .title = "Provenance",
@@ -177,6 +182,8 @@ eval::Table provenance_table(const Json& verify, const Json& training, const Jso
                {"added bytes", human_bytes(plan.at("added_bytes").get<uint64_t>())},
                {"training steps", human_count(training.at("steps").get<uint64_t>())},
                {"training tokens", human_count(training.at("tokens").get<uint64_t>())},
+               {"time in probes", share_text(training.value("probe_seconds", 0.0),
+                                             training.at("seconds").get<double>())},
                {"written step", human_count(training.at("best_step").get<uint64_t>())},
                {"within the budget", training.at("within_budget").get<bool>() ? "yes" : "no"},
                {"base tensors compared", human_count(verify.at("tensors_checked").get<uint64_t>())},

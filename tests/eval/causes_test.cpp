@@ -51,6 +51,29 @@ TEST_CASE("causes are differences between masked runs, and together make the cha
   CHECK(causes.head.delta > 0);  // added rows can only take probability
 }
 
+TEST_CASE("silent experts may be scored on a sample: the causes still make the change",
+          "[eval][causes]") {
+  const model::Transformer transformer = grown_moe();
+  const ScoreOptions options = {.head_masked_too = true};
+  const auto scores = score_documents(transformer, byte_tokenizer(), documents(), options);
+  const auto base = score_as_base(transformer, byte_tokenizer(), documents(), options);
+  const Causes causes =
+      measure_causes(transformer, byte_tokenizer(), documents(), {base, scores, 3}, options);
+  std::vector<tokenizer::Document> sample;
+  for (size_t d = 0; d < documents().size(); d += 3) sample.push_back(documents()[d]);
+  REQUIRE(sample.size() > 3);
+  const auto bits = [&](const model::Mask& mask) {
+    return bits_per_byte(score_documents(transformer, byte_tokenizer(), sample, {.mask = mask}));
+  };
+  const model::Mask silent = {.head = true, .silence_experts = true};
+  CHECK(causes.router.delta == Approx(bits(silent) - bits(model::Mask::all())));
+  const Causes whole = causes_of(transformer);
+  CHECK(causes.router.delta != Approx(whole.router.delta).epsilon(1e-6));
+  CHECK(causes.head.delta == whole.head.delta);
+  CHECK(causes.router.delta + causes.experts.delta ==
+        Approx(whole.router.delta + whole.experts.delta));
+}
+
 TEST_CASE("a cause that was not added changes nothing", "[eval][causes]") {
   model::Transformer head_only = grown_moe();
   for (model::LayerWeights& layer : head_only.weights().layers) {
