@@ -62,7 +62,8 @@ std::string_view action_name(BudgetAction action) {
 
 void BudgetController::move_multipliers(const ProbeSummary& probe) {
   const double budget = config_.max_relative_bpb, bound = probe.worst_high;
-  if (bound > budget) {
+  if (is_beyond(probe)) {
+    if (!is_exceeded(probe) && !was_beyond_) return;
     const double step = relative_step(bound - budget / 2, budget);
     const double leading = std::max(probe.routing, probe.head);
     const auto share = [&](double of) { return leading > 0 ? std::max(of, 0.0) / leading : 1.0; };
@@ -76,7 +77,7 @@ void BudgetController::move_multipliers(const ProbeSummary& probe) {
 }
 
 BudgetAction BudgetController::next_action(const ProbeSummary& probe) const {
-  if (probe.worst_low <= config_.max_relative_bpb) return BudgetAction::kNone;
+  if (!is_exceeded(probe)) return BudgetAction::kNone;
   if (config_.on_exceeded == "stop") return BudgetAction::kStop;
   const bool protecting_helps = !protected_delta_ || probe.worst_delta < *protected_delta_;
   return protecting_helps ? BudgetAction::kProtect : BudgetAction::kRollback;
@@ -86,6 +87,7 @@ BudgetAction BudgetController::decide(const ProbeSummary& probe) {
   if (probe.step == 0) return BudgetAction::kNone;
   move_multipliers(probe);
   const BudgetAction action = next_action(probe);
+  was_beyond_ = is_beyond(probe) && action != BudgetAction::kRollback;
   protected_delta_.reset();
   if (action == BudgetAction::kProtect) protected_delta_ = probe.worst_delta;
   return action;
@@ -93,6 +95,7 @@ BudgetAction BudgetController::decide(const ProbeSummary& probe) {
 
 Json BudgetController::to_json() const {
   return {{"multipliers", multipliers_.to_json()},
+          {"was_beyond", was_beyond_},
           {"protected_delta", protected_delta_ ? Json(*protected_delta_) : Json(nullptr)}};
 }
 
@@ -100,6 +103,7 @@ void BudgetController::restore(const Json& json, const std::filesystem::path& fi
   const auto multipliers = json_get<Json>(json, "multipliers", file);
   multipliers_.routing = json_get<double>(multipliers, "routing", file);
   multipliers_.head = json_get<double>(multipliers, "head", file);
+  was_beyond_ = json_get<bool>(json, "was_beyond", file);
   const auto delta = json_get<Json>(json, "protected_delta", file);
   protected_delta_.reset();
   if (!delta.is_null()) protected_delta_ = json_get<double>(json, "protected_delta", file);

@@ -9,7 +9,8 @@
 // within [1/8, 64]. s_c: what c does to the worst language, as a share of what the leading cause
 // does: only what does harm is held harder, while slack lets all go. Between b/2 and b nothing
 // moves, so that a run settles inside and not astride the limit, where no probe could be its
-// result.
+// result. A U beyond b with a lower bound inside may be chance, or pass while the learning rate is
+// high: it counts when the probe before was beyond b, too.
 //   routing (causes router and experts)  weights kl and hinge
 //   head                                 what output rows pay: kl's part (method kl), head (hinge)
 // Segmentation is settled before training, no weight moves it.
@@ -59,11 +60,18 @@ class BudgetController {
   void restore(const Json& json, const std::filesystem::path& file);
 
  private:
+  bool is_beyond(const ProbeSummary& probe) const {
+    return probe.worst_high > config_.max_relative_bpb;
+  }
+  bool is_exceeded(const ProbeSummary& probe) const {
+    return probe.worst_low > config_.max_relative_bpb;
+  }
   void move_multipliers(const ProbeSummary& probe);
   BudgetAction next_action(const ProbeSummary& probe) const;
 
   BudgetConfig config_;
   Multipliers multipliers_;
+  bool was_beyond_ = false;                ///< U > b at the last probe, of weights that were kept
   std::optional<double> protected_delta_;  ///< the rise at the last probe, if it ended in kProtect
 };
 

@@ -52,7 +52,7 @@ TEST_CASE("multipliers move by the bound's distance, at most by two a probe, wit
     controller.decide(probe_at(10, bound * kBudget / 1.1));
     return controller.multipliers().routing;
   };
-  CHECK(after(1.2) == Approx(std::exp2(0.7)));
+  CHECK(after(1.3) == Approx(std::exp2(0.8)));
   CHECK(after(1.5) == Approx(2.0));
   CHECK(after(50.0) == 2.0);
   CHECK(after(0.25) == Approx(1 / std::sqrt(2.0)));
@@ -62,6 +62,19 @@ TEST_CASE("multipliers move by the bound's distance, at most by two a probe, wit
   CHECK(controller.multipliers().head == 64.0);
   for (int64_t step = 100; step <= 300; step += 10) controller.decide(probe_at(step, 0.0));
   CHECK(controller.multipliers().head == 0.125);
+}
+
+TEST_CASE("a bound beyond the budget that may be chance counts when it is seen again",
+          "[trainer][budget]") {
+  BudgetController controller(budget_config());
+  const double delta = kBudget;  // the bounds at 1.1 and 0.9 of it
+  CHECK(controller.decide(probe_at(10, delta)) == BudgetAction::kNone);
+  CHECK(controller.multipliers().routing == 1.0);
+  CHECK(controller.decide(probe_at(20, delta)) == BudgetAction::kNone);
+  CHECK(controller.multipliers().routing == Approx(std::exp2(0.6)));
+  controller.decide(probe_at(30, 0.7 * kBudget));
+  controller.decide(probe_at(40, delta));
+  CHECK(controller.multipliers().routing == Approx(std::exp2(0.6)));
 }
 
 TEST_CASE("only what does harm is held harder", "[trainer][budget]") {
