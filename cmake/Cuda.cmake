@@ -1,4 +1,4 @@
-# The preset `cuda`: nvcc, libtorch_cuda.so and NCCL out of the torch wheel and its companions, MPI from Debian.
+# The preset `cuda`: nvcc, libtorch_cuda.so and NCCL out of the torch wheel and its companions.
 # As on the CPU side, imported libraries instead of find_package(Torch): that one runs a probe program which fails with
 # CMake 3.25 and C++20 unless TORCH_CUDA_ARCH_LIST is set, and drags in the toolkit's own NCCL.
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
@@ -19,7 +19,6 @@ set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")  # nvcc 12 has it; CMake 
 set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
 set(CMAKE_CUDA_STANDARD 20)
 set(CMAKE_CUDA_STANDARD_REQUIRED ON)
-find_package(MPI REQUIRED COMPONENTS CXX)
 
 set(nvidia_root ${POLYGRAFT_SITE_PACKAGES}/nvidia)
 set(cuda_libraries

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # cmake/install.sh: installs what building and testing need on Debian 12. What is there already is left alone, so that a
-# second run takes about a second. Debian packages come from cmake/packages*.txt, Python wheels from cmake/requirements*.txt
+# second run takes about a second. Debian packages come from cmake/packages.txt, Python wheels from cmake/requirements*.txt
 # (into a virtual environment outside the checkout). Needs root, or sudo without a password, only while packages are missing.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -10,7 +10,7 @@ source "$here/script_output.sh"
 usage() {
   cat <<USAGE
 usage: bash cmake/install.sh [--cuda] [--parity] [--wheels NAME FILE] [--venv DIR]
-  --cuda       also what the preset 'cuda' needs: MPI and torch's CUDA wheels (about 3 GB more); not the CUDA toolkit
+  --cuda       also what the preset 'cuda' needs: torch's CUDA wheels (about 3 GB more); not the CUDA toolkit
   --parity     also the reference implementations of the live parity tests: transformers, lm-eval, ... (about 3 GB more)
   --wheels NAME FILE  also the wheels that FILE lists, without their dependencies (an example's own needs)
   --venv DIR   the Python virtual environment (default: \${XDG_CACHE_HOME:-~/.cache}/polygraft/venv)
@@ -54,7 +54,7 @@ install_debian_packages() {
     say "apt-get update failed (no network?); trying with the package lists at hand"
   mapfile -t unavailable < <(unavailable_packages "${missing[@]}")
   ((${#unavailable[@]} == 0)) || fail "apt knows no package named: ${unavailable[*]}" \
-    "is this Debian 12, with its main archive in /etc/apt and a network? The names are in cmake/packages*.txt"
+    "is this Debian 12, with its main archive in /etc/apt and a network? The names are in cmake/packages.txt"
   run_logged "$log" as_root apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "${missing[@]}" ||
     fail "apt-get could not install: $(missing_packages "${missing[@]}" | xargs)" "the whole log is $log"
 }
@@ -125,9 +125,7 @@ log=$(dirname "$venv")/install.log
 exec 9>"$venv.lock"
 flock -n 9 || { say "waiting for another install to end" && flock 9; }
 
-packages=("$here/packages.txt")
-if $with_cuda; then packages+=("$here/packages-cuda.txt"); fi
-install_debian_packages "${packages[@]}"
+install_debian_packages "$here/packages.txt"
 make_venv
 install_wheels base "$here/requirements.txt" --no-deps
 if $with_cuda; then install_wheels cuda "$here/requirements-cuda.txt"; fi

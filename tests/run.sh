@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # tests/run.sh: from a fresh clone to a verdict: installs what is missing, builds the preset `release`, runs all of CTest.
-# Where a CUDA toolkit, torch's CUDA wheels and MPI are at hand, the CUDA preset's link check is built and run as well.
+# Where a CUDA toolkit and torch's CUDA wheels are at hand, the CUDA preset's link check is built and run as well.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=cmake/script_output.sh
@@ -36,8 +36,6 @@ cuda_obstacle() {
     echo "no nvcc on PATH or in /usr/local/cuda/bin"
   elif [[ ! -e $site/torch/lib/libtorch_cuda.so || ! -e $site/nvidia/nccl/lib/libnccl.so.2 ]]; then
     echo "torch's CUDA wheels are not installed; bash cmake/install.sh --cuda"
-  elif ! command -v mpicxx >/dev/null; then
-    echo "MPI is not installed; bash cmake/install.sh --cuda"
   fi
 }
 

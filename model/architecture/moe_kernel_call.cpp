@@ -29,10 +29,7 @@ kernels::MoeLayer layer_of(const MoeKernelCall& call) {
   layer.expert_width = call.down.base.size(2);
   const int64_t num_experts = call.down.num_base() + call.down.num_added();
   for (int64_t e = 0; e < num_experts; ++e) {
-    const auto gate_up = matrices_of(call.gate_up, e);
-    const bool fused = gate_up.size() == 1;
-    const auto up = fused ? gate_up[0].from(layer.expert_width, 0) : gate_up[1];
-    layer.experts.push_back({gate_up[0], up, matrices_of(call.down, e)[0]});
+    layer.experts.push_back(expert_matrices(call.gate_up, call.down, e));
   }
   layer.num_active = call.num_active;
   layer.first_row = call.slots.first_row.data();
@@ -41,10 +38,6 @@ kernels::MoeLayer layer_of(const MoeKernelCall& call) {
   layer.row_of_slot = call.slots.row_of_slot.const_data_ptr<int64_t>();
   layer.weight = call.weight_TK.const_data_ptr<float>();
   return layer;
-}
-
-kernels::Activations activations_of(const at::Tensor& contiguous_TD) {
-  return {static_cast<const char*>(contiguous_TD.const_data_ptr()), kernels::Stored::kF32};
 }
 
 float* floats_of(const at::Tensor& tensor) {
@@ -77,6 +70,18 @@ std::vector<kernels::ExpertGradients> destinations(const MoeKernelCall& call,
 
 }  // namespace
 
+kernels::ExpertMatrices expert_matrices(const SplitRows& gate_up, const SplitRows& down,
+                                        int64_t expert) {
+  const auto matrices = matrices_of(gate_up, expert);
+  const bool is_fused = matrices.size() == 1;
+  const auto up = is_fused ? matrices[0].from(down.base.size(2), 0) : matrices[1];
+  return {matrices[0], up, matrices_of(down, expert)[0]};
+}
+
+kernels::Activations as_activations(const at::Tensor& contiguous_TD) {
+  return {static_cast<const char*>(contiguous_TD.const_data_ptr()), kernels::Stored::kF32};
+}
+
 bool experts_suit_kernels(const SplitRows& gate_up, const SplitRows& down,
                           at::ScalarType activations) {
   return suits_kernels(any_matrix(gate_up), activations) &&
@@ -86,7 +91,7 @@ bool experts_suit_kernels(const SplitRows& gate_up, const SplitRows& down,
 at::Tensor kernel_experts(const MoeKernelCall& call, at::Tensor& gate_up_RG) {
   gate_up_RG = at::empty({call.weight_TK.numel(), call.gate_up.base.size(1)}, call.x_TD.options());
   auto out_TD = at::empty(call.x_TD.sizes(), call.x_TD.options());
-  kernels::moe_forward(kernel_runner(), layer_of(call), activations_of(call.x_TD),
+  kernels::moe_forward(kernel_runner(), layer_of(call), as_activations(call.x_TD),
                        floats_of(gate_up_RG), static_cast<char*>(out_TD.mutable_data_ptr()));
   return out_TD;
 }
@@ -101,7 +106,7 @@ MoeKernelGradients kernel_experts_gradients(const MoeKernelCall& call, const at:
                                like_if(trains(call.down.added), call.down.added)};
   kernels::moe_backward(
       kernel_runner(), layer_of(call),
-      {activations_of(call.x_TD), activations_of(d_out_TD), gate_up_RG.const_data_ptr<float>(),
+      {as_activations(call.x_TD), as_activations(d_out_TD), gate_up_RG.const_data_ptr<float>(),
        floats_of(gradients.d_weight_TK), reinterpret_cast<char*>(floats_of(gradients.d_x_TD)),
        destinations(call, gradients)});
   return gradients;

@@ -4,6 +4,7 @@
 #pragma once
 #include "model/architecture/moe_layer.h"
 #include "model/architecture/sorted_slots.h"
+#include "model/kernels/moe.h"
 
 namespace polygraft::model {
 
@@ -14,6 +15,13 @@ struct MoeKernelCall {
   int64_t num_active;  ///< experts that contribute; those behind them give zero
   const SplitRows &gate_up, &down;
 };
+
+/// The matrices of one expert (base first, then added), where they lie.
+kernels::ExpertMatrices expert_matrices(const SplitRows& gate_up, const SplitRows& down,
+                                        int64_t expert);
+
+/// Float32 [T, D], contiguous, as the kernels read it.
+kernels::Activations as_activations(const at::Tensor& contiguous_TD);
 
 /// Whether the matrices suit the kernels (see kernel_call.h).
 bool experts_suit_kernels(const SplitRows& gate_up, const SplitRows& down,

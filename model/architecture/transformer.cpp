@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "model/architecture/attention.h"
+#include "model/architecture/expert_parallel.h"
 #include "model/architecture/head_columns.h"
 #include "model/architecture/linear_product.h"
 #include "model/architecture/rms_norm.h"
@@ -73,19 +74,34 @@ at::Tensor shared_expert(const at::Tensor& x_TD, const MoeWeights& weights) {
   return share_T1 * dense_mlp(x_TD, weights.shared);
 }
 
+/// How a sparse layer runs.
+struct MoeRun {
+  RouterRule rule;
+  Mask mask;
+  ExpertParallel* experts;  // or none
+};
+
+at::Tensor run_experts(const at::Tensor& x_TD, const Routing& routing, const MoeWeights& weights,
+                       const MoeRun& run) {
+  if (run.experts == nullptr) {
+    return moe_experts(x_TD, routing, weights.gate_up, weights.down, run.mask.silence_experts);
+  }
+  TORCH_INTERNAL_ASSERT(!run.mask.silence_experts);
+  return run.experts->experts(x_TD, routing, weights.gate_up, weights.down);
+}
+
 /// Scores of base and added experts are separate products, so that the base's bits do not depend on
 /// the additions. @param tap says which layer and batch this is.
-at::Tensor moe_mlp(const at::Tensor& x_TD, const MoeWeights& weights, RouterRule rule, Mask mask,
+at::Tensor moe_mlp(const at::Tensor& x_TD, const MoeWeights& weights, const MoeRun& run,
                    RouterTap tap, const RouterObserver& observer) {
   tap.input_TD = x_TD;
   tap.base_TE = linear_product(x_TD, weights.router.base).to(at::kFloat);
-  if (weights.router.added.defined() && !mask.experts) {
+  if (weights.router.added.defined() && !run.mask.experts) {
     tap.added_Tn = at::mm(x_TD, weights.router.added.t()).to(at::kFloat);
   }
-  tap.routing = route(tap.base_TE, tap.added_Tn, rule);
+  tap.routing = route(tap.base_TE, tap.added_Tn, run.rule);
   if (observer) observer(tap);
-  const auto y_TD =
-      moe_experts(x_TD, tap.routing, weights.gate_up, weights.down, mask.silence_experts);
+  const auto y_TD = run_experts(x_TD, tap.routing, weights, run);
   return weights.shared_gate.defined() ? y_TD + shared_expert(x_TD, weights) : y_TD;
 }
 
@@ -96,6 +112,12 @@ Transformer::Transformer(ModelConfig config, Weights weights)
 
 Transformer Transformer::load(const ModelFolder& folder, at::ScalarType dtype) {
   return {folder.config, map_weights(folder, dtype, AddedExperts::kMapped)};
+}
+
+Transformer Transformer::with_shared_experts(ExpertParallel& experts) const {
+  Transformer shared = *this;
+  shared.experts_ = &experts;
+  return shared;
 }
 
 /// One batch on its way through the layers.
@@ -116,16 +138,15 @@ Transformer::Pass Transformer::start(const Batch& batch, Mask mask, int64_t num_
 void Transformer::run_layer(size_t layer, Pass& pass, Mask mask, const RouterObserver& observer,
                             size_t batch, LayerCache* cache) const {
   const LayerWeights& weights = weights_.layers[layer];
-  const RouterRule rule{config_.top_k, config_.renormalize_top_k};
+  const MoeRun run{{config_.top_k, config_.renormalize_top_k}, mask, experts_};
   const auto attention_input_TD = rms_norm(pass.x_TD, weights.attention.norm, config_.rms_norm_eps);
   pass.x_TD =
       pass.x_TD + attention(attention_input_TD, weights.attention,
                             AttentionRule::of(config_, layer), pass.rope, pass.groups, cache);
   const auto mlp_input_TD = rms_norm(pass.x_TD, weights.mlp_norm, config_.rms_norm_eps);
   const RouterTap tap{static_cast<int64_t>(layer), batch, {}, {}, {}, {}};
-  pass.x_TD =
-      pass.x_TD + (weights.is_moe ? moe_mlp(mlp_input_TD, weights.moe, rule, mask, tap, observer)
-                                  : dense_mlp(mlp_input_TD, weights.dense));
+  pass.x_TD = pass.x_TD + (weights.is_moe ? moe_mlp(mlp_input_TD, weights.moe, run, tap, observer)
+                                          : dense_mlp(mlp_input_TD, weights.dense));
 }
 
 at::Tensor Transformer::hidden(const Batch& batch, Mask mask,

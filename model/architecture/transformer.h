@@ -18,6 +18,8 @@
 
 namespace polygraft::model {
 
+class ExpertParallel;
+
 /// Which additions are switched off. Everything on: the expanded model. `Mask::all()`: the base,
 /// bit for bit.
 struct Mask {
@@ -47,6 +49,11 @@ class Transformer {
   Transformer(ModelConfig config, Weights weights);
   /// @param dtype compute dtype of weights and activations: at::kFloat or at::kBFloat16.
   static Transformer load(const ModelFolder& folder, at::ScalarType dtype = at::kFloat);
+
+  /// The same tensors, with the experts of every layer shared out over ranks, all of which make the
+  /// same calls, each with a batch of its own. @param experts is referred to. For training: no mask
+  /// may silence experts.
+  Transformer with_shared_experts(ExpertParallel& experts) const;
 
   /// Final normed hidden states h_TD. Runs under the caller's grad mode. @throws ConfigError for an
   /// id outside the vocabulary or a sequence longer than max_positions.
@@ -95,6 +102,7 @@ class Transformer {
 
   ModelConfig config_;
   Weights weights_;
+  ExpertParallel* experts_ = nullptr;  // none: all on this process
 };
 
 class Transformer::Walk {

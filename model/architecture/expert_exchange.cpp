@@ -1,0 +1,176 @@
+// model/architecture/expert_exchange.cpp: see expert_exchange.h.
+#include "model/architecture/expert_exchange.h"
+
+#include <cstring>
+
+#include "model/architecture/kernel_call.h"
+
+namespace polygraft::model {
+namespace {
+
+constexpr int64_t kTokensPerTask = 64;
+
+/// Parts of a block of rows that lies rank after rank.
+template <class Part>
+std::vector<Part> parts_of(void* data, const std::vector<int64_t>& first, int64_t row_bytes) {
+  std::vector<Part> parts;
+  for (size_t r = 0; r + 1 < first.size(); ++r) {
+    parts.emplace_back(static_cast<std::byte*>(data) + first[r] * row_bytes,
+                       static_cast<size_t>((first[r + 1] - first[r]) * row_bytes));
+  }
+  return parts;
+}
+
+parallel::Exchange exchange_of(const void* send, const std::vector<int64_t>& send_first,
+                               void* receive, const std::vector<int64_t>& receive_first,
+                               int64_t row_bytes) {
+  return {parts_of<parallel::ConstBytes>(const_cast<void*>(send), send_first, row_bytes),
+          parts_of<parallel::Bytes>(receive, receive_first, row_bytes)};
+}
+
+/// Rows of the given tokens, side by side.
+at::Tensor gathered(const at::Tensor& rows_TD, const std::vector<int64_t>& tokens) {
+  const int64_t width = rows_TD.size(1);
+  auto out = at::empty({static_cast<int64_t>(tokens.size()), width}, rows_TD.options());
+  const float* from = rows_TD.const_data_ptr<float>();
+  float* to = out.mutable_data_ptr<float>();
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    std::memcpy(to + static_cast<int64_t>(i) * width, from + tokens[i] * width,
+                static_cast<size_t>(width) * sizeof(float));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<int64_t> ExpertShards::experts_of(int64_t rank) const {
+  std::vector<int64_t> ids;
+  for (int64_t e = base_of(rank).first; e < base_of(rank).end(); ++e) ids.push_back(e);
+  for (int64_t e = added_of(rank).first; e < added_of(rank).end(); ++e) ids.push_back(num_base + e);
+  return ids;
+}
+
+ExpertExchange::ExpertExchange(parallel::Communicator& group, const ExpertShards& shards,
+                               const SortedSlots& slots, const at::Tensor& x_TD,
+                               const at::Tensor& weight_TK, bool wants_d_x)
+    : group_(group), shards_(shards), num_tokens_(x_TD.size(0)), top_k_(weight_TK.size(1)) {
+  plan(slots);
+  send_counts(slots, wants_d_x);
+  const auto notes = outgoing_notes(weight_TK);
+  arrivals_.notes.resize(static_cast<size_t>(arrivals_.num_slots()));
+  const auto notes_under_way = group_.start_all_to_all_v(exchange_of(
+      notes.data(), first_slot_, arrivals_.notes.data(), arrivals_.first_slot, sizeof(SlotNote)));
+  arrivals_.x_UD = send_tokens(x_TD);
+  notes_under_way->wait();
+}
+
+void ExpertExchange::plan(const SortedSlots& slots) {
+  const int64_t* token_of_row = slots.token_of_row.const_data_ptr<int64_t>();
+  const int64_t* slot_of_row = slots.slot_of_row.const_data_ptr<int64_t>();
+  place_of_slot_ = at::empty({slots.first_row.back()}, at::kLong);
+  int64_t* place_of_slot = place_of_slot_.mutable_data_ptr<int64_t>();
+  std::vector<int64_t> note_of_token(static_cast<size_t>(num_tokens_));
+  for (int64_t rank = 0; rank < shards_.num_ranks; ++rank) {
+    first_slot_.push_back(static_cast<int64_t>(slot_of_place_.size()));
+    first_token_.push_back(static_cast<int64_t>(tokens_.size()));
+    std::fill(note_of_token.begin(), note_of_token.end(), -1);
+    for (const int64_t e : shards_.experts_of(rank)) {
+      for (int64_t row = slots.first_row[e]; row < slots.first_row[e + 1]; ++row) {
+        int64_t& note = note_of_token[static_cast<size_t>(token_of_row[row])];
+        if (note < 0) {
+          note = static_cast<int64_t>(tokens_.size()) - first_token_.back();
+          tokens_.push_back(token_of_row[row]);
+        }
+        place_of_slot[slot_of_row[row]] = static_cast<int64_t>(slot_of_place_.size());
+        slot_of_place_.push_back(slot_of_row[row]);
+        token_note_.push_back(note);
+      }
+    }
+  }
+  first_slot_.push_back(static_cast<int64_t>(slot_of_place_.size()));
+  first_token_.push_back(static_cast<int64_t>(tokens_.size()));
+}
+
+void ExpertExchange::send_counts(const SortedSlots& slots, bool wants_d_x) {
+  // To each rank: rows of each of its experts, distinct tokens, and whether their gradient is
+  // wanted.
+  std::vector<int64_t> sent, sent_first = {0}, received_first = {0};
+  const size_t num_own = shards_.experts_of(group_.rank()).size();
+  for (int64_t rank = 0; rank < shards_.num_ranks; ++rank) {
+    for (const int64_t e : shards_.experts_of(rank)) {
+      sent.push_back(slots.first_row[e + 1] - slots.first_row[e]);
+    }
+    const auto r = static_cast<size_t>(rank);
+    sent.push_back(first_token_[r + 1] - first_token_[r]);
+    sent.push_back(wants_d_x ? 1 : 0);
+    sent_first.push_back(static_cast<int64_t>(sent.size()));
+    received_first.push_back(received_first.back() + static_cast<int64_t>(num_own) + 2);
+  }
+  std::vector<int64_t> received(static_cast<size_t>(received_first.back()));
+  group_.all_to_all_v(
+      exchange_of(sent.data(), sent_first, received.data(), received_first, sizeof(int64_t)));
+  arrivals_.first_slot = arrivals_.first_token = {0};
+  for (int64_t source = 0; source < shards_.num_ranks; ++source) {
+    const int64_t* counts = received.data() + received_first[static_cast<size_t>(source)];
+    arrivals_.rows_of_expert.emplace_back(counts, counts + num_own);
+    int64_t num_slots = 0;
+    for (const int64_t count : arrivals_.rows_of_expert.back()) num_slots += count;
+    arrivals_.first_slot.push_back(arrivals_.first_slot.back() + num_slots);
+    arrivals_.first_token.push_back(arrivals_.first_token.back() + counts[num_own]);
+    arrivals_.any_wants_d_x = arrivals_.any_wants_d_x || counts[num_own + 1] != 0;
+  }
+}
+
+std::vector<SlotNote> ExpertExchange::outgoing_notes(const at::Tensor& weight_TK) const {
+  const float* weight = weight_TK.const_data_ptr<float>();
+  std::vector<SlotNote> notes;
+  for (size_t i = 0; i < slot_of_place_.size(); ++i) {
+    notes.push_back({static_cast<int32_t>(token_note_[i]), weight[slot_of_place_[i]]});
+  }
+  return notes;
+}
+
+at::Tensor ExpertExchange::send_tokens(const at::Tensor& rows_TD) {
+  const auto sent = gathered(rows_TD, tokens_);
+  auto received = at::empty({arrivals_.first_token.back(), rows_TD.size(1)}, rows_TD.options());
+  group_.all_to_all_v(exchange_of(sent.const_data_ptr(), first_token_, received.mutable_data_ptr(),
+                                  arrivals_.first_token, rows_TD.size(1) * 4));
+  return received;
+}
+
+at::Tensor ExpertExchange::return_rows(const at::Tensor& rows_SD) {
+  auto received = at::empty({first_slot_.back(), rows_SD.size(1)}, rows_SD.options());
+  group_.all_to_all_v(exchange_of(rows_SD.const_data_ptr(), arrivals_.first_slot,
+                                  received.mutable_data_ptr(), first_slot_, rows_SD.size(1) * 4));
+  return received;
+}
+
+at::Tensor ExpertExchange::return_numbers(const at::Tensor& numbers_S) {
+  const auto in_order_of_sending = return_rows(numbers_S.unsqueeze(1)).flatten();
+  return in_order_of_sending.index_select(0, place_of_slot_).view({num_tokens_, top_k_});
+}
+
+at::Tensor ExpertExchange::combine(const at::Tensor& rows_RD, const at::Tensor& weight_TK) const {
+  const int64_t width = rows_RD.size(1);
+  auto out_TD = at::empty({num_tokens_, width}, rows_RD.options());
+  const float* rows = rows_RD.const_data_ptr<float>();
+  const float* weight = weight_TK.defined() ? weight_TK.const_data_ptr<float>() : nullptr;
+  const int64_t* place = place_of_slot_.const_data_ptr<int64_t>();
+  float* out = out_TD.mutable_data_ptr<float>();
+  const kernels::Runner runner = kernel_runner();
+  const int64_t num_tasks = (num_tokens_ + kTokensPerTask - 1) / kTokensPerTask;
+  runner.threads.run(num_tasks, [&](int64_t task) {
+    std::vector<const float*> parts(static_cast<size_t>(top_k_));
+    const int64_t end = std::min((task + 1) * kTokensPerTask, num_tokens_);
+    for (int64_t token = task * kTokensPerTask; token < end; ++token) {
+      const int64_t slot = token * top_k_;
+      for (int64_t k = 0; k < top_k_; ++k)
+        parts[static_cast<size_t>(k)] = rows + place[slot + k] * width;
+      runner.operations.combine(parts.data(), weight == nullptr ? nullptr : weight + slot, top_k_,
+                                width, out + token * width);
+    }
+  });
+  return out_TD;
+}
+
+}  // namespace polygraft::model

@@ -1,0 +1,88 @@
+// model/architecture/expert_exchange.h: the tokens of a layer on their way to the ranks that hold
+// their experts, and back. Every rank of the group holds a slice of the base's experts and one of
+// the added ones. A token goes once to each rank that holds any of its experts, with a note for
+// each of its slots there; a result comes back for every slot, so that its own rank can sum them in
+// slot order. Nothing is dropped, nothing padded. Legend: T tokens of this rank, K experts of a
+// token, R = T K slots; S slots that came here and U tokens that they came with; D width.
+#pragma once
+#include <ATen/ATen.h>
+
+#include <vector>
+
+#include "model/architecture/sorted_slots.h"
+#include "model/parallel/communicator.h"
+
+namespace polygraft::model {
+
+/// Which experts each rank holds. Ids: base first, then added.
+struct ExpertShards {
+  int64_t num_base = 0, num_added = 0, num_ranks = 1;
+
+  parallel::Slice base_of(int64_t rank) const {
+    return parallel::slice_of(num_base, rank, num_ranks);
+  }
+  /// Counted from the first added one.
+  parallel::Slice added_of(int64_t rank) const {
+    return parallel::slice_of(num_added, rank, num_ranks);
+  }
+  /// Ids of a rank's experts, ascending.
+  std::vector<int64_t> experts_of(int64_t rank) const;
+};
+
+/// A slot as the rank of its expert sees it.
+struct SlotNote {
+  int32_t token = 0;  ///< among those that came from the same rank
+  float weight = 0;
+};
+
+/// What a rank's experts have to work on. Slots lie in the order in which they came, source after
+/// source, each source's sorted by expert, in token order.
+struct Arrivals {
+  std::vector<std::vector<int64_t>> rows_of_expert;  ///< [source][expert of this rank]
+  std::vector<int64_t> first_slot, first_token;      ///< by source, and the total at the end
+  std::vector<SlotNote> notes;                       ///< [S]
+  at::Tensor x_UD;
+  bool any_wants_d_x = false;  ///< of any source
+
+  int64_t num_slots() const { return first_slot.back(); }
+};
+
+/// One layer's exchange: made by the forward pass, used again backward.
+class ExpertExchange {
+ public:
+  /// Sends tokens out. @param x_TD float32. @param slots sorted over all experts.
+  ExpertExchange(parallel::Communicator& group, const ExpertShards& shards,
+                 const SortedSlots& slots, const at::Tensor& x_TD, const at::Tensor& weight_TK,
+                 bool wants_d_x);
+
+  const Arrivals& arrivals() const { return arrivals_; }
+
+  /// Results of the slots that came here go back. @return [R, D], in the order in which they were
+  /// sent.
+  at::Tensor return_rows(const at::Tensor& rows_SD);
+  /// The same for one number of each slot. @return [T, K].
+  at::Tensor return_numbers(const at::Tensor& numbers_S);
+  /// Rows of the same tokens follow: the gradients of their outputs. @return [U, D].
+  at::Tensor send_tokens(const at::Tensor& rows_TD);
+
+  /// out_t = sum over k, in order, of weight * row of slot (t, k). @param weight_TK undefined:
+  /// ones.
+  at::Tensor combine(const at::Tensor& rows_RD, const at::Tensor& weight_TK) const;
+
+ private:
+  void plan(const SortedSlots& slots);
+  void send_counts(const SortedSlots& slots, bool wants_d_x);
+  std::vector<SlotNote> outgoing_notes(const at::Tensor& weight_TK) const;
+
+  parallel::Communicator& group_;
+  ExpertShards shards_;
+  int64_t num_tokens_, top_k_;
+  // What goes out, by receiving rank.
+  std::vector<int64_t> first_slot_;                  // in the order of sending, and the total
+  std::vector<int64_t> slot_of_place_, token_note_;  // [R], in that order
+  at::Tensor place_of_slot_;                         // int64 [R]
+  std::vector<int64_t> first_token_, tokens_;        // each rank's distinct tokens
+  Arrivals arrivals_;
+};
+
+}  // namespace polygraft::model

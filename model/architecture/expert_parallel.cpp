@@ -1,0 +1,219 @@
+// model/architecture/expert_parallel.cpp: see expert_parallel.h. What the kernels call an expert is
+// here a piece of work: the rows that one expert has from all ranks, or, where its weights train,
+// from one, so that each source's gradient is a sum of its own. What they call a token's slots is
+// one slot, which is returned as it is.
+#include "model/architecture/expert_parallel.h"
+
+#include <torch/custom_class.h>
+
+#include "model/architecture/expert_exchange.h"
+#include "model/architecture/kernel_call.h"
+#include "model/architecture/moe_kernel_call.h"
+#include "model/architecture/sorted_slots.h"
+
+namespace polygraft::model {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// Rows that one expert of this rank has from some sources.
+struct Work {
+  size_t expert = 0;  // of this rank's
+  size_t first_source = 0, num_sources = 0;
+};
+
+/// One layer on its way: what forward leaves for backward.
+struct Call : torch::CustomClassHolder {
+  ExpertParallel* parallel = nullptr;
+  SplitRows gate_up, down;
+  ExpertShards shards;
+  std::unique_ptr<ExpertExchange> exchange;
+  std::vector<Work> works;
+  kernels::MoeLayer layer;
+  std::vector<int64_t> first_row, token_of_row, slot_of_row,
+      row_of_slot;  // which `layer` points to
+  std::vector<float> weight_S;
+  at::Tensor gate_up_SG;
+
+  int rank() const { return parallel->group().rank(); }
+  bool is_base(size_t expert) const {
+    return static_cast<int64_t>(expert) < shards.base_of(rank()).count;
+  }
+  /// The two tensors that hold an expert of this rank.
+  const at::Tensor& gate_up_of(size_t expert) const {
+    return is_base(expert) ? gate_up.base : gate_up.added;
+  }
+  const at::Tensor& down_of(size_t expert) const {
+    return is_base(expert) ? down.base : down.added;
+  }
+};
+
+std::vector<Work> cut_works(const Call& call, size_t num_experts) {
+  const auto num_sources = static_cast<size_t>(call.shards.num_ranks);
+  std::vector<Work> works;
+  for (size_t e = 0; e < num_experts; ++e) {
+    const bool trains = call.gate_up_of(e).requires_grad() || call.down_of(e).requires_grad();
+    if (!trains) works.push_back({e, 0, num_sources});
+    for (size_t source = 0; trains && source < num_sources; ++source)
+      works.push_back({e, source, 1});
+  }
+  return works;
+}
+
+/// Rows are numbered work after work, a work's source after source.
+void number_rows(Call& call) {
+  const Arrivals& arrivals = call.exchange->arrivals();
+  std::vector<std::vector<int64_t>> slot_of_expert;  // [source][expert]: its first slot
+  for (size_t source = 0; source < arrivals.rows_of_expert.size(); ++source) {
+    auto& slots = slot_of_expert.emplace_back();
+    int64_t slot = arrivals.first_slot[source];
+    for (const int64_t count : arrivals.rows_of_expert[source]) {
+      slots.push_back(slot);
+      slot += count;
+    }
+  }
+  const auto num_slots = static_cast<size_t>(arrivals.num_slots());
+  call.row_of_slot.resize(num_slots);
+  for (const Work& work : call.works) {
+    call.first_row.push_back(static_cast<int64_t>(call.slot_of_row.size()));
+    for (size_t source = work.first_source; source < work.first_source + work.num_sources;
+         ++source) {
+      const int64_t first = slot_of_expert[source][work.expert];
+      const int64_t end = first + arrivals.rows_of_expert[source][work.expert];
+      for (int64_t slot = first; slot < end; ++slot) {
+        const SlotNote& note = arrivals.notes[static_cast<size_t>(slot)];
+        call.row_of_slot[static_cast<size_t>(slot)] = static_cast<int64_t>(call.slot_of_row.size());
+        call.slot_of_row.push_back(slot);
+        call.token_of_row.push_back(arrivals.first_token[source] + note.token);
+      }
+    }
+  }
+  call.first_row.push_back(static_cast<int64_t>(call.slot_of_row.size()));
+  for (const SlotNote& note : arrivals.notes) call.weight_S.push_back(note.weight);
+}
+
+void lay_out(Call& call, int64_t width) {
+  const std::vector<int64_t> own = call.shards.experts_of(call.rank());
+  call.works = cut_works(call, own.size());
+  number_rows(call);
+  call.layer.num_tokens = call.exchange->arrivals().num_slots();
+  call.layer.top_k = 1;
+  call.layer.width = width;
+  call.layer.expert_width = call.down.base.size(2);
+  for (const Work& work : call.works) {
+    call.layer.experts.push_back(expert_matrices(call.gate_up, call.down, own[work.expert]));
+  }
+  call.layer.num_active = static_cast<int64_t>(call.works.size());
+  call.layer.first_row = call.first_row.data();
+  call.layer.token_of_row = call.token_of_row.data();
+  call.layer.slot_of_row = call.slot_of_row.data();
+  call.layer.row_of_slot = call.row_of_slot.data();
+}
+
+at::Tensor compute_forward(Call& call) {
+  const at::Tensor& x_UD = call.exchange->arrivals().x_UD;
+  const int64_t num_slots = call.layer.num_tokens;
+  call.gate_up_SG = at::empty({num_slots, call.gate_up.base.size(1)}, x_UD.options());
+  auto out_SD = at::empty({num_slots, x_UD.size(1)}, x_UD.options());
+  call.layer.weight = nullptr;  // ones: the slot's own rank weights it
+  kernels::moe_forward(kernel_runner(), call.layer, as_activations(x_UD),
+                       call.gate_up_SG.mutable_data_ptr<float>(),
+                       static_cast<char*>(out_SD.mutable_data_ptr()));
+  return out_SD;
+}
+
+/// Where each work's weight gradients go.
+std::vector<kernels::ExpertGradients> destinations(Call& call) {
+  const int64_t num_base = call.shards.base_of(call.rank()).count;
+  const int64_t num_added = call.shards.added_of(call.rank()).count;
+  const auto places = [&](const at::Tensor& bank, int64_t count) {
+    const bool trains = bank.defined() && bank.requires_grad();
+    return trains ? &call.parallel->new_gradients(bank, count) : nullptr;
+  };
+  const auto* base_gate_up = places(call.gate_up.base, num_base);
+  const auto* base_down = places(call.down.base, num_base);
+  const auto* added_gate_up = places(call.gate_up.added, num_added);
+  const auto* added_down = places(call.down.added, num_added);
+  const auto point = [](const std::vector<at::Tensor>* to, const Work& work, int64_t expert) {
+    return to == nullptr ? nullptr
+                         : (*to)[work.first_source].select(0, expert).mutable_data_ptr<float>();
+  };
+  std::vector<kernels::ExpertGradients> gradients;
+  for (const Work& work : call.works) {
+    const auto expert = static_cast<int64_t>(work.expert);
+    const bool is_base = expert < num_base;
+    const int64_t place = is_base ? expert : expert - num_base;
+    gradients.push_back({point(is_base ? base_gate_up : added_gate_up, work, place),
+                         point(is_base ? base_down : added_down, work, place)});
+  }
+  return gradients;
+}
+
+struct ExpertParallelFunction : torch::autograd::Function<ExpertParallelFunction> {
+  /// The tokens themselves are on their way already; they are here for the graph.
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& /*x_TD*/,
+                            const at::Tensor& weight_TK, const c10::intrusive_ptr<Call>& call) {
+    ctx->saved_data["call"] = c10::IValue::make_capsule(call);
+    const auto rows_RD = call->exchange->return_rows(compute_forward(*call));
+    return call->exchange->combine(rows_RD, weight_TK.detach());
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    const auto call = c10::static_intrusive_pointer_cast<Call>(ctx->saved_data["call"].toCapsule());
+    ExpertExchange& exchange = *call->exchange;
+    const at::Tensor& x_UD = exchange.arrivals().x_UD;
+    const auto d_out_UD = exchange.send_tokens(grads[0].contiguous());
+    const int64_t num_slots = call->layer.num_tokens;
+    auto d_weight_S = at::empty({num_slots}, x_UD.options());
+    const bool wants_d_x = exchange.arrivals().any_wants_d_x;
+    auto d_x_SD = at::empty({wants_d_x ? num_slots : 0, x_UD.size(1)}, x_UD.options());
+    call->layer.weight = call->weight_S.data();
+    kernels::moe_backward(
+        kernel_runner(), call->layer,
+        {as_activations(x_UD), as_activations(d_out_UD), call->gate_up_SG.const_data_ptr<float>(),
+         d_weight_S.mutable_data_ptr<float>(),
+         wants_d_x ? static_cast<char*>(d_x_SD.mutable_data_ptr()) : nullptr, destinations(*call)});
+    variable_list result(3);
+    result[1] = exchange.return_numbers(d_weight_S);
+    if (wants_d_x) result[0] = exchange.combine(exchange.return_rows(d_x_SD), {});
+    return result;
+  }
+};
+
+}  // namespace
+
+at::Tensor ExpertParallel::experts(const at::Tensor& x_TD, const Routing& routing,
+                                   const SplitRows& gate_up, const SplitRows& down) {
+  TORCH_INTERNAL_ASSERT(x_TD.scalar_type() == at::kFloat);
+  auto call = c10::make_intrusive<Call>();
+  call->parallel = this;
+  call->gate_up = gate_up;
+  call->down = down;
+  call->shards = {gate_up.num_base(), gate_up.num_added(), group_.size()};
+  const auto slots = sort_slots(routing.expert_TK, call->shards.num_base + call->shards.num_added);
+  const auto x = x_TD.contiguous(), weight_TK = routing.weight_TK.contiguous();
+  call->exchange = std::make_unique<ExpertExchange>(group_, call->shards, slots, x.detach(),
+                                                    weight_TK.detach(), x_TD.requires_grad());
+  lay_out(*call, x_TD.size(1));
+  return ExpertParallelFunction::apply(x, weight_TK, call);
+}
+
+std::vector<at::Tensor>& ExpertParallel::new_gradients(const at::Tensor& bank,
+                                                       int64_t num_experts) {
+  auto& by_source = gradients_[bank.unsafeGetTensorImpl()];
+  TORCH_INTERNAL_ASSERT(by_source.empty(), "a bank's gradients were not cleared");
+  auto shape = bank.sizes().vec();
+  shape[0] = num_experts;
+  for (int source = 0; source < group_.size(); ++source) {
+    by_source.push_back(at::empty(shape, bank.options().requires_grad(false)));
+  }
+  return by_source;
+}
+
+at::Tensor ExpertParallel::gradient(const at::Tensor& bank, int source) const {
+  const auto found = gradients_.find(bank.unsafeGetTensorImpl());
+  return found == gradients_.end() ? at::Tensor() : found->second[static_cast<size_t>(source)];
+}
+
+}  // namespace polygraft::model

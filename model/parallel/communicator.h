@@ -1,0 +1,101 @@
+// model/parallel/communicator.h: what the processes of one run say to each other. Everything is
+// made of one operation, the uneven all-to-all: an implementation provides that, and reductions are
+// sums in rank order, the same bits on every transport and from run to run. Three implementations:
+// in_process.h (threads, for tests), mpi.h (CPUs), nccl.h (GPUs). A rank that ends, or that does
+// not answer within the timeout, makes every wait of the others throw a RankError that names it.
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "model/parallel/slice.h"
+
+namespace polygraft::parallel {
+
+using Bytes = std::span<std::byte>;
+using ConstBytes = std::span<const std::byte>;
+
+/// Another process of this run that has ended or does not answer. Exit 1.
+class RankError : public ErrorParts<RankError> {
+ public:
+  RankError(const std::string& ranks, const std::string& problem)
+      : ErrorParts("rank error", ExitCode::kRuntime, ranks, problem) {}
+};
+
+/// One rank's side of an uneven all-to-all. Both sides know the sizes; 0 is one.
+struct Exchange {
+  std::vector<ConstBytes> send;  ///< by receiving rank
+  std::vector<Bytes> receive;    ///< by sending rank
+};
+
+/// A communication under way. The memory that it was given must stay until wait() has returned, and
+/// wait() must be called.
+class Pending {
+ public:
+  virtual ~Pending() = default;
+  /// @throws RankError naming a rank that ended or did not answer.
+  virtual void wait() = 0;
+};
+using PendingPtr = std::unique_ptr<Pending>;
+
+/// A group of ranks. Its members call the same operations in the same order, each from one thread
+/// at a time; several may be under way.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+
+  /// A group of some members, by their ranks in this one, ascending. Every member of this group
+  /// calls it, with its own group's ranks. The new group ends before this one does.
+  virtual std::unique_ptr<Communicator> subgroup(const std::vector<int>& ranks) = 0;
+
+  /// Says that this rank leaves before the work is done; the others' waits then throw. Never
+  /// throws.
+  virtual void abandon(const std::string& why) noexcept = 0;
+
+  [[nodiscard]] PendingPtr start_all_to_all_v(const Exchange& exchange);
+  /// @param all [size, mine.size()], by rank.
+  [[nodiscard]] PendingPtr start_all_gather(ConstBytes mine, Bytes all);
+  /// `bytes` of `root` into everyone's.
+  [[nodiscard]] PendingPtr start_broadcast(Bytes bytes, int root);
+  /// @param all the slices of all ranks side by side, slice_of(all.size() / element, rank, size)
+  /// each; this rank's own is in place.
+  [[nodiscard]] PendingPtr start_all_gather_slices(Bytes all, int64_t element_bytes);
+
+  void all_to_all_v(const Exchange& exchange) { start_all_to_all_v(exchange)->wait(); }
+  void all_gather(ConstBytes mine, Bytes all) { start_all_gather(mine, all)->wait(); }
+  void broadcast(Bytes bytes, int root) { start_broadcast(bytes, root)->wait(); }
+  void barrier();
+
+  /// slice[i] = sum over ranks, in rank order, of their values[first of this rank's slice + i].
+  /// @param values as many on every rank. @param slice slice_of(values.size(), rank, size).
+  template <class T>
+  void reduce_scatter_sum(std::span<const T> values, std::span<T> slice);
+  /// values[i] = sum over ranks, in rank order.
+  template <class T>
+  void all_reduce_sum(std::span<T> values);
+
+ protected:
+  /// Everything but this rank's own part, which is done.
+  virtual PendingPtr start(const Exchange& others) = 0;
+};
+
+/// How long the others are waited for.
+using Timeout = std::chrono::milliseconds;
+
+template <class T>
+ConstBytes bytes_of(std::span<const T> values) {
+  return std::as_bytes(values);
+}
+template <class T>
+Bytes writable_bytes_of(std::span<T> values) {
+  return std::as_writable_bytes(values);
+}
+
+}  // namespace polygraft::parallel

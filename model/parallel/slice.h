@@ -1,0 +1,23 @@
+// model/parallel/slice.h: things shared out evenly: part i of n gets a run of neighbours, and no
+// two parts differ by more than one.
+#pragma once
+#include <cstdint>
+
+namespace polygraft::parallel {
+
+struct Slice {
+  int64_t first = 0, count = 0;
+  int64_t end() const { return first + count; }
+};
+
+inline Slice slice_of(int64_t count, int64_t part, int64_t num_parts) {
+  const int64_t first = count * part / num_parts;
+  return {first, count * (part + 1) / num_parts - first};
+}
+
+/// The part whose slice holds `index`.
+inline int64_t part_of(int64_t index, int64_t count, int64_t num_parts) {
+  return ((index + 1) * num_parts - 1) / count;
+}
+
+}  // namespace polygraft::parallel
