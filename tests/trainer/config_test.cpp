@@ -47,22 +47,48 @@ TEST_CASE("hinge weight and margin follow the method unless they are given", "[t
 }
 
 TEST_CASE("every broken rule is reported, each with its dotted path", "[trainer][config]") {
-  const std::string text =
-      problems_of(kGoodFile, {"train.trainable=some", "train.tokens=0", "train.sequence_length=1",
-                              "train.micro_batch_tokens=-1", "train.optimizer.learning_rate=0",
-                              "train.optimizer.betas=[0.9, 1.0]", "train.optimizer.schedule=linear",
-                              "train.optimizer.warmup_fraction=1.5", "train.replay.fraction=1",
-                              "train.protect.method=prayer", "train.protect.kl=-1",
-                              "train.probe.every_tokens=0", "train.budget.confidence=1",
-                              "train.budget.on_exceeded=panic", "train.checkpoint.keep=0",
-                              "train.load_balance=-1", "seed=-3", "languages=[id, id]"});
-  for (const char* path :
-       {"train.trainable", "train.tokens", "train.sequence_length", "train.micro_batch_tokens",
-        "train.optimizer.learning_rate", "train.optimizer.betas", "train.optimizer.schedule",
-        "train.optimizer.warmup_fraction", "train.replay.fraction", "train.protect.method",
-        "train.protect.kl", "train.probe.every_tokens", "train.budget.confidence",
-        "train.budget.on_exceeded", "train.checkpoint.keep", "train.load_balance", "seed",
-        "languages"}) {
+  const std::string text = problems_of(kGoodFile, {"train.trainable=some",
+                                                   "train.tokens=0",
+                                                   "train.sequence_length=1",
+                                                   "train.micro_batch_tokens=-1",
+                                                   "train.optimizer.learning_rate=0",
+                                                   "train.optimizer.betas=[0.9, 1.0]",
+                                                   "train.optimizer.schedule=linear",
+                                                   "train.optimizer.warmup_fraction=1.5",
+                                                   "train.replay.fraction=1",
+                                                   "train.protect.method=prayer",
+                                                   "train.protect.kl=-1",
+                                                   "train.probe.every_tokens=0",
+                                                   "train.budget.confidence=1",
+                                                   "train.budget.on_exceeded=panic",
+                                                   "train.checkpoint.keep=0",
+                                                   "train.load_balance=-1",
+                                                   "train.lora.rank=0",
+                                                   "train.lora.alpha=0",
+                                                   "tokenizer=extended",
+                                                   "seed=-3",
+                                                   "languages=[id, id]"});
+  for (const char* path : {"train.trainable",
+                           "train.tokens",
+                           "train.sequence_length",
+                           "train.micro_batch_tokens",
+                           "train.optimizer.learning_rate",
+                           "train.optimizer.betas",
+                           "train.optimizer.schedule",
+                           "train.optimizer.warmup_fraction",
+                           "train.replay.fraction",
+                           "train.protect.method",
+                           "train.protect.kl",
+                           "train.probe.every_tokens",
+                           "train.budget.confidence",
+                           "train.budget.on_exceeded",
+                           "train.checkpoint.keep",
+                           "train.load_balance",
+                           "train.lora.rank",
+                           "train.lora.alpha",
+                           "tokenizer",
+                           "seed",
+                           "languages"}) {
     INFO(text);
     CHECK_THAT(text, Catch::Contains(path));
   }

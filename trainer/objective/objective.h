@@ -3,11 +3,15 @@
 //   replayed text: method kl     kl * mean KL(base || expanded) + hinge * h, c and the KL with
 //   gradient through the layers
 //                  method hinge  hinge * h + head * mean head cost, forward only: the gradient
-//                  reaches added rows alone method none   cross-entropy, counted like learned text
-//                  (always so when old weights train)
+//                  reaches added rows alone
+//                  method prior  cross-entropy, counted like learned text, + prior * p: MoE-LPR, a
+//                  control; its gradient reaches router rows alone
+//                  method none   cross-entropy, counted like learned text (always so when old
+//                  weights train)
 // h = mean over tokens of sum_j relu(m + z_j - t)^2, c = mean over tokens of the mean of relu(m -
-// (z_j - t))^2 over the highest z_j (router_loss.h), both averaged over the layers that have added
-// experts. No document start is captured: at BOS no router can know the language, and an old
+// (z_j - t))^2 over the highest z_j, p = mean of -log(the base's share of the router's softmax)
+// (router_loss.h), averaged over the layers that have added experts. c goes with kl and hinge.
+// No document start is captured: at BOS no router can know the language, and an old
 // document's BOS must stay with the base.
 #pragma once
 #include <cstdint>
@@ -17,6 +21,7 @@
 #include "model/architecture/transformer.h"
 #include "trainer/config.h"
 #include "trainer/data/rows.h"
+#include "trainer/objective/router_collector.h"
 
 namespace polygraft::trainer {
 
@@ -29,11 +34,11 @@ struct StepLoss {
   double total = 0;          ///< what was differentiated
   double cross_entropy = 0;  ///< nats per learned token
   double kl = 0;             ///< nats per replayed token
-  double hinge = 0, capture = 0, head = 0, load_balance = 0;
+  double hinge = 0, capture = 0, head = 0, prior = 0, load_balance = 0;
 };
 
-enum class Protection { kNone, kKl, kHinge };
-/// Protection needs a frozen base to protect: kNone when `trainable` is all or nothing was added.
+enum class Protection { kNone, kKl, kHinge, kPrior };
+/// Protection needs a frozen base to protect: kNone when old weights train or nothing was added.
 Protection protection_of(const TrainConfig& config, const model::Transformer& transformer);
 /// What replayed text costs under these settings, in words for the log.
 std::string replay_text(const TrainConfig& config, Protection protection);
@@ -45,7 +50,7 @@ class Objective {
             const TrainConfig& config);
 
   /// Adds the step's gradients to the trainable tensors. @param protection_scale multiplies the
-  /// weights kl, hinge and head.
+  /// weights kl, hinge, head and prior.
   StepLoss backward(const StepRows& rows, double protection_scale) const;
 
  private:
@@ -54,6 +59,10 @@ class Objective {
   struct Sum;
   Totals count(const StepRows& rows) const;
   std::vector<Piece> cut_pieces(const StepRows& rows) const;
+  bool scores_replayed() const {  ///< with cross-entropy
+    return protection_ == Protection::kNone || protection_ == Protection::kPrior;
+  }
+  RouterLossTokens forward_tokens(const Piece& piece, const TokenBatch& batch) const;
   void add_forward(const Piece& piece, const Totals& totals, double scale, Sum& sum) const;
   void add_kl(const Piece& piece, const at::Tensor& hidden_TD, const Totals& totals, double scale,
               Sum& sum) const;
