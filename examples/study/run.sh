@@ -153,6 +153,17 @@ run_arm() {
   done
 }
 
+# Every arm's new language against the unprotected graft's: what protection, or another way of training, costs or gains.
+compare_with_unprotected() {
+  local arm trained unprotected
+  unprotected=$tag-unprotected-$(chosen_rate unprotected)-s$seed
+  for arm in $arms; do
+    trained=$tag-$arm-$(chosen_rate "$arm")-s$seed
+    [[ ! -e $work/$unprotected-corpus-$language || ! -e $work/$trained-corpus-$language ]] ||
+      compare "$unprotected" "$trained" corpus "$trained.against.json"
+  done
+}
+
 # The dense model: as wide where it counts as the experts that a token visits, trained as the base was.
 make_dense() {
   local arguments
@@ -218,6 +229,7 @@ run_study() {
           [[ $tuned == no || $seed != 17 || $language != "${languages%% *}" ]] || tune "$arm"
         fi
       done
+      compare_with_unprotected
     done
   done
 }

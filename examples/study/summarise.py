@@ -76,8 +76,10 @@ def arm_row(study, language, arm):
     worst = hull([max(old, key=lambda f: f.value) for old, _ in help_pages])
     mean = sum(sum(f.value for f in old) / len(old) for old, _ in help_pages) / len(help_pages)
     new = sum(test["candidate"] for _, test in help_pages) / len(help_pages)
+    against = [next(t for t in found["tests"] if t["is_new"]) for found in (study.read(run, "against") for run in runs) if found]
+    against = hull([Figure(t["delta"], t["ci_low"], t["ci_high"], language) for t in against]) if against else None
     seconds = [trained["seconds"] for trained in (study.read(run, "train") for run in runs) if trained]
-    row = [LABELS[arm], f"{new:.4f}", worst.language, interval(worst), percent(mean)]
+    row = [LABELS[arm], f"{new:.4f}", interval(against, 1) if against else "-", worst.language, interval(worst), percent(mean)]
     if guide:
         guide_new = [test["candidate"] for _, test in guide if test]
         guide_worst = hull([max(old, key=lambda f: f.value) for old, _ in guide])
@@ -89,7 +91,7 @@ def arm_row(study, language, arm):
 
 def language_section(study, language):
     done = [arm for arm in study.rates if study.runs(language, arm)]
-    header = ["arm", "new, help", "worst old, help", "change, % [95 %]", "mean old, %", "new, guide", "worst old, guide",
+    header = ["arm", "new, help", "against unprotected, % [95 %]", "worst old, help", "change, % [95 %]", "mean old, %", "new, guide", "worst old, guide",
               "change, % [95 %]", "training, s", "seeds"]
     lines = [f"## {language}", ""] + table(header, [arm_row(study, language, arm) for arm in done])
     missing = [LABELS[arm] for arm in study.rates if arm not in done]

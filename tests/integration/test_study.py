@@ -47,7 +47,7 @@ class Study(unittest.TestCase):
                         "--program", PROGRAM, "--command", "run.sh", "--out", work, "id"], check=True)
         text = (work / "RESULTS.md").read_text()
         row = next(line for line in text.splitlines() if line.startswith("| ours, default |"))
-        self.assertIn("| 2.5000 | de | +2.00 [+0.90, +3.20] | +1.25 |", row)
+        self.assertIn("| 2.5000 | - | de | +2.00 [+0.90, +3.20] | +1.25 |", row)
         self.assertIn("17, 18", row)
         self.assertIn("Missing: dense, full;", text)
         self.assertIn("ours, default", (work / "id.svg").read_text())
