@@ -204,8 +204,10 @@ tune() {
 
 # RESULTS.md and its plots, of everything that the work folder holds.
 summarise() {
-  local all
-  mapfile -t all < <(cd "$work" && printf '%s\n' ./*-profile.json | sed 's|^./||; s|-profile.json$||')
+  local code all=()
+  for code in $all_languages $languages; do
+    [[ ! -e $work/$code-tokenizer || " ${all[*]} " == *" $code "* ]] || all+=("$code")
+  done
   python3 "$here/summarise.py" --work "$work" --rates "$here/learning_rates.txt" --program "$polygraft" \
     --command "$command_line" --out "$here" "${all[@]}" ||
     FAIL_CODE=1 fail "the results could not be summarised"
@@ -239,7 +241,7 @@ all_arms="$main_arms dense-full ours-loose origins"
 quick_languages="id pt-BR"
 all_languages="id pt-BR ca hu"
 num_seeds=3
-command_line="bash examples/study/run.sh $*"
+command_line="bash examples/study/run.sh"   # as RESULTS.md states it: where things lie is the machine's own
 arms=
 languages=
 quick=no
@@ -250,11 +252,11 @@ polygraft=
 threads=()
 while (($# > 0)); do
   case $1 in
-    --quick) quick=yes ;;
-    --tune) tuned=yes ;;
-    --seeds) num_seeds=${2:?--seeds needs a number} && shift ;;
-    --arms) arms=${2:?--arms needs names} && shift ;;
-    --languages) languages=${2:?--languages needs codes} && shift ;;
+    --quick) quick=yes && command_line+=" $1" ;;
+    --tune) tuned=yes && command_line+=" $1" ;;
+    --seeds) num_seeds=${2:?--seeds needs a number} && command_line+=" $1 $2" && shift ;;
+    --arms) arms=${2:?--arms needs names} && command_line+=" $1 \"$2\"" && shift ;;
+    --languages) languages=${2:?--languages needs codes} && command_line+=" $1 \"$2\"" && shift ;;
     --work) work=${2:?--work needs a folder} && shift ;;
     --threads) threads=(--threads "${2:?--threads needs a number}") && shift ;;
     --venv) venv=${2:?--venv needs a folder} && shift ;;

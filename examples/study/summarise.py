@@ -89,30 +89,47 @@ def arm_row(study, language, arm):
     return row + [f"{sum(seconds) / len(seconds):.0f}" if seconds else "-", ", ".join(str(run.seed) for run in runs)]
 
 
+ARM_HEADER = ["arm", "new, help", "against unprotected, % [95 %]", "worst old, help", "change, % [95 %]", "mean old, %",
+              "new, guide", "worst old, guide", "change, % [95 %]", "training, s", "seeds"]
+
+
 def language_section(study, language):
     done = [arm for arm in study.rates if study.runs(language, arm)]
-    header = ["arm", "new, help", "against unprotected, % [95 %]", "worst old, help", "change, % [95 %]", "mean old, %", "new, guide", "worst old, guide",
-              "change, % [95 %]", "training, s", "seeds"]
-    lines = [f"## {language}", ""] + table(header, [arm_row(study, language, arm) for arm in done])
+    lines = [f"## {language}", ""] + table(ARM_HEADER, [arm_row(study, language, arm) for arm in done])
     missing = [LABELS[arm] for arm in study.rates if arm not in done]
     if missing:
         lines += [f"Missing: {'; '.join(missing)}.", ""]
     return lines + [f"![New language against worst old language]({language}.svg)", ""]
 
 
+def origins_section(study, language):
+    """Upcycled against trained from scratch, at equal tokens: before a language is added, and after."""
+    before = study.work / "upcycled-against-scratch.corpus.json"
+    if not before.exists():
+        return ["Missing.", ""]
+    tests = json.loads(before.read_text())["tests"]
+    rows = [[t["language"], f"{t['baseline']:.4f}", f"{t['candidate']:.4f}", percent(t["delta"]),
+             f"[{percent(t['ci_low'])}, {percent(t['ci_high'])}]"] for t in tests]
+    lines = table(["before", "from scratch", "upcycled", "change, %", "95 %"], rows)
+    after = []
+    for origin, label in (("scratch", "from scratch"), ("upcycled", "upcycled")):
+        if study.runs(f"{origin}-{language}", "ours"):
+            after.append([f"{label}, ours"] + arm_row(study, f"{origin}-{language}", "ours")[1:])
+    return lines + table(ARM_HEADER, after)
+
+
 def tuning_section(study, language):
     """Every rate that was tried, on the selection split: the probe's text, which no arm trains on and no result reports."""
     rows = []
     for arm, rates in study.rates.items():
-        for rate in dict.fromkeys(rates):
-            trained = study.read(Run(language, arm, rate, FIRST_SEED), "train")
-            if trained is None:
-                continue
-            probe = trained["probe"]
+        tried = {rate: study.read(Run(language, arm, rate, FIRST_SEED), "train") for rate in dict.fromkeys(rates)}
+        tried = {rate: trained["probe"] for rate, trained in tried.items() if trained}
+        note = "chosen" if len(tried) > 1 else "used; no other was tried yet"
+        for rate, probe in tried.items():
             worst = max(line["delta_relative"] for code, line in probe.items() if code != language)
-            cost = math.log(probe[language]["bits_per_byte"]) + math.log1p(worst)
-            chosen = "chosen" if rate == rates[0] else ""
-            rows.append([LABELS[arm], rate, f"{probe[language]['bits_per_byte']:.4f}", percent(worst), f"{cost:.4f}", chosen])
+            new = probe[language]["bits_per_byte"]
+            rows.append([LABELS[arm], rate, f"{new:.4f}", percent(worst), f"{math.log(new) + math.log1p(worst):.4f}",
+                         note if rate == rates[0] else ""])
     return table(["arm", "learning rate", "new", "worst old, %", "cost", ""], rows)
 
 
@@ -197,6 +214,7 @@ def main():
         plot = pareto(study, language)
         if plot:
             (args.out / f"{language}.svg").write_text(plot)
+    text += ["## Upcycled against from scratch", ""] + origins_section(study, args.languages[0])
     text += ["## Tuning", "", f"On the selection split, {args.languages[0]}, seed {FIRST_SEED}: cost = ln(new) + ln(1 + worst old).",
              ""] + tuning_section(study, args.languages[0])
     text += origin(args.work, args.program, args.command)
