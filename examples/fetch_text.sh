@@ -6,6 +6,8 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=cmake/script_output.sh
 source "$here/../cmake/script_output.sh"
+# shellcheck source=examples/unpack_package.sh
+source "$here/unpack_package.sh"
 
 usage() {
   cat <<USAGE
@@ -25,42 +27,13 @@ package_of() {
   printf 'libreoffice-help-%s\n' "$code"
 }
 
-has_candidate() {
-  local config=(env)
-  [[ -e $work/apt/apt.conf ]] && config+=(APT_CONFIG="$work/apt/apt.conf")
-  [[ $("${config[@]}" LC_ALL=C apt-cache policy "$1" 2>/dev/null) =~ Candidate:\ [^\(] ]]
-}
-
-# apt's own package lists may be empty (a fresh container) and only root may fill them: then a private copy serves.
-make_private_lists() {
-  [[ -e $work/apt/apt.conf ]] && return 0
-  say "apt's package lists are empty; fetching a private copy into $work/apt"
-  mkdir -p "$work/apt/state/lists/partial" "$work/apt/cache/archives/partial"
-  printf 'Dir::State "%s/apt/state";\nDir::Cache "%s/apt/cache";\nDir::State::status "/var/lib/dpkg/status";\n' \
-    "$work" "$work" >"$work/apt/apt.conf.partial"
-  run_logged "$log" env APT_CONFIG="$work/apt/apt.conf.partial" apt-get -q update ||
-    fail "apt-get could not fetch the package lists" "is there a network, and Debian's main archive in /etc/apt?" "${own_text[@]}"
-  mv "$work/apt/apt.conf.partial" "$work/apt/apt.conf"
-}
-
 # download CODE: the language's package, unpacked into $work/unpacked/CODE.
 download() {
-  local code=$1 package unpacked=$work/unpacked/$1 config=()
-  package=$(package_of "$code")
+  local unpacked=$work/unpacked/$1
   [[ -d $unpacked ]] && return 0
-  has_candidate "$package" || make_private_lists
-  has_candidate "$package" || fail "apt knows no package $package (language '$code')" \
-    "apt-cache search libreoffice-help lists the languages there are" "${own_text[@]}"
-  [[ -e $work/apt/apt.conf ]] && config=(APT_CONFIG="$work/apt/apt.conf")
-  say "downloading $package"
-  rm -rf "$work/download" && mkdir -p "$work/download/tree" "$work/unpacked"
-  # shellcheck disable=SC2016  # $1... belong to the inner shell
-  run_logged "$log" env "${config[@]}" bash -c 'cd "$1" && apt-get -q download "$2" && dpkg-deb -x ./*.deb tree' \
-    _ "$work/download" "$package" ||
-    fail "apt-get could not download the package $package" "is there a network?" "${own_text[@]}"
-  rm -rf "$work/download/tree/usr/share/libreoffice/help/media" "$unpacked"
-  mv "$work/download/tree" "$unpacked"
-  rm -rf "$work/download"
+  unpack_package "$(package_of "$1")" "$unpacked" "apt-cache search libreoffice-help lists the languages there are" \
+    "${own_text[@]}"
+  rm -rf "$unpacked/usr/share/libreoffice/help/media"
 }
 
 # Texts that exist already are not made again; the stamp holds the extraction script's hash.

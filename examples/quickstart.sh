@@ -21,22 +21,6 @@ The exit code is the gate's: 0 passed, 3 an old language got worse by more than 
 USAGE
 }
 
-# The texts that the base learns from, as arguments of `tokenizer train` and for the stamps.
-old_texts() { sed -n 's/^.*role: old, train: \[\([^]]*\)\].*$/\1/p' "$work/corpus.yaml"; }
-
-make_base() {
-  local texts tokenizer_inputs base_inputs
-  mapfile -t texts < <(cd "$work" && old_texts)
-  tokenizer_inputs=$(cd "$work" && sha256sum "${texts[@]}" | sha256sum)
-  base_inputs=$(printf '%s' "$tokenizer_inputs" | cat - "$here/quickstart/base.yaml" | sha256sum)
-  cd "$work"
-  step tokenizer "$tokenizer_inputs" \
-    "$polygraft" tokenizer train --text "${texts[@]}" --vocab-size 4096 -o "$work/tokenizer" "${threads[@]}"
-  step base "$base_inputs" \
-    "$polygraft" train --config "$here/quickstart/base.yaml" --set tokenizer="$work/tokenizer" \
-    --set corpus="$work/corpus.yaml" --set run_dir="$work/base-run" --set output="$work/base" "${threads[@]}"
-}
-
 add_language() {
   local command=("$polygraft" run "$here/quickstart/pipeline.yaml" --set base="$work/base"
     --set corpus="$work/corpus.yaml" --set run_dir="$work/run-$new" "${threads[@]}")

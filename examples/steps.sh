@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# examples/steps.sh: what the examples' scripts share: the built program, and steps that are skipped when done.
+# examples/steps.sh: what the examples' scripts share: the built program, steps that are skipped when done, the small base.
 # Sourced, never run; cmake/script_output.sh is sourced before it.
-# shellcheck disable=SC2154,SC2034  # $root, $work, $venv are set by the script that sources this; it uses $polygraft
+# shellcheck disable=SC2154,SC2034  # $root, $work, $venv, $threads are set by the script that sources this; it uses $polygraft
 
 # The programs that the script starts inherit the lock: one that outlives a killed run is waited for, not joined in its
 # folders.
@@ -38,4 +38,21 @@ step() {
     say "$name: making $output"
     "$@"
   fi
+}
+
+# The texts that the base learns from, as arguments of `tokenizer train` and for the stamps.
+old_texts() { sed -n 's/^.*role: old, train: \[\([^]]*\)\].*$/\1/p' "$work/corpus.yaml"; }
+
+# The quickstart's base, trained from scratch on the old languages of $work/corpus.yaml.
+make_base() {
+  local texts tokenizer_inputs base_inputs config=$root/examples/quickstart/base.yaml
+  mapfile -t texts < <(cd "$work" && old_texts)
+  tokenizer_inputs=$(cd "$work" && sha256sum "${texts[@]}" | sha256sum)
+  base_inputs=$(printf '%s' "$tokenizer_inputs" | cat - "$config" | sha256sum)
+  cd "$work"
+  step tokenizer "$tokenizer_inputs" \
+    "$polygraft" tokenizer train --text "${texts[@]}" --vocab-size 4096 -o "$work/tokenizer" "${threads[@]}"
+  step base "$base_inputs" \
+    "$polygraft" train --config "$config" --set tokenizer="$work/tokenizer" \
+    --set corpus="$work/corpus.yaml" --set run_dir="$work/base-run" --set output="$work/base" "${threads[@]}"
 }

@@ -71,12 +71,13 @@ void ReplayConfig::validate(Problems& problems) const {
 }
 
 void ProtectConfig::validate(Problems& problems) const {
-  require_name(problems, "method", method, {"kl", "hinge", "none"});
+  require_name(problems, "method", method, {"kl", "hinge", "prior", "none"});
   require_weight(problems, "kl", kl);
   require_weight(problems, "hinge", hinge_or_default());
   require_weight(problems, "capture", capture);
   require_range(problems, "margin", margin_or_default(), 0.0, 100.0);
   require_weight(problems, "head", head);
+  require_weight(problems, "prior", prior);
   problems.require(bos_weight > 0 && bos_weight <= 1e6, "bos_weight", concat(bos_weight),
                    "must lie in (0, 1e6]");
 }
@@ -96,13 +97,18 @@ void BudgetConfig::validate(Problems& problems) const {
     require_name(problems, "on_exceeded", on_exceeded, {"protect", "stop"});
 }
 
+void LoraConfig::validate(Problems& problems) const {
+  require_positive(problems, "rank", rank);
+  problems.require(alpha > 0 && alpha <= 1e6, "alpha", concat(alpha), "must lie in (0, 1e6]");
+}
+
 void CheckpointConfig::validate(Problems& problems) const {
   require_positive(problems, "every_tokens", every_tokens);
   require_positive(problems, "keep", keep);
 }
 
 void TrainConfig::validate(Problems& problems) const {
-  require_name(problems, "trainable", trainable, {"additions", "all", "none-but-router"});
+  require_name(problems, "trainable", trainable, {"additions", "all", "lora", "none-but-router"});
   require_positive(problems, "tokens", tokens);
   problems.require(sequence_length >= 2, "sequence_length", concat(sequence_length),
                    "must be at least 2");
@@ -113,6 +119,7 @@ void TrainConfig::validate(Problems& problems) const {
       concat(micro_batch_tokens),
       concat("must be 0 or hold one row of sequence_length (", sequence_length, ") tokens"));
   validate_part(problems, "optimizer", optimizer);
+  validate_part(problems, "lora", lora);
   validate_part(problems, "replay", replay);
   validate_part(problems, "protect", protect);
   validate_part(problems, "probe", probe);
@@ -158,6 +165,10 @@ void TrainFile::validate(Problems& problems) const {
     problems.require(train.sequence_length <= architecture->max_positions, "train.sequence_length",
                      concat(train.sequence_length), "must not exceed architecture.max_positions");
   }
+  problems.require(architecture || tokenizer.empty() || train.changes_base(), "tokenizer",
+                   tokenizer,
+                   "with `model` needs train.trainable all or lora: a frozen base keeps its "
+                   "tokenizer, and `expand graft` brings the additions' own");
   problems.require(!corpus.empty(), "corpus", corpus, "must name a corpus.yaml");
   problems.require(!run_dir.empty(), "run_dir", run_dir, "must name a folder");
   problems.require(!output.empty(), "output", output, "must name a folder");

@@ -58,18 +58,20 @@ struct ReplayConfig {
 /// Protection of old languages: what replayed text costs when additions train (trainer/README.md,
 /// objective).
 struct ProtectConfig {
-  std::string method = "kl";  ///< kl | hinge | none (cross-entropy on replayed rows)
+  std::string method = "kl";  ///< kl | hinge | prior | none (cross-entropy on replayed rows)
   double kl = 20.0;
   std::optional<double>
       hinge;  ///< unset: what the measured recipe uses for the method, 0.5 (kl) or 10 (hinge)
   double capture = 0.1;
   std::optional<double> margin;  ///< unset: 0.3 (kl) or 0.5 (hinge)
   double head = 40.0;            ///< method hinge: weight of the head cost
+  double prior = 0.1;            ///< method prior: MoE-LPR's gamma
   double bos_weight = 16.0;
 
   template <class Visitor>
   void visit(Visitor& v) {
-    v.field("method", method, "kl, hinge, or none");
+    v.field("method", method,
+            "kl, hinge, prior (cross-entropy and MoE-LPR's routing loss: a control), or none");
     v.field("kl", kl,
             "weight of KL(base || expanded) on old text; this and the other weights of protection "
             "are where the budget starts from");
@@ -81,6 +83,8 @@ struct ProtectConfig {
     v.field("margin", margin, "score margin of both hinges; unset: 0.3 (kl), 0.5 (hinge)");
     v.field("head", head,
             "method hinge: weight of the mass that new vocabulary rows take on old text");
+    v.field("prior", prior,
+            "method prior: weight of the routing loss that sends old text to the base's experts");
     v.field("bos_weight", bos_weight, "method hinge: weight of a document's first position");
   }
   void validate(Problems& problems) const;
@@ -127,14 +131,27 @@ struct CheckpointConfig {
   void validate(Problems& problems) const;
 };
 
+/// Low-rank adapters, for `trainable: lora` (optim/lora.h).
+struct LoraConfig {
+  int64_t rank = 16;
+  double alpha = 32.0;
+  template <class Visitor>
+  void visit(Visitor& v) {
+    v.field("rank", rank, "of the change of each attention and FFN matrix");
+    v.field("alpha", alpha, "the change is scaled by alpha / rank");
+  }
+  void validate(Problems& problems) const;
+};
+
 /// The `train:` block.
 struct TrainConfig {
-  std::string trainable = "additions";  ///< additions | all | none-but-router
+  std::string trainable = "additions";  ///< additions | all | lora | none-but-router
   int64_t tokens = 0;
   int64_t sequence_length = 256;
   int64_t batch_tokens = 4096;
   int64_t micro_batch_tokens = 0;  ///< tokens in one forward and backward pass; 0: the whole step
   OptimizerConfig optimizer;
+  LoraConfig lora;
   ReplayConfig replay;
   ProtectConfig protect;
   ProbeConfig probe;
@@ -145,7 +162,8 @@ struct TrainConfig {
   template <class Visitor>
   void visit(Visitor& v) {
     v.field("trainable", trainable,
-            "additions, all (from scratch, dense continual, full MoE), or none-but-router");
+            "additions, all (from scratch, dense continual, full MoE), lora (merged when written), "
+            "or none-but-router");
     v.required("tokens", tokens, "training tokens, replayed ones included");
     v.field("sequence_length", sequence_length,
             "longest row; a longer document becomes several rows, each with its own BOS");
@@ -153,6 +171,7 @@ struct TrainConfig {
     v.field("micro_batch_tokens", micro_batch_tokens,
             "tokens in one forward and backward pass, to save memory; 0: the whole step at once");
     v.required("optimizer", optimizer, "");
+    v.field("lora", lora, "low-rank adapters, for trainable: lora");
     v.field("replay", replay, "");
     v.field("protect", protect, "");
     v.field("probe", probe, "");
@@ -162,6 +181,8 @@ struct TrainConfig {
             "weight of the load-balancing loss over the experts that train (Switch, eq. 4)");
   }
   void validate(Problems& problems) const;
+  /// Whether old weights change, so that there is no base left to protect or to mask back to.
+  bool changes_base() const { return trainable == "all" || trainable == "lora"; }
 };
 
 /// Shapes of a model to be trained from scratch.
@@ -199,8 +220,8 @@ struct TrainFile {
   int64_t version = 1;
   std::string model;                               ///< start from this folder; or
   std::optional<ArchitectureConfig> architecture;  ///< from scratch, with
-  std::string tokenizer;                           ///< this tokenizer
-  std::string corpus;                              ///< corpus.yaml
+  std::string tokenizer;               ///< this tokenizer; with `model`: an extension of its own
+  std::string corpus;                  ///< corpus.yaml
   std::vector<std::string> languages;  ///< of the corpus; empty: from scratch and `all`: the old
                                        ///< ones; additions: the new one
   std::string run_dir;                 ///< metrics.jsonl and checkpoints
@@ -213,7 +234,9 @@ struct TrainFile {
     v.field("version", version, "of this file's format");
     v.field("model", model, "model folder to continue from");
     v.field("architecture", architecture, "shapes of a new model, instead of `model`");
-    v.field("tokenizer", tokenizer, "tokenizer folder of a new model");
+    v.field("tokenizer", tokenizer,
+            "tokenizer folder of a new model; with `model`: an extension of the model's own, whose "
+            "new tokens get rows");
     v.required("corpus", corpus, "corpus.yaml");
     v.field("languages", languages,
             "languages to learn; empty: the new ones for additions, the old ones otherwise");

@@ -3,7 +3,8 @@
 //   runtime       192 MiB: the program and LibTorch (118 measured at the start), thread stacks,
 //                 blocks that stay with the process when freed
 //   weights       4 bytes a parameter (float32 masters are the weights computed with); a base whose
-//                 additions train stays in its files, but for the matrices at work
+//                 additions train stays in its files, but for the matrices at work; adapted
+//                 matrices are there twice, and have a gradient
 //   training      12 bytes a trainable parameter (gradient, two moments)
 //   activations   4 bytes times what autograd keeps of one token, times the tokens that go through
 //   together, times 1.25 for
@@ -36,10 +37,29 @@ int64_t num_moe_layers(const model::ModelConfig& config) {
   return std::count(config.layer_is_moe.begin(), config.layer_is_moe.end(), true);
 }
 
-int64_t count_trainable(const Shapes& shapes, const std::string& trainable) {
+/// Factors of an adapter: `rank` times what its matrix' two sides are long.
+int64_t count_adapters(const model::ModelConfig& config, int64_t rank) {
+  const int64_t width = config.hidden_size;
+  const int64_t query = config.num_heads * config.head_dim;
+  const int64_t key_value = 2 * config.num_kv_heads * config.head_dim;
+  const int64_t attention = 2 * (width + query) + 2 * width + key_value;
+  const int64_t expert = width + 2 * config.expert_width + config.expert_width + width;
+  const int64_t dense = 3 * (width + config.dense_width);
+  int64_t sum = 0;
+  for (const bool is_moe : config.layer_is_moe) {
+    sum += rank * (attention + (is_moe ? config.num_experts * expert : dense));
+  }
+  return sum;
+}
+
+int64_t count_trainable(const Shapes& shapes, const TrainConfig& train) {
+  const std::string& trainable = train.trainable;
   const model::ModelConfig& config = shapes.config;
   const int64_t width = config.hidden_size;
   if (trainable == "all") return model::count_parameters(config).total;
+  if (trainable == "lora") {
+    return count_adapters(config, train.lora.rank) + shapes.num_added_vocab_rows * width;
+  }
   const int64_t num_experts =
       shapes.num_added_experts > 0 ? shapes.num_added_experts : config.num_experts;
   if (trainable == "none-but-router") return num_moe_layers(config) * num_experts * width;
@@ -69,7 +89,7 @@ int64_t peak_bytes(const TrainConfig& train, const Shapes& shapes, int64_t num_t
   const int64_t in_memory = train.trainable == "additions"
                                 ? num_trainable + kConvertedElements
                                 : model::count_parameters(shapes.config).total;
-  const int64_t weights = 4 * in_memory;
+  const int64_t weights = (train.trainable == "lora" ? 12 : 4) * in_memory;
   const int64_t activations = 5 * tokens * kept_per_token(shapes.config);  // 4 bytes, times 1.25
   const int64_t logits = 3 * 4 * std::min(tokens, kLogitChunkTokens) * shapes.config.vocab_rows;
   return kRuntimeBytes + weights + 12 * num_trainable + activations + logits;
@@ -81,18 +101,24 @@ Shapes shapes_of(const TrainJob& job, const tokenizer::Tokenizer& tokenizer) {
     return {model::parse_model_config(Json(json), "architecture")};
   }
   const auto folder = model::ModelFolder::open(job.model);
-  return {folder.config, folder.num_added_experts(), folder.num_added_vocab_rows()};
+  Shapes shapes{folder.config, folder.num_added_experts(), folder.num_added_vocab_rows()};
+  if (!job.tokenizer.empty() && tokenizer.size() > folder.config.vocab_rows) {
+    shapes.num_added_vocab_rows += tokenizer.size() - folder.config.vocab_rows;
+    shapes.config.vocab_rows = tokenizer.size();
+  }
+  return shapes;
 }
 
 }  // namespace
 
 TrainEstimate estimate_training(const TrainJob& job) {
-  const auto tokenizer = tokenizer::Tokenizer::load(job.scratch ? job.tokenizer : job.model);
+  const auto tokenizer =
+      tokenizer::Tokenizer::load(job.tokenizer.empty() ? job.model : job.tokenizer);
   const Shapes shapes = shapes_of(job, tokenizer);
   const LanguageRoles roles = resolve_roles(job);
   TrainEstimate estimate;
   estimate.steps = count_steps(job.train);
-  estimate.trainable_parameters = count_trainable(shapes, job.train.trainable);
+  estimate.trainable_parameters = count_trainable(shapes, job.train);
   estimate.peak_memory_bytes = peak_bytes(job.train, shapes, estimate.trainable_parameters);
   for (const auto& languages : {roles.learned, roles.replayed}) {
     for (const std::string& language : languages) {
@@ -111,7 +137,7 @@ ShapeEstimate estimate_additions(const model::ModelConfig& expanded, int64_t num
   const Shapes shapes{expanded, num_added_experts, num_added_vocab_rows};
   ShapeEstimate estimate;
   estimate.steps = count_steps(train);
-  estimate.trainable_parameters = count_trainable(shapes, "additions");
+  estimate.trainable_parameters = count_trainable(shapes, train);
   estimate.peak_memory_bytes = peak_bytes(train, shapes, estimate.trainable_parameters);
   // Two for a parameter and token forward, two backward (gradients of inputs; the few weights that
   // train are not counted); replayed tokens go through the base once more.

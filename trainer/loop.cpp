@@ -93,7 +93,7 @@ TrainingRun::TrainingRun(const TrainJob& job)
       trainee_(load_trainee(job)),
       data_(
           prepare_data(job, roles_, trainee_.tokenizer, trainee_.transformer.config().vocab_rows)),
-      parameters_(select_parameters(trainee_.transformer.weights(), job.train)),
+      parameters_(choose_parameters()),
       optimizer_(parameters_, job.train.optimizer),
       objective_(trainee_.transformer, trainee_.tokenizer.prefix_id(), job.train),
       probe_(trainee_.transformer, trainee_.tokenizer, roles_, std::move(data_.probe_texts),
@@ -113,11 +113,26 @@ TrainingRun::TrainingRun(const TrainJob& job)
   resume();
 }
 
+Parameters TrainingRun::choose_parameters() {
+  model::Weights& weights = trainee_.transformer.weights();
+  Parameters chosen = select_parameters(weights, job_.train);
+  if (job_.train.trainable != "lora") return chosen;
+  adapters_.emplace(weights, job_.train.lora, job_.seed);
+  for (Parameter& factor : adapters_->parameters()) chosen.push_back(std::move(factor));
+  return chosen;
+}
+
+void TrainingRun::use_new_values() {
+  if (adapters_) adapters_->merge();
+  last_probe_.reset();
+}
+
 void TrainingRun::resume() {
   const fs::path metrics = job_.run_dir / "metrics.jsonl";
   const std::optional<TrainState> saved = checkpoints_.load_newest(parameters_, optimizer_);
   metrics_.emplace(metrics, saved ? saved->metrics_bytes : 0);
   if (!saved) return;
+  use_new_values();
   state_ = *saved;
   data_.learned.seek(state_.learned);
   if (data_.replayed && state_.replayed) data_.replayed->seek(*state_.replayed);
@@ -176,6 +191,7 @@ void TrainingRun::train_step() {
   StepReport report;
   report.learning_rate = learning_rate_at(config.optimizer, state_.step, num_steps_);
   report.loss = objective_.backward(rows, budget_ ? budget_->multipliers() : Multipliers());
+  if (adapters_) adapters_->take_gradients();
   report.gradient_norm = clip_gradients(parameters_, config.optimizer.max_grad_norm);
   if (!std::isfinite(report.loss.total) || !std::isfinite(report.gradient_norm)) {
     throw NumericError(concat("training step ", state_.step + 1), "the loss is not finite")
@@ -184,7 +200,7 @@ void TrainingRun::train_step() {
   }
   optimizer_.step(report.learning_rate);
   clear_gradients(parameters_);
-  last_probe_.reset();
+  use_new_values();
 
   const int64_t num_learned = num_tokens(rows.learned);
   report.num_tokens = num_learned + num_tokens(rows.replayed);
@@ -214,6 +230,7 @@ void TrainingRun::log_step(const StepReport& report) {
     line["hinge"] = report.loss.hinge;
     line["capture"] = report.loss.capture;
     line["head"] = report.loss.head;
+    line["prior"] = report.loss.prior;
   }
   if (job_.train.load_balance > 0) line["load_balance"] = report.loss.load_balance;
   metrics_->append(line);
@@ -257,7 +274,7 @@ void TrainingRun::roll_back() {
   log_info(concat("returning to the weights of step ", step));
   checkpoints_.load_best(step, parameters_);
   optimizer_.reset();  // its moments led away from these weights
-  last_probe_.reset();
+  use_new_values();
 }
 
 void TrainingRun::save_checkpoint() {
@@ -281,7 +298,7 @@ TrainResult TrainingRun::finish() {
     result.within_budget = best_->has_inside();
     if (result.best_step != state_.step || !last_probe_) {
       checkpoints_.load_best(result.best_step, parameters_);
-      last_probe_.reset();
+      use_new_values();
     }
   }
   if (!last_probe_) last_probe_ = probe_.run();

@@ -30,11 +30,13 @@ void write_whole(const TrainJob& job, const Trainee& trainee, const fs::path& ou
   model::write_weights(trainee.transformer.weights(), trainee.transformer.config(), layout, out);
   write_json(out / "config.json", trainee.config_json);
   if (trainee.folder) {
-    model::copy_side_files(job.model, out, /*without_tokenizer=*/false);
-    return;
+    model::copy_side_files(job.model, out, /*without_tokenizer=*/!job.tokenizer.empty());
   }
-  expand::copy_tokenizer_files(
-      fs::is_directory(job.tokenizer) ? job.tokenizer : job.tokenizer.parent_path(), out);
+  if (!job.tokenizer.empty()) {
+    expand::copy_tokenizer_files(
+        fs::is_directory(job.tokenizer) ? job.tokenizer : job.tokenizer.parent_path(), out);
+  }
+  if (trainee.folder) return;
   OrderedJson generation;
   generation["_from_model_config"] = true;
   if (const auto id = trainee.tokenizer.bos_id()) generation["bos_token_id"] = *id;
@@ -47,7 +49,7 @@ void write_whole(const TrainJob& job, const Trainee& trainee, const fs::path& ou
 void write_trained(const TrainJob& job, const Trainee& trainee, int64_t best_step) {
   AtomicFolder out(job.output, job.replace_output);
   const bool base_is_frozen =
-      job.train.trainable != "all" && trainee.folder && trainee.folder->manifest;
+      !job.train.changes_base() && trainee.folder && trainee.folder->manifest;
   if (base_is_frozen) {
     write_additions(job, trainee, best_step, out.path());
   } else {

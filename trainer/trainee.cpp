@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "model/checkpoint/families.h"
+#include "trainer/grown_vocabulary.h"
 
 namespace polygraft::trainer {
 namespace {
@@ -43,12 +44,24 @@ Trainee from_folder(const TrainJob& job) {
         .hint("run `polygraft expand graft` first, or set train.trainable to all");
   }
   OrderedJson json = folder.config_json;
+  model::ModelConfig config = folder.config;
   auto tokenizer = tokenizer::Tokenizer::load(job.model);
   // What trains must be in memory; a base that stays as it is need not be.
   auto weights = job.train.trainable == "additions"
                      ? model::map_weights(folder, at::kFloat, model::AddedExperts::kInMemory)
                      : model::load_weights(folder, at::kFloat);
-  model::Transformer transformer(folder.config, std::move(weights));
+  if (!job.tokenizer.empty()) {
+    if (folder.manifest) {
+      throw ConfigError("tokenizer", "the model is expanded: its additions came with a tokenizer")
+          .found(job.model.string())
+          .hint("leave `tokenizer` out, or start from the base");
+    }
+    auto extended = tokenizer::Tokenizer::load(job.tokenizer);
+    grow_vocabulary(tokenizer, extended, config, weights);
+    json["vocab_size"] = config.vocab_rows;
+    tokenizer = std::move(extended);
+  }
+  model::Transformer transformer(std::move(config), std::move(weights));
   return {std::move(folder), std::move(json), std::move(tokenizer), std::move(transformer)};
 }
 

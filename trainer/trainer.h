@@ -19,7 +19,7 @@ namespace polygraft::trainer {
 struct TrainJob {
   std::filesystem::path model;  ///< folder to start from (expanded, for `additions`)
   std::optional<ArchitectureConfig> scratch;
-  std::filesystem::path tokenizer;  ///< for `scratch`
+  std::filesystem::path tokenizer;  ///< of `scratch`; beside `model`: an extension of its own
   tokenizer::Corpus corpus;
   std::vector<std::string> languages;  ///< languages with cross-entropy; old languages of the
                                        ///< corpus are replayed and protected

@@ -10,6 +10,7 @@
 #include "trainer/checkpoint.h"
 #include "trainer/metrics.h"
 #include "trainer/objective/objective.h"
+#include "trainer/optim/lora.h"
 #include "trainer/probe.h"
 #include "trainer/trainee.h"
 
@@ -27,6 +28,9 @@ class TrainingRun {
  private:
   struct StepReport;
 
+  Parameters choose_parameters();
+  /// After every change of trainable tensors.
+  void use_new_values();
   void resume();
   void train_to_end();
   void train_step();
@@ -46,6 +50,7 @@ class TrainingRun {
   LanguageRoles roles_;
   Trainee trainee_;
   TrainingData data_;
+  std::optional<LowRankAdapters> adapters_;
   Parameters parameters_;
   AdamW optimizer_;
   Objective objective_;

@@ -65,6 +65,9 @@ TEST_CASE("every broken rule is reported, each with its dotted path", "[trainer]
                                                    "train.budget.on_exceeded=panic",
                                                    "train.checkpoint.keep=0",
                                                    "train.load_balance=-1",
+                                                   "train.lora.rank=0",
+                                                   "train.lora.alpha=0",
+                                                   "tokenizer=extended",
                                                    "seed=-3",
                                                    "languages=[id, id]"});
   for (const char* path : {"train.trainable",
@@ -85,6 +88,9 @@ TEST_CASE("every broken rule is reported, each with its dotted path", "[trainer]
                            "train.budget.on_exceeded",
                            "train.checkpoint.keep",
                            "train.load_balance",
+                           "train.lora.rank",
+                           "train.lora.alpha",
+                           "tokenizer",
                            "seed",
                            "languages"}) {
     INFO(text);

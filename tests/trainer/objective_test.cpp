@@ -51,7 +51,7 @@ TrainJob job_with_method(const TemporaryFolder& run, const std::string& method) 
 
 TEST_CASE("only additions get gradients, whatever the method", "[trainer][objective]") {
   const TemporaryFolder run;
-  Step step(job_with_method(run, GENERATE(as<std::string>{}, "kl", "hinge", "none")));
+  Step step(job_with_method(run, GENERATE(as<std::string>{}, "kl", "hinge", "prior", "none")));
   step.backward();
   int num_added = 0, num_frozen = 0;
   step.trainee.transformer.weights().for_each([&](const std::string& name, at::Tensor& tensor) {
@@ -67,7 +67,7 @@ TEST_CASE("only additions get gradients, whatever the method", "[trainer][object
 
 TEST_CASE("a step in pieces has the gradient of the whole step", "[trainer][objective]") {
   const TemporaryFolder run;
-  TrainJob job = job_with_method(run, GENERATE(as<std::string>{}, "kl", "hinge", "none"));
+  TrainJob job = job_with_method(run, GENERATE(as<std::string>{}, "kl", "hinge", "prior", "none"));
   job.train.load_balance = 0;  // the one part that is not a sum over tokens
   Step whole(job);
   const StepLoss whole_loss = whole.backward();
@@ -193,6 +193,26 @@ TEST_CASE("method none scores replayed text like learned text", "[trainer][objec
         Approx((learned * num_learned + replayed * num_replayed) / (num_learned + num_replayed)));
 }
 
+TEST_CASE("method prior is replayed cross-entropy and a loss on router rows",
+          "[trainer][objective]") {
+  const TemporaryFolder run;
+  TrainJob job = job_with_method(run, "none");
+  Step none(job);
+  const StepLoss without = none.backward();
+  job.train.protect.method = "prior";
+  Step prior(job);
+  const StepLoss with = prior.backward(3.0);
+  CHECK(with.cross_entropy == Approx(without.cross_entropy));
+  CHECK(with.prior > 0);
+  CHECK(with.capture == 0);
+  CHECK(with.total == Approx(without.total + 3.0 * job.train.protect.prior * with.prior));
+  for (const auto& [name, gradient] : prior.gradients()) {
+    INFO(name);
+    const bool same = at::allclose(gradient, none.gradients().at(name), 1e-5, 1e-7);
+    CHECK(same == (name.find("router") == std::string::npos));
+  }
+}
+
 TEST_CASE("the log says what replayed text costs, and why protection is off",
           "[trainer][objective]") {
   const TemporaryFolder run;
@@ -204,6 +224,8 @@ TEST_CASE("the log says what replayed text costs, and why protection is off",
   CHECK(text() == "KL to the base (weight 20), hinge (0.5)");
   config.protect.method = "hinge";
   CHECK(text() == "hinge (weight 10), head cost (40)");
+  config.protect.method = "prior";
+  CHECK(text() == "cross-entropy, language-prior routing (weight 0.1)");
   config.trainable = "all";
   CHECK(text() == "cross-entropy (`protect` needs a frozen base with additions)");
   config.protect.method = "none";

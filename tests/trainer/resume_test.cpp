@@ -24,9 +24,9 @@ struct Killed {};
 
 TrainJob job_of_mode(const std::string& mode, const fs::path& run) {
   TrainJob job = mode == "scratch" ? testing::scratch_job(run) : testing::additions_job(run);
-  if (mode == "all") {
+  if (mode == "all" || mode == "lora") {
     job.model = testing::tiny_world().base;
-    job.train.trainable = "all";
+    job.train.trainable = mode;
     job.languages = {"cc"};
     job.train.budget.reset();
   }
@@ -53,7 +53,8 @@ void run_and_die(TrainJob job, int64_t last_step) {
 }
 
 TEST_CASE("killed at any step and continued, a run ends bit-identical", "[trainer][resume]") {
-  const auto mode = GENERATE(as<std::string>{}, "additions", "scratch", "all", "rollback", "self");
+  const auto mode =
+      GENERATE(as<std::string>{}, "additions", "scratch", "all", "lora", "rollback", "self");
   const TemporaryFolder folder;
   const TrainJob whole = job_of_mode(mode, folder / "whole");
   const TrainResult expected = train(whole);

@@ -6,7 +6,6 @@
 #include "core/text.h"
 #include "model/architecture/head_loss.h"
 #include "trainer/objective/gradient_scale.h"
-#include "trainer/objective/router_collector.h"
 
 namespace polygraft::trainer {
 
@@ -67,7 +66,8 @@ std::vector<Row> joined(const std::vector<Row>& first, const std::vector<Row>& s
 Protection protection_of(const TrainConfig& config, const model::Transformer& transformer) {
   const bool adds = transformer.num_added_experts() > 0 || transformer.num_added_vocab_rows() > 0;
   const std::string& method = config.protect.method;
-  if (config.trainable == "all" || !adds || method == "none") return Protection::kNone;
+  if (config.changes_base() || !adds || method == "none") return Protection::kNone;
+  if (method == "prior") return Protection::kPrior;
   return method == "kl" ? Protection::kKl : Protection::kHinge;
 }
 
@@ -80,6 +80,8 @@ std::string replay_text(const TrainConfig& config, Protection protection) {
     case Protection::kHinge:
       return concat("hinge (weight ", protect.hinge_or_default(), "), head cost (", protect.head,
                     ")");
+    case Protection::kPrior:
+      return concat("cross-entropy, language-prior routing (weight ", protect.prior, ")");
     case Protection::kNone:
       break;
   }
@@ -99,12 +101,12 @@ Objective::Totals Objective::count(const StepRows& rows) const {
   const auto num_replayed = static_cast<double>(num_tokens(rows.replayed));
   const double first_weight = protection_ == Protection::kHinge ? config_.protect.bos_weight : 1.0;
   Totals totals;
-  totals.scored = num_learned + (protection_ == Protection::kNone ? num_replayed : 0.0);
+  totals.scored = num_learned + (scores_replayed() ? num_replayed : 0.0);
   totals.captured = num_learned - static_cast<double>(rows.learned.size());
   totals.replayed = num_replayed;
   totals.replayed_weight =
       num_replayed + (first_weight - 1.0) * static_cast<double>(rows.replayed.size());
-  totals.balanced = num_learned + (config_.trainable == "all" ? num_replayed : 0.0);
+  totals.balanced = num_learned + (config_.changes_base() ? num_replayed : 0.0);
   return totals;
 }
 
@@ -139,6 +141,28 @@ StepLoss Objective::backward(const StepRows& rows, const Multipliers& multiplier
   return loss;
 }
 
+/// Which tokens of a piece count for which router loss, in the pass that gradients go through.
+RouterLossTokens Objective::forward_tokens(const Piece& piece, const TokenBatch& batch) const {
+  const int64_t num_replayed = batch.targets_T.size(0) - piece.num_learned;
+  const ProtectConfig& protect = config_.protect;
+  RouterLossTokens tokens;
+  tokens.margin = protect.margin_or_default();
+  if (!scores_replayed() && protect.capture > 0 && piece.num_learned > 0) {
+    tokens.capture_weight_T = part_weights(piece.num_learned, 1, num_replayed, 0);
+    tokens.capture_weight_T.masked_fill_(batch.is_first_T, 0);
+  }
+  if (num_replayed > 0) {
+    const at::Tensor replayed_T = part_weights(piece.num_learned, 0, num_replayed, 1);
+    if (protection_ == Protection::kKl) tokens.keep_out_weight_T = replayed_T;
+    if (protection_ == Protection::kPrior) tokens.prior_weight_T = replayed_T;
+  }
+  tokens.balance_base = config_.changes_base();
+  if (config_.load_balance > 0) {
+    tokens.num_balanced = piece.num_learned + (tokens.balance_base ? num_replayed : 0);
+  }
+  return tokens;
+}
+
 void Objective::add_forward(const Piece& piece, const Totals& totals,
                             const Multipliers& multipliers, Sum& sum) const {
   const bool with_replayed = protection_ != Protection::kHinge;
@@ -148,24 +172,11 @@ void Objective::add_forward(const Piece& piece, const Totals& totals,
   const TokenBatch batch = make_batch(rows, prefix_);
   const int64_t num_replayed = with_replayed ? piece.num_replayed : 0;
   const ProtectConfig& protect = config_.protect;
-  RouterLossTokens tokens;
-  tokens.margin = protect.margin_or_default();
-  if (protection_ != Protection::kNone && protect.capture > 0 && piece.num_learned > 0) {
-    tokens.capture_weight_T = part_weights(piece.num_learned, 1, num_replayed, 0);
-    tokens.capture_weight_T.masked_fill_(batch.is_first_T, 0);
-  }
-  if (protection_ == Protection::kKl && num_replayed > 0) {
-    tokens.keep_out_weight_T = part_weights(piece.num_learned, 0, num_replayed, 1);
-  }
-  tokens.balance_base = config_.trainable == "all";
-  if (config_.load_balance > 0) {
-    tokens.num_balanced = piece.num_learned + (tokens.balance_base ? num_replayed : 0);
-  }
+  const RouterLossTokens tokens = forward_tokens(piece, batch);
   RouterCollector collector(transformer_, tokens);
   const at::Tensor hidden_TD = transformer_.hidden(batch.inputs, {}, collector.observer());
 
-  const int64_t num_scored =
-      piece.num_learned + (protection_ == Protection::kNone ? num_replayed : 0);
+  const int64_t num_scored = piece.num_learned + (scores_replayed() ? num_replayed : 0);
   if (num_scored > 0) {
     const at::Tensor nll = model::cross_entropy_sum(hidden_TD.narrow(0, 0, num_scored),
                                                     batch.targets_T.narrow(0, 0, num_scored),
@@ -176,6 +187,8 @@ void Objective::add_forward(const Piece& piece, const Totals& totals,
   sum.add(divided(collector.keep_out_sum(), totals.replayed_weight),
           multipliers.routing * protect.hinge_or_default(), sum.loss.hinge);
   sum.add(divided(collector.capture_sum(), totals.captured), protect.capture, sum.loss.capture);
+  sum.add(divided(collector.prior_sum(), totals.replayed), multipliers.routing * protect.prior,
+          sum.loss.prior);
   const double share = static_cast<double>(tokens.num_balanced) / std::max(totals.balanced, 1.0);
   const at::Tensor balance = collector.load_balance();
   sum.add(balance.defined() ? balance * share : balance, config_.load_balance,

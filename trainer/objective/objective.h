@@ -3,13 +3,17 @@
 //   replayed text: method kl     kl * mean KL(base || expanded) + hinge * h, c and the KL with
 //   gradient through the layers
 //                  method hinge  hinge * h + head * mean head cost, forward only: the gradient
-//                  reaches added rows alone method none   cross-entropy, counted like learned text
-//                  (always so when old weights train)
-// kl and hinge times the multiplier `routing`, head and the KL's gradient into output rows times
-// `head` (budget.h).
+//                  reaches added rows alone
+//                  method prior  cross-entropy, counted like learned text, + prior * p: MoE-LPR, a
+//                  control; its gradient reaches router rows alone
+//                  method none   cross-entropy, counted like learned text (always so when old
+//                  weights train)
+// kl, hinge and prior times the multiplier `routing`, head and the KL's gradient into output rows
+// times `head` (budget.h).
 // h = mean over tokens of sum_j relu(m + z_j - t)^2, c = mean over tokens of the mean of relu(m -
-// (z_j - t))^2 over the highest z_j (router_loss.h), both averaged over the layers that have added
-// experts. No document start is captured: at BOS no router can know the language, and an old
+// (z_j - t))^2 over the highest z_j, p = mean of -log(the base's share of the router's softmax)
+// (router_loss.h), averaged over the layers that have added experts. c goes with kl and hinge.
+// No document start is captured: at BOS no router can know the language, and an old
 // document's BOS must stay with the base.
 #pragma once
 #include <cstdint>
@@ -20,6 +24,7 @@
 #include "trainer/budget.h"
 #include "trainer/config.h"
 #include "trainer/data/rows.h"
+#include "trainer/objective/router_collector.h"
 
 namespace polygraft::trainer {
 
@@ -32,11 +37,11 @@ struct StepLoss {
   double total = 0;          ///< what was differentiated
   double cross_entropy = 0;  ///< nats per learned token
   double kl = 0;             ///< nats per replayed token
-  double hinge = 0, capture = 0, head = 0, load_balance = 0;
+  double hinge = 0, capture = 0, head = 0, prior = 0, load_balance = 0;
 };
 
-enum class Protection { kNone, kKl, kHinge };
-/// Protection needs a frozen base to protect: kNone when `trainable` is all or nothing was added.
+enum class Protection { kNone, kKl, kHinge, kPrior };
+/// Protection needs a frozen base to protect: kNone when old weights train or nothing was added.
 Protection protection_of(const TrainConfig& config, const model::Transformer& transformer);
 /// What replayed text costs under these settings, in words for the log.
 std::string replay_text(const TrainConfig& config, Protection protection);
@@ -48,7 +53,7 @@ class Objective {
             const TrainConfig& config);
 
   /// Adds the step's gradients to the trainable tensors. @param multipliers of the weights:
-  /// `routing` of kl and hinge, `head` of head and of what kl asks of output rows.
+  /// `routing` of kl, hinge and prior, `head` of head and of what kl asks of output rows.
   StepLoss backward(const StepRows& rows, const Multipliers& multipliers) const;
 
  private:
@@ -57,6 +62,10 @@ class Objective {
   struct Sum;
   Totals count(const StepRows& rows) const;
   std::vector<Piece> cut_pieces(const StepRows& rows) const;
+  bool scores_replayed() const {  ///< with cross-entropy
+    return protection_ == Protection::kNone || protection_ == Protection::kPrior;
+  }
+  RouterLossTokens forward_tokens(const Piece& piece, const TokenBatch& batch) const;
   void add_forward(const Piece& piece, const Totals& totals, const Multipliers& multipliers,
                    Sum& sum) const;
   void add_kl(const Piece& piece, const at::Tensor& hidden_TD, const Totals& totals,

@@ -16,16 +16,23 @@ void RouterCollector::tap(const model::RouterTap& tap) {
                                             tokens_.capture_weight_T, tokens_.margin));
   }
   if (tokens_.keep_out_weight_T.defined()) {
-    // Recomputed from a detached input, under gradients even inside a forward without: the rows
-    // learn to lose old tokens, the layers below do not learn to move them.
-    const at::AutoGradMode with_grad(true);
-    const auto layer = static_cast<size_t>(tap.layer);
-    const at::Tensor& rows_nD = transformer_.weights().layers[layer].moe.router.added;
-    const at::Tensor added_Tn = at::matmul(tap.input_TD.detach().to(at::kFloat), rows_nD.t());
-    keep_out_.push_back(trainer::keep_out_sum(added_Tn,
+    const at::AutoGradMode with_grad(true);  // even inside a forward without
+    keep_out_.push_back(trainer::keep_out_sum(added_scores_of_rows(tap),
                                               selection_threshold(tap.base_TE.detach(), top_k),
                                               tokens_.keep_out_weight_T, tokens_.margin));
   }
+  if (tokens_.prior_weight_T.defined()) {
+    prior_.push_back(trainer::prior_sum(tap.base_TE.detach(), added_scores_of_rows(tap),
+                                        tokens_.prior_weight_T));
+  }
+}
+
+/// Recomputed from a detached input: the rows learn to lose old tokens, the layers below do not
+/// learn to move them.
+at::Tensor RouterCollector::added_scores_of_rows(const model::RouterTap& tap) const {
+  const auto layer = static_cast<size_t>(tap.layer);
+  const at::Tensor& rows_nD = transformer_.weights().layers[layer].moe.router.added;
+  return at::matmul(tap.input_TD.detach().to(at::kFloat), rows_nD.t());
 }
 
 void RouterCollector::tap_load_balance(const model::RouterTap& tap) {

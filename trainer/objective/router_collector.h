@@ -12,6 +12,7 @@ namespace polygraft::trainer {
 struct RouterLossTokens {
   at::Tensor capture_weight_T;   ///< float32; 0 where a token is not to be captured
   at::Tensor keep_out_weight_T;  ///< float32; 0 where a token is not protected
+  at::Tensor prior_weight_T;     ///< float32; 0 where a token may go anywhere
   int64_t num_balanced = 0;      ///< the first so many tokens are load-balanced; 0: none
   bool balance_base = false;     ///< over all experts instead of the added ones
   double margin = 0;
@@ -28,16 +29,18 @@ class RouterCollector {
   // Averaged over the layers that contributed; undefined when none did.
   at::Tensor capture_sum() const { return mean_over_layers(capture_); }
   at::Tensor keep_out_sum() const { return mean_over_layers(keep_out_); }
+  at::Tensor prior_sum() const { return mean_over_layers(prior_); }
   at::Tensor load_balance() const { return mean_over_layers(load_balance_); }
 
  private:
   void tap(const model::RouterTap& tap);
   void tap_load_balance(const model::RouterTap& tap);
+  at::Tensor added_scores_of_rows(const model::RouterTap& tap) const;
   static at::Tensor mean_over_layers(const std::vector<at::Tensor>& terms);
 
   const model::Transformer& transformer_;
   RouterLossTokens tokens_;
-  std::vector<at::Tensor> capture_, keep_out_, load_balance_;
+  std::vector<at::Tensor> capture_, keep_out_, prior_, load_balance_;
 };
 
 }  // namespace polygraft::trainer

@@ -28,6 +28,13 @@ at::Tensor capture_sum(const at::Tensor& added_Tn, const at::Tensor& threshold_T
   return (lacking_Tw.square().mean(1) * weight_T).sum();
 }
 
+at::Tensor prior_sum(const at::Tensor& base_TE, const at::Tensor& added_Tn,
+                     const at::Tensor& weight_T) {
+  const at::Tensor base_T = at::logsumexp(base_TE, {1});
+  const at::Tensor all_T = at::logaddexp(base_T, at::logsumexp(added_Tn, {1}));
+  return ((all_T - base_T) * weight_T).sum();
+}
+
 at::Tensor load_balance_loss(const at::Tensor& scores_TN, const at::Tensor& expert_TK,
                              int64_t first_expert) {
   const int64_t num_experts = scores_TN.size(1);

@@ -21,7 +21,7 @@ using Visit = std::function<void(const std::string&, at::Tensor&)>;
 void for_each_candidate(model::Weights& weights, const TrainConfig& config, const Visit& visit) {
   if (config.trainable == "all") {
     weights.for_each(visit);
-  } else if (config.trainable == "additions") {
+  } else if (config.trainable == "additions" || config.trainable == "lora") {
     weights.for_each_added(visit);
   } else {
     const Visit routers = [&](const std::string& name, at::Tensor& tensor) {
@@ -41,7 +41,7 @@ Parameters select_parameters(model::Weights& weights, const TrainConfig& config)
     const double scale = is_router(name) ? config.optimizer.router_learning_rate_scale : 1.0;
     parameters.push_back({name, tensor, scale, tensor.dim() >= 2});
   });
-  if (parameters.empty()) {
+  if (parameters.empty() && config.trainable != "lora") {
     throw ConfigError("train.trainable", "the model has no tensor of this kind")
         .expected(config.trainable == "additions" ? "an expanded model (polygraft expand graft)"
                                                   : "a mixture-of-experts model")

@@ -21,7 +21,8 @@ struct Parameter {
 using Parameters = std::vector<Parameter>;
 
 /// Marks the tensors that `config.trainable` names as requiring gradients and all others as not, in
-/// a fixed order. `none-but-router` means the added router rows of an expanded model, every router
+/// a fixed order. With `lora` these are rows of new tokens; LowRankAdapters has the rest.
+/// `none-but-router` means the added router rows of an expanded model, every router
 /// otherwise.
 /// @throws ConfigError when the model has nothing of that kind (a model without additions, a dense
 /// one).

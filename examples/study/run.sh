@@ -1,0 +1,291 @@
+#!/usr/bin/env bash
+# examples/study/run.sh: the matched study: a language added to one base in every way that README.md lists, on the same
+# text with the same tokenizer, measured on the same pages. Writes RESULTS.md. Every step is skipped when it is done;
+# kill it at any moment and run it again.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+# shellcheck source=cmake/script_output.sh
+source "$root/cmake/script_output.sh"
+# shellcheck source=examples/steps.sh
+source "$here/../steps.sh"
+# shellcheck source=examples/unpack_package.sh
+source "$here/../unpack_package.sh"
+
+usage() {
+  cat <<USAGE
+usage: bash examples/study/run.sh [--quick] [--seeds N] [--arms "ARM..."] [--languages "CODE..."] [--tune]
+                                  [--work DIR] [--threads N] [--venv DIR] [--program FILE]
+  --quick      one seed, one near and one far language, the main arms
+  --seeds N    seeds of the main arms; the others have one (default: 3)
+  --arms "..." these arms alone: $all_arms
+  --languages "CODE..."  the languages to add, each on its own (default: $all_languages; --quick: $quick_languages)
+  --tune       also train every arm at the other learning rates of learning_rates.txt (first language, first seed)
+  --work DIR   where texts, models and results go (default: \${XDG_CACHE_HOME:-~/.cache}/polygraft/study)
+  --threads N  threads of the program (default: one for each core)
+  --venv DIR   the Python environment with LibTorch (default: \${XDG_CACHE_HOME:-~/.cache}/polygraft/venv)
+  --program FILE  a polygraft that is built already
+USAGE
+}
+
+hash_of() { cat "$@" | sha256sum; }
+
+# A file's KEY=VALUE lines, each as a --set.
+settings() {
+  local line
+  while IFS= read -r line; do
+    [[ -z $line || $line == \#* ]] || printf '%s\n' --set "$line"
+  done <"$1"
+}
+
+chosen_rate() { awk -v arm="$1" '$1 == arm { print $2 }' "$here/learning_rates.txt"; }
+tried_rates() { awk -v arm="$1" '$1 == arm { for (i = 3; i <= NF; ++i) print $i }' "$here/learning_rates.txt"; }
+
+fetch_texts() {
+  bash "$here/../fetch_text.sh" --new "$language" --work "$work"
+  mv "$work/corpus.yaml" "$work/$language-corpus.yaml"
+  cp "$work/$language-corpus.yaml" "$work/corpus.yaml"
+  fetch_guide
+}
+
+# The second domain: the installation guide, in the old languages and, where it exists, in the new one.
+fetch_guide() {
+  local code old
+  mapfile -t old < <(sed -n 's/^  \([^:]*\): {role: old.*$/\1/p' "$work/corpus.yaml")
+  [[ -d $work/unpacked/guide ]] || unpack_package installation-guide-amd64 "$work/unpacked/guide"
+  run_logged "$log" python3 "$here/extract_guide.py" --unpacked "$work/unpacked/guide" --out "$work/data" \
+    "${old[@]}" "$language" || FAIL_CODE=1 fail "the installation guide could not be read" "the whole output is in $log"
+  {
+    printf '# The Debian installation guide; made by examples/study/run.sh.\nlanguages:\n'
+    for code in "${old[@]}" "$language"; do
+      [[ ! -e $work/data/$code.guide.jsonl ]] || printf '  %s: {role: %s, heldout: [data/%s.guide.jsonl]}\n' "$code" \
+        "$([[ $code == "$language" ]] && echo new || echo old)" "$code"
+    done
+  } >"$work/$language-guide.yaml"
+}
+
+# measure MODEL TEXT: bits per byte of every language's pages; TEXT is corpus (help) or guide.
+measure() {
+  local texts
+  mapfile -t texts < <(sed -n "s|^.*heldout: \[\([^]]*\)\].*$|$work/\1|p" "$work/$language-$2.yaml")
+  step "$1-$2-$language" "$(hash_of "$work/$1.stamp" "$work/$language-$2.yaml" "${texts[@]}")" \
+    "$polygraft" eval bpb --model "$work/$1" --corpus "$work/$language-$2.yaml" -o "$work/$1-$2-$language" "${threads[@]}"
+}
+
+# compare BASELINE CANDIDATE TEXT FILE: a paired comparison. Verdicts are figures here: no exit code ends the study.
+compare() {
+  local code=0 file=$work/$4
+  [[ ! $file -nt $work/$1-$3-$language || ! $file -nt $work/$2-$3-$language ]] || return 0
+  "$polygraft" eval compare "$work/$1-$3-$language" "$work/$2-$3-$language" --set new_languages="[$language]" \
+    --json "$file.partial" >&2 || code=$?
+  ((code == 0 || code == 3 || code == 4)) || exit "$code"
+  mv "$file.partial" "$file"
+}
+
+# What every arm of a language shares: the extended tokenizer, and of each mixture of experts a profile.
+extend_tokenizer() {
+  local guards
+  mapfile -t guards < <(cd "$work" && old_texts | sed "s|^|$work/|")
+  step "$language-tokenizer" "$(hash_of "$work/data/$language.stamp" "$work/tokenizer.stamp")" \
+    "$polygraft" tokenizer extend --tokenizer "$work/base" --text "$work/data/$language.train.jsonl" \
+    --guard "${guards[@]}" --new-tokens 800 -o "$work/$language-tokenizer" "${threads[@]}"
+}
+
+# use_moe MODEL: what the arms that need experts start from; $tag is how names of what is made of it begin.
+use_moe() {
+  moe=$1
+  tag=$language
+  [[ $moe == base ]] || tag=$moe-$language
+  step "$tag-profile.json" "$(hash_of "$work/$moe.stamp" "$work/$language-tokenizer.stamp")" \
+    "$polygraft" expand profile --model "$work/$moe" --corpus "$work/$language-corpus.yaml" -o "$work/$tag-profile.json" \
+    "${threads[@]}"
+}
+
+# graft ROUTER: new experts on the mixture of experts, by fitted router rows or the donors' copies.
+graft() {
+  local name=$tag-graft-$1-s$seed inputs
+  inputs=$(printf '%s' "$1 $seed" | cat - "$here/graft.yaml" "$work/$tag-profile.json.stamp" | sha256sum)
+  step "$name-plan.json" "$inputs" \
+    "$polygraft" expand plan --model "$work/$moe" --profile "$work/$tag-profile.json" --config "$here/graft.yaml" \
+    --set language="$language" --set corpus="$work/$language-corpus.yaml" \
+    --set extended_tokenizer="$work/$language-tokenizer" --set expand.router="$1" --set seed="$seed" \
+    -o "$work/$name-plan.json" "${threads[@]}"
+  step "$name" "$inputs" \
+    "$polygraft" expand graft --model "$work/$moe" --plan "$work/$name-plan.json" -o "$work/$name" "${threads[@]}"
+}
+
+# What an arm starts from and is compared with, as names in $work; a whole model takes the extended tokenizer along.
+prepare_start() {
+  start_args=()
+  origin=$moe
+  case $1 in
+    dense-*) origin=dense && start=dense && make_dense ;;
+    moe-* | lora) start=$moe ;;
+    unprotected | prior) start=$tag-graft-donor-s$seed && graft donor ;;
+    ours*) start=$tag-graft-discriminant-s$seed && graft discriminant ;;
+    *) fail "there is no arm '$1'" "there are: $all_arms" ;;
+  esac
+  [[ $start != "$origin" ]] || start_args=(--set tokenizer="$work/$language-tokenizer")
+}
+
+# train_arm ARM RATE: $trained is the model's name in $work.
+train_arm() {
+  local arm=$1 rate=$2 inputs arguments
+  trained=$tag-$arm-$rate-s$seed
+  prepare_start "$arm"
+  mapfile -t arguments < <(settings "$here/arms/$arm.set")
+  inputs=$(hash_of "$here/common.yaml" "$here/arms/$arm.set" "$work/$start.stamp" "$work/$language-tokenizer.stamp")
+  step "$trained" "$inputs" \
+    "$polygraft" train --config "$here/common.yaml" --set model="$work/$start" "${start_args[@]}" \
+    --set corpus="$work/$language-corpus.yaml" --set languages="[$language]" --set seed="$seed" \
+    --set run_dir="$work/$trained-run" --set output="$work/$trained" "${arguments[@]}" \
+    --set train.optimizer.learning_rate="$rate" --json "$work/$trained.train.json" "${threads[@]}"
+}
+
+# Trained, then measured on both texts against what it was made from.
+run_arm() {
+  local text
+  train_arm "$1" "$(chosen_rate "$1")"
+  for text in corpus guide; do
+    measure "$origin" "$text"
+    measure "$trained" "$text"
+    compare "$origin" "$trained" "$text" "$trained.$text.json"
+  done
+}
+
+# Every arm's new language against the unprotected graft's: what protection, or another way of training, costs or gains.
+compare_with_unprotected() {
+  local arm trained unprotected
+  unprotected=$tag-unprotected-$(chosen_rate unprotected)-s$seed
+  for arm in $arms; do
+    trained=$tag-$arm-$(chosen_rate "$arm")-s$seed
+    [[ ! -e $work/$unprotected-corpus-$language || ! -e $work/$trained-corpus-$language ]] ||
+      compare "$unprotected" "$trained" corpus "$trained.against.json"
+  done
+}
+
+# The dense model: as wide where it counts as the experts that a token visits, trained as the base was.
+make_dense() {
+  local arguments
+  mapfile -t arguments < <(settings "$here/dense.set")
+  step dense "$(hash_of "$work/base.stamp" "$here/dense.set")" \
+    "$polygraft" train --config "$here/../quickstart/base.yaml" --set tokenizer="$work/tokenizer" \
+    --set corpus="$work/corpus.yaml" --set run_dir="$work/dense-run" --set output="$work/dense" \
+    "${arguments[@]}" "${threads[@]}"
+}
+
+# (7) Twice the base's tokens, in two ways: half of them as a dense model that is then upcycled, or all from scratch.
+# Compared before and after a language is added to each.
+run_origins() {
+  local arguments
+  make_dense
+  step upcycled-start "$(hash_of "$work/dense.stamp" "$here/upcycle.yaml")" \
+    "$polygraft" expand upcycle --model "$work/dense" --config "$here/upcycle.yaml" -o "$work/upcycled-start" \
+    "${threads[@]}"
+  arguments=(--config "$here/../quickstart/base.yaml" --set corpus="$work/corpus.yaml")
+  step upcycled "$(hash_of "$work/upcycled-start.stamp")" \
+    "$polygraft" train "${arguments[@]}" --set architecture=null --set tokenizer="''" --set model="$work/upcycled-start" \
+    --set run_dir="$work/upcycled-run" --set output="$work/upcycled" "${threads[@]}"
+  step scratch "$(hash_of "$work/base.stamp")" \
+    "$polygraft" train "${arguments[@]}" --set tokenizer="$work/tokenizer" --set train.tokens=3600000 \
+    --set run_dir="$work/scratch-run" --set output="$work/scratch" "${threads[@]}"
+  for moe in scratch upcycled; do
+    measure "$moe" corpus
+    use_moe "$moe"
+    run_arm ours
+  done
+  compare scratch upcycled corpus upcycled-against-scratch.corpus.json
+}
+
+tune() {
+  local rate
+  for rate in $(tried_rates "$1"); do train_arm "$1" "$rate"; done
+}
+
+# RESULTS.md and its plots, of everything that the work folder holds.
+summarise() {
+  local code all=()
+  for code in $all_languages $languages; do
+    [[ ! -e $work/$code-tokenizer || " ${all[*]} " == *" $code "* ]] || all+=("$code")
+  done
+  python3 "$here/summarise.py" --work "$work" --rates "$here/learning_rates.txt" --program "$polygraft" \
+    --command "$command_line" --out "$here" "${all[@]}" ||
+    FAIL_CODE=1 fail "the results could not be summarised"
+  say "results are in $here/RESULTS.md"
+}
+
+# Main arms first, every language at one seed before the next seed: a run that is cut short has whole comparisons.
+run_study() {
+  local arm
+  for seed in $(seq 17 $((16 + num_seeds))); do
+    for language in $languages; do
+      fetch_texts
+      extend_tokenizer
+      use_moe base
+      for arm in $arms; do
+        if [[ $arm == origins ]]; then
+          [[ $seed != 17 || $language != "${languages%% *}" ]] || run_origins
+          use_moe base
+        elif [[ $seed == 17 || " $main_arms " == *" $arm "* ]]; then
+          run_arm "$arm"
+          [[ $tuned == no || $seed != 17 || $language != "${languages%% *}" ]] || tune "$arm"
+        fi
+      done
+      compare_with_unprotected
+    done
+  done
+}
+
+main_arms="ours unprotected moe-replay dense-replay prior lora moe-full ours-strict"
+all_arms="$main_arms dense-full ours-loose origins"
+quick_languages="id pt-BR"
+all_languages="id pt-BR ca hu"
+num_seeds=3
+command_line="bash examples/study/run.sh"   # as RESULTS.md states it: where things lie is the machine's own
+arms=
+languages=
+quick=no
+tuned=no
+work=
+venv=
+polygraft=
+threads=()
+while (($# > 0)); do
+  case $1 in
+    --quick) quick=yes && command_line+=" $1" ;;
+    --tune) tuned=yes && command_line+=" $1" ;;
+    --seeds) num_seeds=${2:?--seeds needs a number} && command_line+=" $1 $2" && shift ;;
+    --arms) arms=${2:?--arms needs names} && command_line+=" $1 \"$2\"" && shift ;;
+    --languages) languages=${2:?--languages needs codes} && command_line+=" $1 \"$2\"" && shift ;;
+    --work) work=${2:?--work needs a folder} && shift ;;
+    --threads) threads=(--threads "${2:?--threads needs a number}") && shift ;;
+    --venv) venv=${2:?--venv needs a folder} && shift ;;
+    --program) polygraft=${2:?--program needs a file} && shift ;;
+    --help | -h) usage && exit 0 ;;
+    *) usage >&2 && fail "unknown argument '$1'" ;;
+  esac
+  shift
+done
+if [[ $quick == yes ]]; then
+  num_seeds=1
+  arms=${arms:-$main_arms}
+  languages=${languages:-$quick_languages}
+fi
+arms=${arms:-$all_arms}
+languages=${languages:-$all_languages}
+work=${work:-$(polygraft_cache_dir)/study}
+venv=${venv:-$(polygraft_cache_dir)/venv}
+mkdir -p "$work" || fail "cannot make the work folder '$work'" "name another by --work"
+work=$(cd "$work" && pwd)
+log=$work/study.log
+
+hold_lock
+if [[ -z $polygraft ]]; then
+  bash "$root/cmake/install.sh" --venv "$venv"
+  build
+fi
+language=${languages%% *}
+fetch_texts
+make_base
+run_study
+summarise

@@ -1,0 +1,225 @@
+#!/usr/bin/env python3
+"""RESULTS.md and its plots out of a study's work folder. Tabulates and draws what `polygraft train --json` and
+`polygraft eval compare --json` printed; intervals are theirs, none is computed here. Missing arms are named."""
+import argparse
+import hashlib
+import json
+import math
+import platform
+import subprocess
+from collections import namedtuple
+from pathlib import Path
+
+FIRST_SEED = 17
+TEXTS = {"corpus": "help pages", "guide": "installation guide"}
+LABELS = {
+    "dense-full": "dense, full", "dense-replay": "dense, full, replay", "moe-full": "MoE, full",
+    "moe-replay": "MoE, full, replay", "lora": "MoE, LoRA, replay", "unprotected": "graft, unprotected",
+    "prior": "graft, language prior (as MoE-LPR)", "ours": "ours, default", "ours-strict": "ours, strict",
+    "ours-loose": "ours, loose",
+}
+COLOURS = {
+    "dense": "#8c8c8c", "moe": "#1f77b4", "lora": "#9467bd", "unprotected": "#d62728", "prior": "#ff7f0e", "ours": "#2ca02c",
+}
+
+Run = namedtuple("Run", "language arm rate seed")
+Figure = namedtuple("Figure", "value low high language")
+
+
+def percent(value, digits=2):
+    return "-" if value is None else f"{100 * value:+.{digits}f}"
+
+
+def interval(figure, digits=2):
+    return f"{percent(figure.value, digits)} [{percent(figure.low, digits)}, {percent(figure.high, digits)}]"
+
+
+def table(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "| " + " | ".join("---" if i == 0 else "---:" for i in range(len(header))) + " |"]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows] + [""]
+
+
+class Study:
+    def __init__(self, work, rates):
+        self.work, self.rates = work, rates
+
+    def read(self, run, kind):
+        file = self.work / f"{run.language}-{run.arm}-{run.rate}-s{run.seed}.{kind}.json"
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def runs(self, language, arm):
+        """Finished runs of an arm at its chosen rate, one a seed."""
+        seeds = range(FIRST_SEED, FIRST_SEED + 20)
+        runs = [Run(language, arm, self.rates[arm][0], seed) for seed in seeds]
+        return [run for run in runs if self.read(run, "corpus")]
+
+    def changes(self, run, text):
+        """(old languages' figures, the new language's test) of one comparison; None where it is missing."""
+        comparison = self.read(run, text)
+        if comparison is None:
+            return None
+        old = [Figure(t["delta"], t["ci_low"], t["ci_high"], t["language"]) for t in comparison["tests"] if not t["is_new"]]
+        new = next((t for t in comparison["tests"] if t["is_new"]), None)
+        return old, new
+
+
+def hull(figures):
+    """The mean over seeds, and what every seed's interval lies within; the language of the largest value."""
+    return Figure(sum(f.value for f in figures) / len(figures), min(f.low for f in figures), max(f.high for f in figures),
+                  max(figures, key=lambda f: f.value).language)
+
+
+def arm_row(study, language, arm):
+    runs = study.runs(language, arm)
+    help_pages = [study.changes(run, "corpus") for run in runs]
+    guide = [found for found in (study.changes(run, "guide") for run in runs) if found]
+    worst = hull([max(old, key=lambda f: f.value) for old, _ in help_pages])
+    mean = sum(sum(f.value for f in old) / len(old) for old, _ in help_pages) / len(help_pages)
+    new = sum(test["candidate"] for _, test in help_pages) / len(help_pages)
+    against = [next(t for t in found["tests"] if t["is_new"]) for found in (study.read(run, "against") for run in runs) if found]
+    against = hull([Figure(t["delta"], t["ci_low"], t["ci_high"], language) for t in against]) if against else None
+    seconds = [trained["seconds"] for trained in (study.read(run, "train") for run in runs) if trained]
+    row = [LABELS[arm], f"{new:.4f}", interval(against, 1) if against else "-", worst.language, interval(worst), percent(mean)]
+    if guide:
+        guide_new = [test["candidate"] for _, test in guide if test]
+        guide_worst = hull([max(old, key=lambda f: f.value) for old, _ in guide])
+        row += [f"{sum(guide_new) / len(guide_new):.4f}" if guide_new else "none", guide_worst.language, interval(guide_worst)]
+    else:
+        row += ["missing", "", "missing"]
+    return row + [f"{sum(seconds) / len(seconds):.0f}" if seconds else "-", ", ".join(str(run.seed) for run in runs)]
+
+
+ARM_HEADER = ["arm", "new, help", "against unprotected, % [95 %]", "worst old, help", "change, % [95 %]", "mean old, %",
+              "new, guide", "worst old, guide", "change, % [95 %]", "training, s", "seeds"]
+
+
+def language_section(study, language):
+    done = [arm for arm in study.rates if study.runs(language, arm)]
+    lines = [f"## {language}", ""] + table(ARM_HEADER, [arm_row(study, language, arm) for arm in done])
+    missing = [LABELS[arm] for arm in study.rates if arm not in done]
+    if missing:
+        lines += [f"Missing: {'; '.join(missing)}.", ""]
+    return lines + [f"![New language against worst old language]({language}.svg)", ""]
+
+
+def origins_section(study, language):
+    """Upcycled against trained from scratch, at equal tokens: before a language is added, and after."""
+    before = study.work / "upcycled-against-scratch.corpus.json"
+    if not before.exists():
+        return ["Missing.", ""]
+    tests = json.loads(before.read_text())["tests"]
+    rows = [[t["language"], f"{t['baseline']:.4f}", f"{t['candidate']:.4f}", percent(t["delta"]),
+             f"[{percent(t['ci_low'])}, {percent(t['ci_high'])}]"] for t in tests]
+    lines = table(["before", "from scratch", "upcycled", "change, %", "95 %"], rows)
+    after = []
+    for origin, label in (("scratch", "from scratch"), ("upcycled", "upcycled")):
+        if study.runs(f"{origin}-{language}", "ours"):
+            after.append([f"{label}, ours"] + arm_row(study, f"{origin}-{language}", "ours")[1:])
+    return lines + table(ARM_HEADER, after)
+
+
+def tuning_section(study, language):
+    """Every rate that was tried, on the selection split: the probe's text, which no arm trains on and no result reports."""
+    rows = []
+    for arm, rates in study.rates.items():
+        tried = {rate: study.read(Run(language, arm, rate, FIRST_SEED), "train") for rate in dict.fromkeys(rates)}
+        tried = {rate: trained["probe"] for rate, trained in tried.items() if trained}
+        note = "chosen" if len(tried) > 1 else "used; no other was tried yet"
+        for rate, probe in tried.items():
+            worst = max(line["delta_relative"] for code, line in probe.items() if code != language)
+            new = probe[language]["bits_per_byte"]
+            rows.append([LABELS[arm], rate, f"{new:.4f}", percent(worst), f"{math.log(new) + math.log1p(worst):.4f}",
+                         note if rate == rates[0] else ""])
+    return table(["arm", "learning rate", "new", "worst old, %", "cost", ""], rows)
+
+
+def marker(arm, x, y, spread):
+    colour = COLOURS[arm.split("-")[0]]
+    label = LABELS[arm]
+    return [f'<line x1="{spread[0]:.1f}" x2="{spread[1]:.1f}" y1="{y:.1f}" y2="{y:.1f}" stroke="{colour}" stroke-width="1.5"/>',
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colour}"><title>{label}</title></circle>',
+            f'<text x="{x + 9:.1f}" y="{y - 7:.1f}" fill="{colour}">{label}</text>']
+
+
+def pareto(study, language):
+    """Worst old change (logarithmic) against the new language's bits per byte; lower left is better. An SVG file's text."""
+    width, height, left, right, top, bottom = 760, 420, 70, 150, 30, 50
+    points = {}
+    for arm in study.rates:
+        found = [study.changes(run, "corpus") for run in study.runs(language, arm)]
+        if found:
+            points[arm] = (hull([max(old, key=lambda f: f.value) for old, _ in found]),
+                           sum(test["candidate"] for _, test in found) / len(found))
+    if not points:
+        return None
+    decades = (-4, 0 if max(figure.high for figure, _ in points.values()) <= 1 else 1)
+    values = [new for _, new in points.values()]
+    margin = 0.15 * (max(values) - min(values)) or 0.1
+    low, high = min(values) - margin, max(values) + margin
+    x_of = lambda change: left + (math.log10(max(change, 10 ** decades[0])) - decades[0]) / (decades[1] - decades[0]) * (
+        width - left - right)
+    y_of = lambda new: top + (high - new) / (high - low) * (height - top - bottom)
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">',
+             f'<rect width="{width}" height="{height}" fill="white"/>']
+    for decade in range(decades[0], decades[1] + 1):
+        x = x_of(10 ** decade)
+        parts += [f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{height - bottom}" stroke="#ddd"/>',
+                  f'<text x="{x:.1f}" y="{height - bottom + 18}" text-anchor="middle">+{100 * 10 ** decade:g} %</text>']
+    for i in range(5):
+        value = low + (high - low) * i / 4
+        parts += [f'<line x1="{left}" x2="{width - right}" y1="{y_of(value):.1f}" y2="{y_of(value):.1f}" stroke="#eee"/>',
+                  f'<text x="{left - 8}" y="{y_of(value) + 4:.1f}" text-anchor="end">{value:.2f}</text>']
+    for arm, (worst, new) in points.items():
+        parts += marker(arm, x_of(worst.value), y_of(new), (x_of(worst.low), x_of(worst.high)))
+    parts += [f'<text x="{(left + width - right) / 2}" y="{height - 12}" text-anchor="middle">worst old language, change of bits '
+              "per byte</text>",
+              f'<text x="16" y="{height / 2}" transform="rotate(-90 16 {height / 2})" text-anchor="middle">{language}, bits per '
+              "byte</text>", "</svg>"]
+    return "\n".join(parts) + "\n"
+
+
+def digest(file):
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file.exists() else "none"
+
+
+def origin(work, program, command):
+    """What made the figures: command, version, machine, hashes."""
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    processor = next((line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+                      if line.startswith("model name")), platform.machine())
+    models = [f"{name} {digest(work / name / 'model.safetensors')}" for name in ("base", "dense") if (work / name).exists()]
+    lines = ["## Where the figures come from", "", f"    {command}", "", f"{version} ({digest(Path(program))}), {processor}.",
+             f"Models: {', '.join(models)}. SHA-256, first 16 digits; of the texts:", ""]
+    languages = sorted({file.name.split(".")[0] for file in (work / "data").glob("*.jsonl")})
+    kinds = ("train", "heldout", "guide")
+    return lines + table(["", *kinds], [[code, *(digest(work / f"data/{code}.{kind}.jsonl") for kind in kinds)] for code in languages])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="the study's work folder")
+    parser.add_argument("--rates", type=Path, required=True, help="learning_rates.txt")
+    parser.add_argument("--program", required=True, help="the polygraft that made the figures")
+    parser.add_argument("--command", required=True, help="the command to be stated")
+    parser.add_argument("--out", type=Path, required=True, help="folder of RESULTS.md and its plots")
+    parser.add_argument("languages", nargs="+", help="languages that were added")
+    args = parser.parse_args()
+    lines = [line.split() for line in args.rates.read_text().splitlines() if line and not line.startswith("#")]
+    study = Study(args.work, {fields[0]: fields[1:] for fields in lines})
+    text = ["# Results of the study", "", "Made by run.sh; README.md says what each arm is and how to read this. Bits per byte of",
+            "held-out pages; changes are relative to the model that the arm started from, intervals are `eval compare`'s over",
+            "documents (over several seeds: the mean, and what all seeds' intervals lie within).", ""]
+    for language in args.languages:
+        text += language_section(study, language)
+        plot = pareto(study, language)
+        if plot:
+            (args.out / f"{language}.svg").write_text(plot)
+    text += ["## Upcycled against from scratch", ""] + origins_section(study, args.languages[0])
+    text += ["## Tuning", "", f"On the selection split, {args.languages[0]}, seed {FIRST_SEED}: cost = ln(new) + ln(1 + worst old).",
+             ""] + tuning_section(study, args.languages[0])
+    text += origin(args.work, args.program, args.command)
+    (args.out / "RESULTS.md").write_text("\n".join(text).rstrip("\n") + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""examples/study without its hours: every arm's settings are accepted, and results are tabulated as they were printed."""
+
+import json
+import subprocess
+import sys
+import unittest
+
+from harness import BASE, CORPUS, NEW_LANGUAGE, PROGRAM, SOURCE, fresh, run
+
+STUDY = SOURCE / "examples" / "study"
+RATES = [line.split() for line in (STUDY / "learning_rates.txt").read_text().splitlines() if line[:1] not in ("", "#")]
+
+
+def settings(file):
+    """The --set arguments of a file of KEY=VALUE lines, as run.sh makes them."""
+    return [part for line in file.read_text().splitlines() if line[:1] not in ("", "#") for part in ("--set", line)]
+
+
+def change(language, delta, is_new=False, candidate=2.0):
+    return {"language": language, "is_new": is_new, "delta": delta, "ci_low": delta - 0.001, "ci_high": delta + 0.002,
+            "candidate": candidate}
+
+
+class Study(unittest.TestCase):
+    def test_every_arm_has_settings_that_train_accepts(self):
+        self.assertEqual({arm for arm, *_ in RATES}, {file.stem for file in (STUDY / "arms").glob("*.set")})
+        for arm, chosen, *tried in RATES:
+            with self.subTest(arm):
+                self.assertIn(chosen, tried)
+                run("train", "--config", STUDY / "common.yaml", "--set", f"model={BASE}", "--set", f"corpus={CORPUS}",
+                    "--set", f"languages=[{NEW_LANGUAGE}]", *settings(STUDY / "arms" / f"{arm}.set"),
+                    "--set", f"train.optimizer.learning_rate={chosen}", "--dry-run")
+
+    def test_the_dense_model_is_of_the_base_s_active_size(self):
+        out = run("train", "--config", SOURCE / "examples/quickstart/base.yaml", "--set", f"tokenizer={BASE}", "--set",
+                  f"corpus={CORPUS}", *settings(STUDY / "dense.set"), "--dry-run")
+        self.assertIn("dense_width: 512", out.stdout)
+        self.assertIn("expert_width: 0", out.stdout)
+
+    def test_results_are_what_was_printed_and_missing_arms_are_named(self):
+        work = fresh("study")
+        (work / "data").mkdir()
+        for seed, worst in ((17, 0.01), (18, 0.03)):
+            tests = [change("de", worst), change("en", 0.005), change("id", -0.5, True, candidate=2.5)]
+            (work / f"id-ours-4e-3-s{seed}.corpus.json").write_text(json.dumps({"tests": tests}))
+        subprocess.run([sys.executable, STUDY / "summarise.py", "--work", work, "--rates", STUDY / "learning_rates.txt",
+                        "--program", PROGRAM, "--command", "run.sh", "--out", work, "id"], check=True)
+        text = (work / "RESULTS.md").read_text()
+        row = next(line for line in text.splitlines() if line.startswith("| ours, default |"))
+        self.assertIn("| 2.5000 | - | de | +2.00 [+0.90, +3.20] | +1.25 |", row)
+        self.assertIn("17, 18", row)
+        self.assertIn("Missing: dense, full;", text)
+        self.assertIn("ours, default", (work / "id.svg").read_text())
+
+
+if __name__ == "__main__":
+    unittest.main()
