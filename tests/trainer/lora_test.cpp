@@ -110,7 +110,7 @@ TEST_CASE("gradients of the factors are autograd's", "[trainer][lora]") {
   StepRows rows;
   rows.learned = data.learned.take(90, true);
   const Objective objective(trainee.transformer, trainee.tokenizer.prefix_id(), job.train);
-  objective.backward(rows, 1.0);
+  objective.backward(rows, Multipliers());
   adapters.take_gradients();
 
   // The same through the graph: W as an expression of A and B.
@@ -125,7 +125,7 @@ TEST_CASE("gradients of the factors are autograd's", "[trainer][lora]") {
     tensor = frozen.at(name) +
              2.0 * at::matmul(leaves.at(name + ".lora_b"), leaves.at(name + ".lora_a"));
   });
-  objective.backward(rows, 1.0);
+  objective.backward(rows, Multipliers());
   for (const auto& [name, leaf] : leaves) {
     INFO(name);
     REQUIRE(leaf.grad().defined());

@@ -201,7 +201,7 @@ TEST_CASE("method prior is replayed cross-entropy and a loss on router rows",
   const StepLoss without = none.backward();
   job.train.protect.method = "prior";
   Step prior(job);
-  const StepLoss with = prior.backward(3.0);
+  const StepLoss with = prior.backward({.routing = 3.0, .head = 1.0});
   CHECK(with.cross_entropy == Approx(without.cross_entropy));
   CHECK(with.prior > 0);
   CHECK(with.capture == 0);
