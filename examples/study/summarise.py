@@ -208,7 +208,8 @@ def main():
     study = Study(args.work, {fields[0]: fields[1:] for fields in lines})
     text = ["# Results of the study", "", "Made by run.sh; README.md says what each arm is and how to read this. Bits per byte of",
             "held-out pages; changes are relative to the model that the arm started from, intervals are `eval compare`'s over",
-            "documents (over several seeds: the mean, and what all seeds' intervals lie within).", ""]
+            "documents (over several seeds: the mean, and what all seeds' intervals lie within). Seconds are wall clock: where other",
+            "work shared the cores, they say little.", ""]
     for language in args.languages:
         text += language_section(study, language)
         plot = pareto(study, language)

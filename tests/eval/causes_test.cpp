@@ -61,7 +61,7 @@ TEST_CASE("silent experts may be scored on a sample: the causes still make the c
       measure_causes(transformer, byte_tokenizer(), documents(), {base, scores, 3}, options);
   std::vector<tokenizer::Document> sample;
   for (size_t d = 0; d < documents().size(); d += 3) sample.push_back(documents()[d]);
-  REQUIRE(sample.size() > 3);
+  REQUIRE(sample.size() < documents().size());
   const auto bits = [&](const model::Mask& mask) {
     return bits_per_byte(score_documents(transformer, byte_tokenizer(), sample, {.mask = mask}));
   };

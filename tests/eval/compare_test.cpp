@@ -60,7 +60,7 @@ TEST_CASE("a small and certain change passes, a large one fails, a vague one is 
 TEST_CASE(
     "a rise within chance fails with enough data for the asked power, and is else insufficient",
     "[eval][compare]") {
-  const std::map<std::string, Change> languages = {{"de", {0.003, 0.05, 60}}};
+  const std::map<std::string, Change> languages = {{"pl", {0.003, 0.05, 60}}};
   const auto test = [&](GateConfig gate) { return compare_bpb(languages, gate).tests.front(); };
   const LanguageTest no_margin = test({.margin_relative_bpb = 0.0});
   REQUIRE(no_margin.change() > 0.002);

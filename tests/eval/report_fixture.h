@@ -22,7 +22,7 @@ inline Report sample_report() {
   report.title = "Indonesian on models/base";
   report.comparison = compare_bpb({{"en", {0.0006, 0.003}},
                                    {"de", {0.0004, 0.003}},
-                                   {"es", {0.0009, 0.004}},
+                                   {"es", {0.0006, 0.004}},
                                    {"it", {0.0002, 0.002}},
                                    {"id", {-0.28, 0.03}}},
                                   {.new_languages = {"id"}});

@@ -94,7 +94,7 @@ class Report(unittest.TestCase):
     def check_drawn(self):
         canvases = self.browser.evaluate(CANVASES)
         self.assertEqual(sum(canvas["curves"] for canvas in canvases), 4)
-        self.assertEqual(len(canvases), 4)  # and the routing map
+        self.assertEqual(len(canvases), 5)  # and the routing map
         for canvas in canvases:
             self.assertGreater(canvas["painted"], 0.01 * canvas["width"] * canvas["height"], canvas)
             self.assertGreater(canvas["colours"], 10, canvas)
