@@ -25,8 +25,8 @@ inline float polynomial(const std::array<float, kTerms>& coefficients, float x) 
 inline constexpr std::array<float, 6> kArtanhSeries = {1,        1 / 3.0F, 1 / 5.0F,
                                                        1 / 7.0F, 1 / 9.0F, 1 / 11.0F};
 /// cos(a) and sin(a) / a in powers of a^2; what is left out is below 2e-9 for |a| <= pi/4.
-inline constexpr std::array<float, 6> kCosSeries = {
-    1, -1 / 2.0F, 1 / 24.0F, -1 / 720.0F, 1 / 40320.0F, -1 / 3628800.0F};
+inline constexpr std::array<float, 6> kCosSeries = {1,           -1 / 2.0F,    1 / 24.0F,
+                                                    -1 / 720.0F, 1 / 40320.0F, -1 / 3628800.0F};
 inline constexpr std::array<float, 5> kSinSeries = {1, -1 / 6.0F, 1 / 120.0F, -1 / 5040.0F,
                                                     1 / 362880.0F};
 

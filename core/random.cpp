@@ -29,7 +29,7 @@ std::array<uint32_t, 2> make_key(uint64_t seed, std::string_view name) {
           static_cast<uint32_t>(std::stoul(digest.substr(8, 8), nullptr, 16))};
 }
 
-constexpr size_t kLanes = 16;        // blocks that are drawn side by side
+constexpr size_t kLanes = 16;          // blocks that are drawn side by side
 constexpr size_t kGroup = 4 * kLanes;  // words of theirs, and the normal numbers made of them
 using Group = std::array<std::array<float, kLanes>, 4>;
 

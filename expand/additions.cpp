@@ -119,7 +119,8 @@ Additions get_additions(const model::Weights& weights) {
 
 namespace {
 
-/// Copies in place where shape and dtype allow, so that an optimizer's tensor stays the same object.
+/// Copies in place where shape and dtype allow, so that an optimizer's tensor stays the same
+/// object.
 void set_rows(model::SplitRows& rows, const Additions& additions, const std::string& name,
               at::ScalarType dtype) {
   const auto found = additions.find(name);

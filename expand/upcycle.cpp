@@ -28,7 +28,7 @@ using model::ModelFolder;
 using model::TensorSpec;
 
 constexpr uint64_t kMostBytesWaiting = uint64_t{64} << 20;  // made, not yet written
-constexpr float kRouterDeviation = 0.02F;  // as transformers' initializer_range
+constexpr float kRouterDeviation = 0.02F;                   // as transformers' initializer_range
 
 struct Scales {
   double gate, up, down;

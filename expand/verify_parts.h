@@ -59,8 +59,8 @@ HeldoutTexts read_heldout(const tokenizer::Corpus& corpus, int64_t bytes_per_lan
 /// `texts` as its tokenizer cuts them.
 std::vector<model::Batch> make_probes(const model::ModelFolder& base, const HeldoutTexts& texts);
 
-/// Logits of base and expanded model with additions masked, on the same probes, compared bit by bit.
-/// Both go through the layers side by side.
+/// Logits of base and expanded model with additions masked, on the same probes, compared bit by
+/// bit. Both go through the layers side by side.
 class MaskedComparison {
  public:
   /// Both are referred to, not copied. @throws as Transformer::hidden() does.

@@ -211,9 +211,8 @@ std::string write_tensors(const ModelFolder& source, const ModelConfig& config,
     for (const Rows& rows : parts.added) {
       std::string made = rounded_bytes(rows(), spec.dtype);
       const size_t num_bytes = made.size();
-      writing.add(num_bytes, [&writer, &spec, made = std::move(made)] {
-        writer.append(spec.name, made);
-      });
+      writing.add(num_bytes,
+                  [&writer, &spec, made = std::move(made)] { writer.append(spec.name, made); });
     }
     append(spec, parts.after);
     progress.advance(spec.num_bytes());

@@ -137,8 +137,7 @@ SplitRows allocate_rows(int64_t num_base, int64_t num_added, Shape row_shape,
     shape.insert(shape.end(), row_shape.begin(), row_shape.end());
     return at::empty(shape, options.device(device));
   };
-  return {rows(num_base, options.device()),
-          num_added > 0 ? rows(num_added, added) : at::Tensor()};
+  return {rows(num_base, options.device()), num_added > 0 ? rows(num_added, added) : at::Tensor()};
 }
 
 AttentionWeights allocate_attention(const ModelConfig& config, const at::TensorOptions& options) {
@@ -188,10 +187,10 @@ LayerWeights allocate_layer(const ModelConfig& config, bool is_moe, int64_t base
   if (is_moe) {
     const int64_t added = config.num_experts - base_experts;
     layer.moe.router = allocate_rows(base_experts, added, {width}, options);
-    layer.moe.gate_up =
-        allocate_rows(base_experts, added, {2 * config.expert_width, width}, options, added_experts);
-    layer.moe.down = allocate_rows(base_experts, added, {width, config.expert_width}, options,
-                                   added_experts);
+    layer.moe.gate_up = allocate_rows(base_experts, added, {2 * config.expert_width, width},
+                                      options, added_experts);
+    layer.moe.down =
+        allocate_rows(base_experts, added, {width, config.expert_width}, options, added_experts);
     if (config.shared_expert_width > 0) {
       layer.moe.shared = allocate_dense(width, config.shared_expert_width, false, options);
       layer.moe.shared_gate = at::empty({1, width}, options);

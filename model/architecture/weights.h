@@ -88,11 +88,12 @@ struct Weights {
 /// folder's manifest.
 Weights load_weights(const ModelFolder& folder, at::ScalarType dtype);
 
+enum class AddedExperts { kInMemory, kMapped };
+
 /// The same weights with the base's matrices where they lie: tensors over the mapped files, in
 /// their stored dtype and read-only, so that a frozen base costs no memory of the process. Vectors
 /// (norms, biases) and added rows are in memory, in `dtype`, which is computed in; added experts
 /// that do not train may lie in the files as well.
-enum class AddedExperts { kInMemory, kMapped };
 Weights map_weights(const ModelFolder& folder, at::ScalarType dtype, AddedExperts added);
 
 /// Random weights for training from scratch: normal(0, 0.02), norms 1, residual outputs scaled by

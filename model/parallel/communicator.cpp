@@ -22,6 +22,16 @@ Bytes part_of_bytes(Bytes all, int64_t element_bytes, int rank, int size) {
 
 }  // namespace
 
+Membership Membership::subgroup(const std::vector<int>& ranks) const {
+  Membership inner{{}, -1};
+  for (const int inner_rank : ranks) {
+    if (inner_rank == rank) inner.rank = static_cast<int>(inner.members.size());
+    inner.members.push_back(members[static_cast<size_t>(inner_rank)]);
+  }
+  if (inner.rank < 0) throw std::logic_error("a rank must be a member of its own subgroup");
+  return inner;
+}
+
 PendingPtr Communicator::start_all_to_all_v(const Exchange& exchange) {
   const auto num_ranks = static_cast<size_t>(size()), own = static_cast<size_t>(rank());
   if (exchange.send.size() != num_ranks || exchange.receive.size() != num_ranks) {

@@ -1,8 +1,9 @@
 // model/parallel/communicator.h: what the processes of one run say to each other. Everything is
 // made of one operation, the uneven all-to-all: an implementation provides that, and reductions are
-// sums in rank order, the same bits on every transport and from run to run. Three implementations:
-// in_process.h (threads, for tests), mpi.h (CPUs), nccl.h (GPUs). A rank that ends, or that does
-// not answer within the timeout, makes every wait of the others throw a RankError that names it.
+// sums in rank order, the same bits on every transport and from run to run. Implementations:
+// in_process.h (threads, for tests) and mpi.h (processes on CPUs); none for GPUs as yet. A rank
+// that ends, or that does not answer within the timeout, makes every wait of the others throw a
+// RankError that names it.
 #pragma once
 #include <chrono>
 #include <cstddef>
@@ -42,6 +43,15 @@ class Pending {
   virtual void wait() = 0;
 };
 using PendingPtr = std::unique_ptr<Pending>;
+
+/// Who a group consists of, by ranks of the whole world, and which of them this process is.
+struct Membership {
+  std::vector<int> members;
+  int rank = 0;
+
+  /// Of a subgroup, by ranks of this group.
+  Membership subgroup(const std::vector<int>& ranks) const;
+};
 
 /// A group of ranks. Its members call the same operations in the same order, each from one thread
 /// at a time; several may be under way.

@@ -75,15 +75,9 @@ class InProcessGroup : public Communicator {
   int size() const override { return static_cast<int>(members_.size()); }
 
   std::unique_ptr<Communicator> subgroup(const std::vector<int>& ranks) override {
-    std::vector<int> members;
-    int own = -1;
-    for (const int r : ranks) {
-      if (r == rank_) own = static_cast<int>(members.size());
-      members.push_back(members_[static_cast<size_t>(r)]);
-    }
-    if (own < 0) throw std::logic_error("a rank must be a member of its own subgroup");
+    const Membership inner = Membership{members_, rank_}.subgroup(ranks);
     constexpr int64_t kMostSubgroups = 1000;
-    return std::make_unique<InProcessGroup>(office_, members, own, timeout_,
+    return std::make_unique<InProcessGroup>(office_, inner.members, inner.rank, timeout_,
                                             group_ * kMostSubgroups + ++num_subgroups_);
   }
 

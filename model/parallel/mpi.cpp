@@ -198,14 +198,8 @@ class MpiGroup : public Communicator {
   int size() const override { return static_cast<int>(members_.size()); }
 
   std::unique_ptr<Communicator> subgroup(const std::vector<int>& ranks) override {
-    std::vector<int> members;
-    int own = -1;
-    for (const int r : ranks) {
-      if (r == rank_) own = static_cast<int>(members.size());
-      members.push_back(members_[static_cast<size_t>(r)]);
-    }
-    if (own < 0) throw std::logic_error("a rank must be a member of its own subgroup");
-    return std::make_unique<MpiGroup>(world_, members, own);
+    const Membership inner = Membership{members_, rank_}.subgroup(ranks);
+    return std::make_unique<MpiGroup>(world_, inner.members, inner.rank);
   }
 
   void abandon(const std::string& why) noexcept override {

@@ -153,7 +153,8 @@ TEST_CASE("a base used where it lies computes what a base in memory computes",
   folder.manifest->base_vocab_rows = 40;
   folder.manifest->packs = {{"id", 6, 2, 40, 5}};
   model::Transformer resident(config, model::load_weights(folder, at::kFloat));
-  model::Transformer mapped(config, model::map_weights(folder, at::kFloat, model::AddedExperts::kInMemory));
+  model::Transformer mapped(config,
+                            model::map_weights(folder, at::kFloat, model::AddedExperts::kInMemory));
   const auto batch = random_batch({9, 4, 13}, config.vocab_rows);
   const auto all_base_batch = random_batch({9, 4, 13}, 40);
   std::vector<at::Tensor> logits_TV, gradients;
