@@ -52,7 +52,7 @@ std::filesystem::path write_world_base(const std::string& family) {
   tiny.vocab_rows = tokenizer::Tokenizer::load(world.base).size();
   tiny.family = family;
   tiny.renormalize = false;
-  tiny.seed = 17;  // what can be gained depends on the weights: 1 to 90 % of the share
+  tiny.seed = 17;  // what can be gained depends on the weights: 1 to 89 % for nine seeds
   write_tiny_base(tiny, base);
   return base;
 }
