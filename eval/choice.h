@@ -72,9 +72,8 @@ struct ChoiceResult {
   std::map<std::string, ChoiceTask> tasks;
 };
 
-/// Writes results_<time>.json and samples_<task>_<time>.jsonl into `folder` (must not exist yet or
-/// be empty), which appears whole or not at all. The hashes are those that lm-eval gives the same
-/// items.
+/// Writes results_<time>.json and samples_<task>_<time>.jsonl into `folder`: an AtomicFolder's
+/// path, or a new folder. The hashes are those that lm-eval gives the same items.
 /// @throws ConfigError for a task that cannot be part of a file name, or a folder in use.
 void write_choice_result(const ChoiceResult& result, const std::filesystem::path& folder);
 

@@ -23,10 +23,9 @@ struct BpbResult {
   std::map<std::string, Causes> causes;  ///< of languages whose change was split by cause
 };
 
-/// Writes results_<time>.json and samples_bpb_<lang>_<time>.jsonl into `folder` (must not exist yet
-/// or be empty), which appears whole or not at all. Texts are not copied: a sample carries the
-/// SHA-256 of its text as all three hashes, which for prompt_hash and target_hash is what lm-eval
-/// computes from the text.
+/// Writes results_<time>.json and samples_bpb_<lang>_<time>.jsonl into `folder`: an AtomicFolder's
+/// path, or a new folder. Texts are not copied: a sample carries the SHA-256 of its text as all
+/// three hashes, which for prompt_hash and target_hash is what lm-eval computes from the text.
 /// @throws ConfigError for a language that cannot be part of a file name or has no document, or a
 /// folder in use; NumericError for a score that is not finite.
 void write_bpb_result(const BpbResult& result, const std::filesystem::path& folder);

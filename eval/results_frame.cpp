@@ -63,16 +63,15 @@ void add_task(OrderedJson& document, const std::string& task, size_t num_samples
 void write_result_folder(
     const fs::path& folder, const OrderedJson& document,
     const std::map<std::string, std::function<void(AtomicFile&)>>& sample_writers) {
-  const bool replace_empty = fs::is_directory(folder) && fs::is_empty(folder);
-  AtomicFolder out(folder, replace_empty);
+  create_folders(folder);
+  if (!fs::is_empty(folder)) refuse_existing_output(folder, /*force=*/false);
   const std::string time = iso_time_for_file_name();
   for (const auto& [task, write_samples] : sample_writers) {
-    AtomicFile samples(out.path() / concat("samples_", task, "_", time, ".jsonl"));
+    AtomicFile samples(folder / concat("samples_", task, "_", time, ".jsonl"));
     write_samples(samples);
     samples.commit();
   }
-  write_json(out.path() / concat("results_", time, ".json"), document);
-  out.commit();
+  write_json(folder / concat("results_", time, ".json"), document);
 }
 
 void check_name(const std::string& key, const std::string& name) {

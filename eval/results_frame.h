@@ -1,5 +1,5 @@
 // eval/results_frame.h: what every result folder of ours has in common: lm-evaluation-harness's
-// document around the tasks, and the folder that appears whole. Private to eval.
+// document around the tasks, and the names of the files. Private to eval.
 #pragma once
 #include <filesystem>
 #include <functional>
@@ -22,7 +22,7 @@ void add_task(OrderedJson& document, const std::string& task, size_t num_samples
               const OrderedJson& metrics, const OrderedJson& higher_is_better);
 
 /// Writes results_<time>.json and, for each task, samples_<task>_<time>.jsonl through its writer.
-/// `folder` must not exist yet or be empty, and appears whole or not at all.
+/// `folder` (in an AtomicFolder, so that it appears whole) must not exist yet or be empty.
 void write_result_folder(
     const std::filesystem::path& folder, const OrderedJson& document,
     const std::map<std::string, std::function<void(AtomicFile&)>>& sample_writers);
