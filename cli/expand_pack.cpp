@@ -37,12 +37,13 @@ ExitCode run(const Arguments& arguments) {
   const auto expanded = model::ModelFolder::open(arguments.path("expanded"));
   const std::string name = chosen_pack(arguments, expanded);
   check_base(arguments, expanded);
-  expand::Pack pack = expand::find_pack(expanded, name).pack;
+  const expand::StoredPack stored = expand::find_pack(expanded, name);
+  expand::Pack pack = stored.pack;
   if (!arguments.dry_run()) {
     const fs::path output = arguments.output();
     refuse_overlap(output, expanded.path);
     AtomicFolder folder(output, arguments.force());
-    pack = expand::write_pack(expanded, name, folder.path());
+    pack = expand::write_pack(stored, folder.path());
     folder.commit();
     log_info(concat("pack '", name, "' written to ", output.string()));
   }

@@ -169,6 +169,9 @@ void TrainFile::validate(Problems& problems) const {
                    tokenizer,
                    "with `model` needs train.trainable all or lora: a frozen base keeps its "
                    "tokenizer, and `expand graft` brings the additions' own");
+  problems.require(
+      pack.empty() || (!model.empty() && train.trainable == "additions"), "pack", pack,
+      "needs `model`, its base, and train.trainable additions: a pack holds nothing else");
   problems.require(!corpus.empty(), "corpus", corpus, "must name a corpus.yaml");
   problems.require(!run_dir.empty(), "run_dir", run_dir, "must name a folder");
   problems.require(!output.empty(), "output", output, "must name a folder");

@@ -219,13 +219,14 @@ struct ArchitectureConfig {
 struct TrainFile {
   int64_t version = 1;
   std::string model;                               ///< start from this folder; or
+  std::string pack;                                ///< put onto `model`, and trained
   std::optional<ArchitectureConfig> architecture;  ///< from scratch, with
   std::string tokenizer;               ///< this tokenizer; with `model`: an extension of its own
   std::string corpus;                  ///< corpus.yaml
   std::vector<std::string> languages;  ///< of the corpus; empty: from scratch and `all`: the old
                                        ///< ones; additions: the new one
   std::string run_dir;                 ///< metrics.jsonl and checkpoints
-  std::string output;                  ///< the trained model folder
+  std::string output;                  ///< the trained model folder, or pack
   int64_t seed = 17;
   TrainConfig train;
 
@@ -233,6 +234,8 @@ struct TrainFile {
   void visit(Visitor& v) {
     v.field("version", version, "of this file's format");
     v.field("model", model, "model folder to continue from");
+    v.field("pack", pack,
+            "pack of `model`, its base: put on in memory and trained; the output is a pack again");
     v.field("architecture", architecture, "shapes of a new model, instead of `model`");
     v.field("tokenizer", tokenizer,
             "tokenizer folder of a new model; with `model`: an extension of the model's own, whose "
@@ -241,7 +244,7 @@ struct TrainFile {
     v.field("languages", languages,
             "languages to learn; empty: the new ones for additions, the old ones otherwise");
     v.required("run_dir", run_dir, "metrics.jsonl and checkpoints");
-    v.required("output", output, "the trained model folder");
+    v.required("output", output, "the trained model folder, or pack");
     v.field("seed", seed, "of data order and initial weights");
     v.required("train", train, "");
   }

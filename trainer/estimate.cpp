@@ -14,6 +14,7 @@
 // Legend: D model width, F expert width, K experts per token.
 #include <algorithm>
 
+#include "expand/packs/pack_on_base.h"
 #include "model/checkpoint/model_folder.h"
 #include "tokenizer/text_size.h"
 #include "trainer/data/training_data.h"
@@ -106,14 +107,28 @@ Shapes shapes_of(const TrainJob& job, const tokenizer::Tokenizer& tokenizer) {
     shapes.num_added_vocab_rows += tokenizer.size() - folder.config.vocab_rows;
     shapes.config.vocab_rows = tokenizer.size();
   }
+  if (!job.pack.empty()) {
+    const expand::Pack pack = expand::open_pack(job.pack).pack;
+    shapes.num_added_experts += pack.num_experts();
+    shapes.num_added_vocab_rows += pack.num_vocab_rows();
+    shapes.config.num_experts += pack.num_experts();
+    shapes.config.vocab_rows = std::max(shapes.config.vocab_rows, tokenizer.size());
+    shapes.config.tied_embeddings = !pack.has_head();
+  }
   return shapes;
+}
+
+tokenizer::Tokenizer tokenizer_of(const TrainJob& job) {
+  if (!job.pack.empty()) {
+    return expand::tokenizer_with(job.model, expand::open_pack(job.pack).pack);
+  }
+  return tokenizer::Tokenizer::load(job.tokenizer.empty() ? job.model : job.tokenizer);
 }
 
 }  // namespace
 
 TrainEstimate estimate_training(const TrainJob& job) {
-  const auto tokenizer =
-      tokenizer::Tokenizer::load(job.tokenizer.empty() ? job.model : job.tokenizer);
+  const tokenizer::Tokenizer tokenizer = tokenizer_of(job);
   const Shapes shapes = shapes_of(job, tokenizer);
   const LanguageRoles roles = resolve_roles(job);
   TrainEstimate estimate;

@@ -14,6 +14,7 @@ std::filesystem::path resolved(const std::string& path, const std::filesystem::p
 TrainJob resolve_job(const TrainFile& file, const std::filesystem::path& file_folder) {
   TrainJob job;
   job.model = resolved(file.model, file_folder);
+  job.pack = resolved(file.pack, file_folder);
   job.scratch = file.architecture;
   job.tokenizer = resolved(file.tokenizer, file_folder);
   job.corpus = tokenizer::load_corpus(resolved(file.corpus, file_folder));

@@ -4,21 +4,34 @@
 #include "core/config.h"
 #include "core/file.h"
 #include "expand/graft.h"
+#include "expand/packs/pack_on_base.h"
 #include "expand/tokenizer_files.h"
 
 namespace polygraft::trainer {
 namespace {
 
-void write_additions(const TrainJob& job, const Trainee& trainee, int64_t best_step,
-                     const fs::path& out) {
-  expand::ExpandedFolder expanded;
-  expanded.manifest = *trainee.folder->manifest;
-  expanded.tokenizer = job.model;
-  OrderedJson& training = expanded.manifest.provenance["training"];
+/// The manifest's, with what this run adds to it.
+OrderedJson provenance_of(const TrainJob& job, const Trainee& trainee, int64_t best_step) {
+  OrderedJson provenance = trainee.folder->manifest->provenance;
+  OrderedJson& training = provenance["training"];
   training["config"] = config_to_yaml(job.train);
   training["seed"] = job.seed;
   training["step"] = best_step;
+  return provenance;
+}
+
+void write_additions(const TrainJob& job, const Trainee& trainee, int64_t best_step,
+                     const fs::path& out) {
   const expand::Additions additions = expand::get_additions(trainee.transformer.weights());
+  OrderedJson provenance = provenance_of(job, trainee, best_step);
+  if (!job.pack.empty()) {
+    expand::write_trained_pack(job.pack, additions, provenance, out);
+    return;
+  }
+  expand::ExpandedFolder expanded;
+  expanded.manifest = *trainee.folder->manifest;
+  expanded.manifest.provenance = std::move(provenance);
+  expanded.tokenizer = job.model;
   expand::write_expanded(*trainee.folder, additions, expanded, out);
 }
 

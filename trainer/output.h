@@ -1,4 +1,5 @@
-// trainer/output.h: the trained model as a Hugging Face folder, whole or not at all.
+// trainer/output.h: the trained model as a Hugging Face folder, or the trained pack; whole or not
+// at all.
 #pragma once
 #include "trainer/trainee.h"
 #include "trainer/trainer.h"

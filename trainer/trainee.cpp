@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "expand/packs/pack_on_base.h"
 #include "model/checkpoint/families.h"
 #include "trainer/grown_vocabulary.h"
 
@@ -36,12 +37,21 @@ Trainee from_scratch(const TrainJob& job) {
           model::Transformer(config, std::move(weights))};
 }
 
+Trainee from_pack(const TrainJob& job, model::ModelFolder base) {
+  expand::PackOnBase with_pack = expand::put_pack_on(base, job.pack);
+  base.manifest = std::move(with_pack.manifest);
+  OrderedJson json = base.config_json;
+  model::Transformer transformer(std::move(with_pack.config), std::move(with_pack.weights));
+  return {std::move(base), std::move(json), std::move(with_pack.tokenizer), std::move(transformer)};
+}
+
 Trainee from_folder(const TrainJob& job) {
   auto folder = model::ModelFolder::open(job.model);
+  if (!job.pack.empty()) return from_pack(job, std::move(folder));
   if (job.train.trainable == "additions" && !folder.manifest) {
     throw ConfigError(job.model.string(), "the model has no additions to train")
         .expected(concat("an expanded model with ", model::kManifestFile))
-        .hint("run `polygraft expand graft` first, or set train.trainable to all");
+        .hint("run `polygraft expand graft` first, name a `pack`, or set train.trainable to all");
   }
   OrderedJson json = folder.config_json;
   model::ModelConfig config = folder.config;

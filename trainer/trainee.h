@@ -11,8 +11,10 @@
 namespace polygraft::trainer {
 
 struct Trainee {
-  std::optional<model::ModelFolder> folder;  ///< what it was read from; none from scratch
-  OrderedJson config_json;                   ///< what its output's config.json will say
+  /// What it was read from; none from scratch. The manifest of a base that a pack was put on is the
+  /// sum's.
+  std::optional<model::ModelFolder> folder;
+  OrderedJson config_json;  ///< what its output's config.json will say
   tokenizer::Tokenizer tokenizer;
   model::Transformer transformer;  ///< float32
 };

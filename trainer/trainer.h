@@ -17,7 +17,8 @@ namespace polygraft::trainer {
 
 /// Everything a run needs, resolved. `model` and `scratch` exclude each other.
 struct TrainJob {
-  std::filesystem::path model;  ///< folder to start from (expanded, for `additions`)
+  std::filesystem::path model;  ///< folder to start from (for `additions` expanded, or with `pack`)
+  std::filesystem::path pack;   ///< put onto `model` and trained; `output` is a pack then, too
   std::optional<ArchitectureConfig> scratch;
   std::filesystem::path tokenizer;  ///< of `scratch`; beside `model`: an extension of its own
   tokenizer::Corpus corpus;

@@ -165,8 +165,9 @@ void verify(const Run& run, const fs::path& folder) {
 /// The new language's additions on their own, of the model that was verified.
 void pack(const Run& run, const fs::path& folder) {
   AtomicFolder target(run.pack(), /*replace=*/true);
-  const expand::Pack written = expand::write_pack(model::ModelFolder::open(run.model()),
-                                                  run.pipeline.new_language, target.path());
+  const auto expanded = model::ModelFolder::open(run.model());
+  const expand::Pack written =
+      expand::write_pack(expand::find_pack(expanded, run.pipeline.new_language), target.path());
   target.commit();
   write_json(folder / "pack.json",
              Json{{"name", written.name}, {"additions_hash", written.additions_hash}});

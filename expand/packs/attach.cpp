@@ -46,7 +46,7 @@ std::vector<OpenPack> packs_of(const ModelFolder& expanded, const std::string& e
   std::vector<OpenPack> packs;
   for (const model::PackEntry& entry : expanded.manifest->packs) {
     if (entry.name == except) continue;
-    write_pack(expanded, entry.name, work / entry.name);
+    write_pack(find_pack(expanded, entry.name), work / entry.name);
     packs.push_back(open_pack(work / entry.name));
   }
   return packs;

@@ -131,4 +131,45 @@ Composition compose(const model::ModelFolder& base, std::vector<OpenPack> packs,
   return composition;
 }
 
+model::ModelConfig config_with(const Composition& composition, model::ModelConfig base) {
+  const model::Manifest& manifest = composition.manifest;
+  int64_t num_added = 0;
+  for (const model::PackEntry& pack : manifest.packs) {
+    base.num_experts += pack.num_experts;
+    num_added += pack.num_vocab_rows;
+  }
+  base.vocab_rows =
+      model::RowLayout{manifest.base_vocab_rows, num_added, manifest.vocab_placement}.num_rows();
+  if (composition.untie_head) base.tied_embeddings = false;
+  return base;
+}
+
+namespace {
+
+/// Rows of all packs in one tensor each, as set_additions() takes them.
+Additions joined(const std::vector<Additions>& packs, bool with_head) {
+  std::map<std::string, std::vector<at::Tensor>> rows;
+  for (const Additions& additions : packs) {
+    for (const auto& [name, tensor] : additions) rows[name].push_back(tensor);
+  }
+  Additions all;
+  for (const auto& [name, tensors] : rows) all[name] = at::cat(tensors);
+  if (with_head && all.count(kAddedEmbedding) != 0 && all.count(kAddedHead) == 0) {
+    all[kAddedHead] = all.at(kAddedEmbedding);
+  }
+  return all;
+}
+
+}  // namespace
+
+void place_vocabulary(model::Weights& weights, const model::RowPlacement& placement) {
+  weights.embedding.placement = placement;
+  weights.head.placement = placement;
+}
+
+void put_on(const Composition& composition, model::Weights& weights) {
+  place_vocabulary(weights, composition.manifest.vocab_placement);
+  set_additions(weights, joined(composition.additions, !weights.tied));
+}
+
 }  // namespace polygraft::expand

@@ -6,7 +6,6 @@
 #include "core/error.h"
 #include "core/hash.h"
 #include "core/text.h"
-#include "expand/addition_names.h"
 #include "expand/additions.h"
 #include "expand/packs/base_check.h"
 #include "expand/packs/base_view.h"
@@ -34,20 +33,6 @@ OpenPack copy_pack(const ModelFolder& expanded, const std::string& name) {
     open.additions[tensor.spec.name] = std::move(rows);
   }
   return open;
-}
-
-/// Rows of all packs in one tensor each, as set_additions() takes them.
-Additions joined(const std::vector<Additions>& packs, bool with_head) {
-  std::map<std::string, std::vector<at::Tensor>> rows;
-  for (const Additions& additions : packs) {
-    for (const auto& [name, tensor] : additions) rows[name].push_back(tensor);
-  }
-  Additions all;
-  for (const auto& [name, tensors] : rows) all[name] = at::cat(tensors);
-  if (with_head && all.count(kAddedEmbedding) != 0 && all.count(kAddedHead) == 0) {
-    all[kAddedHead] = all.at(kAddedEmbedding);
-  }
-  return all;
 }
 
 /// The model's own packs and those of the choice, but for one.
@@ -112,17 +97,9 @@ ModelSummary summarize_model(const ModelFolder& model, const PackChoice& choice)
   summary.config.num_experts = chosen.view.num_base_experts();
   summary.config.vocab_rows = chosen.view.num_base_vocab_rows();
   if (!chosen.composition) return summary;
-  const model::Manifest& manifest = chosen.composition->manifest;
-  int64_t num_added = 0;
-  for (const model::PackEntry& pack : manifest.packs) {
-    summary.config.num_experts += pack.num_experts;
-    num_added += pack.num_vocab_rows;
-  }
-  const model::RowLayout rows{manifest.base_vocab_rows, num_added, manifest.vocab_placement};
-  summary.config.vocab_rows = rows.num_rows();
-  if (chosen.composition->untie_head) summary.config.tied_embeddings = false;
-  summary.packs = manifest.packs;
-  summary.num_tokens += num_added;
+  summary.config = config_with(*chosen.composition, summary.config);
+  summary.packs = chosen.composition->manifest.packs;
+  for (const model::PackEntry& pack : summary.packs) summary.num_tokens += pack.num_vocab_rows;
   return summary;
 }
 
@@ -133,22 +110,16 @@ OpenModel open_model(const ModelFolder& model, const PackChoice& choice) {
   }
   Chosen chosen = choose(model, choice, hash);
   model::Transformer transformer = model::Transformer::load(model);
-  const auto place = [&](const model::RowPlacement& placement) {
-    transformer.weights().embedding.placement = placement;
-    transformer.weights().head.placement = placement;
-  };
   std::string described = hash;
   if (!chosen.composition) {
-    place({});
+    place_vocabulary(transformer.weights(), {});
     set_additions(transformer.weights(), {});
   } else {
     const Composition& composition = *chosen.composition;
     for (const OpenPack& open : composition.packs) {
       described += concat(" ", open.pack.name, " ", open.pack.additions_hash);
     }
-    place(composition.manifest.vocab_placement);
-    set_additions(transformer.weights(),
-                  joined(composition.additions, !transformer.weights().tied));
+    put_on(composition, transformer.weights());
     if (!composition.vocabulary.additions.tokens.empty()) {
       chosen.tokenizer =
           pack_tokenizer(chosen.view.path, composition.vocabulary.additions).load(chosen.view.path);

@@ -176,8 +176,7 @@ StoredPack find_pack(const ModelFolder& expanded, const std::string& name) {
   return result;
 }
 
-Pack write_pack(const ModelFolder& expanded, const std::string& name, const fs::path& out) {
-  StoredPack stored = find_pack(expanded, name);
+Pack write_pack(const StoredPack& stored, const fs::path& out) {
   create_folders(out);
   const fs::path file = out / kPackTensors;
   std::vector<model::TensorSpec> specs;
@@ -198,9 +197,10 @@ Pack write_pack(const ModelFolder& expanded, const std::string& name, const fs::
   }
   tensors.commit();
   progress.finish();
-  stored.pack.additions_hash = hash.finish();
-  write_json(out / kPackFile, stored.pack.to_json());
-  return stored.pack;
+  Pack pack = stored.pack;
+  pack.additions_hash = hash.finish();
+  write_json(out / kPackFile, pack.to_json());
+  return pack;
 }
 
 }  // namespace polygraft::expand

@@ -45,7 +45,6 @@ StoredPack find_pack(const model::ModelFolder& expanded, const std::string& name
 
 /// Writes the pack into `out` (an AtomicFolder's path) as a stream; little memory. @return what was
 /// written, additions_hash filled in.
-Pack write_pack(const model::ModelFolder& expanded, const std::string& name,
-                const std::filesystem::path& out);
+Pack write_pack(const StoredPack& stored, const std::filesystem::path& out);
 
 }  // namespace polygraft::expand

@@ -68,6 +68,7 @@ TEST_CASE("every broken rule is reported, each with its dotted path", "[trainer]
                                                    "train.lora.rank=0",
                                                    "train.lora.alpha=0",
                                                    "tokenizer=extended",
+                                                   "pack=packs/id",
                                                    "seed=-3",
                                                    "languages=[id, id]"});
   for (const char* path : {"train.trainable",
@@ -91,6 +92,7 @@ TEST_CASE("every broken rule is reported, each with its dotted path", "[trainer]
                            "train.lora.rank",
                            "train.lora.alpha",
                            "tokenizer",
+                           "pack",
                            "seed",
                            "languages"}) {
     INFO(text);

@@ -74,7 +74,7 @@ fs::path PackWorld::pack(const std::string& language, int64_t num_experts, bool 
   const auto expanded = model::ModelFolder::open(expand(language, num_experts, untie));
   const fs::path out = folder / (language + ".pack");
   fs::remove_all(out);
-  expand::write_pack(expanded, language, out);
+  expand::write_pack(expand::find_pack(expanded, language), out);
   return out;
 }
 
