@@ -43,16 +43,17 @@ step() {
 # The texts that the base learns from, as arguments of `tokenizer train` and for the stamps.
 old_texts() { sed -n 's/^.*role: old, train: \[\([^]]*\)\].*$/\1/p' "$work/corpus.yaml"; }
 
-# The quickstart's base, trained from scratch on the old languages of $work/corpus.yaml.
+# make_base [ARGUMENTS...]: the quickstart's base, trained from scratch on the old languages of $work/corpus.yaml; its
+# configuration may be changed by arguments of `train`.
 make_base() {
   local texts tokenizer_inputs base_inputs config=$root/examples/quickstart/base.yaml
   mapfile -t texts < <(cd "$work" && old_texts)
   tokenizer_inputs=$(cd "$work" && sha256sum "${texts[@]}" | sha256sum)
-  base_inputs=$(printf '%s' "$tokenizer_inputs" | cat - "$config" | sha256sum)
+  base_inputs=$(printf '%s' "$tokenizer_inputs" "$@" | cat - "$config" | sha256sum)
   cd "$work"
   step tokenizer "$tokenizer_inputs" \
     "$polygraft" tokenizer train --text "${texts[@]}" --vocab-size 4096 -o "$work/tokenizer" "${threads[@]}"
   step base "$base_inputs" \
     "$polygraft" train --config "$config" --set tokenizer="$work/tokenizer" \
-    --set corpus="$work/corpus.yaml" --set run_dir="$work/base-run" --set output="$work/base" "${threads[@]}"
+    --set corpus="$work/corpus.yaml" --set run_dir="$work/base-run" --set output="$work/base" "$@" "${threads[@]}"
 }

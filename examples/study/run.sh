@@ -164,10 +164,17 @@ compare_with_unprotected() {
   done
 }
 
+# The base, of twice the quickstart's tokens: full training has less to mend in a base that knows its languages better.
+make_study_base() {
+  local arguments
+  mapfile -t arguments < <(settings "$here/base.set")
+  make_base "${arguments[@]}"
+}
+
 # The dense model: as wide where it counts as the experts that a token visits, trained as the base was.
 make_dense() {
   local arguments
-  mapfile -t arguments < <(settings "$here/dense.set")
+  mapfile -t arguments < <(settings "$here/base.set" && settings "$here/dense.set")
   step dense "$(hash_of "$work/base.stamp" "$here/dense.set")" \
     "$polygraft" train --config "$here/../quickstart/base.yaml" --set tokenizer="$work/tokenizer" \
     --set corpus="$work/corpus.yaml" --set run_dir="$work/dense-run" --set output="$work/dense" \
@@ -182,12 +189,13 @@ run_origins() {
   step upcycled-start "$(hash_of "$work/dense.stamp" "$here/upcycle.yaml")" \
     "$polygraft" expand upcycle --model "$work/dense" --config "$here/upcycle.yaml" -o "$work/upcycled-start" \
     "${threads[@]}"
-  arguments=(--config "$here/../quickstart/base.yaml" --set corpus="$work/corpus.yaml")
+  mapfile -t arguments < <(settings "$here/base.set")
+  arguments=(--config "$here/../quickstart/base.yaml" "${arguments[@]}" --set corpus="$work/corpus.yaml")
   step upcycled "$(hash_of "$work/upcycled-start.stamp")" \
     "$polygraft" train "${arguments[@]}" --set architecture=null --set tokenizer="''" --set model="$work/upcycled-start" \
     --set run_dir="$work/upcycled-run" --set output="$work/upcycled" "${threads[@]}"
   step scratch "$(hash_of "$work/base.stamp")" \
-    "$polygraft" train "${arguments[@]}" --set tokenizer="$work/tokenizer" --set train.tokens=3600000 \
+    "$polygraft" train "${arguments[@]}" --set tokenizer="$work/tokenizer" --set train.tokens=7200000 \
     --set run_dir="$work/scratch-run" --set output="$work/scratch" "${threads[@]}"
   for moe in scratch upcycled; do
     measure "$moe" corpus
@@ -286,6 +294,6 @@ if [[ -z $polygraft ]]; then
 fi
 language=${languages%% *}
 fetch_texts
-make_base
+make_study_base
 run_study
 summarise
