@@ -34,10 +34,6 @@ class MappedFile {
   std::shared_ptr<const Mapping> mapping_;
 };
 
-/// Tells the system that mapped bytes will be read soon: what is not in memory is fetched
-/// meanwhile. A hint, harmless for bytes that lie elsewhere.
-void read_ahead(std::string_view mapped);
-
 /// The whole file as a string. @throws IoError.
 std::string read_file(const fs::path& file);
 

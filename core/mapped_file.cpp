@@ -12,6 +12,7 @@
 #include "core/descriptor.h"
 #include "core/file.h"
 #include "core/mapped_fault.h"
+#include "core/mapped_pages.h"
 
 namespace polygraft {
 namespace {
@@ -103,6 +104,16 @@ void read_ahead(std::string_view mapped) {
   const auto end = reinterpret_cast<uintptr_t>(mapped.data()) + mapped.size();
   // NOLINTNEXTLINE(performance-no-int-to-ptr): a page's address
   if (end > begin) (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_WILLNEED);
+}
+
+void release_pages(std::string_view mapped) {
+  if (mapped.empty() || map_at(mapped.data()) == nullptr) return;
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto first = reinterpret_cast<uintptr_t>(mapped.data());
+  const uintptr_t begin = (first + page - 1) / page * page;
+  const uintptr_t end = (first + mapped.size()) / page * page;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a page's address
+  if (end > begin) (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 void exit_on_mapped_fault() {

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "core/file.h"
+#include "core/mapped_pages.h"
 #include "core/stop.h"
 #include "core/text.h"
 #include "expand/additions.h"
@@ -167,16 +167,17 @@ BytesCheck::BytesCheck(const ModelFolder& base, const ModelFolder& expanded, Ver
   }
 }
 
-void BytesCheck::read_ahead_layer(int64_t layer) const {
+void BytesCheck::for_each_in(int64_t layer, void (*tell)(std::string_view mapped)) const {
   const auto found = names_by_layer_.find(layer);
   if (found == names_by_layer_.end()) return;
   for (const std::string& name : found->second) {
-    read_ahead(base_.tensors.get(name).bytes);
-    if (expanded_.tensors.contains(name)) read_ahead(expanded_.tensors.get(name).bytes);
+    tell(base_.tensors.get(name).bytes);
+    if (expanded_.tensors.contains(name)) tell(expanded_.tensors.get(name).bytes);
   }
 }
 
 void BytesCheck::compare(int64_t layer) {
+  if (layer > 0) for_each_in(layer - 1, release_pages);
   for (const std::string& name : names_by_layer_[layer]) {
     throw_if_stopped();
     const TensorView& view = base_.tensors.get(name);
@@ -184,7 +185,7 @@ void BytesCheck::compare(int64_t layer) {
     compare_tensor(view, name, growing_.count(name) != 0, expanded_, report_);
     progress_.advance(view.bytes.size());
   }
-  read_ahead_layer(layer + 1);  // while the caller runs this one
+  for_each_in(layer + 1, read_ahead);  // while the caller runs this one
 }
 
 std::string BytesCheck::finish() {

@@ -33,7 +33,8 @@ class BytesCheck {
   std::string finish();
 
  private:
-  void read_ahead_layer(int64_t layer) const;
+  /// Of base and expanded model.
+  void for_each_in(int64_t layer, void (*tell)(std::string_view mapped)) const;
   const model::ModelFolder& base_;
   const model::ModelFolder& expanded_;
   VerifyReport& report_;

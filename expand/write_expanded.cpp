@@ -5,6 +5,7 @@
 
 #include "core/background.h"
 #include "core/error.h"
+#include "core/mapped_pages.h"
 #include "core/progress.h"
 #include "core/stop.h"
 #include "core/text.h"
@@ -200,7 +201,10 @@ std::string write_tensors(const ModelFolder& source, const ModelConfig& config,
   BackgroundWork writing(kMostBytesWaiting);
   const auto append = [&](const TensorSpec& spec, const Pieces& pieces) {
     for (const std::string_view rows : pieces) {
-      writing.add(rows.size(), [&writer, &spec, rows] { writer.append(spec.name, rows); });
+      writing.add(rows.size(), [&writer, &spec, rows] {
+        writer.append(spec.name, rows);
+        release_pages(rows);
+      });
     }
   };
   for (const TensorSpec& spec : specs) {

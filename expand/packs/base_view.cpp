@@ -8,6 +8,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/log.h"
+#include "core/mapped_pages.h"
 #include "core/progress.h"
 #include "core/stop.h"
 #include "core/text.h"
@@ -94,7 +95,10 @@ std::string restore_shards(const ModelFolder& expanded, const BaseSnapshot& snap
       const auto pieces = base_bytes(expanded, snapshot, entry.spec);
       if (is_used(expanded, snapshot, entry.spec.name)) hash.add(entry.spec, pieces);
       for (const std::string_view bytes : pieces) {
-        writing.add(bytes.size(), [&file, bytes] { file.write(bytes); });
+        writing.add(bytes.size(), [&file, bytes] {
+          file.write(bytes);
+          release_pages(bytes);
+        });
       }
       progress.advance(entry.end - entry.begin);
     }

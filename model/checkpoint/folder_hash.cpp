@@ -1,8 +1,8 @@
 // model/checkpoint/folder_hash.cpp: one hash for all weights of a folder, the same however they are
 // split into files.
-#include "core/file.h"
 #include "core/hash.h"
 #include "core/json.h"
+#include "core/mapped_pages.h"
 #include "core/parallel.h"
 #include "model/checkpoint/model_folder.h"
 #include "model/checkpoint/tensors_hash.h"
