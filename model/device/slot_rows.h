@@ -1,5 +1,5 @@
 // model/device/slot_rows.h: from tokens to rows and back.
-//   GatherRows   to[row] = from[token_of_row[row]]
+//   GatherRows   to[row] = from[token_of_row[row]], of all rows or of the first so many
 //   SumSlots     out[t] = sum_k weight[t, k] * rows[row_of_slot[t, k]], in slot order
 // Each is the other's backward: d rows = d out gathered (the weight comes in later, swiglu.h), d
 // from = the sum of slots without weights. One thread adds an element up, in float32: no atomics,
@@ -15,6 +15,7 @@ struct GatherRows {
 
   View<const Lanes> from_TD;
   View<const int32_t> token_of_row;
+  View<const int32_t> num_wanted;  // [1], rows; empty: all. Other rows are left as they are
   View<Lanes> to_RD;
   int64_t width_lanes = 0;  // D / kLanes
 
@@ -22,6 +23,7 @@ struct GatherRows {
 
   template <int Phase>
   POLYGRAFT_BODY void run(Place at, Shared&) const {
+    if (!num_wanted.is_empty() && at.block >= num_wanted.read(0)) return;
     const int64_t from = token_of_row.read(at.block) * width_lanes;
     const int64_t to = at.block * width_lanes;
     for (int64_t i = at.thread; i < width_lanes; i += kThreads) {
