@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # tests/run.sh: from a fresh clone to a verdict: installs what is missing, builds the preset `release`, runs all of CTest.
-# Where a CUDA toolkit and torch's CUDA wheels are at hand, the CUDA preset's link check is built and run as well.
+# Where a CUDA toolkit and torch's CUDA wheels are at hand, the CUDA preset's checks are built and run as well.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=cmake/script_output.sh
@@ -28,7 +28,7 @@ build_preset() {
   cmake --build --preset "$preset" -j "$jobs" --target "$@" || FAIL_CODE=1 fail "the preset '$preset' does not build"
 }
 
-# What keeps the CUDA link check from being built here; nothing when all is there.
+# What keeps the checks of the preset `cuda` from being built here; nothing when all is there.
 cuda_obstacle() {
   local site
   site=$(echo "$venv"/lib/python3*/site-packages)
@@ -39,16 +39,16 @@ cuda_obstacle() {
   fi
 }
 
-check_cuda_link() {
+check_cuda() {
   local nvcc obstacle
   nvcc=$(PATH=$PATH:/usr/local/cuda/bin command -v nvcc || true)
   obstacle=$(cuda_obstacle)
   if [[ -n $obstacle ]]; then
-    say "skipped: cuda.link_check ($obstacle)"
+    say "skipped: cuda.link_check, cuda.moe_layer ($obstacle)"
     return 0
   fi
-  CUDACXX=$nvcc build_preset cuda "$root/build/cuda" cuda_link_check
-  ctest --preset cuda -R '^cuda\.'
+  CUDACXX=$nvcc build_preset cuda "$root/build/cuda" cuda_link_check test_cuda_layer
+  ctest --preset cuda -R '^cuda\.(link_check|moe_layer)'
 }
 
 venv=
@@ -73,7 +73,7 @@ cd "$root"
 bash cmake/install.sh --venv "$venv" "${install_args[@]}"
 build_preset release "$root/build/release" all
 code=0
-(check_cuda_link) || code=1
+(check_cuda) || code=1
 # Threads of one test that spin while they wait would take the cores from the test beside it.
 OMP_WAIT_POLICY=passive ctest --preset release -j "$jobs" "${ctest_args[@]}" || code=1
 if ((code == 0)); then say "all tests passed"; else say "tests failed"; fi

@@ -1,0 +1,22 @@
+// model/device/cuda_executor.h: bodies as kernels on one stream of the current GPU. Compiled by
+// nvcc in the preset `cuda`.
+#pragma once
+#include "model/device/executor.h"
+
+struct CUstream_st;  // cudaStream_t, without CUDA's headers
+
+namespace polygraft::device {
+
+/// Starts kernels and returns at once; never waits for the GPU.
+class CudaExecutor : public Executor {
+ public:
+  /// @throws DeviceError when there is no CUDA device.
+  explicit CudaExecutor(CUstream_st* stream);
+  /// @throws DeviceError when a launch is refused.
+  void run(const AnyBody& body) override;
+
+ private:
+  CUstream_st* stream_;
+};
+
+}  // namespace polygraft::device

@@ -1,0 +1,29 @@
+// model/device/executor.h: runs bodies one after another, wherever their memory lies: on a GPU
+// (cuda_executor.h) or, checked and slow, on the host (host_executor.h). What is written against it
+// is the same code for both.
+#pragma once
+#include <variant>
+
+#include "model/device/adamw.h"
+#include "model/device/balance.h"
+#include "model/device/column_sum.h"
+#include "model/device/router.h"
+#include "model/device/router_backward.h"
+#include "model/device/row_sort.h"
+#include "model/device/slot_rows.h"
+#include "model/device/swiglu.h"
+
+namespace polygraft::device {
+
+using AnyBody = std::variant<Router, RouterBackward, ColumnSum, BalanceLoss, CountSlots,
+                             ExclusiveScan, PlaceSlots, GatherRows, SumSlots, SwiGlu,
+                             SwiGluBackward, AdamWRows<BFloat16>, AdamWRows<float>>;
+
+class Executor {
+ public:
+  virtual ~Executor() = default;
+  /// Starts `body` after all that was started before; the caller keeps its memory.
+  virtual void run(const AnyBody& body) = 0;
+};
+
+}  // namespace polygraft::device

@@ -1,0 +1,37 @@
+// tests/cuda/moe_layer_test.cpp: the MoE layer on a GPU against float64 autograd, the cases of
+// tests/model/architecture/moe_on_device_test.cpp. Exit code 77 (skipped) where there is no GPU,
+// after the executor has said so.
+#define CATCH_CONFIG_RUNNER
+#include <c10/cuda/CUDAStream.h>
+
+#include <catch2/catch.hpp>
+#include <iostream>
+
+#include "model/device/cuda_executor.h"
+#include "model/device/device_error.h"
+#include "tests/model/architecture/compare.h"
+#include "tests/model/architecture/device_moe_case.h"
+
+namespace polygraft::testing {
+
+TEST_CASE("the MoE layer on a GPU agrees with float64 autograd, twice with the same bits",
+          "[cuda]") {
+  const auto c = GENERATE(from_range(device_moe_cases()));
+  device::CudaExecutor executor(c10::cuda::getCurrentCUDAStream());
+  const auto first = check_device_moe(executor, at::kCUDA, c);
+  const auto second = check_device_moe(executor, at::kCUDA, c);
+  for (size_t i = 0; i < first.size(); ++i) REQUIRE(bitwise_equal(first[i], second[i]));
+}
+
+}  // namespace polygraft::testing
+
+int main(int argc, char** argv) {
+  constexpr int kSkipped = 77;
+  try {
+    const polygraft::device::CudaExecutor executor(nullptr);
+  } catch (const polygraft::device::DeviceError& error) {
+    std::cout << "skipped: " << error.what() << "\n";
+    return kSkipped;
+  }
+  return Catch::Session().run(argc, argv);
+}

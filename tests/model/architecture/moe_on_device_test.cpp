@@ -1,0 +1,46 @@
+// tests/model/architecture/moe_on_device_test.cpp: the device's MoE layer, its bodies on the host,
+// every access checked, its grouped products LibTorch's on the CPU.
+#include "model/architecture/moe_on_device.h"
+
+#include "core/error.h"
+#include "model/device/host_executor.h"
+#include "tests/model/architecture/compare.h"
+#include "tests/model/architecture/device_moe_case.h"
+
+namespace polygraft::testing {
+
+TEST_CASE("the device's MoE layer agrees with float64 autograd in every thread order", "[device]") {
+  const auto c = GENERATE(from_range(device_moe_cases()));
+  std::vector<std::vector<at::Tensor>> results;
+  for (const auto order : {device::ThreadOrder::kForward, device::ThreadOrder::kReverse,
+                           device::ThreadOrder::kShuffled}) {
+    device::HostExecutor executor(order);
+    results.push_back(check_device_moe(executor, at::kCPU, c));
+  }
+  for (size_t i = 0; i < results[0].size(); ++i) {
+    REQUIRE(bitwise_equal(results[0][i], results[1][i]));
+    REQUIRE(bitwise_equal(results[0][i], results[2][i]));
+  }
+}
+
+TEST_CASE("a width that is no multiple of eight is refused on the device", "[device]") {
+  device::HostExecutor executor(device::ThreadOrder::kForward);
+  const DeviceMoeCase c{
+      .tokens = 4, .width = 20, .expert_width = 8, .base = 3, .added = 0, .top_k = 1};
+  REQUIRE_THROWS_AS(check_device_moe(executor, at::kCPU, c), ConfigError);
+}
+
+TEST_CASE("an empty batch passes through the device's MoE layer", "[device]") {
+  device::HostExecutor executor(device::ThreadOrder::kForward);
+  const auto bfloat16 = [](at::IntArrayRef shape) { return at::ones(shape, at::kBFloat16); };
+  const model::DeviceMoe layer{
+      bfloat16({3, 16}), bfloat16({2, 16}), bfloat16({5, 16, 16}), bfloat16({5, 16, 8}), {2, true}};
+  model::DeviceMoeSaved saved;
+  const auto x_TD = bfloat16({0, 16});
+  REQUIRE(model::forward_on_device(executor, layer, x_TD, {}, saved).y_TD.sizes() == x_TD.sizes());
+  const auto gradients = model::backward_on_device(executor, layer, saved, {x_TD});
+  REQUIRE(gradients.d_x_TD.sizes() == x_TD.sizes());
+  REQUIRE(at::equal(gradients.d_gate_up_added_nGD, at::zeros({2, 16, 16}, at::kBFloat16)));
+}
+
+}  // namespace polygraft::testing
