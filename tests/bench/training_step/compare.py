@@ -24,10 +24,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness import random_model  # noqa: E402
 from harness.side import Side  # noqa: E402
 
-Shape = namedtuple("Shape", "config added_experts added_rows rows row_tokens steps modes")
+Shape = namedtuple("Shape", "config added_experts added_rows rows row_tokens checked_steps steps rounds modes")
 SHAPES = {
-    "quickstart": Shape(random_model.QUICKSTART, 8, 800, 8, 256, 2, ("all", "additions", "forward")),
-    "marco-nano": Shape(random_model.MARCO_NANO_4, 16, 8000, 2, 256, 1, ("additions", "forward")),
+    "quickstart": Shape(random_model.QUICKSTART, 8, 800, 8, 256, 3, 2, 5, ("all", "additions", "forward")),
+    "marco-nano": Shape(random_model.MARCO_NANO_4, 16, 8000, 2, 256, 2, 1, 3, ("additions", "forward")),
 }
 KINDS = {"all": ("all",), "additions": ("split", "masked"), "forward": ("forward",)}  # of peers, by our mode
 GROUPS = {"all": "transformers", "split": "fair: frozen parameters", "masked": "common practice: masked gradients",
@@ -59,24 +59,25 @@ def reason_to_leave_out(peer, shape, config):
     return f"needs {needed / 1e9:.0f} GB, {available / 1e9:.0f} GB are free" if 1.2 * needed > available else ""
 
 
-def check_losses(name, dtype, ours, theirs):
+def check_losses(name, dtype, ours, theirs, steps):
     """Also the warm-up."""
-    losses = [side.ask(3)["losses"] for side in (ours, theirs)]
+    losses = [side.ask(steps)["losses"] for side in (ours, theirs)]
     off = max(abs(a - b) / abs(b) for a, b in zip(*losses))
     if not off <= LOSS_TOLERANCE[dtype]:
         raise SystemExit(f"the losses of {name} and ours differ by {off:.2e}, more than {LOSS_TOLERANCE[dtype]:.0e}: {losses}")
     return off
 
 
-def measure_peer(folder, mode, peer, steps, arguments):
+def measure_peer(folder, mode, peer, shape, arguments):
     """One peer against ours: {"milliseconds": [ours, peer's], "ratio", "anonymous_bytes": [...], "off"}."""
     name = " ".join(peer)
     script = pathlib.Path(__file__).with_name("peer.py")
     with Side("ours", [arguments.ours, folder, mode], arguments.threads, watch_memory=True) as ours, \
             Side(name, [sys.executable, script, folder, *peer, arguments.threads], arguments.threads,
                  watch_memory=True) as theirs:
-        off = check_losses(name, peer.dtype, ours, theirs)
-        rounds = [[min(side.ask(steps)["milliseconds"]) for side in (ours, theirs)] for _ in range(arguments.rounds)]
+        off = check_losses(name, peer.dtype, ours, theirs, shape.checked_steps)
+        rounds = [[min(side.ask(shape.steps)["milliseconds"]) for side in (ours, theirs)]
+                  for _ in range(arguments.rounds or shape.rounds)]
         peaks = [side.memory.peak for side in (ours, theirs)]
     return {"peer": peer._asdict(), "milliseconds": [statistics.median(times) for times in zip(*rounds)],
             "ratio": statistics.median(theirs / ours for ours, theirs in rounds), "anonymous_bytes": peaks, "off": off}
@@ -112,14 +113,14 @@ def measure(name, mode, arguments):
         random_model.write_rows(folder, shape.rows, shape.row_tokens, config["vocab_size"])
         print(f"{name}, {mode}: {config['num_hidden_layers']} layers of width {config['hidden_size']}, {config['num_experts']} "
               f"experts ({added[0]} added), {config['vocab_size']} vocabulary rows ({added[1]} added), {shape.rows} rows of "
-              f"{shape.row_tokens} tokens; {arguments.threads} threads, {arguments.rounds} rounds", flush=True)
+              f"{shape.row_tokens} tokens; {arguments.threads} threads, {arguments.rounds or shape.rounds} rounds", flush=True)
         results = []
         for peer in (Peer(kind, *variant) for kind in KINDS[mode] for variant in VARIANTS):
             reason = reason_to_leave_out(peer, shape, config)
             if reason:
                 print(f"  {' '.join(peer):28s} left out: {reason}")
                 continue
-            results.append(measure_peer(folder, mode, peer, shape.steps, arguments))
+            results.append(measure_peer(folder, mode, peer, shape, arguments))
             print_peer(results[-1], shape.rows * shape.row_tokens)
     for kind in KINDS[mode]:
         group = [result for result in results if result["peer"]["kind"] == kind]
@@ -133,7 +134,7 @@ def main():
     parser.add_argument("--ours", required=True)
     parser.add_argument("--shapes", nargs="+", choices=tuple(SHAPES), default=tuple(SHAPES))
     parser.add_argument("--modes", nargs="+", choices=tuple(KINDS), default=tuple(KINDS))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, help="default: the shape's")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--json", type=pathlib.Path, help="also write the figures there")
     arguments = parser.parse_args()

@@ -13,6 +13,7 @@ import time
 
 import torch
 from transformers import AutoModelForCausalLM
+from transformers.utils.logging import disable_progress_bar
 
 from split_model import split
 
@@ -42,6 +43,7 @@ def load(folder, kind, implementation, dtype):
 
 def main():
     folder, kind, implementation, dtype = pathlib.Path(sys.argv[1]), *sys.argv[2:5]
+    disable_progress_bar()
     torch.set_num_threads(int(sys.argv[5]))
     model = load(folder, kind, implementation, getattr(torch, dtype))
     parameters = [p for p in model.parameters() if p.requires_grad]
