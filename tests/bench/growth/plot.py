@@ -66,7 +66,8 @@ def panel(title, x_label, y_label, sizes, values):
 def page(panels, columns=2):
     rows = -(-len(panels) // columns)
     places = [(WIDTH * (i % columns), HEIGHT * (i // columns)) for i in range(len(panels))]
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH * columns} {HEIGHT * rows}" '
-             'font-family="sans-serif" font-size="12">', f'<rect width="{WIDTH * columns}" height="{HEIGHT * rows}" fill="white"/>']
+    width, height = WIDTH * columns, HEIGHT * rows
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+             'font-family="sans-serif" font-size="12">', f'<rect width="{width}" height="{height}" fill="white"/>']
     parts += [f'<g transform="translate({x} {y})">\n{part}\n</g>' for (x, y), part in zip(places, panels)]
     return "\n".join(parts + ["</svg>"]) + "\n"

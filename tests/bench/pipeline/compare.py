@@ -45,6 +45,7 @@ def run_watched(command, threads, codes=(0,)):
         log.append(line)
         found = STAGE.search(line.rstrip())
         if found:
+            print(f"{pathlib.Path(command[1]).name}: {line.rstrip()}", file=sys.stderr, flush=True)
             marks.append((found[1], time.time()))
     if process.wait() not in codes:
         raise SystemExit(f"exit code {process.returncode}\n{''.join(log[-30:])}")
@@ -55,12 +56,12 @@ def run_watched(command, threads, codes=(0,)):
 def run_ours(arguments, work):
     folder = work / "run"
     command = [arguments.polygraft, "run", arguments.pipeline, "--threads", arguments.threads]
-    for setting in (f"base={arguments.base}", f"corpus={arguments.corpus}", f"run_dir={folder}", f"train.tokens={arguments.tokens}"):
-        command += ["--set", setting]
+    settings = {"base": arguments.base, "corpus": arguments.corpus, "run_dir": folder, "train.tokens": arguments.tokens}
+    for key, value in settings.items():
+        command += ["--set", f"{key}={value}"]
     stages = run_watched(command, arguments.threads, GATE_CODES)
     tests = json.loads((folder / "stages/compare/comparison.json").read_text())["tests"]
-    return stages, {test["language"]: {"baseline": test["baseline"], "candidate": test["candidate"], "relative": test["delta"],
-                                       "low": test["ci_low"], "high": test["ci_high"], "is_new": test["is_new"]}
+    return stages, {test["language"]: test | {"relative": test["delta"], "low": test["ci_low"], "high": test["ci_high"]}
                     for test in tests}
 
 
@@ -73,17 +74,20 @@ def run_peer(arguments, work):
     return run_watched(command, arguments.threads), json.loads((folder / "results.json").read_text())
 
 
+def result_text(test):
+    change, low, high = (100 * test[key] for key in ("relative", "low", "high"))
+    return f"{test['candidate']:.4f} {change:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
 def check(ours, theirs):
     """Prints both sides' results; exits when they are not comparable."""
     problems = []
-    print(f"{'language':10s} {'base':>8s} {'ours':>8s} {'change, % [95 %]':>26s} {'peer':>8s} {'change, % [95 %]':>26s}")
+    print(f"{'language':10s} {'base':>8s}  {'ours':35s}  peer: bits per byte, change in % [95 %]")
     for language, test in ours.items():
         peer = theirs[language]
-        print(f"{language:10s} {test['baseline']:8.4f} " + " ".join(
-            f"{side['candidate']:8.4f} {100 * side['relative']:+9.3f} [{100 * side['low']:+.3f}, {100 * side['high']:+.3f}]".ljust(35)
-            for side in (test, peer)))
+        print(f"{language:10s} {test['baseline']:8.4f}  {result_text(test):35s}  {result_text(peer)}")
         if abs(peer["baseline"] / test["baseline"] - 1) > BASE_TOLERANCE:
-            problems.append(f"{language}: the base has {test['baseline']:.5f} bits per byte here and {peer['baseline']:.5f} there")
+            problems.append(f"{language}: the base has {test['baseline']:.5f} bits per byte and {peer['baseline']:.5f}")
     new, = (language for language, test in ours.items() if test["is_new"])
     if abs(theirs[new]["candidate"] / ours[new]["candidate"] - 1) > NEW_TOLERANCE:
         problems.append(f"{new} differs by more than {NEW_TOLERANCE:.0%}")

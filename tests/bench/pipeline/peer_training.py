@@ -8,6 +8,7 @@ import math
 import pathlib
 import random
 import sys
+from collections import namedtuple
 
 import torch
 from torch.nn import functional
@@ -16,6 +17,8 @@ from peer_scoring import IGNORED, bits_per_byte, change, padded, score
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness.added_rows import keep_added_rows  # noqa: E402
+
+Models = namedtuple("Models", "base expanded tokenizers prefix")  # tokenizers: old, extended
 
 CAPTURED_SCORES = 4
 FINAL_FRACTION = 0.05
@@ -34,7 +37,8 @@ def cut_rows(tokenizer, texts, prefix, length):
     rows = []
     for encoding in tokenizer.encode_batch(texts, add_special_tokens=False):
         whole = [prefix, *encoding.ids]
-        rows += [(whole[i:i + length][:len(whole) - 1 - i], whole[i + 1:i + 1 + length]) for i in range(0, len(whole) - 1, length)]
+        starts = range(0, len(whole) - 1, length)
+        rows += [(whole[i:min(i + length, len(whole) - 1)], whole[i + 1:i + 1 + length]) for i in starts]
     return rows
 
 
@@ -72,7 +76,8 @@ class RouterScores:
 class Objective:
     def __init__(self, model, base, protect):
         self.model, self.base, self.protect = model, base, protect
-        self.scores, self.num_experts, self.top_k = RouterScores(model), base.config.num_experts, base.config.num_experts_per_tok
+        self.scores = RouterScores(model)
+        self.num_experts, self.top_k = base.config.num_experts, base.config.num_experts_per_tok
 
     def routing(self, scores, replayed, captured):
         """(hinge on replayed tokens, capture on captured ones), averaged over layers."""
@@ -118,7 +123,8 @@ def select_parameters(model, base):
     model.requires_grad_(False)
     num_experts, num_rows = base.config.num_experts, base.config.vocab_size
     routers = [block.mlp.gate.weight for block in model.model.layers]
-    experts = [weight for block in model.model.layers for weight in (block.mlp.experts.gate_up_proj, block.mlp.experts.down_proj)]
+    stacks = [block.mlp.experts for block in model.model.layers]
+    experts = [weight for stack in stacks for weight in (stack.gate_up_proj, stack.down_proj)]
     vocabulary = [model.model.embed_tokens.weight, model.lm_head.weight]
     for parameters, num_base in ((routers + experts, num_experts), (vocabulary, num_rows)):
         for parameter in parameters:
@@ -129,14 +135,16 @@ def select_parameters(model, base):
 class Probe:
     """Bits per byte of every language, and the best weights so far."""
 
-    def __init__(self, model, base, tokenizers, texts, prefix, new_language, limit):
-        self.model, self.tokenizer, self.texts, self.prefix = model, tokenizers[1], texts, prefix
-        self.new_language, self.limit, self.best, self.best_key = new_language, limit, None, (True, math.inf)
-        self.before = {language: score(base, tokenizers[0], documents, prefix) for language, documents in texts.items()
-                       if language != new_language}
+    def __init__(self, models, texts, new_language, limit):
+        self.models, self.texts, self.new_language, self.limit = models, texts, new_language, limit
+        self.best, self.best_key = None, (True, math.inf)
+        self.before = {language: score(models.base, models.tokenizers[0], documents, models.prefix)
+                       for language, documents in texts.items() if language != new_language}
 
     def run(self, parameters, num_tokens):
-        scores = {language: score(self.model, self.tokenizer, documents, self.prefix) for language, documents in self.texts.items()}
+        models = self.models
+        scores = {language: score(models.expanded, models.tokenizers[1], documents, models.prefix)
+                  for language, documents in self.texts.items()}
         worst = max(change(self.before[language], scores[language]).high for language in self.before)
         new = bits_per_byte(scores[self.new_language])
         print(f"{num_tokens} tokens: {self.new_language} {new:.4f} bits per byte, old at most {worst:+.3%}", file=sys.stderr)
@@ -144,37 +152,48 @@ class Probe:
         if key < self.best_key:
             self.best_key, self.best = key, [parameter.detach().clone() for parameter in parameters]
 
+    @torch.no_grad()
+    def restore_best(self, parameters):
+        for parameter, best in zip(parameters, self.best):
+            parameter.copy_(best)
 
-def train(model, base, tokenizers, texts, prefix, new_language, settings, seed):
-    """Trains the additions where they are; ends with the best weights that a probe saw."""
-    torch.manual_seed(seed)
-    parts = {language: hold_back(documents, settings["probe"]["bytes_per_language"]) for language, documents in texts.items()}
-    rows = {language: cut_rows(tokenizers[1], part[0], prefix, settings["sequence_length"]) for language, part in parts.items()}
+
+def make_streams(models, texts, new_language, settings, seed):
+    """(rows to learn, rows to replay)"""
+    rows = {language: cut_rows(models.tokenizers[1], documents, models.prefix, settings["sequence_length"])
+            for language, documents in texts.items()}
     learned = RowStream(rows.pop(new_language), seed)
-    replayed = RowStream([row for part in rows.values() for row in part], seed + 1)
-    routers, others = select_parameters(model, base)
-    rates = settings["optimizer"]
-    optimizer = torch.optim.AdamW([{"params": others, "scale": 1.0},
-                                   {"params": routers, "scale": rates["router_learning_rate_scale"]}],
-                                  betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0, fused=True)
-    objective = Objective(model, base, settings["protect"])
-    probe = Probe(model, base, tokenizers, {language: part[1] for language, part in parts.items()}, prefix, new_language,
+    return learned, RowStream([row for part in rows.values() for row in part], seed + 1)
+
+
+def make_optimizer(routers, others, router_scale):
+    groups = [{"params": others, "scale": 1.0}, {"params": routers, "scale": router_scale}]
+    return torch.optim.AdamW(groups, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0, fused=True)
+
+
+def train(models, texts, new_language, settings, seed):
+    """Trains the additions where they are; ends with the best weights that a probe saw."""
+    parts = {language: hold_back(documents, settings["probe"]["bytes_per_language"]) for language, documents in texts.items()}
+    probe = Probe(models, {language: part[1] for language, part in parts.items()}, new_language,
                   settings["budget"]["max_relative_bpb"])
-    num_steps = -(-settings["tokens"] // settings["batch_tokens"])
-    old_share, every, num_tokens = settings["replay"]["fraction"], settings["probe"]["every_tokens"], 0
-    probe.run(routers + others, 0)
+    streams = make_streams(models, {language: part[0] for language, part in parts.items()}, new_language, settings, seed)
+    rates, every, old_share = settings["optimizer"], settings["probe"]["every_tokens"], settings["replay"]["fraction"]
+    grants = [share * settings["batch_tokens"] for share in (1 - old_share, old_share)]
+    routers, others = select_parameters(models.expanded, models.base)
+    parameters = routers + others
+    optimizer = make_optimizer(routers, others, rates["router_learning_rate_scale"])
+    objective = Objective(models.expanded, models.base, settings["protect"])
+    num_steps, num_tokens = -(-settings["tokens"] // settings["batch_tokens"]), 0
+    probe.run(parameters, 0)
     for step in range(num_steps):
-        new, old = (stream.take(share * settings["batch_tokens"])
-                    for stream, share in ((learned, 1 - old_share), (replayed, old_share)))
+        learned, replayed = (stream.take(grant) for stream, grant in zip(streams, grants))
         for group in optimizer.param_groups:
             group["lr"] = rates["learning_rate"] * group["scale"] * rate_factor(step, num_steps, rates["warmup_fraction"])
         optimizer.zero_grad(set_to_none=True)
-        objective(new, old).backward()
-        torch.nn.utils.clip_grad_norm_(routers + others, 1.0)
+        objective(learned, replayed).backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        before, num_tokens = num_tokens, num_tokens + sum(len(row[1]) for row in new + old)
+        before, num_tokens = num_tokens, num_tokens + sum(len(targets) for _, targets in learned + replayed)
         if num_tokens // every > before // every or step + 1 == num_steps:
-            probe.run(routers + others, num_tokens)
-    with torch.no_grad():
-        for parameter, best in zip(routers + others, probe.best):
-            parameter.copy_(best)
+            probe.run(parameters, num_tokens)
+    probe.restore_best(parameters)
