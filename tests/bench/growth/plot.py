@@ -45,7 +45,7 @@ def panel(title, x_label, y_label, sizes, values):
     exponent, factor = fit_power(sizes, values)
     fitted = [factor * size**exponent for size in sizes]
     x_of = Axis(sizes, LEFT, WIDTH - RIGHT)
-    y_of = Axis(values + fitted + [min(values) / 1.5, max(values) * 1.5], HEIGHT - BOTTOM, TOP)
+    y_of = Axis(values + fitted + [min(values) / 3, max(values) * 3], HEIGHT - BOTTOM, TOP)
     parts = [text(WIDTH / 2, 16, title, more='font-weight="bold"')]
     for size in sizes:
         parts += [line(x_of(size), TOP, x_of(size), HEIGHT - BOTTOM, 'stroke="#eee"'),

@@ -105,10 +105,10 @@ def write(source, folder, texts_of_tokens, merges):
     description = json.loads((source / "tokenizer.json").read_text(encoding="utf-8"))
     model = description["model"]
     as_pairs = isinstance(model["merges"][0], list)
-    for left, right in merges:
+    for token, (left, right) in enumerate(merges, start=len(texts_of_tokens) - len(merges)):
         pair = [texts_of_tokens[left], texts_of_tokens[right]]
         model["merges"].append(pair if as_pairs else " ".join(pair))
-        model["vocab"]["".join(pair)] = len(model["vocab"])
+        model["vocab"]["".join(pair)] = token
     (folder / "tokenizer.json").write_text(json.dumps(description, ensure_ascii=False), encoding="utf-8")
 
 
