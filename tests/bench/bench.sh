@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# tests/bench/bench.sh: builds the preset `release` and times it against its peers.
-# The README quotes these figures.
+# tests/bench/bench.sh: builds the preset `release` and times training and scoring steps against their
+# peers. The README quotes these figures. Both shapes take about a quarter of an hour on two cores.
 # usage: bash tests/bench/bench.sh [--build DIR] [arguments of compare.py, such as --rounds 15]
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)

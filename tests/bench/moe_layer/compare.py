@@ -10,6 +10,7 @@ whole stack for every expert). Outputs and gradients must agree with transformer
 anything is timed. The ratio is the median over rounds of (best peer of the round / ours). Exit 1 when results differ.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -20,6 +21,9 @@ import tempfile
 
 import numpy
 import torch
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from harness.side import Side  # noqa: E402
 
 SHAPES = {  # width, experts, top-k, expert width
     "quickstart": (192, 16, 4, 128),
@@ -57,25 +61,6 @@ def write_arrays(folder, name, tokens, added):
     return shape
 
 
-class Side:
-    def __init__(self, name, command, threads):
-        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
-        self.name = name
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
-
-    def run(self, tokens, repeats):
-        self.process.stdin.write(f"{tokens} {repeats}\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.name} ended without an answer")
-        return json.loads(line)
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-
 def start(folder, added, arguments):
     peer = str(pathlib.Path(__file__).with_name("peer.py"))
     sides = [Side("ours", [arguments.ours, str(folder)], arguments.threads)]
@@ -92,7 +77,7 @@ def start(folder, added, arguments):
 def check(folder, sides, tokens, added):
     """Also the warm-up."""
     for side in sides:
-        side.run(tokens, 1)
+        side.ask(tokens, 1)
         if side.name == "grouped_mm float32":
             for name in RESULTS if added else RESULTS[:3]:
                 ours, theirs = (numpy.fromfile(folder / f"{prefix}.{name}.bin", numpy.float32)
@@ -103,14 +88,11 @@ def check(folder, sides, tokens, added):
 
 
 def measure(folder, shape, tokens, roofline, arguments):
-    sides = start(folder, shape["added"], arguments)
-    try:
+    with contextlib.ExitStack() as stack:
+        sides = [stack.enter_context(side) for side in start(folder, shape["added"], arguments)]
         check(folder, sides, tokens, shape["added"])
         repeats = 3 if tokens <= 256 else 1
-        rounds = [[min(side.run(tokens, repeats)["milliseconds"]) for side in sides] for _ in range(arguments.rounds)]
-    finally:
-        for side in sides:
-            side.close()
+        rounds = [[min(side.ask(tokens, repeats)["milliseconds"]) for side in sides] for _ in range(arguments.rounds)]
     first_peer = 1 + len(arguments.paths)
     medians = {side.name: statistics.median(times) for side, times in zip(sides, zip(*rounds))}
     ratio = statistics.median(min(times[first_peer:]) / times[0] for times in rounds)

@@ -16,20 +16,15 @@ import torch
 from transformers import Qwen3MoeConfig
 from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeExperts
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from harness.added_rows import keep_added_rows  # noqa: E402
+
 
 def read(folder, name, shape, dtype):
     count = int(numpy.prod(shape))
     if count == 0:
         return torch.empty(shape, dtype=dtype)
     return torch.from_file(str(folder / name), shared=True, size=count, dtype=dtype).view(shape)
-
-
-def keep_added_rows(parameter, num_base):
-    def hook(gradient):
-        gradient = gradient.clone()
-        gradient[:num_base] = 0
-        return gradient
-    parameter.register_hook(hook)
 
 
 def make_experts(folder, shape, implementation, dtype):
@@ -43,7 +38,7 @@ def make_experts(folder, shape, implementation, dtype):
         rows = torch.empty((e + n, *sizes), dtype=dtype)
         rows[:e] = read(folder, base, (e, *sizes), torch.bfloat16)
         rows[e:] = read(folder, added, (n, *sizes), torch.float32)
-        parameter = torch.nn.Parameter(rows, requires_grad=n > 0)
+        parameter = torch.nn.Parameter(rows, requires_grad=False)
         setattr(experts, name, parameter)
         if n:
             keep_added_rows(parameter, e)

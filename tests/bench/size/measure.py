@@ -19,10 +19,12 @@ import shutil
 import statistics
 import subprocess
 import sys
-import threading
 import time
 
 import make_checkpoint
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from harness.memory import AnonymousMemory  # noqa: E402
 
 MIB = 1 << 20
 READ = "cat of both models"  # verify's own peer
@@ -52,27 +54,6 @@ train:
   probe: {every_tokens: 1024, bytes_per_language: 1024}
   checkpoint: {every_tokens: 1000000, keep: 1}
 """
-
-
-class AnonymousMemory(threading.Thread):
-    """The largest RssAnon of a process, in bytes, looked at every 10 ms."""
-
-    def __init__(self, pid):
-        super().__init__(daemon=True)
-        self.status, self.peak = pathlib.Path(f"/proc/{pid}/status"), 0
-        self.start()
-
-    def run(self):
-        while True:
-            try:
-                lines = self.status.read_text().splitlines()
-            except OSError:
-                return
-            sizes = [int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:")]
-            if not sizes:
-                return
-            self.peak = max(self.peak, sizes[0])
-            time.sleep(0.01)
 
 
 def files_of(folder):

@@ -10,6 +10,7 @@ slows all of them; a ratio is the median over rounds of (peer / ours) within a r
 the same before anything is timed. Exit 1 when they are not, or when ours is slower than a peer.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -19,28 +20,10 @@ import sys
 import tempfile
 import unicodedata
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from harness.side import Side  # noqa: E402
+
 PEERS = ("tokenizers", "tiktoken")
-
-
-class Side:
-    """One process that encodes all texts when told to."""
-
-    def __init__(self, name, command):
-        self.name = name
-        self.process = subprocess.Popen([str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True)
-
-    def run(self):
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.name} ended without an answer")
-        return json.loads(line)
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def gather(data, megabytes):
@@ -70,7 +53,7 @@ def train(programs, work, texts, vocab_size):
 
 def check_same(sides):
     """Also the warm-up."""
-    answers = {side.name: side.run() for side in sides}
+    answers = {side.name: side.ask() for side in sides}
     ours = answers[sides[0].name]
     for name, answer in answers.items():
         if (answer["hash"], answer["tokens"]) != (ours["hash"], ours["tokens"]):
@@ -81,14 +64,11 @@ def check_same(sides):
 def measure(folder, file, num_bytes, threads, arguments):
     ours = [arguments.programs / "tests/bench/bench_encode", folder, file, threads]
     peer = pathlib.Path(__file__).with_name("peer.py")
-    sides = [Side("polygraft", ours)]
-    sides += [Side(name, [sys.executable, peer, name, folder, file, threads]) for name in PEERS]
-    try:
+    commands = {"polygraft": ours} | {name: [sys.executable, peer, name, folder, file, threads] for name in PEERS}
+    with contextlib.ExitStack() as stack:
+        sides = [stack.enter_context(Side(name, command)) for name, command in commands.items()]
         num_tokens = check_same(sides)
-        rounds = [[side.run()["seconds"] for side in sides] for _ in range(arguments.rounds)]
-    finally:
-        for side in sides:
-            side.close()
+        rounds = [[side.ask()["seconds"] for side in sides] for _ in range(arguments.rounds)]
     print(f"{folder.name}, {threads} thread{'s' if threads > 1 else ''}: {num_tokens} tokens, the same ids from all; "
           f"{arguments.rounds} rounds, load {os.getloadavg()[0]:.1f}")
     ratios = {}

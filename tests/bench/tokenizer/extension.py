@@ -20,7 +20,8 @@ import sys
 import tempfile
 import time
 
-import compare
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from harness.side import Side  # noqa: E402
 
 NEW_LANGUAGES = ["id", "km"]
 QWEN_SIZE = 151_643  # entries of Qwen2's tokenizer without its added tokens
@@ -77,18 +78,15 @@ def texts_of(file, most_bytes=SAMPLE_BYTES):
 
 
 def ids_hash(arguments, name, folder, texts):
-    """(hash of all ids, number of tokens) by one of compare.py's sides."""
+    """(hash of all ids, number of tokens) by one of the sides of compare.py."""
     file = arguments.work / "sample.jsonl"
     file.write_text("".join(json.dumps(text) + "\n" for text in texts), encoding="utf-8")
     command = [arguments.programs / "tests/bench/bench_encode", folder, file, 2]
     if name != "polygraft":
         command = [sys.executable, pathlib.Path(__file__).with_name("peer.py"), name, folder, file, 2]
-    side = compare.Side(name, command)
-    try:
-        answer = side.run()
+    with Side(name, command) as side:
+        answer = side.ask()
         return answer["hash"], answer["tokens"]
-    finally:
-        side.close()
 
 
 def check_extension(arguments, report, old, grown, guard, heldout):

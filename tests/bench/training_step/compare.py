@@ -1,128 +1,149 @@
 #!/usr/bin/env python3
-"""Times our training step against transformers' on the same model and batch, in turns, and prints the ratio.
+"""Times our training step, and our forward pass, against transformers' on the same model and batch.
 
-    compare.py --ours BUILD/tests/bench/bench_training_step [--rounds N] [--threads N] [--trainable all]
+    compare.py --ours BUILD/tests/bench/bench_training_step [--shapes NAME ...] [--modes NAME ...] [--rounds N] [--threads N]
 
-The model has the quickstart's size. All processes stay alive and take turns, so that a busy machine slows all of them;
-the ratio is the median over rounds of (best peer / ours) within a round. The losses must agree before anything is timed.
-Exit 1 when they do not, or when ours is slower than the best peer.
+all: everything trains. additions: added experts, router rows and vocabulary rows do; peers: "split", additions as parameters
+of their own beside frozen ones (fair), and "masked", gradients of stacked parameters with those of the old rows set to zero
+(common practice). forward: the loss alone, as `eval bpb` and `expand profile` compute it.
+Ours and one peer at a time are alive and take turns; the losses must agree before anything is timed. A ratio is the median
+over rounds of (peer / ours), a group's the least of its peers'. Memory: peak of RssAnon from start to end, the ratio that of
+the peer with the least. A peer that this machine's memory cannot hold is named and left out. Exit 1 when losses differ, or
+when ours is slower than a peer; goals are printed with whether they are reached.
 """
 import argparse
 import json
 import os
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
+from collections import namedtuple
 
-import torch
-from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from harness import random_model  # noqa: E402
+from harness.side import Side  # noqa: E402
 
-ROWS, ROW_TOKENS = 8, 256
-BASE_EXPERTS, ADDED_EXPERTS = 16, 8
-BASE_VOCAB, ADDED_VOCAB = 4096, 800
-PEERS = [(implementation, dtype) for dtype in ("float32", "bfloat16") for implementation in ("eager", "grouped_mm")]
+Shape = namedtuple("Shape", "config added_experts added_rows rows row_tokens checked_steps steps rounds modes")
+SHAPES = {
+    "quickstart": Shape(random_model.QUICKSTART, 8, 800, 8, 256, 3, 2, 5, ("all", "additions", "forward")),
+    "marco-nano": Shape(random_model.MARCO_NANO_4, 16, 8000, 2, 256, 2, 1, 3, ("additions", "forward")),
+}
+KINDS = {"all": ("all",), "additions": ("split", "masked"), "forward": ("forward",)}  # of peers, by our mode
+GROUPS = {"all": "transformers", "split": "fair: frozen parameters", "masked": "common practice: masked gradients",
+          "forward": "transformers, forward"}
+GOALS = {"split": 2.5, "masked": 4.0, "forward": 2.0}  # times as fast
+MEMORY_GOAL = 4.0  # times less, when additions train
+VARIANTS = [(implementation, dtype) for dtype in ("float32", "bfloat16") for implementation in ("eager", "grouped_mm")]
 # Relative difference of the loss after a few steps. bfloat16 rounds weights after every update, hence its own bound.
 LOSS_TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-2}
+COPIES = {"all": 4, "masked": 4, "split": 1, "forward": 1}  # of the weights: themselves, gradients, two moments
+MIB = 1 << 20
+
+Peer = namedtuple("Peer", "kind implementation dtype")
 
 
-def make_model(folder, expanded):
-    experts = BASE_EXPERTS + (ADDED_EXPERTS if expanded else 0)
-    rows = BASE_VOCAB + (ADDED_VOCAB if expanded else 0)
-    torch.manual_seed(17)
-    model = Qwen3MoeForCausalLM(Qwen3MoeConfig(
-        vocab_size=rows, hidden_size=192, num_hidden_layers=4, num_attention_heads=6, num_key_value_heads=2,
-        head_dim=32, intermediate_size=512, moe_intermediate_size=128, num_experts=experts, num_experts_per_tok=4,
-        norm_topk_prob=True, tie_word_embeddings=not expanded, max_position_embeddings=2048))
-    model.save_pretrained(folder)
-    ids = torch.randint(0, rows, (ROWS, ROW_TOKENS)).tolist()
-    (folder / "rows.json").write_text(json.dumps(ids))
-    if expanded:
-        manifest = {"schema_version": 1, "tool_version": "bench", "base_tensors_hash": "0" * 64, "base_tokenizer_hash": "0" * 64,
-                    "base_num_experts": BASE_EXPERTS, "base_vocab_rows": BASE_VOCAB, "base_tied_embeddings": False,
-                    "packs": [{"name": "new", "first_expert": BASE_EXPERTS, "num_experts": ADDED_EXPERTS,
-                               "first_vocab_row": BASE_VOCAB, "num_vocab_rows": ADDED_VOCAB}], "provenance": {}}
-        (folder / "polygraft.json").write_text(json.dumps(manifest))
+def available_bytes():
+    lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
 
 
-class Side:
-    """One process that runs steps when told to."""
-
-    def __init__(self, name, command, environment):
-        self.name = name
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env=environment)
-
-    def run(self, steps):
-        self.process.stdin.write(f"{steps}\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.name} ended without an answer")
-        return json.loads(line)
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
+def reason_to_leave_out(peer, shape, config):
+    """Why a peer cannot be run here; empty when it can."""
+    if peer.kind == "masked" and peer.implementation == "eager" and config["num_experts"] > 64:
+        return "indexing, as eager does, forms a gradient of the whole stack for every expert"
+    weights = random_model.num_parameters(config) * (4 if peer.dtype == "float32" else 2) * COPIES[peer.kind]
+    logits = 4 * 4 * shape.rows * shape.row_tokens * config["vocab_size"]
+    needed = weights + logits
+    available = available_bytes()
+    return f"needs {needed / 1e9:.0f} GB, {available / 1e9:.0f} GB are free" if 1.2 * needed > available else ""
 
 
-def start(folder, trainable, arguments):
-    environment = dict(os.environ, OMP_NUM_THREADS=str(arguments.threads), MKL_NUM_THREADS=str(arguments.threads))
-    peer = str(pathlib.Path(__file__).with_name("peer.py"))
-    sides = [Side("polygraft float32", [arguments.ours, str(folder), trainable], environment)]
-    for implementation, dtype in PEERS:
-        command = [sys.executable, peer, str(folder), trainable, implementation, dtype, str(arguments.threads)]
-        sides.append(Side(f"transformers {implementation} {dtype}", command, environment))
-    return sides
+def check_losses(name, dtype, ours, theirs, steps):
+    """Also the warm-up."""
+    losses = [side.ask(steps)["losses"] for side in (ours, theirs)]
+    off = max(abs(a - b) / abs(b) for a, b in zip(*losses))
+    if not off <= LOSS_TOLERANCE[dtype]:
+        raise SystemExit(f"the losses of {name} and ours differ by {off:.2e}, more than {LOSS_TOLERANCE[dtype]:.0e}: {losses}")
+    return off
 
 
-def check_losses(sides):
-    """Also the warm-up: three steps each."""
-    losses = {side.name: side.run(3)["losses"] for side in sides}
-    ours = losses[sides[0].name]
-    for name, theirs in losses.items():
-        limit = LOSS_TOLERANCE["bfloat16" if name.endswith("bfloat16") else "float32"]
-        worst = max(abs(a - b) / abs(b) for a, b in zip(ours, theirs))
-        print(f"  losses {name:36s} {' '.join(f'{loss:.6f}' for loss in theirs)}  (off by {worst:.1e})")
-        if worst > limit:
-            raise SystemExit(f"the losses of {name} and ours differ by {worst:.2e}, more than {limit:.0e}")
+def measure_peer(folder, mode, peer, shape, arguments):
+    """One peer against ours: {"milliseconds": [ours, peer's], "ratio", "anonymous_bytes": [...], "off"}."""
+    name = " ".join(peer)
+    script = pathlib.Path(__file__).with_name("peer.py")
+    with Side("ours", [arguments.ours, folder, mode], arguments.threads, watch_memory=True) as ours, \
+            Side(name, [sys.executable, script, folder, *peer, arguments.threads], arguments.threads,
+                 watch_memory=True) as theirs:
+        off = check_losses(name, peer.dtype, ours, theirs, shape.checked_steps)
+        rounds = [[min(side.ask(shape.steps)["milliseconds"]) for side in (ours, theirs)]
+                  for _ in range(arguments.rounds or shape.rounds)]
+        peaks = [side.memory.peak for side in (ours, theirs)]
+    return {"peer": peer._asdict(), "milliseconds": [statistics.median(times) for times in zip(*rounds)],
+            "ratio": statistics.median(theirs / ours for ours, theirs in rounds), "anonymous_bytes": peaks, "off": off}
 
 
-def measure(trainable, arguments):
-    print(f"{'everything trains' if trainable == 'all' else 'only additions train'}: {ROWS} rows of {ROW_TOKENS} "
-          f"tokens, {arguments.threads} threads, {arguments.rounds} rounds")
+def verdict(value, goal):
+    return "" if goal is None else f" (goal {goal:g}: {'reached' if value >= goal else 'missed'})"
+
+
+def print_peer(result, tokens):
+    ours, theirs = result["milliseconds"]
+    memory = [size / MIB for size in result["anonymous_bytes"]]
+    print(f"  {' '.join(result['peer'].values()):28s} {theirs:9.1f} ms, ours {ours:8.1f} ms ({tokens / ours:.2f} tokens/ms): "
+          f"ratio {result['ratio']:5.2f}; {memory[1]:6.0f} MiB anonymous, ours {memory[0]:5.0f}; "
+          f"losses within {result['off']:.0e}", flush=True)
+
+
+def print_group(kind, results):
+    ratio = min(result["ratio"] for result in results)
+    text = f"  {GROUPS[kind]}: ours is {ratio:.2f} times as fast as the best{verdict(ratio, GOALS.get(kind))}"
+    if kind in ("split", "masked"):
+        least = min(result["anonymous_bytes"][1] / result["anonymous_bytes"][0] for result in results)
+        text += f", in {least:.2f} times less memory{verdict(least, MEMORY_GOAL)}"
+    print(text, flush=True)
+
+
+def measure(name, mode, arguments):
+    shape = SHAPES[name]
+    added = (shape.added_experts, shape.added_rows) if mode != "all" else (0, 0)
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
-        make_model(folder, expanded=trainable == "additions")
-        sides = start(folder, trainable, arguments)
-        try:
-            check_losses(sides)
-            rounds = [[min(side.run(2)["milliseconds"]) for side in sides] for _ in range(arguments.rounds)]
-        finally:
-            for side in sides:
-                side.close()
-    medians = {side.name: statistics.median(times) for side, times in zip(sides, zip(*rounds))}
-    for name, milliseconds in medians.items():
-        print(f"  {name:43s} {milliseconds:8.1f} ms  {ROWS * ROW_TOKENS / milliseconds:8.2f} tokens/ms")
-    ratio = statistics.median(min(times[1:]) / times[0] for times in rounds)
-    print(f"  ratio (best peer of each round / ours): {ratio:.2f}")
-    return {"trainable": trainable, "milliseconds": medians, "ratio": ratio}
+        config = random_model.make_model(folder, shape.config, *added)
+        random_model.write_rows(folder, shape.rows, shape.row_tokens, config["vocab_size"])
+        print(f"{name}, {mode}: {config['num_hidden_layers']} layers of width {config['hidden_size']}, {config['num_experts']} "
+              f"experts ({added[0]} added), {config['vocab_size']} vocabulary rows ({added[1]} added), {shape.rows} rows of "
+              f"{shape.row_tokens} tokens; {arguments.threads} threads, {arguments.rounds or shape.rounds} rounds", flush=True)
+        results = []
+        for peer in (Peer(kind, *variant) for kind in KINDS[mode] for variant in VARIANTS):
+            reason = reason_to_leave_out(peer, shape, config)
+            if reason:
+                print(f"  {' '.join(peer):28s} left out: {reason}")
+                continue
+            results.append(measure_peer(folder, mode, peer, shape, arguments))
+            print_peer(results[-1], shape.rows * shape.row_tokens)
+    for kind in KINDS[mode]:
+        group = [result for result in results if result["peer"]["kind"] == kind]
+        if group:
+            print_group(kind, group)
+    return {"shape": name, "mode": mode, "peers": results}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ours", required=True)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--shapes", nargs="+", choices=tuple(SHAPES), default=tuple(SHAPES))
+    parser.add_argument("--modes", nargs="+", choices=tuple(KINDS), default=tuple(KINDS))
+    parser.add_argument("--rounds", type=int, help="default: the shape's")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--trainable", choices=("all", "additions"), nargs="+", default=("all", "additions"))
     parser.add_argument("--json", type=pathlib.Path, help="also write the figures there")
     arguments = parser.parse_args()
-    results = [measure(trainable, arguments) for trainable in arguments.trainable]
+    results = [measure(name, mode, arguments) for name in arguments.shapes for mode in SHAPES[name].modes
+               if mode in arguments.modes]
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=2) + "\n")
-    if min(result["ratio"] for result in results) < 1:
-        raise SystemExit("slower than the peer")
+    if min((peer["ratio"] for result in results for peer in result["peers"]), default=1) < 1:
+        raise SystemExit("slower than a peer")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """The peer of training_step.cpp: the same step in transformers, in one of its experts implementations and dtypes.
 
-    peer.py FOLDER all|additions eager|grouped_mm float32|bfloat16 THREADS
+    peer.py FOLDER all|split|masked|forward eager|grouped_mm float32|bfloat16 THREADS
 
-Additions only, as it is done there: experts are rows of one stacked parameter, so the parameters that hold additions
-are trained and the gradients of the old rows are set to zero.
+split: additions are parameters of their own (split_model.py). masked: as it is usually done, the stacked parameters that
+hold additions train, and gradients of old rows are set to zero. forward: no step, the loss alone.
 """
 import json
 import pathlib
@@ -13,52 +13,61 @@ import time
 
 import torch
 from transformers import AutoModelForCausalLM
+from transformers.utils.logging import disable_progress_bar
+
+from split_model import split
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from harness.added_rows import keep_added_rows  # noqa: E402
 
 
-def keep_added_rows(parameter, num_base):
-    def hook(gradient):
-        gradient = gradient.clone()
-        gradient[:num_base] = 0
-        return gradient
-    parameter.requires_grad_(True)
-    parameter.register_hook(hook)
-
-
-def select(model, trainable, manifest):
-    if trainable == "all":
-        return
+def mask(model, num_experts, num_rows):
     model.requires_grad_(False)
-    experts, rows = manifest["base_num_experts"], manifest["base_vocab_rows"]
     for layer in model.model.layers:
-        keep_added_rows(layer.mlp.gate.weight, experts)
-        keep_added_rows(layer.mlp.experts.gate_up_proj, experts)
-        keep_added_rows(layer.mlp.experts.down_proj, experts)
-    keep_added_rows(model.model.embed_tokens.weight, rows)
-    keep_added_rows(model.lm_head.weight, rows)
+        keep_added_rows(layer.mlp.gate.weight, num_experts)
+        keep_added_rows(layer.mlp.experts.gate_up_proj, num_experts)
+        keep_added_rows(layer.mlp.experts.down_proj, num_experts)
+    keep_added_rows(model.model.embed_tokens.weight, num_rows)
+    keep_added_rows(model.lm_head.weight, num_rows)
+
+
+def load(folder, kind, implementation, dtype):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa",
+                                                 experts_implementation=implementation)
+    assert model.config._experts_implementation == implementation
+    if kind in ("split", "masked"):
+        manifest = json.loads((folder / "polygraft.json").read_text())
+        {"split": split, "masked": mask}[kind](model, manifest["base_num_experts"], manifest["base_vocab_rows"])
+    return model.train(kind != "forward")
 
 
 def main():
-    folder, trainable, implementation, dtype = pathlib.Path(sys.argv[1]), *sys.argv[2:5]
+    folder, kind, implementation, dtype = pathlib.Path(sys.argv[1]), *sys.argv[2:5]
+    disable_progress_bar()
     torch.set_num_threads(int(sys.argv[5]))
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), attn_implementation="sdpa",
-                                                 experts_implementation=implementation)
-    assert model.config._experts_implementation == implementation
-    model.train()
-    manifest = json.loads((folder / "polygraft.json").read_text()) if trainable == "additions" else {}
-    select(model, trainable, manifest)
+    model = load(folder, kind, implementation, getattr(torch, dtype))
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0, fused=True)
     ids = torch.tensor(json.loads((folder / "rows.json").read_text()))
+
+    def train():
+        optimizer.zero_grad(set_to_none=True)
+        loss = model(ids, labels=ids, use_cache=False).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        return loss.item()
+
+    @torch.no_grad()
+    def score():
+        return model(ids, labels=ids, use_cache=False).loss.item()
+
+    step = score if kind == "forward" else train
     for line in sys.stdin:
         milliseconds, losses = [], []
         for _ in range(int(line)):
             start = time.perf_counter()
-            optimizer.zero_grad(set_to_none=True)
-            loss = model(ids, labels=ids, use_cache=False).loss
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
-            losses.append(loss.item())
+            losses.append(step())
             milliseconds.append(1e3 * (time.perf_counter() - start))
         print(json.dumps({"milliseconds": milliseconds, "losses": losses}), flush=True)
 

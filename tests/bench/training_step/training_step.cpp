@@ -1,11 +1,13 @@
 // tests/bench/training_step/training_step.cpp: our side of the training-step bench: forward,
-// cross-entropy, backward, gradient clipping and AdamW on one fixed batch. Started by compare.py,
-// which alternates it with the peer:
-//   training_step FOLDER all|additions     then one number of steps a line on stdin;
+// cross-entropy, backward, gradient clipping and AdamW on one fixed batch; or, forward alone, the
+// loss as scoring computes it. Started by compare.py, which alternates it with the peer:
+//   training_step FOLDER all|additions|forward     then one number of steps a line on stdin;
 //   answers one JSON line each: {"milliseconds": [...], "losses": [...]}
+// Weights are held as training and scoring hold them: what is frozen stays in the mapped file.
 #include <ATen/Parallel.h>
 
 #include <chrono>
+#include <functional>
 #include <iostream>
 
 #include "core/error.h"
@@ -29,10 +31,16 @@ struct Bench {
   int64_t num_targets = 0;
 };
 
-Bench read(const std::filesystem::path& path) {
+model::Transformer load(const std::filesystem::path& path, const std::string& mode) {
+  const auto folder = model::ModelFolder::open(path);
+  if (mode == "forward") return model::Transformer::load(folder);
+  if (mode == "all") return {folder.config, model::load_weights(folder, at::kFloat)};
+  return {folder.config, model::map_weights(folder, at::kFloat, model::AddedExperts::kInMemory)};
+}
+
+Bench read(const std::filesystem::path& path, const std::string& mode) {
   const Json rows = read_json(path / "rows.json");
-  auto folder = model::ModelFolder::open(path);
-  Bench bench{{folder.config, model::load_weights(folder, at::kFloat)}, {}, {}, 0};
+  Bench bench{load(path, mode), {}, {}, 0};
   std::vector<int64_t> ids, targets;
   for (const auto& row : rows) {
     const auto tokens = row.get<std::vector<int64_t>>();
@@ -58,19 +66,21 @@ double step(Bench& bench, const trainer::Parameters& parameters, trainer::AdamW&
   return loss.item<double>();
 }
 
-int run(const std::string& folder, const std::string& trainable) {
-  Bench bench = read(folder);
-  trainer::TrainConfig config;
-  config.trainable = trainable;
-  config.optimizer.router_learning_rate_scale = 1.0;
-  const auto parameters = trainer::select_parameters(bench.model.weights(), config);
-  trainer::AdamW optimizer(parameters, config.optimizer);
+double score(const Bench& bench) {
+  const at::NoGradGuard no_grad;
+  const auto hidden_TD = bench.model.hidden(bench.batch);
+  const auto nats_T = model::token_nll(hidden_TD, bench.targets_T, bench.model.weights().head);
+  return nats_T.sum().item<double>() / static_cast<double>(bench.num_targets);
+}
+
+/// Answers every number of steps on stdin.
+int serve(const std::function<double()>& step) {
   int64_t num_steps = 0;
   while (std::cin >> num_steps) {
     Json answer = {{"milliseconds", Json::array()}, {"losses", Json::array()}};
     for (int64_t i = 0; i < num_steps; ++i) {
       const auto start = Clock::now();
-      answer["losses"].push_back(step(bench, parameters, optimizer));
+      answer["losses"].push_back(step());
       const std::chrono::duration<double, std::milli> elapsed = Clock::now() - start;
       answer["milliseconds"].push_back(elapsed.count());
     }
@@ -79,12 +89,23 @@ int run(const std::string& folder, const std::string& trainable) {
   return 0;
 }
 
+int run(const std::string& folder, const std::string& mode) {
+  Bench bench = read(folder, mode);
+  if (mode == "forward") return serve([&] { return score(bench); });
+  trainer::TrainConfig config;
+  config.trainable = mode;
+  config.optimizer.router_learning_rate_scale = 1.0;
+  const auto parameters = trainer::select_parameters(bench.model.weights(), config);
+  trainer::AdamW optimizer(parameters, config.optimizer);
+  return serve([&] { return step(bench, parameters, optimizer); });
+}
+
 }  // namespace
 }  // namespace polygraft
 
 int main(int argc, char** argv) {
   if (argc != 3) {
-    std::cerr << "usage: training_step FOLDER all|additions\n";
+    std::cerr << "usage: training_step FOLDER all|additions|forward\n";
     return 2;
   }
   try {
