@@ -113,33 +113,36 @@ class Parallel(unittest.TestCase):
         said = train_on(2, self.config("whole"), "--set", "train.micro_batch_tokens=0", expect=[2])
         self.assertIn("train.micro_batch_tokens", said)
 
-    def kill_a_rank(self, name, who, *options):
-        """Kills a rank of two in the middle of training. @return the other's exit code and error."""
+    def hit_a_rank(self, name, who, how, *options):
+        """Sends a signal to one rank of two in the middle of training. @return both exit codes and what they said."""
         notes = pathlib.Path(fresh(f"parallel-{name}-notes"))
         command = mpirun(2, "sh", "-c", NOTE_EXIT, notes, *train_command(self.config(name), *options))
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as job:
             wait_for_checkpoint(self.folder / name)
-            os.kill(int((notes / f"pid.{who}").read_text()), signal.SIGKILL)
+            os.kill(int((notes / f"pid.{who}").read_text()), how)
             job.wait(30)
-        self.assertEqual((notes / f"code.{who}").read_text().strip(), "137")
-        self.assertFalse((self.folder / name / "model").exists(), "the kill came too late")
+        self.assertFalse((self.folder / name / "model").exists(), "the signal came too late")
         self.assertTrue(checkpoints(self.folder / name))
-        other = 1 - who
-        return int((notes / f"code.{other}").read_text()), (notes / f"error.{other}").read_text()
+        return ([int((notes / f"code.{rank}").read_text()) for rank in (0, 1)],
+                [(notes / f"error.{rank}").read_text() for rank in (0, 1)])
 
     def test_a_killed_rank_ends_the_other_and_one_process_goes_on(self):
-        code, error = self.kill_a_rank("two-to-one", 1, "--ep", "2")
-        self.assertEqual(code, 1, error)
-        self.assertIn("rank error: rank 1 (process ", error)
+        codes, said = self.hit_a_rank("two-to-one", 1, signal.SIGKILL, "--ep", "2")
+        self.assertEqual(codes, [1, 137], said)
+        self.assertIn("rank error: rank 1 (process ", said[0])
         train_on(1, self.config("two-to-one"))
         self.check_results("two-to-one")
 
     def test_the_first_rank_is_no_exception(self):
-        code, error = self.kill_a_rank("two-to-four", 0)
-        self.assertEqual(code, 1, error)
-        self.assertIn("rank error: rank 0 (process ", error)
+        codes, said = self.hit_a_rank("two-to-four", 0, signal.SIGKILL)
+        self.assertEqual(codes, [137, 1], said)
+        self.assertIn("rank error: rank 0 (process ", said[1])
         train_on(4, self.config("two-to-four"), "--ep", "4")
         self.check_results("two-to-four")
+
+    def test_a_rank_that_is_told_to_stop_stops_all_after_the_same_step(self):
+        codes, said = self.hit_a_rank("told", 1, signal.SIGTERM, "--set", "train.checkpoint.every_tokens=2000")
+        self.assertEqual(codes, [143, 143], said)
 
     def test_a_killed_process_goes_on_as_two_ranks(self):
         command = train_command(self.config("one-to-two"))
