@@ -1,8 +1,9 @@
 // cli/train.cpp: `polygraft train --config FILE`: from scratch, continual over all weights, or
-// additions alone.
+// additions alone; on one process, or on all those that mpirun or srun started with this command.
 #include <iostream>
 
 #include "cli/command.h"
+#include "cli/ranks.h"
 #include "core/file.h"
 #include "core/folder_lock.h"
 #include "core/log.h"
@@ -34,21 +35,28 @@ ExitCode run(const Arguments& arguments) {
   const auto file = bind_config<trainer::TrainFile>(arguments.config());
   trainer::TrainJob job =
       trainer::resolve_job(file, fs::absolute(arguments.path("config")).parent_path());
+  const Ranks ranks(arguments);
   job.replace_output = arguments.force();
+  job.ranks = ranks.grid();
   const trainer::TrainEstimate estimate = trainer::estimate_training(job);
   log_info(concat(human_count(estimate.steps), " steps, ",
                   human_count(estimate.trainable_parameters), " trainable parameters, about ",
                   human_bytes(estimate.peak_memory_bytes), " of memory"));
   if (arguments.dry_run()) {
-    std::cout << config_to_yaml(file, true);
+    if (ranks.is_first()) std::cout << config_to_yaml(file, true);
     return ExitCode::kDone;
   }
   refuse_existing_output(job.output, job.replace_output);
-  const FolderLock lock(job.run_dir);
-  write_file_atomically(job.run_dir / "train.resolved.yaml", config_to_yaml(file));
+  std::optional<FolderLock> lock;
+  if (ranks.is_first()) {
+    lock.emplace(job.run_dir);
+    write_file_atomically(job.run_dir / "train.resolved.yaml", config_to_yaml(file));
+  }
   const trainer::TrainResult result = trainer::train(job);
-  log_info(concat("model written to ", job.output.string()));
-  arguments.emit_json(to_json(result, job.output));
+  if (ranks.is_first()) {
+    log_info(concat("model written to ", job.output.string()));
+    arguments.emit_json(to_json(result, job.output));
+  }
   return result.within_budget ? ExitCode::kDone : ExitCode::kGateFailed;
 }
 
@@ -60,7 +68,7 @@ Command train_command() {
       .summary = "train from scratch, all weights of a model, or additions alone",
       .operands = "",
       .example = "polygraft train --config examples/quickstart/base.yaml --set train.tokens=200000",
-      .add_options = nullptr,
+      .add_options = Ranks::add_options,
       .add_operands = nullptr,
       .run = run};
 }

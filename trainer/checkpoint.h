@@ -38,6 +38,8 @@ class CheckpointStore {
   CheckpointStore(fs::path run_dir, Fingerprint fingerprint, int64_t keep)
       : run_dir_(std::move(run_dir)), fingerprint_(std::move(fingerprint)), keep_(keep) {}
 
+  const Fingerprint& fingerprint() const { return fingerprint_; }
+
   /// Writes checkpoint-<step>, then removes checkpoints beyond `keep` and best weights that nothing
   /// refers to any more.
   void save(const TrainState& state, const Parameters& parameters, const AdamW& optimizer) const;

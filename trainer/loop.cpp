@@ -1,5 +1,6 @@
 // trainer/loop.cpp: the loop of a run: probe when due, checkpoint when due, step; then write the
 // best weights.
+#include <ATen/Parallel.h>
 #include <malloc.h>
 
 #include <chrono>
@@ -51,13 +52,15 @@ int64_t text_bytes(const std::vector<Row>& rows, const std::vector<int32_t>& byt
   return sum;
 }
 
-ProbeOptions probe_options(const TrainJob& job) {
+ProbeOptions probe_options(const TrainJob& job, const RunRanks& ranks) {
   ProbeOptions options;
   options.batch_tokens = job.train.batch_tokens;
   if (job.train.micro_batch_tokens > 0) options.batch_tokens = job.train.micro_batch_tokens;
   if (job.train.budget) options.confidence = job.train.budget->confidence;
   options.seed = job.seed;
   options.base_is_frozen = job.train.trainable != "all";
+  options.rank = ranks.rank();
+  options.num_ranks = ranks.size();
   return options;
 }
 
@@ -75,6 +78,19 @@ Fingerprint fingerprint_of(const TrainJob& job, const LanguageRoles& roles,
   return fingerprint(job, roles, data, trainee.transformer.weights(), manifest);
 }
 
+/// The first rank encodes what is not encoded yet.
+TrainingData prepare_in_turn(const RunRanks& ranks, const TrainJob& job, const LanguageRoles& roles,
+                             const Trainee& trainee) {
+  return ranks.in_turn([&] {
+    return prepare_data(job, roles, trainee.tokenizer, trainee.transformer.config().vocab_rows);
+  });
+}
+
+/// What decides every bit that follows.
+std::string starting_point(const Fingerprint& fingerprint, const std::optional<TrainState>& saved) {
+  return concat(Json(fingerprint).dump(), saved ? saved->step : -1, ", ", at::get_num_threads());
+}
+
 }  // namespace
 
 /// What one step did, for its line in metrics.jsonl.
@@ -89,19 +105,23 @@ struct TrainingRun::StepReport {
 
 TrainingRun::TrainingRun(const TrainJob& job)
     : job_(job),
+      ranks_(job.ranks),
       roles_(resolve_roles(job)),
       trainee_(load_trainee(job)),
-      data_(
-          prepare_data(job, roles_, trainee_.tokenizer, trainee_.transformer.config().vocab_rows)),
+      data_(prepare_in_turn(ranks_, job, roles_, trainee_)),
       parameters_(choose_parameters()),
       optimizer_(parameters_, job.train.optimizer),
       objective_(trainee_.transformer, trainee_.tokenizer.prefix_id(), job.train),
       probe_(trainee_.transformer, trainee_.tokenizer, roles_, std::move(data_.probe_texts),
-             probe_options(job)),
+             probe_options(job, ranks_)),
       checkpoints_(job.run_dir, fingerprint_of(job, roles_, data_, trainee_),
                    job.train.checkpoint.keep),
       token_bytes_(bytes_by_token(trainee_.tokenizer)),
       num_steps_(count_steps(job.train)) {
+  if (ranks_.grid() != nullptr) {
+    parallel_step_.emplace(*ranks_.grid(), trainee_.transformer, trainee_.tokenizer.prefix_id(),
+                           job_.train, tensors_with_gradients());
+  }
   if (job_.train.budget && !roles_.guarded.empty()) {
     budget_.emplace(*job_.train.budget);
     best_.emplace(job_.train.budget->max_relative_bpb);
@@ -122,6 +142,14 @@ Parameters TrainingRun::choose_parameters() {
   return chosen;
 }
 
+/// Where backward leaves gradients: with adapters, in the matrices that they make.
+Parameters TrainingRun::tensors_with_gradients() const {
+  Parameters tensors = parameters_;
+  if (!adapters_) return tensors;
+  for (Parameter& matrix : adapters_->adapted()) tensors.push_back(std::move(matrix));
+  return tensors;
+}
+
 void TrainingRun::use_new_values() {
   if (adapters_) adapters_->merge();
   last_probe_.reset();
@@ -130,7 +158,8 @@ void TrainingRun::use_new_values() {
 void TrainingRun::resume() {
   const fs::path metrics = job_.run_dir / "metrics.jsonl";
   const std::optional<TrainState> saved = checkpoints_.load_newest(parameters_, optimizer_);
-  metrics_.emplace(metrics, saved ? saved->metrics_bytes : 0);
+  ranks_.require_same(starting_point(checkpoints_.fingerprint(), saved));
+  if (ranks_.is_first()) metrics_.emplace(metrics, saved ? saved->metrics_bytes : 0);
   if (!saved) return;
   use_new_values();
   state_ = *saved;
@@ -146,7 +175,8 @@ TrainResult TrainingRun::run() {
   try {
     train_to_end();
   } catch (const Interrupted&) {
-    save_checkpoint();  // thrown between two steps only, so the state is whole
+    save_checkpoint();      // thrown between two steps only, so the state is whole
+    ranks_.wait_for_all();  // a rank that ends makes a launcher end the others
     throw;
   }
   return finish();
@@ -157,7 +187,7 @@ void TrainingRun::train_to_end() {
                     "tokens");
   progress.set(static_cast<uint64_t>(state_.tokens));
   while (true) {
-    throw_if_stopped();
+    ranks_.throw_if_stopped();
     if (is_probe_due()) probe();
     if (is_finished()) break;
     const int64_t tokens_before = state_.tokens;
@@ -190,7 +220,9 @@ void TrainingRun::train_step() {
 
   StepReport report;
   report.learning_rate = learning_rate_at(config.optimizer, state_.step, num_steps_);
-  report.loss = objective_.backward(rows, budget_ ? budget_->multipliers() : Multipliers());
+  const Multipliers multipliers = budget_ ? budget_->multipliers() : Multipliers();
+  report.loss = parallel_step_ ? parallel_step_->backward(rows, multipliers)
+                               : objective_.backward(rows, multipliers);
   if (adapters_) adapters_->take_gradients();
   report.gradient_norm = clip_gradients(parameters_, config.optimizer.max_grad_norm);
   if (!std::isfinite(report.loss.total) || !std::isfinite(report.gradient_norm)) {
@@ -233,7 +265,11 @@ void TrainingRun::log_step(const StepReport& report) {
     line["prior"] = report.loss.prior;
   }
   if (job_.train.load_balance > 0) line["load_balance"] = report.loss.load_balance;
-  metrics_->append(line);
+  append(line);
+}
+
+void TrainingRun::append(const Json& line) {
+  if (metrics_) metrics_->append(line);
 }
 
 bool TrainingRun::is_probe_due() const {
@@ -245,7 +281,7 @@ bool TrainingRun::is_probe_due() const {
 
 void TrainingRun::probe() {
   const auto start = Clock::now();
-  last_probe_ = probe_.run();
+  last_probe_ = run_probe();
   state_.probe_seconds += seconds_since(start);
   worst_ = worst_text(*last_probe_, roles_);
   log_info(concat("step ", state_.step, ": ", probe_text(*last_probe_, roles_)));
@@ -253,11 +289,13 @@ void TrainingRun::probe() {
   line["probe"] = probe_.to_json(*last_probe_);
   state_.probed_tokens = state_.tokens;
   if (budget_) apply_budget(probe_.summarise(*last_probe_, state_.step), line);
-  metrics_->append(line);
+  append(line);
 }
 
 void TrainingRun::apply_budget(const ProbeSummary& summary, Json& line) {
-  if (best_->offer(summary)) checkpoints_.save_best(summary.step, parameters_);
+  if (best_->offer(summary) && ranks_.is_first()) {
+    checkpoints_.save_best(summary.step, parameters_);
+  }
   const BudgetAction action = budget_->decide(summary);
   line["budget"] = {{"action", action_name(action)},
                     {"multipliers", budget_->multipliers().to_json()},
@@ -270,10 +308,14 @@ void TrainingRun::apply_budget(const ProbeSummary& summary, Json& line) {
 }
 
 void TrainingRun::roll_back() {
-  const int64_t step = best_->best()->step;
-  log_info(concat("returning to the weights of step ", step));
-  checkpoints_.load_best(step, parameters_);
+  log_info(concat("returning to the weights of step ", best_->best()->step));
+  load_best();
   optimizer_.reset();  // its moments led away from these weights
+}
+
+void TrainingRun::load_best() {
+  ranks_.wait_for_all();  // the first may be writing them
+  checkpoints_.load_best(best_->best()->step, parameters_);
   use_new_values();
 }
 
@@ -282,6 +324,7 @@ void TrainingRun::save_checkpoint() {
   if (data_.replayed) state_.replayed = data_.replayed->position();
   state_.budget = budget_ ? budget_->to_json() : Json(nullptr);
   state_.best = best_ ? best_->to_json() : Json(nullptr);
+  if (!ranks_.is_first()) return;
   state_.metrics_bytes = metrics_->sync();
   checkpoints_.save(state_, parameters_, optimizer_);
 }
@@ -296,12 +339,9 @@ TrainResult TrainingRun::finish() {
   if (best_) {
     result.best_step = best_->best()->step;
     result.within_budget = best_->has_inside();
-    if (result.best_step != state_.step || !last_probe_) {
-      checkpoints_.load_best(result.best_step, parameters_);
-      use_new_values();
-    }
+    if (result.best_step != state_.step || !last_probe_) load_best();
   }
-  if (!last_probe_) last_probe_ = probe_.run();
+  if (!last_probe_) last_probe_ = run_probe();
   result.last_probe = *last_probe_;
   if (!result.within_budget) {
     const ProbeSummary& best = *best_->best();
@@ -310,16 +350,20 @@ TrainResult TrainingRun::finish() {
                     "weights are written: step ", best.step, ", ", best.worst, " ",
                     percent(best.worst_delta, 2), " (up to ", percent(best.worst_high, 2), ")"));
   }
-  metrics_->sync();
-  write_trained(job_, trainee_, result.best_step);
+  if (ranks_.is_first()) {
+    metrics_->sync();
+    write_trained(job_, trainee_, result.best_step);
+  }
+  ranks_.wait_for_all();
   return result;
 }
 
 TrainResult train(const TrainJob& job) {
   refuse_existing_output(job.output, job.replace_output);
+  if (job.ranks != nullptr) require_pieces(job.train, job.ranks->size());
   keep_freed_memory();
-  TrainingRun run(job.train.replay.source == "self" ? with_self_text(job) : job);
-  return run.run();
+  if (job.train.replay.source != "self") return TrainingRun(job).run();
+  return TrainingRun(RunRanks(job.ranks).in_turn([&] { return with_self_text(job); })).run();
 }
 
 }  // namespace polygraft::trainer

@@ -71,8 +71,9 @@ InterferenceProbe::InterferenceProbe(const model::Transformer& transformer,
       options_(options) {
   const at::NoGradGuard no_grad;
   for (const std::string& language : roles.guarded) {
-    base_scores_[language] =
-        eval::score_as_base(transformer_, tokenizer_, texts_.at(language), score_options());
+    auto& scores = base_scores_[language];
+    if (!is_mine(language)) continue;
+    scores = eval::score_as_base(transformer_, tokenizer_, texts_.at(language), score_options());
   }
 }
 
@@ -91,8 +92,15 @@ eval::ScoreOptions InterferenceProbe::score_options() const {
 ProbeResult InterferenceProbe::run() const {
   const at::NoGradGuard no_grad;
   ProbeResult result;
-  for (const auto& [language, documents] : texts_) result[language] = probe_language(language);
+  for (const auto& [language, documents] : texts_) {
+    result[language] = is_mine(language) ? probe_language(language) : ProbeLine{};
+  }
   return result;
+}
+
+bool InterferenceProbe::is_mine(const std::string& language) const {
+  const auto place = std::distance(texts_.begin(), texts_.find(language));
+  return probing_rank(static_cast<size_t>(place), options_.num_ranks) == options_.rank;
 }
 
 ProbeLine InterferenceProbe::probe_language(const std::string& language) const {

@@ -25,7 +25,12 @@ struct ProbeOptions {
   double confidence = 0.95;
   uint64_t seed = 17;
   bool base_is_frozen = true;  ///< else masks do not give the base back, and no cause can be told
+  /// Of several ranks, which one this is: each probes its share of the languages.
+  int rank = 0, num_ranks = 1;
 };
+
+/// Which rank probes the language at `place` in the order of names.
+inline int probing_rank(size_t place, int num_ranks) { return static_cast<int>(place) % num_ranks; }
 
 using ProbeResult = std::map<std::string, ProbeLine>;
 
@@ -39,6 +44,7 @@ class InterferenceProbe {
                     std::map<std::string, std::vector<tokenizer::Document>> texts,
                     const ProbeOptions& options);
 
+  /// Lines of the languages that other ranks probe are empty.
   ProbeResult run() const;
 
   /// One language's line for metrics.jsonl; a language without a base to compare with has no delta.
@@ -47,6 +53,7 @@ class InterferenceProbe {
 
  private:
   ProbeLine probe_language(const std::string& language) const;
+  bool is_mine(const std::string& language) const;
   bool is_guarded(const std::string& language) const { return base_scores_.count(language) > 0; }
   /// Whether masks tell the base from what is added to it.
   bool splits_causes() const;

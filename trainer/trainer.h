@@ -10,6 +10,7 @@
 
 #include "eval/causes.h"
 #include "model/checkpoint/model_folder.h"
+#include "model/parallel/rank_grid.h"
 #include "tokenizer/corpus.h"
 #include "trainer/config.h"
 
@@ -29,6 +30,9 @@ struct TrainJob {
   uint64_t seed = 17;
   TrainConfig train;
   bool replace_output = false;
+  /// The ranks that run this job together, each with the same job; referred to. Null: this process
+  /// alone.
+  const parallel::RankGrid* ranks = nullptr;
   /// Called after each step, with the number of steps done. What it throws ends the run as a kill
   /// would: nothing is saved.
   std::function<void(int64_t step)> on_step;

@@ -11,6 +11,8 @@
 #include "trainer/metrics.h"
 #include "trainer/objective/objective.h"
 #include "trainer/optim/lora.h"
+#include "trainer/parallel/parallel_step.h"
+#include "trainer/parallel/run_ranks.h"
 #include "trainer/probe.h"
 #include "trainer/trainee.h"
 
@@ -29,6 +31,7 @@ class TrainingRun {
   struct StepReport;
 
   Parameters choose_parameters();
+  Parameters tensors_with_gradients() const;
   /// After every change of trainable tensors.
   void use_new_values();
   void resume();
@@ -38,15 +41,19 @@ class TrainingRun {
   bool is_finished() const { return state_.stopped || state_.step >= num_steps_; }
 
   bool is_probe_due() const;
+  ProbeResult run_probe() const { return ranks_.gathered(probe_.run()); }
   void probe();
   void apply_budget(const ProbeSummary& summary, Json& line);
   void roll_back();
+  void load_best();
 
   void save_checkpoint();
   void log_step(const StepReport& report);
+  void append(const Json& line);
   TrainResult finish();
 
   TrainJob job_;
+  RunRanks ranks_;
   LanguageRoles roles_;
   Trainee trainee_;
   TrainingData data_;
@@ -54,6 +61,7 @@ class TrainingRun {
   Parameters parameters_;
   AdamW optimizer_;
   Objective objective_;
+  std::optional<ParallelStep> parallel_step_;  ///< in its place where there are several ranks
   InterferenceProbe probe_;
   CheckpointStore checkpoints_;
   std::vector<int32_t> token_bytes_;  ///< UTF-8 bytes by token id
@@ -62,7 +70,7 @@ class TrainingRun {
   TrainState state_;
   std::optional<BudgetController> budget_;
   std::optional<BestTracker> best_;
-  std::optional<MetricsFile> metrics_;
+  std::optional<MetricsFile> metrics_;     ///< of the first rank
   std::optional<ProbeResult> last_probe_;  ///< of the weights as they are now
   double last_loss_ = 0;
   std::string worst_;  ///< the worst old language at the last probe, for the progress line

@@ -9,22 +9,6 @@
 
 namespace polygraft::trainer {
 
-/// Denominators of a whole step, known before its first piece is computed.
-struct Objective::Totals {
-  double scored = 0;    ///< tokens with cross-entropy
-  double captured = 0;  ///< learned tokens that do not start a row
-  double replayed = 0;
-  double replayed_weight =
-      0;  ///< replayed tokens, a row's first one counted as often as the method says
-  double balanced = 0;
-};
-
-/// Rows that go through the model together; learned ones first.
-struct Objective::Piece {
-  StepRows rows;
-  int64_t num_learned = 0, num_replayed = 0;
-};
-
 /// The differentiable sum of a piece, and its parts for the log.
 struct Objective::Sum {
   at::Tensor tensor;
@@ -38,6 +22,11 @@ struct Objective::Sum {
     if (weight == 0) return;
     const at::Tensor weighted = value * weight;
     tensor = tensor.defined() ? tensor + weighted : weighted;
+  }
+  /// Backward goes through these states' layers, whatever else it goes through.
+  void reach(const at::Tensor& hidden_TD) {
+    double unnoted = 0;
+    add(hidden_TD.sum() * 0, 1.0, unnoted);
   }
 };
 
@@ -90,17 +79,18 @@ std::string replay_text(const TrainConfig& config, Protection protection) {
 }
 
 Objective::Objective(const model::Transformer& transformer, tokenizer::TokenId prefix,
-                     const TrainConfig& config)
+                     const TrainConfig& config, bool in_lockstep)
     : transformer_(transformer),
       prefix_(prefix),
       config_(config),
-      protection_(protection_of(config, transformer)) {}
+      protection_(protection_of(config, transformer)),
+      in_lockstep_(in_lockstep) {}
 
-Objective::Totals Objective::count(const StepRows& rows) const {
+StepTotals Objective::count(const StepRows& rows) const {
   const auto num_learned = static_cast<double>(num_tokens(rows.learned));
   const auto num_replayed = static_cast<double>(num_tokens(rows.replayed));
   const double first_weight = protection_ == Protection::kHinge ? config_.protect.bos_weight : 1.0;
-  Totals totals;
+  StepTotals totals;
   totals.scored = num_learned + (scores_replayed() ? num_replayed : 0.0);
   totals.captured = num_learned - static_cast<double>(rows.learned.size());
   totals.replayed = num_replayed;
@@ -110,13 +100,12 @@ Objective::Totals Objective::count(const StepRows& rows) const {
   return totals;
 }
 
-std::vector<Objective::Piece> Objective::cut_pieces(const StepRows& rows) const {
+std::vector<Piece> cut_pieces(const StepRows& rows, int64_t most_tokens) {
   std::vector<Piece> pieces(1);
   const auto place = [&](const Row& row, bool learned) {
     const auto length = static_cast<int64_t>(row.size());
     const int64_t held = pieces.back().num_learned + pieces.back().num_replayed;
-    const int64_t limit = config_.micro_batch_tokens;
-    if (limit > 0 && held > 0 && held + length > limit) pieces.emplace_back();
+    if (most_tokens > 0 && held > 0 && held + length > most_tokens) pieces.emplace_back();
     Piece& piece = pieces.back();
     (learned ? piece.rows.learned : piece.rows.replayed).push_back(row);
     (learned ? piece.num_learned : piece.num_replayed) += length;
@@ -126,19 +115,45 @@ std::vector<Objective::Piece> Objective::cut_pieces(const StepRows& rows) const 
   return pieces;
 }
 
+StepLoss& StepLoss::operator+=(const StepLoss& piece) {
+  total += piece.total;
+  cross_entropy += piece.cross_entropy;
+  kl += piece.kl;
+  hinge += piece.hinge;
+  capture += piece.capture;
+  head += piece.head;
+  prior += piece.prior;
+  load_balance += piece.load_balance;
+  return *this;
+}
+
 StepLoss Objective::backward(const StepRows& rows, const Multipliers& multipliers) const {
-  const Totals totals = count(rows);
+  const StepTotals totals = count(rows);
   StepLoss loss;
-  for (const Piece& piece : cut_pieces(rows)) {
-    Sum sum{{}, loss};
-    add_forward(piece, totals, multipliers, sum);
-    add_forward_only_hinge(piece, totals, multipliers, sum);
-    loss = sum.loss;
-    if (!sum.tensor.defined()) continue;
-    loss.total += sum.tensor.item<double>();
-    if (sum.tensor.requires_grad()) sum.tensor.backward();
+  for (const Piece& piece : cut_pieces(rows, config_.micro_batch_tokens)) {
+    loss += backward_piece(piece, totals, multipliers);
   }
   return loss;
+}
+
+StepLoss Objective::backward_piece(const Piece& piece, const StepTotals& totals,
+                                   const Multipliers& multipliers) const {
+  Sum sum;
+  add_forward(piece, totals, multipliers, sum);
+  add_forward_only_hinge(piece, totals, multipliers, sum);
+  if (!sum.tensor.defined()) return sum.loss;
+  sum.loss.total = sum.tensor.item<double>();
+  if (sum.tensor.requires_grad()) sum.tensor.backward();
+  return sum.loss;
+}
+
+/// One token through all layers, for the other ranks' sake. @param sum backward then goes the same
+/// way; null: there is none.
+void Objective::take_part(model::Mask mask, Sum* sum) const {
+  if (!in_lockstep_) return;
+  const at::AutoGradMode with_grad(sum != nullptr);
+  const at::Tensor hidden_TD = transformer_.hidden({at::zeros({1}, at::kLong), {1}}, mask);
+  if (sum != nullptr) sum->reach(hidden_TD);
 }
 
 /// Which tokens of a piece count for which router loss, in the pass that gradients go through.
@@ -163,12 +178,16 @@ RouterLossTokens Objective::forward_tokens(const Piece& piece, const TokenBatch&
   return tokens;
 }
 
-void Objective::add_forward(const Piece& piece, const Totals& totals,
+void Objective::add_forward(const Piece& piece, const StepTotals& totals,
                             const Multipliers& multipliers, Sum& sum) const {
   const bool with_replayed = protection_ != Protection::kHinge;
   const std::vector<Row> rows =
       with_replayed ? joined(piece.rows.learned, piece.rows.replayed) : piece.rows.learned;
-  if (rows.empty()) return;
+  if (rows.empty()) {
+    take_part({}, &sum);
+    if (protection_ == Protection::kKl) add_kl(piece, {}, totals, multipliers, sum);
+    return;
+  }
   const TokenBatch batch = make_batch(rows, prefix_);
   const int64_t num_replayed = with_replayed ? piece.num_replayed : 0;
   const ProtectConfig& protect = config_.protect;
@@ -184,6 +203,7 @@ void Objective::add_forward(const Piece& piece, const Totals& totals,
     sum.add(divided(nll, totals.scored), 1.0, sum.loss.cross_entropy);
   }
   if (protection_ == Protection::kKl) add_kl(piece, hidden_TD, totals, multipliers, sum);
+  if (in_lockstep_ && num_scored == 0) sum.reach(hidden_TD);  // which a KL of weight 0 does not
   sum.add(divided(collector.keep_out_sum(), totals.replayed_weight),
           multipliers.routing * protect.hinge_or_default(), sum.loss.hinge);
   sum.add(divided(collector.capture_sum(), totals.captured), protect.capture, sum.loss.capture);
@@ -195,9 +215,10 @@ void Objective::add_forward(const Piece& piece, const Totals& totals,
           sum.loss.load_balance);
 }
 
-void Objective::add_kl(const Piece& piece, const at::Tensor& hidden_TD, const Totals& totals,
+void Objective::add_kl(const Piece& piece, const at::Tensor& hidden_TD, const StepTotals& totals,
                        const Multipliers& multipliers, Sum& sum) const {
-  if (piece.num_replayed == 0) return;
+  if (totals.replayed == 0) return;
+  if (piece.num_replayed == 0) return take_part(model::Mask::all_but_embedding(), nullptr);
   at::Tensor base_hidden_TD;
   {
     const at::NoGradGuard no_grad;
@@ -213,9 +234,10 @@ void Objective::add_kl(const Piece& piece, const at::Tensor& hidden_TD, const To
   sum.add(divided(kl, totals.replayed), multipliers.routing * config_.protect.kl, sum.loss.kl);
 }
 
-void Objective::add_forward_only_hinge(const Piece& piece, const Totals& totals,
+void Objective::add_forward_only_hinge(const Piece& piece, const StepTotals& totals,
                                        const Multipliers& multipliers, Sum& sum) const {
-  if (protection_ != Protection::kHinge || piece.num_replayed == 0) return;
+  if (protection_ != Protection::kHinge || totals.replayed == 0) return;
+  if (piece.num_replayed == 0) return take_part({}, nullptr);
   const TokenBatch batch = make_batch(piece.rows.replayed, prefix_);
   const ProtectConfig& protect = config_.protect;
   RouterLossTokens tokens;

@@ -32,12 +32,32 @@ struct StepRows {
   std::vector<Row> learned, replayed;
 };
 
+/// Rows that go through the model together; learned ones first.
+struct Piece {
+  StepRows rows;
+  int64_t num_learned = 0, num_replayed = 0;  ///< tokens
+};
+/// Pieces of at most `most_tokens`, or of a single longer row; 0: one piece.
+std::vector<Piece> cut_pieces(const StepRows& rows, int64_t most_tokens);
+
+/// Denominators of a whole step, known before its first piece is computed.
+struct StepTotals {
+  double scored = 0;    ///< tokens with cross-entropy
+  double captured = 0;  ///< learned tokens that do not start a row
+  double replayed = 0;
+  double replayed_weight =
+      0;  ///< replayed tokens, a row's first one counted as often as the method says
+  double balanced = 0;
+};
+
 /// What a step cost, each part before its weight. Parts that the method lacks stay 0.
 struct StepLoss {
   double total = 0;          ///< what was differentiated
   double cross_entropy = 0;  ///< nats per learned token
   double kl = 0;             ///< nats per replayed token
   double hinge = 0, capture = 0, head = 0, prior = 0, load_balance = 0;
+
+  StepLoss& operator+=(const StepLoss& piece);
 };
 
 enum class Protection { kNone, kKl, kHinge, kPrior };
@@ -48,35 +68,40 @@ std::string replay_text(const TrainConfig& config, Protection protection);
 
 class Objective {
  public:
-  /// @param transformer is referred to, not copied.
+  /// @param transformer is referred to, not copied. @param in_lockstep other ranks take part in its
+  /// passes (model/architecture/expert_parallel.h): all make the same ones, in the same order.
   Objective(const model::Transformer& transformer, tokenizer::TokenId prefix,
-            const TrainConfig& config);
+            const TrainConfig& config, bool in_lockstep = false);
 
   /// Adds the step's gradients to the trainable tensors. @param multipliers of the weights:
   /// `routing` of kl, hinge and prior, `head` of head and of what kl asks of output rows.
   StepLoss backward(const StepRows& rows, const Multipliers& multipliers) const;
 
+  StepTotals count(const StepRows& rows) const;
+  /// The same for one piece of a step. In lockstep a piece without rows takes part in the others'
+  /// passes; gradients that it leaves count for nothing.
+  StepLoss backward_piece(const Piece& piece, const StepTotals& totals,
+                          const Multipliers& multipliers) const;
+
  private:
-  struct Totals;
-  struct Piece;
   struct Sum;
-  Totals count(const StepRows& rows) const;
-  std::vector<Piece> cut_pieces(const StepRows& rows) const;
   bool scores_replayed() const {  ///< with cross-entropy
     return protection_ == Protection::kNone || protection_ == Protection::kPrior;
   }
   RouterLossTokens forward_tokens(const Piece& piece, const TokenBatch& batch) const;
-  void add_forward(const Piece& piece, const Totals& totals, const Multipliers& multipliers,
+  void add_forward(const Piece& piece, const StepTotals& totals, const Multipliers& multipliers,
                    Sum& sum) const;
-  void add_kl(const Piece& piece, const at::Tensor& hidden_TD, const Totals& totals,
+  void add_kl(const Piece& piece, const at::Tensor& hidden_TD, const StepTotals& totals,
               const Multipliers& multipliers, Sum& sum) const;
-  void add_forward_only_hinge(const Piece& piece, const Totals& totals,
+  void add_forward_only_hinge(const Piece& piece, const StepTotals& totals,
                               const Multipliers& multipliers, Sum& sum) const;
+  void take_part(model::Mask mask, Sum* sum) const;
 
   const model::Transformer& transformer_;
   tokenizer::TokenId prefix_;
   TrainConfig config_;
   Protection protection_;
+  bool in_lockstep_;
 };
 
 }  // namespace polygraft::trainer

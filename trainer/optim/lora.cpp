@@ -59,6 +59,12 @@ Parameters LowRankAdapters::parameters() const {
   return parameters;
 }
 
+Parameters LowRankAdapters::adapted() const {
+  Parameters matrices;
+  for (const Adapter& adapter : adapters_) matrices.push_back({adapter.name, adapter.in_use});
+  return matrices;
+}
+
 void LowRankAdapters::take_gradients() const {
   const at::NoGradGuard no_grad;
   for (const Adapter& adapter : adapters_) {

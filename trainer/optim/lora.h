@@ -23,6 +23,9 @@ class LowRankAdapters {
 
   /// A and B of each matrix: "layers.3.moe.down.base.lora_a" and "..._b".
   Parameters parameters() const;
+  /// W of each matrix: what backward gives gradients to, for take_gradients() to turn into A's and
+  /// B's.
+  Parameters adapted() const;
   /// From W's gradients, which are then cleared, those of A and B.
   void take_gradients() const;
   /// W from A and B as they are now.

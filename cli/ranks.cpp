@@ -1,0 +1,58 @@
+// cli/ranks.cpp: see ranks.h.
+#include "cli/ranks.h"
+
+#include <cstdlib>
+
+#include "core/log.h"
+#include "core/text.h"
+
+namespace polygraft::cli {
+namespace {
+
+std::optional<std::string> environment(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+}
+
+parallel::Timeout timeout_of(const Arguments& arguments) {
+  const double seconds = arguments.number("rank-timeout");
+  if (!(seconds > 0)) {
+    throw ConfigError("--rank-timeout", "must be positive").found(concat(seconds));
+  }
+  return std::chrono::duration_cast<parallel::Timeout>(std::chrono::duration<double>(seconds));
+}
+
+}  // namespace
+
+Ranks::Ranks(const Arguments& arguments) : launch_(parallel::read_launch(environment)) {
+  const parallel::GridShape shape =
+      parallel::resolve_grid({arguments.integer("ep"), arguments.integer("dp")}, launch_.size);
+  const parallel::Timeout timeout = timeout_of(arguments);
+  if (!is_first()) set_log_level(LogLevel::kError);
+  if (launch_.size == 1 || arguments.dry_run()) return;
+  world_ = parallel::join_world(launch_, timeout);
+  grid_.emplace(*world_, shape);
+  log_info(
+      concat(launch_.size, " ranks by ", launch_.launcher, ": ep ", shape.ep, " x dp ", shape.dp));
+}
+
+void Ranks::add_options(po::options_description& options) {
+  auto add = options.add_options();
+  add("ep", po::value<int64_t>()->default_value(0)->value_name("N"),
+      "under mpirun or srun: ranks that share out the experts of every layer; 0: what --dp leaves, "
+      "or 1");
+  add("dp", po::value<int64_t>()->default_value(0)->value_name("M"),
+      "such groups of ranks, ep x dp in all; 0: what --ep leaves");
+  add("rank-timeout", po::value<double>()->default_value(1800)->value_name("SECONDS"),
+      "how long a rank that does not answer is waited for");
+}
+
+void require_one_process(const std::string& command) {
+  const parallel::Launch launch = parallel::read_launch(environment);
+  if (launch.size == 1) return;
+  throw ConfigError(command, "is the work of one process")
+      .found(concat(launch.size, " by ", launch.launcher))
+      .hint("several share a training alone: polygraft train");
+}
+
+}  // namespace polygraft::cli

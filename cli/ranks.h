@@ -1,0 +1,34 @@
+// cli/ranks.h: the processes that mpirun, srun or torchrun started with one command.
+#pragma once
+#include <memory>
+#include <optional>
+
+#include "cli/command.h"
+#include "model/parallel/launch.h"
+#include "model/parallel/rank_grid.h"
+
+namespace polygraft::cli {
+
+/// The ranks that share the work of this command; a process that was started alone has none.
+class Ranks {
+ public:
+  /// Joins the others, unless this is a dry run. @throws ConfigError when --ep and --dp do not fit
+  /// their number; RankError when one does not come.
+  explicit Ranks(const Arguments& arguments);
+
+  const parallel::RankGrid* grid() const { return grid_ ? &*grid_ : nullptr; }
+  /// Whether this is the one that logs and prints.
+  bool is_first() const { return launch_.rank == 0; }
+
+  static void add_options(po::options_description& options);
+
+ private:
+  parallel::Launch launch_;
+  std::unique_ptr<parallel::Communicator> world_;
+  std::optional<parallel::RankGrid> grid_;
+};
+
+/// @throws ConfigError when a launcher started this command more than once.
+void require_one_process(const std::string& command);
+
+}  // namespace polygraft::cli

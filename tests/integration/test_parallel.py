@@ -1,0 +1,158 @@
+"""`polygraft train` on several processes: the bits of one, whatever the grid; a killed rank; another number of ranks."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+import unittest
+
+from harness import CORPUS, PROGRAM, fresh, hash_folder, partial_outputs, run, write_pipeline
+
+TRAIN_YAML = """\
+version: 1
+model: {model}
+corpus: {corpus}
+run_dir: {run_dir}
+output: {run_dir}/model
+seed: 17
+train:
+  trainable: additions
+  tokens: 6000
+  sequence_length: 64
+  batch_tokens: 1024
+  micro_batch_tokens: 320
+  optimizer: {{learning_rate: 4.0e-3}}
+  replay: {{fraction: 0.25}}
+  probe: {{every_tokens: 3000, bytes_per_language: 2048}}
+  budget: {{max_relative_bpb: 0.003}}
+  checkpoint: {{every_tokens: 1024, keep: 2}}
+"""
+# mpirun ends the whole job once a process has left badly: each shell notes how its rank ended, and stays until all have.
+NOTE_EXIT = """trap '' TERM
+"$@" 2>"$0/error.$OMPI_COMM_WORLD_RANK" & echo $! >"$0/pid.$OMPI_COMM_WORLD_RANK"
+wait $!
+echo $? >"$0/note.$OMPI_COMM_WORLD_RANK" && mv "$0/note.$OMPI_COMM_WORLD_RANK" "$0/code.$OMPI_COMM_WORLD_RANK"
+while [ "$(ls "$0" | grep -c code)" -lt "$OMPI_COMM_WORLD_SIZE" ]; do sleep 0.05; done
+"""
+
+
+def train_command(config, *options):
+    return [PROGRAM, "train", "--config", str(config), "--threads", "1", *options]
+
+
+def mpirun(num_ranks, *command):
+    return [os.environ["MPIEXEC"], "--allow-run-as-root", "--oversubscribe", "-n", str(num_ranks), *map(str, command)]
+
+
+def train_on(num_ranks, config, *options, expect=(0, 3)):
+    """@return what all ranks wrote to stderr. Exit code 3: trained, but no probe was inside the budget."""
+    command = train_command(config, *options)
+    result = subprocess.run(mpirun(num_ranks, *command) if num_ranks > 1 else command,
+                            capture_output=True, text=True, timeout=120)
+    if result.returncode not in expect:
+        raise AssertionError(f"exit {result.returncode}, expected {expect}\n{result.stdout}\n{result.stderr}")
+    return result.stderr
+
+
+def checkpoints(run_dir):
+    return sorted(int(path.name.split("-")[1]) for path in run_dir.glob("checkpoint-*") if path.name[11:].isdigit())
+
+
+def wait_for_checkpoint(run_dir):
+    deadline = time.monotonic() + 60
+    while not checkpoints(run_dir):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"no checkpoint came in {run_dir}")
+        time.sleep(0.005)
+
+
+class Parallel(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = fresh("parallel")
+        run("run", write_pipeline(cls.folder), "--until", "graft")
+        train_on(1, cls.config("alone"))
+        cls.expected = cls.results("alone")
+
+    @classmethod
+    def config(cls, name):
+        file = cls.folder / f"{name}.yaml"
+        model = cls.folder / "run" / "stages" / "graft" / "model"
+        file.write_text(TRAIN_YAML.format(model=model, corpus=CORPUS, run_dir=cls.folder / name))
+        return file
+
+    @classmethod
+    def results(cls, name):
+        """The model, and metrics.jsonl but for what the clock says."""
+        run_dir = cls.folder / name
+        lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+        for line in lines:
+            line.pop("tokens_per_second", None)
+        return hash_folder(run_dir / "model"), lines
+
+    def check_results(self, name):
+        self.assertEqual(self.results(name), self.expected, name)
+        self.assertEqual(partial_outputs(self.folder / name), [])
+
+    def test_every_grid_trains_the_bits_of_one_process(self):
+        for num_ranks, options in [(2, ["--ep", "2"]), (4, ["--ep", "4"]), (4, ["--ep", "2", "--dp", "2"]), (2, [])]:
+            name = f"grid-{num_ranks}{''.join(options)}"
+            said = train_on(num_ranks, self.config(name), *options)
+            self.check_results(name)
+            self.assertEqual(said.count("ranks by mpirun"), 1, "one rank speaks for all")
+            self.assertEqual(said.count("model written to"), 1, said)
+
+    def test_a_grid_that_does_not_fit_is_refused(self):
+        said = train_on(2, self.config("refused"), "--ep", "3", expect=[2])
+        self.assertIn("expected: ep x dp = 2", said)
+        self.assertFalse((self.folder / "refused").exists())
+
+    def test_ranks_need_pieces(self):
+        said = train_on(2, self.config("whole"), "--set", "train.micro_batch_tokens=0", expect=[2])
+        self.assertIn("train.micro_batch_tokens", said)
+
+    def hit_a_rank(self, name, who, how, *options):
+        """Sends a signal to one rank of two in the middle of training. @return both exit codes and what they said."""
+        notes = pathlib.Path(fresh(f"parallel-{name}-notes"))
+        command = mpirun(2, "sh", "-c", NOTE_EXIT, notes, *train_command(self.config(name), *options))
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as job:
+            wait_for_checkpoint(self.folder / name)
+            os.kill(int((notes / f"pid.{who}").read_text()), how)
+            job.wait(30)
+        self.assertFalse((self.folder / name / "model").exists(), "the signal came too late")
+        self.assertTrue(checkpoints(self.folder / name))
+        return ([int((notes / f"code.{rank}").read_text()) for rank in (0, 1)],
+                [(notes / f"error.{rank}").read_text() for rank in (0, 1)])
+
+    def test_a_killed_rank_ends_the_other_and_one_process_goes_on(self):
+        codes, said = self.hit_a_rank("two-to-one", 1, signal.SIGKILL, "--ep", "2")
+        self.assertEqual(codes, [1, 137], said)
+        self.assertIn("rank error: rank 1 (process ", said[0])
+        train_on(1, self.config("two-to-one"))
+        self.check_results("two-to-one")
+
+    def test_the_first_rank_is_no_exception(self):
+        codes, said = self.hit_a_rank("two-to-four", 0, signal.SIGKILL)
+        self.assertEqual(codes, [137, 1], said)
+        self.assertIn("rank error: rank 0 (process ", said[1])
+        train_on(4, self.config("two-to-four"), "--ep", "4")
+        self.check_results("two-to-four")
+
+    def test_a_rank_that_is_told_to_stop_stops_all_after_the_same_step(self):
+        codes, said = self.hit_a_rank("told", 1, signal.SIGTERM, "--set", "train.checkpoint.every_tokens=2000")
+        self.assertEqual(codes, [143, 143], said)
+
+    def test_a_killed_process_goes_on_as_two_ranks(self):
+        command = train_command(self.config("one-to-two"))
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            wait_for_checkpoint(self.folder / "one-to-two")
+            process.kill()
+        self.assertFalse((self.folder / "one-to-two" / "model").exists(), "the kill came too late")
+        train_on(2, self.config("one-to-two"), "--ep", "2")
+        self.check_results("one-to-two")
+
+
+if __name__ == "__main__":
+    unittest.main()
