@@ -44,11 +44,11 @@ check_cuda() {
   nvcc=$(PATH=$PATH:/usr/local/cuda/bin command -v nvcc || true)
   obstacle=$(cuda_obstacle)
   if [[ -n $obstacle ]]; then
-    say "skipped: cuda.link_check, cuda.moe_layer ($obstacle)"
+    say "skipped: cuda.link_check, cuda.moe_layer, cuda.nccl ($obstacle)"
     return 0
   fi
-  CUDACXX=$nvcc build_preset cuda "$root/build/cuda" cuda_link_check test_cuda_layer
-  ctest --preset cuda -R '^cuda\.(link_check|moe_layer)'
+  CUDACXX=$nvcc build_preset cuda "$root/build/cuda" cuda_link_check test_cuda_layer mpi_check
+  ctest --preset cuda -R '^cuda\.(link_check|moe_layer|nccl)'
 }
 
 venv=

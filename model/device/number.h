@@ -55,18 +55,20 @@ struct Floats {
 
 POLYGRAFT_BODY inline Floats to_floats(Lanes lanes) {
   Floats floats;
-  for (int i = 0; i < kLanes / 2; ++i) {
-    floats.values[2 * i] = float_of_bits(lanes.words[i] << 16);
-    floats.values[2 * i + 1] = float_of_bits(lanes.words[i] & 0xFFFF0000u);
+  for (int i = 0; i < kLanes; i += 2) {
+    const uint32_t word = lanes.words[i / 2];
+    floats.values[i] = float_of_bits(word << 16);
+    floats.values[i + 1] = float_of_bits(word & 0xFFFF0000u);
   }
   return floats;
 }
 
 POLYGRAFT_BODY inline Lanes to_lanes(const Floats& floats) {
   Lanes lanes;
-  for (int i = 0; i < kLanes / 2; ++i) {
-    lanes.words[i] = uint32_t{to_bfloat16(floats.values[2 * i]).bits} |
-                     uint32_t{to_bfloat16(floats.values[2 * i + 1]).bits} << 16;
+  for (int i = 0; i < kLanes; i += 2) {
+    const uint32_t low = to_bfloat16(floats.values[i]).bits;
+    const uint32_t high = to_bfloat16(floats.values[i + 1]).bits;
+    lanes.words[i / 2] = low | high << 16;
   }
   return lanes;
 }

@@ -40,9 +40,13 @@ PendingPtr Communicator::start_all_to_all_v(const Exchange& exchange) {
   const ConstBytes mine = exchange.send[own];
   require_same_size(mine.size(), exchange.receive[own].size(), "a rank's part for itself");
   if (!mine.empty() && mine.data() != exchange.receive[own].data()) {
-    std::memcpy(exchange.receive[own].data(), mine.data(), mine.size());
+    copy_own(mine, exchange.receive[own]);
   }
   return start(exchange);
+}
+
+void Communicator::copy_own(ConstBytes from, Bytes to) {
+  std::memcpy(to.data(), from.data(), from.size());
 }
 
 PendingPtr Communicator::start_all_gather(ConstBytes mine, Bytes all) {

@@ -52,6 +52,7 @@ Launch read_launch(const Variable& variable) {
     if (variable(names.local_rank)) launch.local_rank = number(variable, names, names.local_rank);
     launch.address = variable(names.address).value_or("");
     if (variable(names.port)) launch.port = number(variable, names, names.port);
+    launch.store_is_up = variable("TORCHELASTIC_USE_AGENT_STORE").value_or("") == "True";
     if (launch.rank >= launch.size) {
       throw ConfigError(names.rank, "lies outside the world")
           .expected(concat("below ", names.size, " = ", launch.size))

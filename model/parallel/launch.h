@@ -16,6 +16,7 @@ struct Launch {
   int local_rank = 0;   ///< among the processes of this host: which GPU
   std::string address;  ///< of rank 0, where torchrun or srun say it
   int port = 0;
+  bool store_is_up = false;  ///< torchrun itself keeps the store at that address
 };
 
 /// @param variable the value of an environment variable, or nothing.

@@ -113,4 +113,15 @@ TEST_CASE("bfloat16 rounds to the nearest, ties to even, and keeps infinities an
   REQUIRE(std::isnan(rounded(std::numeric_limits<float>::quiet_NaN())));
 }
 
+TEST_CASE("eight values lie in one access as they lie in memory", "[device]") {
+  BFloat16 values[device::kLanes];
+  for (int i = 0; i < device::kLanes; ++i) values[i] = device::to_bfloat16(static_cast<float>(i));
+  Lanes lanes;
+  std::memcpy(&lanes, values, sizeof lanes);
+  const device::Floats floats = device::to_floats(lanes);
+  for (int i = 0; i < device::kLanes; ++i) REQUIRE(floats.values[i] == static_cast<float>(i));
+  const Lanes back = device::to_lanes(floats);
+  REQUIRE(std::memcmp(&back, values, sizeof back) == 0);
+}
+
 }  // namespace polygraft::testing

@@ -37,6 +37,10 @@ TEST_CASE("each launcher's variables are read", "[parallel]") {
   const Launch torchrun = launch_of(kTorchrun);
   CHECK((torchrun.launcher == "torchrun" && torchrun.rank == 5 && torchrun.size == 8));
   CHECK((torchrun.local_rank == 1 && torchrun.address == "10.0.0.7" && torchrun.port == 29500));
+  CHECK(!torchrun.store_is_up);
+  auto with_store = kTorchrun;
+  with_store["TORCHELASTIC_USE_AGENT_STORE"] = "True";
+  CHECK(launch_of(with_store).store_is_up);
   const Launch srun = launch_of({{"SLURM_STEP_ID", "0"},
                                  {"SLURM_PROCID", "6"},
                                  {"SLURM_NTASKS", "7"},

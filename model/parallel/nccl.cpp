@@ -1,0 +1,246 @@
+// model/parallel/nccl.cpp: see nccl.h. An exchange is one group of ncclSend and ncclRecv, on a
+// stream that all exchanges share.
+#include "model/parallel/nccl.h"
+
+#include <exception>
+
+#include "core/text.h"
+#include "model/parallel/nccl_channel.h"
+
+namespace polygraft::parallel {
+namespace {
+
+bool is_on_gpu(const void* memory) {
+  cudaPointerAttributes attributes{};
+  return cudaPointerGetAttributes(&attributes, memory) == cudaSuccess &&
+         attributes.type == cudaMemoryTypeDevice;
+}
+
+/// GPU memory for what lies in host memory, in the stream's order.
+class Staging {
+ public:
+  Staging(cudaStream_t stream, size_t num_bytes) : stream_(stream) {
+    if (num_bytes == 0) return;
+    check(cudaMallocAsync(reinterpret_cast<void**>(&memory_), num_bytes, stream), "GPU memory");
+  }
+  ~Staging() {
+    if (memory_ != nullptr) cudaFreeAsync(memory_, stream_);
+  }
+  Staging(const Staging&) = delete;
+  Staging& operator=(const Staging&) = delete;
+
+  std::byte* next(size_t num_bytes) {
+    std::byte* place = memory_ + used_;
+    used_ += num_bytes;
+    return place;
+  }
+
+ private:
+  cudaStream_t stream_;
+  std::byte* memory_ = nullptr;
+  size_t used_ = 0;
+};
+
+/// Passed when a stream has done all that came before mark().
+class Event {
+ public:
+  Event() { check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "an event"); }
+  ~Event() { cudaEventDestroy(event_); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+
+  void mark(cudaStream_t stream) { check(cudaEventRecord(event_, stream), "an event"); }
+  bool has_passed() const {
+    const cudaError_t state = cudaEventQuery(event_);
+    if (state == cudaErrorNotReady) return false;
+    check(state, "an exchange");
+    return true;
+  }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+/// One exchange under way.
+class NcclExchange : public Pending {
+ public:
+  NcclExchange(NcclShared& shared, const NcclChannel& channel, const Exchange& others, int rank)
+      : shared_(shared), channel_(channel), staging_(shared.exchanges, staged_bytes(others, rank)) {
+    const auto num_ranks = static_cast<int>(others.send.size());
+    std::vector<const std::byte*> from(others.send.size());
+    std::vector<std::byte*> to(others.send.size());
+    for (int r = 0; r < num_ranks; ++r) {
+      if (r == rank) continue;
+      from[static_cast<size_t>(r)] = staged(others.send[static_cast<size_t>(r)]);
+      to[static_cast<size_t>(r)] = staged_target(others.receive[static_cast<size_t>(r)]);
+    }
+    check(ncclGroupStart(), "an exchange");
+    for (int step = 1; step < num_ranks; ++step) {
+      const int r = (rank + step) % num_ranks;
+      const auto at = static_cast<size_t>(r);
+      if (!others.send[at].empty()) {
+        check(ncclSend(from[at], others.send[at].size(), ncclInt8, r, channel.comm(),
+                       shared.exchanges),
+              "sending");
+      }
+      if (!others.receive[at].empty()) {
+        check(ncclRecv(to[at], others.receive[at].size(), ncclInt8, r, channel.comm(),
+                       shared.exchanges),
+              "receiving");
+      }
+    }
+    check(ncclGroupEnd(), "an exchange");
+    channel.settle();
+    done_.mark(shared.exchanges);
+  }
+
+  void wait() override {
+    shared_.wait_until([this] { return is_done(); }, channel_.members());
+    for (const Arrival& arrival : arrivals_) {
+      check(cudaMemcpyAsync(arrival.target.data(), arrival.staged, arrival.target.size(),
+                            cudaMemcpyDeviceToHost, shared_.copies),
+            "a copy from the GPU");
+    }
+    if (!arrivals_.empty()) check(cudaStreamSynchronize(shared_.copies), "a copy from the GPU");
+    arrivals_.clear();
+  }
+
+ private:
+  struct Arrival {
+    const std::byte* staged;
+    Bytes target;
+  };
+
+  static size_t staged_bytes(const Exchange& others, int rank) {
+    size_t num_bytes = 0;
+    for (size_t r = 0; r < others.send.size(); ++r) {
+      if (static_cast<int>(r) == rank) continue;
+      if (!is_on_gpu(others.send[r].data())) num_bytes += others.send[r].size();
+      if (!is_on_gpu(others.receive[r].data())) num_bytes += others.receive[r].size();
+    }
+    return num_bytes;
+  }
+  const std::byte* staged(ConstBytes part) {
+    if (part.empty() || is_on_gpu(part.data())) return part.data();
+    std::byte* place = staging_.next(part.size());
+    check(
+        cudaMemcpyAsync(place, part.data(), part.size(), cudaMemcpyHostToDevice, shared_.exchanges),
+        "a copy to the GPU");
+    return place;
+  }
+  std::byte* staged_target(Bytes part) {
+    if (part.empty() || is_on_gpu(part.data())) return part.data();
+    std::byte* place = staging_.next(part.size());
+    arrivals_.push_back({place, part});  // copied by wait(): such a copy may block
+    return place;
+  }
+  bool is_done() const {
+    channel_.is_busy();  // throws what NCCL has to say
+    return done_.has_passed();
+  }
+
+  NcclShared& shared_;
+  const NcclChannel& channel_;
+  Staging staging_;
+  std::vector<Arrival> arrivals_;
+  Event done_;
+};
+
+class NcclGroup : public Communicator {
+ public:
+  NcclGroup(NcclShared& shared, const std::vector<int>& members, int rank)
+      : shared_(shared), rank_(rank), channel_(shared, members, rank) {}
+
+  int rank() const override { return rank_; }
+  int size() const override { return static_cast<int>(channel_.members().size()); }
+
+  std::unique_ptr<Communicator> subgroup(const std::vector<int>& ranks) override {
+    const Membership inner = Membership{channel_.members(), rank_}.subgroup(ranks);
+    return std::make_unique<NcclGroup>(shared_, inner.members, inner.rank);
+  }
+
+  void abandon(const std::string& why) noexcept override {
+    try {
+      shared_.say_farewell(why);
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): nobody listens any more
+    }
+  }
+
+ protected:
+  PendingPtr start(const Exchange& others) override {
+    return std::make_unique<NcclExchange>(shared_, channel_, others, rank_);
+  }
+  void copy_own(ConstBytes from, Bytes to) override {
+    check(
+        cudaMemcpyAsync(to.data(), from.data(), from.size(), cudaMemcpyDefault, shared_.exchanges),
+        "a copy");
+  }
+
+ private:
+  NcclShared& shared_;
+  int rank_;
+  NcclChannel channel_;
+};
+
+std::vector<int> all_ranks(int size) {
+  std::vector<int> ranks;
+  for (int r = 0; r < size; ++r) ranks.push_back(r);
+  return ranks;
+}
+
+/// A stream of this process.
+class OwnStream {
+ public:
+  explicit OwnStream(unsigned flags) {
+    check(cudaStreamCreateWithFlags(&stream_, flags), "making a stream");
+  }
+  ~OwnStream() { cudaStreamDestroy(stream_); }
+  OwnStream(const OwnStream&) = delete;
+  OwnStream& operator=(const OwnStream&) = delete;
+  cudaStream_t get() const { return stream_; }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+/// Exchanges follow the work of the default stream; copies of what has arrived follow nothing, so
+/// that one exchange's wait is not another's.
+struct OwnStreams {
+  OwnStream exchanges{cudaStreamDefault}, copies{cudaStreamNonBlocking};
+};
+
+/// The group of all, which owns the streams and the store.
+class NcclWorld : private OwnStreams, private NcclShared, public NcclGroup {
+ public:
+  NcclWorld(const Launch& launch, Timeout timeout, const Store& store)
+      : NcclShared{launch.rank,
+                   launch.size,
+                   timeout,
+                   store,
+                   OwnStreams::exchanges.get(),
+                   OwnStreams::copies.get()},
+        NcclGroup(static_cast<NcclShared&>(*this), all_ranks(launch.size), launch.rank),
+        exceptions_before_(std::uncaught_exceptions()) {}
+  ~NcclWorld() override {
+    if (std::uncaught_exceptions() > exceptions_before_) {
+      abandon("stopped with an error");
+      return;
+    }
+    try {  // rank 0 keeps the store until all have come here; the work is done
+      barrier();
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
+    }
+  }
+
+ private:
+  int exceptions_before_;
+};
+
+}  // namespace
+
+std::unique_ptr<Communicator> join_nccl(const Launch& launch, Timeout timeout) {
+  take_gpu(launch);
+  return std::make_unique<NcclWorld>(launch, timeout, meet(launch, timeout));
+}
+
+}  // namespace polygraft::parallel

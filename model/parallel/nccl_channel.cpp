@@ -1,0 +1,155 @@
+// model/parallel/nccl_channel.cpp: see nccl_channel.h.
+#include "model/parallel/nccl_channel.h"
+
+#include <exception>
+#include <thread>
+
+#include "core/text.h"
+#include "model/device/device_error.h"
+
+namespace polygraft::parallel {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using device::DeviceError;
+
+constexpr auto kPause = std::chrono::microseconds(50);
+constexpr auto kBetweenLooks = std::chrono::milliseconds(200);
+constexpr const char* kFarewellKey = "polygraft/farewell";
+
+std::vector<uint8_t> to_bytes(const std::string& text) { return {text.begin(), text.end()}; }
+
+}  // namespace
+
+void check(cudaError_t result, const char* what) {
+  if (result != cudaSuccess) {
+    throw DeviceError("CUDA", concat(what, " failed: ", cudaGetErrorString(result)));
+  }
+}
+void check(ncclResult_t result, const char* what) {
+  if (result != ncclSuccess && result != ncclInProgress) {
+    throw RankError("NCCL", concat(what, " failed: ", ncclGetErrorString(result)));
+  }
+}
+
+void take_gpu(const Launch& launch) {
+  int num_devices = 0;
+  const cudaError_t status = cudaGetDeviceCount(&num_devices);
+  if (status != cudaSuccess || num_devices == 0) {
+    throw DeviceError("CUDA", "this machine shows no CUDA device")
+        .found(status == cudaSuccess ? "0 devices" : cudaGetErrorString(status))
+        .hint("look at nvidia-smi and CUDA_VISIBLE_DEVICES; on CPUs start with mpirun or srun");
+  }
+  if (launch.local_rank >= num_devices) {
+    throw DeviceError(concat("rank ", launch.rank), "has no GPU of its own")
+        .expected(concat("GPU ", launch.local_rank, " for local rank ", launch.local_rank))
+        .found(concat(num_devices, " on this host"))
+        .hint("start as many processes on a host as it has GPUs (torchrun --nproc-per-node)");
+  }
+  check(cudaSetDevice(launch.local_rank), "taking the GPU");
+}
+
+Store meet(const Launch& launch, Timeout timeout) {
+  c10d::TCPStoreOptions options;
+  options.port = static_cast<uint16_t>(launch.port);
+  options.isServer = launch.rank == 0 && !launch.store_is_up;
+  options.waitWorkers = false;
+  options.timeout = timeout;
+  try {
+    return c10::make_intrusive<c10d::TCPStore>(launch.address, options);
+  } catch (const std::exception& error) {
+    throw RankError("rank 0", concat("is not met at ", launch.address, ":", launch.port))
+        .found(error.what());
+  }
+}
+
+void NcclShared::say_farewell(const std::string& why) const {
+  store->compareSet(kFarewellKey, {}, to_bytes(concat("rank ", rank, "\n", why)));
+}
+
+void NcclShared::look_for_losses() const {
+  std::string farewell;
+  try {
+    if (!store->check({kFarewellKey})) return;
+    const auto bytes = store->get(kFarewellKey);
+    farewell.assign(bytes.begin(), bytes.end());
+  } catch (const std::exception&) {
+    throw RankError("rank 0", "has ended in the middle of the work: its store does not answer");
+  }
+  const size_t end_of_name = farewell.find('\n');
+  throw RankError(farewell.substr(0, end_of_name), farewell.substr(end_of_name + 1));
+}
+
+void NcclShared::wait_until(const std::function<bool()>& is_done,
+                            const std::vector<int>& awaited) const {
+  const auto start = Clock::now();
+  auto last_look = start;
+  while (!is_done()) {
+    std::this_thread::sleep_for(kPause);
+    const auto now = Clock::now();
+    if (now - last_look < kBetweenLooks) continue;
+    last_look = now;
+    look_for_losses();
+    if (now - start > timeout) give_up(awaited);
+  }
+}
+
+void NcclShared::give_up(const std::vector<int>& awaited) const {
+  std::vector<std::string> names;
+  for (const int other : awaited) {
+    if (other != rank) names.push_back(concat("rank ", other));
+  }
+  throw RankError(join(names, ", "),
+                  concat("one of them does not answer within ", timeout.count() / 1000.0, " s"))
+      .hint("its own output may say why; the same command continues from the last checkpoint");
+}
+
+NcclChannel::NcclChannel(NcclShared& shared, const std::vector<int>& members, int rank)
+    : shared_(shared), members_(members), exceptions_before_(std::uncaught_exceptions()) {
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  config.blocking = 0;
+  const ncclUniqueId id = agree_on_id();
+  check(ncclCommInitRankConfig(&comm_, static_cast<int>(members.size()), id, rank, &config),
+        "starting a group");
+  settle();
+}
+
+NcclChannel::~NcclChannel() {
+  if (comm_ == nullptr) return;
+  if (std::uncaught_exceptions() > exceptions_before_) {
+    ncclCommAbort(comm_);  // destroying waits for the others
+  } else {
+    ncclCommDestroy(comm_);
+  }
+}
+
+void NcclChannel::settle() const {
+  shared_.wait_until([this] { return !is_busy(); }, members_);
+}
+
+bool NcclChannel::is_busy() const {
+  ncclResult_t state = ncclSuccess;
+  check(ncclCommGetAsyncError(comm_, &state), "asking for errors");
+  check(state, "an exchange");
+  return state == ncclInProgress;
+}
+
+ncclUniqueId NcclChannel::agree_on_id() const {
+  const std::string key = concat("polygraft/group/", shared_.num_groups++, "/", members_.front());
+  ncclUniqueId id{};
+  if (shared_.rank == members_.front()) {
+    check(ncclGetUniqueId(&id), "making a group's id");
+    shared_.store->set(key, std::vector<uint8_t>(id.internal, id.internal + sizeof id.internal));
+    return id;
+  }
+  try {
+    const auto bytes = shared_.store->get(key);
+    std::copy_n(bytes.begin(), sizeof id.internal, id.internal);
+  } catch (const std::exception& error) {
+    throw RankError(concat("rank ", members_.front()), "does not start the group")
+        .found(error.what());
+  }
+  return id;
+}
+
+}  // namespace polygraft::parallel
