@@ -49,8 +49,8 @@ def score(model, tokenizer, texts, prefix):
     for batch in batches(items):
         inputs, targets = padded([items[i][0] for i in batch]), padded([items[i][1] for i in batch], IGNORED)
         logits = model(inputs, use_cache=False).logits.float()
-        losses = functional.cross_entropy(logits.transpose(1, 2), targets, ignore_index=IGNORED, reduction="none")
-        for i, loss in zip(batch, losses.double().sum(1).tolist()):
+        losses = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none")
+        for i, loss in zip(batch, losses.view(targets.shape).double().sum(1).tolist()):
             nats[items[i][2]] += loss
     return [Score(loss, len(text.encode())) for loss, text in zip(nats.tolist(), texts)]
 
