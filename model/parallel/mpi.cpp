@@ -149,7 +149,8 @@ class Messages : public Pending {
       std::this_thread::sleep_for(pause);  // the cores are wanted for products
       pause = std::min(pause * 2, std::chrono::microseconds(kLongestPause));
       const auto now = Clock::now();
-      if (now - last_look < kBetweenLooks) continue;
+      // A rank that has sent all that it had to may be gone by now.
+      if (now - last_look < kBetweenLooks || are_done()) continue;
       last_look = now;
       world_.look_for_losses(awaited());
       if (now - start > world_.timeout) world_.give_up(awaited());
