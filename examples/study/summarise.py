@@ -78,8 +78,10 @@ def arm_row(study, language, arm):
     new = sum(test["candidate"] for _, test in help_pages) / len(help_pages)
     against = [next(t for t in found["tests"] if t["is_new"]) for found in (study.read(run, "against") for run in runs) if found]
     against = hull([Figure(t["delta"], t["ci_low"], t["ci_high"], language) for t in against]) if against else None
-    seconds = [trained["seconds"] for trained in (study.read(run, "train") for run in runs) if trained]
-    row = [LABELS[arm], f"{new:.4f}", interval(against, 1) if against else "-", worst.language, interval(worst), percent(mean)]
+    trained = [found for found in (study.read(run, "train") for run in runs) if found]
+    seconds = [run["seconds"] for run in trained]
+    label = LABELS[arm] + ("" if all(run["within_budget"] for run in trained) else " (no probe inside its budget)")
+    row = [label, f"{new:.4f}", interval(against, 1) if against else "-", worst.language, interval(worst), percent(mean)]
     if guide:
         guide_new = [test["candidate"] for _, test in guide if test]
         guide_worst = hull([max(old, key=lambda f: f.value) for old, _ in guide])
