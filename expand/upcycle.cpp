@@ -40,8 +40,10 @@ Scales scales_of(const UpcycleConfig& config) {
   return {std::cbrt(slices), std::cbrt(slices), std::cbrt(slices)};
 }
 
+constexpr int64_t kMostBytesKept = int64_t{128} << 20;  // of slices, and of experts made at once
+
 /// Cuts experts out of a dense folder, one on each thread; keeps the last ones, whose three
-/// matrices are asked for in turn.
+/// matrices are asked for in turn, and a layer's slices, which several copies begin with.
 class ExpertCutter {
  public:
   ExpertCutter(const ModelFolder& dense, const UpcyclePlan& plan)
@@ -56,6 +58,7 @@ class ExpertCutter {
 
  private:
   void make_from(int64_t layer, int64_t first) {
+    if (layer != layer_) slices_ = cut_all(layer);
     layer_ = layer, first_ = first;
     const int64_t count = std::min(num_at_once(), plan_.model.num_experts - first);
     made_.assign(static_cast<size_t>(count), {});
@@ -67,14 +70,32 @@ class ExpertCutter {
 
   /// A few for each thread, where memory allows.
   int64_t num_at_once() const {
-    constexpr int64_t kMostBytes = int64_t{128} << 20;
-    const int64_t bytes = 3 * plan_.model.expert_width * plan_.model.hidden_size * 4;
-    return std::clamp<int64_t>(kMostBytes / bytes, 1, 4 * at::get_num_threads());
+    return std::clamp<int64_t>(kMostBytesKept / expert_bytes(), 1, 4 * at::get_num_threads());
+  }
+
+  /// In float32.
+  int64_t expert_bytes() const {
+    return 3 * plan_.model.expert_width * plan_.model.hidden_size * 4;
+  }
+
+  /// The layer's slices; none where they take too much memory.
+  std::vector<Expert> cut_all(int64_t layer) const {
+    std::vector<Expert> slices;
+    if (plan_.config.slices * expert_bytes() > kMostBytesKept) return slices;
+    for (int64_t i = 0; i < plan_.config.slices; ++i) slices.push_back(cut(layer, i));
+    return slices;
+  }
+
+  /// A copy's start, to be redrawn in part.
+  Expert slice(int64_t index) const {
+    if (slices_.empty()) return cut(layer_, index);
+    const Expert& slice = slices_[static_cast<size_t>(index)];
+    return {slice.gate_up_GD.clone(), slice.down_DF.clone()};
   }
 
   Expert make(int64_t expert) const {
     const std::string stream = concat("upcycle.layers.", layer_, ".expert.", expert);
-    const Expert made = slice(layer_, expert % plan_.config.slices);
+    const Expert made = slice(expert % plan_.config.slices);
     redraw_units(made, plan_.config.reinit_ratio,
                  RandomStream(static_cast<uint64_t>(plan_.config.seed), stream));
     const at::ScalarType dtype = model::to_scalar_type(plan_.model.dtype);
@@ -86,7 +107,7 @@ class ExpertCutter {
   }
 
   /// Legend: W units of the slice.
-  Expert slice(int64_t layer, int64_t index) const {
+  Expert cut(int64_t layer, int64_t index) const {
     const model::TensorNames& names = dense_.family->names;
     const int64_t width = plan_.model.expert_width, first = index * width;
     const Expert slice{at::empty({2 * width, plan_.model.hidden_size}, at::kFloat),
@@ -106,7 +127,8 @@ class ExpertCutter {
   const UpcyclePlan& plan_;
   Scales scales_;
   int64_t layer_ = -1, first_ = 0;
-  std::vector<Expert> made_;  ///< of the layer, from `first_` on
+  std::vector<Expert> slices_;  ///< of the layer, float32
+  std::vector<Expert> made_;    ///< of the layer, from `first_` on
 };
 
 at::Tensor router_rows(const UpcyclePlan& plan, int64_t layer) {
