@@ -40,13 +40,15 @@ class Study(unittest.TestCase):
     def test_results_are_what_was_printed_and_missing_arms_are_named(self):
         work = fresh("study")
         (work / "data").mkdir()
+        rate = next(chosen for arm, chosen, *_ in RATES if arm == "ours")
         for seed, worst in ((17, 0.01), (18, 0.03)):
             tests = [change("de", worst), change("en", 0.005), change("id", -0.5, True, candidate=2.5)]
-            (work / f"id-ours-4e-3-s{seed}.corpus.json").write_text(json.dumps({"tests": tests}))
+            (work / f"id-ours-{rate}-s{seed}.corpus.json").write_text(json.dumps({"tests": tests}))
+        (work / f"id-ours-{rate}-s18.train.json").write_text(json.dumps({"seconds": 7, "within_budget": False}))
         subprocess.run([sys.executable, STUDY / "summarise.py", "--work", work, "--rates", STUDY / "learning_rates.txt",
                         "--program", PROGRAM, "--command", "run.sh", "--out", work, "id"], check=True)
         text = (work / "RESULTS.md").read_text()
-        row = next(line for line in text.splitlines() if line.startswith("| ours, default |"))
+        row = next(line for line in text.splitlines() if line.startswith("| ours, default (no probe inside its budget) |"))
         self.assertIn("| 2.5000 | - | de | +2.00 [+0.90, +3.20] | +1.25 |", row)
         self.assertIn("17, 18", row)
         self.assertIn("Missing: dense, full;", text)
