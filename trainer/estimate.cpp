@@ -96,7 +96,8 @@ int64_t peak_bytes(const TrainConfig& train, const Shapes& shapes, int64_t num_t
   return kRuntimeBytes + weights + 12 * num_trainable + activations + logits;
 }
 
-Shapes shapes_of(const TrainJob& job, const tokenizer::Tokenizer& tokenizer) {
+Shapes shapes_of(const TrainJob& job, const std::optional<expand::Pack>& pack,
+                 const tokenizer::Tokenizer& tokenizer) {
   if (job.scratch) {
     const OrderedJson json = scratch_config_json(*job.scratch, tokenizer);
     return {model::parse_model_config(Json(json), "architecture")};
@@ -107,29 +108,28 @@ Shapes shapes_of(const TrainJob& job, const tokenizer::Tokenizer& tokenizer) {
     shapes.num_added_vocab_rows += tokenizer.size() - folder.config.vocab_rows;
     shapes.config.vocab_rows = tokenizer.size();
   }
-  if (!job.pack.empty()) {
-    const expand::Pack pack = expand::open_pack(job.pack).pack;
-    shapes.num_added_experts += pack.num_experts();
-    shapes.num_added_vocab_rows += pack.num_vocab_rows();
-    shapes.config.num_experts += pack.num_experts();
+  if (pack) {
+    shapes.num_added_experts += pack->num_experts();
+    shapes.num_added_vocab_rows += pack->num_vocab_rows();
+    shapes.config.num_experts += pack->num_experts();
     shapes.config.vocab_rows = std::max(shapes.config.vocab_rows, tokenizer.size());
-    shapes.config.tied_embeddings = !pack.has_head();
+    shapes.config.tied_embeddings = !pack->has_head();
   }
   return shapes;
 }
 
-tokenizer::Tokenizer tokenizer_of(const TrainJob& job) {
-  if (!job.pack.empty()) {
-    return expand::tokenizer_with(job.model, expand::open_pack(job.pack).pack);
-  }
+tokenizer::Tokenizer tokenizer_of(const TrainJob& job, const std::optional<expand::Pack>& pack) {
+  if (pack) return expand::tokenizer_with(job.model, *pack);
   return tokenizer::Tokenizer::load(job.tokenizer.empty() ? job.model : job.tokenizer);
 }
 
 }  // namespace
 
 TrainEstimate estimate_training(const TrainJob& job) {
-  const tokenizer::Tokenizer tokenizer = tokenizer_of(job);
-  const Shapes shapes = shapes_of(job, tokenizer);
+  std::optional<expand::Pack> pack;
+  if (!job.pack.empty()) pack = expand::open_pack(job.pack).pack;
+  const tokenizer::Tokenizer tokenizer = tokenizer_of(job, pack);
+  const Shapes shapes = shapes_of(job, pack, tokenizer);
   const LanguageRoles roles = resolve_roles(job);
   TrainEstimate estimate;
   estimate.steps = count_steps(job.train);

@@ -1,6 +1,7 @@
 // model/architecture/moe_on_device.cpp: see moe_on_device.h.
 #include "model/architecture/moe_on_device.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "core/error.h"

@@ -1,11 +1,11 @@
 // model/architecture/moe_on_device.h: one sparse mixture-of-experts layer in bfloat16, forward and
-// explicit backward, out of the bodies of model/device and LibTorch's grouped products: route ->
-// sort
-// -> gather -> gate+up -> SwiGLU -> down -> weighted combine. Never waits for the GPU: how many
-// rows an expert has stays on it. The same code runs on CPU tensors with a device::HostExecutor,
-// which is how it is tested; the mathematics is moe_layer.h's. On GPUs before sm_90 at::_grouped_mm
-// itself falls back to a loop that waits. Legend: T tokens, D model width, E base experts, n added,
-// N = n + E, K experts per token, F expert width, G = 2F, R = T K rows.
+// explicit backward, out of the bodies of model/device and LibTorch's grouped products:
+//   route -> sort -> gather -> gate+up -> SwiGLU -> down -> weighted combine
+// Never waits for the GPU: how many rows an expert has stays on it. The same code runs on CPU
+// tensors with a device::HostExecutor, which is how it is tested; the mathematics is moe_layer.h's.
+// On GPUs before sm_90 at::_grouped_mm itself falls back to a loop that waits. Legend: T tokens, D
+// model width, E base experts, n added, N = n + E, K experts per token, F expert width, G = 2F,
+// R = T K rows.
 #pragma once
 #include <ATen/ATen.h>
 

@@ -27,23 +27,8 @@ TrainJob pieces_job(const std::string& mode, const fs::path& run) {
   if (mode == "hinge" || mode == "prior" || mode == "none") job.train.protect.method = mode;
   if (mode == "weightless") job.train.protect.kl = 0;
   if (mode == "none-but-router") job.train.trainable = mode;
-  if (mode == "all" || mode == "lora") {
-    job.model = testing::tiny_world().base;
-    job.train.trainable = mode;
-    job.languages = {"cc"};
-  }
-  if (mode == "self") {
-    job.train.replay.source = "self";
-    job.train.replay.self_tokens = 300;
-  }
-  if (mode == "rollback") {  // harm on purpose, so that weights and moments are set back on the way
-    job.train.tokens = 128 * 12;
-    job.train.protect.method = "none";
-    job.train.optimizer.learning_rate = 0.05;
-    job.train.replay.fraction = 0;
-    job.train.probe.every_tokens = 128 * 2;
-    job.train.budget->max_relative_bpb = 0.1;
-  }
+  testing::set_mode(job, mode);
+  if (mode == "rollback") job.train.tokens = 128 * 12;
   return job;
 }
 

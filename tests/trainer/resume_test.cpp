@@ -24,23 +24,8 @@ struct Killed {};
 
 TrainJob job_of_mode(const std::string& mode, const fs::path& run) {
   TrainJob job = mode == "scratch" ? testing::scratch_job(run) : testing::additions_job(run);
-  if (mode == "all" || mode == "lora") {
-    job.model = testing::tiny_world().base;
-    job.train.trainable = mode;
-    job.languages = {"cc"};
-    job.train.budget.reset();
-  }
-  if (mode == "self") {
-    job.train.replay.source = "self";
-    job.train.replay.self_tokens = 300;
-  }
-  if (mode == "rollback") {  // harm on purpose, so that weights and moments are set back on the way
-    job.train.protect.method = "none";
-    job.train.optimizer.learning_rate = 0.05;
-    job.train.replay.fraction = 0;
-    job.train.probe.every_tokens = 128 * 2;
-    job.train.budget->max_relative_bpb = 0.1;
-  }
+  testing::set_mode(job, mode);
+  if (mode == "all" || mode == "lora") job.train.budget.reset();
   return job;
 }
 

@@ -181,6 +181,25 @@ trainer::TrainJob additions_job(const std::filesystem::path& run) {
   return job;
 }
 
+void set_mode(trainer::TrainJob& job, const std::string& mode) {
+  if (mode == "all" || mode == "lora") {
+    job.model = tiny_world().base;
+    job.train.trainable = mode;
+    job.languages = {"cc"};
+  }
+  if (mode == "self") {
+    job.train.replay.source = "self";
+    job.train.replay.self_tokens = 300;
+  }
+  if (mode == "rollback") {
+    job.train.protect.method = "none";
+    job.train.optimizer.learning_rate = 0.05;
+    job.train.replay.fraction = 0;
+    job.train.probe.every_tokens = 128 * 2;
+    job.train.budget->max_relative_bpb = 0.1;
+  }
+}
+
 trainer::TrainJob scratch_job(const std::filesystem::path& run) {
   trainer::TrainJob job = short_job(run);
   job.scratch = tiny_architecture();
