@@ -117,8 +117,7 @@ class BatchScorer {
       flat.lengths.push_back(length_of(*sequence));
       flat.branches.push_back(sequence->branches);
     }
-    const at::Device device = transformer_.weights().embedding.base.device();
-    flat.ids_T = at::tensor(ids, at::kLong).to(device);
+    flat.ids_T = at::tensor(ids, at::kLong);
     return flat;
   }
 

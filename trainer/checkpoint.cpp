@@ -46,7 +46,7 @@ void write_tensors(const NamedTensors& tensors, const fs::path& folder) {
   }
   model::TensorWriter writer(folder, specs);
   for (const auto& [name, tensor] : tensors) {
-    const at::Tensor values = tensor.contiguous();
+    const at::Tensor values = tensor.cpu().contiguous();
     writer.append(name, {static_cast<const char*>(values.const_data_ptr()), values.nbytes()});
   }
   writer.finish();

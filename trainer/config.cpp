@@ -109,6 +109,9 @@ void CheckpointConfig::validate(Problems& problems) const {
 
 void TrainConfig::validate(Problems& problems) const {
   require_name(problems, "trainable", trainable, {"additions", "all", "lora", "none-but-router"});
+  require_name(problems, "device", device, {"cpu", "cuda"});
+  problems.require(device != "cuda" || trainable == "additions", "device", device,
+                   "trains additions alone; leave it out for `trainable: " + trainable + "`");
   require_positive(problems, "tokens", tokens);
   problems.require(sequence_length >= 2, "sequence_length", concat(sequence_length),
                    "must be at least 2");

@@ -146,6 +146,7 @@ struct LoraConfig {
 /// The `train:` block.
 struct TrainConfig {
   std::string trainable = "additions";  ///< additions | all | lora | none-but-router
+  std::string device = "cpu";           ///< cpu | cuda
   int64_t tokens = 0;
   int64_t sequence_length = 256;
   int64_t batch_tokens = 4096;
@@ -164,6 +165,8 @@ struct TrainConfig {
     v.field("trainable", trainable,
             "additions, all (from scratch, dense continual, full MoE), lora (merged when written), "
             "or none-but-router");
+    v.field("device", device,
+            "cpu, or cuda: this process's GPU, in bfloat16 with float32 masters; additions alone");
     v.required("tokens", tokens, "training tokens, replayed ones included");
     v.field("sequence_length", sequence_length,
             "longest row; a longer document becomes several rows, each with its own BOS");

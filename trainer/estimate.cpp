@@ -10,6 +10,8 @@
 //   together, times 1.25 for
 //                 the temporaries of the layer at work
 //   logits        three float32 copies of a chunk of 512 tokens
+// On a GPU it is the GPU's memory: 2 bytes a weight and a number kept, 4 more for additions (their
+// masters), and a logits' chunk of 16,384 tokens at most (head_loss.cpp).
 // Optimistic only where an allocator fragments; a test holds it against a measured run.
 // Legend: D model width, F expert width, K experts per token.
 #include <algorithm>
@@ -84,7 +86,19 @@ int64_t kept_per_token(const model::ModelConfig& config) {
   return sum;
 }
 
+int64_t peak_gpu_bytes(const TrainConfig& train, const Shapes& shapes, int64_t num_trainable) {
+  const int64_t tokens =
+      train.micro_batch_tokens > 0 ? train.micro_batch_tokens : train.batch_tokens;
+  const int64_t weights = 2 * model::count_parameters(shapes.config).total + 4 * num_trainable;
+  const int64_t activations = 5 * tokens * kept_per_token(shapes.config) / 2;
+  const int64_t vocab_rows = std::max<int64_t>(shapes.config.vocab_rows, 1);
+  const int64_t chunk = 32 * std::clamp<int64_t>((int64_t{2} << 20) / vocab_rows, 64, 512);
+  const int64_t logits = 3 * 4 * std::min(tokens, chunk) * vocab_rows;
+  return weights + 12 * num_trainable + activations + logits;
+}
+
 int64_t peak_bytes(const TrainConfig& train, const Shapes& shapes, int64_t num_trainable) {
+  if (train.device == "cuda") return peak_gpu_bytes(train, shapes, num_trainable);
   const int64_t tokens =
       train.micro_batch_tokens > 0 ? train.micro_batch_tokens : train.batch_tokens;
   const int64_t in_memory = train.trainable == "additions"

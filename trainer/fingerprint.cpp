@@ -62,7 +62,7 @@ class FieldLister {
 std::string weights_hash(model::Weights& weights, bool additions_only) {
   Sha256 hash;
   const auto add = [&](const std::string& name, at::Tensor& tensor) {
-    const at::Tensor bytes = tensor.detach().contiguous();
+    const at::Tensor bytes = tensor.detach().cpu().contiguous();
     hash.update(concat(name, bytes.sizes()));
     hash.update(bytes.const_data_ptr(), bytes.nbytes());
   };

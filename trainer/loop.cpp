@@ -152,6 +152,7 @@ Parameters TrainingRun::tensors_with_gradients() const {
 
 void TrainingRun::use_new_values() {
   if (adapters_) adapters_->merge();
+  trainee_.transformer.weights().fill_banks();
   last_probe_.reset();
 }
 
@@ -360,7 +361,13 @@ TrainResult TrainingRun::finish() {
 
 TrainResult train(const TrainJob& job) {
   refuse_existing_output(job.output, job.replace_output);
-  if (job.ranks != nullptr) require_pieces(job.train, job.ranks->size());
+  if (job.ranks != nullptr) {
+    require_pieces(job.train, job.ranks->size());
+    if (job.train.device == "cuda") {
+      throw NotBuiltError("training on GPUs with several processes")
+          .hint("leave `device` out, or start one process");
+    }
+  }
   keep_freed_memory();
   if (job.train.replay.source != "self") return TrainingRun(job).run();
   return TrainingRun(RunRanks(job.ranks).in_turn([&] { return with_self_text(job); })).run();

@@ -4,8 +4,11 @@
 #include "trainer/trainee.h"
 
 #include "core/error.h"
+#include "core/log.h"
 #include "core/text.h"
 #include "expand/packs/pack_on_base.h"
+#include "model/architecture/device_weights.h"
+#include "model/architecture/gpu.h"
 #include "model/checkpoint/families.h"
 #include "trainer/grown_vocabulary.h"
 
@@ -75,6 +78,22 @@ Trainee from_folder(const TrainJob& job) {
   return {std::move(folder), std::move(json), std::move(tokenizer), std::move(transformer)};
 }
 
+model::Transformer on_gpu(const TrainJob& job, const model::Transformer& transformer) {
+  model::Gpu gpu = job.open_gpu ? job.open_gpu() : model::open_gpu();
+  const int64_t needed = model::bytes_on_device(transformer.weights());
+  if (needed > gpu.free_bytes) {
+    throw ConfigError("train.device", "the model's weights do not fit on the GPU")
+        .expected(concat(human_bytes(static_cast<uint64_t>(needed)),
+                         " free, and as much again for training"))
+        .found(concat(human_bytes(static_cast<uint64_t>(gpu.free_bytes)), " free on ", gpu.name))
+        .hint("use a larger GPU, or leave `device` out");
+  }
+  log_info(concat("training on ", gpu.name, ": weights take ",
+                  human_bytes(static_cast<uint64_t>(needed)), " of the ",
+                  human_bytes(static_cast<uint64_t>(gpu.free_bytes)), " that are free"));
+  return transformer.on_device(gpu.device, std::move(gpu.executor));
+}
+
 }  // namespace
 
 OrderedJson scratch_config_json(const ArchitectureConfig& architecture,
@@ -119,6 +138,7 @@ Trainee load_trainee(const TrainJob& job) {
         .expected(concat("at most ", max_positions))
         .found(concat(job.train.sequence_length));
   }
+  if (job.train.device == "cuda") trainee.transformer = on_gpu(job, trainee.transformer);
   return trainee;
 }
 

@@ -16,7 +16,7 @@ struct Trainee {
   std::optional<model::ModelFolder> folder;
   OrderedJson config_json;  ///< what its output's config.json will say
   tokenizer::Tokenizer tokenizer;
-  model::Transformer transformer;  ///< float32
+  model::Transformer transformer;  ///< float32, but on a GPU
 };
 
 /// @throws ConfigError when `train.trainable` does not fit the model, or rows are longer than its

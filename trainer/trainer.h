@@ -14,6 +14,10 @@
 #include "tokenizer/corpus.h"
 #include "trainer/config.h"
 
+namespace polygraft::model {
+struct Gpu;
+}
+
 namespace polygraft::trainer {
 
 /// Everything a run needs, resolved. `model` and `scratch` exclude each other.
@@ -33,6 +37,8 @@ struct TrainJob {
   /// The ranks that run this job together, each with the same job; referred to. Null: this process
   /// alone.
   const parallel::RankGrid* ranks = nullptr;
+  /// What `device: cuda` opens; empty: model::open_gpu(). Tests put the host there.
+  std::function<model::Gpu()> open_gpu;
   /// Called after each step, with the number of steps done. What it throws ends the run as a kill
   /// would: nothing is saved.
   std::function<void(int64_t step)> on_step;

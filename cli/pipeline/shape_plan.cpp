@@ -37,6 +37,7 @@ std::string table(const Json& json) {
   const auto bytes = [&](const char* key) { return human_bytes(json.at(key).get<uint64_t>()); };
   const auto count = [&](const char* key) { return human_count(json.at(key).get<uint64_t>()); };
   std::ostringstream out;
+  const bool on_gpu = json.at("device") == "cuda";
   out << "base       " << json.at("family").get<std::string>() << ", " << count("base_parameters")
       << " parameters, " << count("base_active_parameters") << " active per token, "
       << bytes("base_bytes") << " (from config.json alone: no weights here)\n"
@@ -45,8 +46,9 @@ std::string table(const Json& json) {
       << " vocabulary rows: " << count("added_parameters") << " parameters, "
       << bytes("added_bytes") << "\n"
       << "training   " << count("steps") << " steps over " << count("tokens") << " tokens, about "
-      << bytes("peak_memory_bytes") << " of memory beside the files (mapped, "
-      << bytes("base_bytes") << ")\n";
+      << bytes("peak_memory_bytes")
+      << (on_gpu ? " of the GPU's memory, the base with it\n"
+                 : " of memory beside the files (mapped, " + bytes("base_bytes") + ")\n");
   if (!json.contains("machine")) return out.str();
   out << "machine    " << json.at("machine").get<std::string>() << ", "
       << bytes("machine_memory_bytes") << ": "
@@ -109,6 +111,7 @@ ShapePlan plan_from_shape(const PipelineConfig& pipeline) {
                {"added_bytes", added * width},
                {"steps", estimate.steps},
                {"tokens", pipeline.train.tokens},
+               {"device", pipeline.train.device},
                {"peak_memory_bytes", estimate.peak_memory_bytes}};
   add_machine(pipeline.machine, estimate, plan.json);
   plan.text = table(plan.json);

@@ -8,7 +8,7 @@ namespace polygraft::model {
 namespace {
 
 /// True where row's token may look at column's: not ahead, less than `window` back (0: no limit),
-/// and not from one branch into another.
+/// and not from one branch into another. On the CPU.
 at::Tensor attention_mask(const SequenceGroup& group, int64_t window) {
   auto mask_LL = at::ones({group.length, group.length}, at::kBool).tril();
   if (group.branches.empty()) return mask_LL.triu(1 - window);
@@ -35,7 +35,7 @@ at::Tensor attend(const SequenceGroup& group, int64_t window, const at::Tensor& 
   const bool grouped_queries = q_THC.size(1) != k_TJC.size(1);
   const bool masked = (window > 0 && group.length > window) || !group.branches.empty();
   const std::optional<at::Tensor> mask =
-      masked ? std::optional(attention_mask(group, window)) : std::nullopt;
+      masked ? std::optional(attention_mask(group, window).to(q_THC.device())) : std::nullopt;
   const auto out_BHLC =
       at::scaled_dot_product_attention(rows(q_THC), rows(k_TJC), rows(v_TJC), mask, 0.0,
                                        /*is_causal=*/!masked, std::nullopt, grouped_queries);
@@ -51,7 +51,8 @@ at::Tensor attend_cached(int64_t window, const at::Tensor& q_THC, const LayerCac
   if (window > 0) mask_TP = mask_TP.triu(num_seen - num_new + 1 - window);
   const bool grouped_queries = q_THC.size(1) != cache.key_PJC.size(1);
   const auto out_BHTC = at::scaled_dot_product_attention(
-      heads_first(q_THC), heads_first(cache.key_PJC), heads_first(cache.value_PJC), mask_TP, 0.0,
+      heads_first(q_THC), heads_first(cache.key_PJC), heads_first(cache.value_PJC),
+      mask_TP.to(q_THC.device()), 0.0,
       /*is_causal=*/false, std::nullopt, grouped_queries);
   return out_BHTC.squeeze(0).transpose(0, 1);
 }

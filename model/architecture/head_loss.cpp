@@ -22,12 +22,14 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// Tokens per chunk: about 8 MiB of float32 logits, from 64 tokens (large vocabularies) to 512.
-/// Depends on the base's rows alone: with additions masked the products then have the base's
-/// shapes, hence its bits.
+/// Tokens per chunk: about 8 MiB of float32 logits, from 64 tokens (large vocabularies) to 512; on
+/// a GPU, whose products want more rows, 32 times as many. Depends on the base's rows alone: with
+/// additions masked the products then have the base's shapes, hence its bits.
 int64_t chunk_tokens(const SplitRows& head) {
   constexpr int64_t kLogitsPerChunk = int64_t{2} << 20;
-  return std::clamp<int64_t>(kLogitsPerChunk / std::max<int64_t>(head.num_base(), 1), 64, 512);
+  const int64_t most =
+      std::clamp<int64_t>(kLogitsPerChunk / std::max<int64_t>(head.num_base(), 1), 64, 512);
+  return head.base.is_cpu() ? most : 32 * most;
 }
 
 /// Which gradients somebody will ask for.
@@ -43,7 +45,7 @@ bool wants_grad(const at::Tensor& tensor) {
 /// The base's logits [C, V] and those of added rows, in the stored order [C, N].
 at::Tensor with_added_columns(const at::Tensor& hidden_CD, const at::Tensor& base_CV,
                               const SplitRows& head) {
-  const auto added_Cv = head.added.defined() ? at::mm(hidden_CD, head.added.t()) : at::Tensor();
+  const auto added_Cv = head.added.defined() ? added_product(hidden_CD, head.added) : at::Tensor();
   return in_stored_order(base_CV, added_Cv, head.layout());
 }
 
@@ -60,8 +62,9 @@ class HeadGradient {
   HeadGradient(const at::Tensor& hidden_TD, const SplitRows& head, Wanted wanted)
       : hidden_TD_(hidden_TD), head_(head), wanted_(wanted) {
     if (wanted.hidden) d_hidden_ = at::empty_like(hidden_TD);
-    if (wanted.base) d_base_ = at::zeros(head.base.sizes(), at::kFloat);
-    if (wanted.added) d_added_ = at::zeros(head.added.sizes(), at::kFloat);
+    const auto options = hidden_TD.options().dtype(at::kFloat);
+    if (wanted.base) d_base_ = at::zeros(head.base.sizes(), options);
+    if (wanted.added) d_added_ = at::zeros(head.added.sizes(), options);
   }
 
   /// @param d_logits_CN float32. Products run in the weights' dtype, sums over chunks in float32.
@@ -75,7 +78,7 @@ class HeadGradient {
     if (wanted_.hidden) {
       auto out_CD = d_hidden_.narrow(0, first, d_CN.size(0));
       linear_product_gradient(out_CD, d_base_CV, head_.base);
-      if (with_added) out_CD.addmm_(d_added_Cv, head_.added);
+      if (with_added) out_CD.addmm_(d_added_Cv, head_.added.to(d_CN.scalar_type()));
     }
     if (wanted_.base) accumulate(d_base_, d_base_CV, hidden_CD);
     if (wanted_.added && with_added) accumulate(d_added_, d_added_Cv, hidden_CD);
@@ -113,9 +116,9 @@ class HeadGradient {
 struct PrecomputedFunction : torch::autograd::Function<PrecomputedFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& /*hidden*/,
                             const at::Tensor& /*base*/, const std::optional<at::Tensor>& /*added*/,
-                            double value, const variable_list& gradients) {
+                            const at::Tensor& value, const variable_list& gradients) {
     ctx->save_for_backward(gradients);
-    return at::scalar_tensor(value, at::kFloat);
+    return value.to(at::kFloat);
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     const auto saved = ctx->get_saved_variables();
@@ -127,12 +130,12 @@ struct PrecomputedFunction : torch::autograd::Function<PrecomputedFunction> {
   }
 };
 
-/// Runs `chunk(first, count, gradient or null)` over all tokens, sums what it returns (float64),
-/// and attaches gradients.
-using ChunkLoss = std::function<double(int64_t first, int64_t count, HeadGradient* gradient)>;
+/// Runs `chunk(first, count, gradient or null)` over all tokens, sums what it returns (a float64
+/// scalar), and attaches gradients.
+using ChunkLoss = std::function<at::Tensor(int64_t first, int64_t count, HeadGradient* gradient)>;
 at::Tensor sum_over_chunks(const at::Tensor& hidden_TD, const SplitRows& head, Wanted wanted,
                            const ChunkLoss& chunk) {
-  double sum = 0;
+  auto sum = at::zeros({}, hidden_TD.options().dtype(at::kDouble));
   variable_list gradients;
   {
     at::NoGradGuard
@@ -141,11 +144,11 @@ at::Tensor sum_over_chunks(const at::Tensor& hidden_TD, const SplitRows& head, W
     const int64_t step = chunk_tokens(head);
     for (int64_t first = 0; first < hidden_TD.size(0); first += step) {
       const int64_t count = std::min(step, hidden_TD.size(0) - first);
-      sum += chunk(first, count, wanted.any() ? &gradient : nullptr);
+      sum.add_(chunk(first, count, wanted.any() ? &gradient : nullptr));
     }
     gradients = gradient.take();
   }
-  if (!wanted.any()) return at::scalar_tensor(sum, at::kFloat);
+  if (!wanted.any()) return sum.to(at::kFloat);
   const auto added = head.added.defined() ? std::optional(head.added) : std::nullopt;
   return PrecomputedFunction::apply(hidden_TD, head.base, added, sum, gradients);
 }
@@ -169,11 +172,12 @@ at::Tensor token_nll(const at::Tensor& hidden_TD, const at::Tensor& targets_T,
                      const SplitRows& head, bool mask_added) {
   at::NoGradGuard no_grad;
   check_targets(targets_T, mask_added ? head.num_base() : head.layout().num_rows());
-  auto nll_T = at::zeros(targets_T.sizes(), at::kDouble);
+  const auto all_targets_T = targets_T.to(hidden_TD.device());
+  auto nll_T = at::zeros(targets_T.sizes(), all_targets_T.options().dtype(at::kDouble));
   const int64_t step = chunk_tokens(head);
   for (int64_t first = 0; first < hidden_TD.size(0); first += step) {
     const int64_t count = std::min(step, hidden_TD.size(0) - first);
-    const auto targets_C = targets_T.narrow(0, first, count);
+    const auto targets_C = all_targets_T.narrow(0, first, count);
     const auto log_p_CN =
         at::log_softmax(chunk_logits(hidden_TD.narrow(0, first, count), head, !mask_added), 1);
     const auto nll_C = picked_nll(log_p_CN, targets_C.clamp_min(0));
@@ -187,13 +191,14 @@ TokenNll token_nll_both_ways(const at::Tensor& hidden_TD, const at::Tensor& targ
   at::NoGradGuard no_grad;
   check_targets(targets_T, head.layout().num_rows());
   const int64_t num_base = head.num_base();
-  TokenNll nll{at::zeros(targets_T.sizes(), at::kDouble),
-               at::zeros(targets_T.sizes(), at::kDouble)};
+  const auto all_targets_T = targets_T.to(hidden_TD.device());
+  const auto options = all_targets_T.options().dtype(at::kDouble);
+  TokenNll nll{at::zeros(targets_T.sizes(), options), at::zeros(targets_T.sizes(), options)};
   const int64_t step = chunk_tokens(head);
   for (int64_t first = 0; first < hidden_TD.size(0); first += step) {
     const int64_t count = std::min(step, hidden_TD.size(0) - first);
     const auto hidden_CD = hidden_TD.narrow(0, first, count);
-    const auto targets_C = targets_T.narrow(0, first, count);
+    const auto targets_C = all_targets_T.narrow(0, first, count);
     const auto base_CV = linear_product(hidden_CD, head.base);
     const auto keep = [&](const at::Tensor& logits_CN, const at::Tensor& skipped_C,
                           at::Tensor& out) {
@@ -212,19 +217,20 @@ at::Tensor cross_entropy_sum(const at::Tensor& hidden_TD, const at::Tensor& targ
                              const SplitRows& head) {
   check_targets(targets_T, head.layout().num_rows());
   const Wanted wanted{wants_grad(hidden_TD), wants_grad(head.base), wants_grad(head.added)};
+  const auto all_targets_T = targets_T.to(hidden_TD.device());
   return sum_over_chunks(
       hidden_TD, head, wanted, [&](int64_t first, int64_t count, HeadGradient* gradient) {
-        const auto targets_C = targets_T.narrow(0, first, count);
+        const auto targets_C = all_targets_T.narrow(0, first, count);
         const auto skipped_C = targets_C < 0;
         const auto safe_targets_C = targets_C.clamp_min(0);
         auto log_p_CN =
             at::log_softmax(chunk_logits(hidden_TD.narrow(0, first, count), head, true), 1);
-        const double sum =
-            picked_nll(log_p_CN, safe_targets_C).masked_fill_(skipped_C, 0).sum().item<double>();
+        const auto sum = picked_nll(log_p_CN, safe_targets_C).masked_fill_(skipped_C, 0).sum();
         if (gradient != nullptr) {
           auto d_logits_CN = log_p_CN.exp_();  // p - onehot(target)
-          d_logits_CN.scatter_add_(1, safe_targets_C.unsqueeze(1), at::full({count, 1}, -1.0F));
-          d_logits_CN.index_fill_(0, at::nonzero(skipped_C).flatten(), 0);
+          d_logits_CN.scatter_add_(1, safe_targets_C.unsqueeze(1),
+                                   at::full({count, 1}, -1.0F, d_logits_CN.options()));
+          d_logits_CN.masked_fill_(skipped_C.unsqueeze(1), 0);
           gradient->add(first, d_logits_CN);
         }
         return sum;
@@ -257,7 +263,7 @@ at::Tensor kl_to_base_sum(const at::Tensor& base_hidden_TD, const at::Tensor& hi
             at::log_softmax(chunk_logits(hidden_TD.narrow(0, first, count), head, true), 1);
         const auto base_CK = log_base_CK.exp();
         const auto ratio_CK = at::sub(log_base_CK, kept_columns_of_stored(log_q_CN, layout));
-        const double sum = ratio_CK.mul_(base_CK).sum(1).sum(at::kDouble).item<double>();
+        const auto sum = ratio_CK.mul_(base_CK).sum(1).sum(at::kDouble);
         if (gradient != nullptr) {
           auto d_logits_CN = log_q_CN.exp_();  // q - p_base, which is 0 at added and padding rows
           subtract_kept(d_logits_CN, base_CK, layout);
@@ -270,7 +276,7 @@ at::Tensor kl_to_base_sum(const at::Tensor& base_hidden_TD, const at::Tensor& hi
 HeadLeak head_leak_sum(const at::Tensor& hidden_TD, const SplitRows& head) {
   HeadLeak leak;
   if (!head.added.defined()) {
-    leak.cost_sum = at::zeros({}, at::kFloat);
+    leak.cost_sum = at::zeros({}, hidden_TD.options().dtype(at::kFloat));
     return leak;
   }
   const auto detached_TD = hidden_TD.detach();
@@ -281,13 +287,13 @@ HeadLeak head_leak_sum(const at::Tensor& hidden_TD, const SplitRows& head) {
         const auto hidden_CD = detached_TD.narrow(0, first, count);
         const auto base_CV = linear_product(hidden_CD, rows.base).to(at::kFloat);
         const auto base_C1 = at::logsumexp(kept_columns(base_CV, rows.layout()), 1, true);
-        const auto added_Cv = at::mm(hidden_CD, rows.added.t()).to(at::kFloat);
+        const auto added_Cv = added_product(hidden_CD, rows.added).to(at::kFloat);
         const auto excess_C1 = at::logsumexp(added_Cv, 1, true) - base_C1;
         // d softplus(excess) / d added logit = its probability in the whole softmax
         auto added_p_Cv = at::exp(added_Cv - (base_C1 + at::softplus(excess_C1)));
         leak.leaked_mass_sum += added_p_Cv.sum(at::kDouble).item<double>();
         if (gradient != nullptr) gradient->add_to_added(first, added_p_Cv);
-        return at::softplus(excess_C1).sum(at::kDouble).item<double>();
+        return at::softplus(excess_C1).sum(at::kDouble);
       });
   return leak;
 }

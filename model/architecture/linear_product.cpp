@@ -91,6 +91,10 @@ at::Tensor linear_product(const at::Tensor& x_TD, const at::Tensor& weight_ND,
   return bias_N.defined() ? at::addmm(bias_N, x_TD, weight_ND.t()) : at::mm(x_TD, weight_ND.t());
 }
 
+at::Tensor added_product(const at::Tensor& x_TD, const at::Tensor& rows_nD) {
+  return at::mm(x_TD, rows_nD.to(x_TD.scalar_type()).t());
+}
+
 void linear_product_gradient(at::Tensor& out_TD, const at::Tensor& d_out_TN,
                              const at::Tensor& weight_ND) {
   if (uses_kernels(weight_ND, d_out_TN.scalar_type())) {

@@ -18,6 +18,9 @@ at::Tensor for_use(const at::Tensor& stored, at::ScalarType dtype);
 at::Tensor linear_product(const at::Tensor& x_TD, const at::Tensor& weight_ND,
                           const at::Tensor& bias_N = {});
 
+/// x W^T in x's dtype, for rows that may train, in float32 where x is bfloat16.
+at::Tensor added_product(const at::Tensor& x_TD, const at::Tensor& rows_nD);
+
 /// out = d_out W, not recorded by autograd; what linear_product() does backward.
 void linear_product_gradient(at::Tensor& out_TD, const at::Tensor& d_out_TN,
                              const at::Tensor& weight_ND);

@@ -24,6 +24,8 @@ RopeFrequencies rope_frequencies(const ModelConfig& config);
 /// layers.
 struct RopeTable {
   at::Tensor cos_T1C, sin_T1C;
+
+  RopeTable to(at::Device device) const { return {cos_T1C.to(device), sin_T1C.to(device)}; }
 };
 
 /// @param position_T int64 (batch.h: token_positions).

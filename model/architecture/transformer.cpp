@@ -6,6 +6,8 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "model/architecture/attention.h"
+#include "model/architecture/device_layer.h"
+#include "model/architecture/device_weights.h"
 #include "model/architecture/expert_parallel.h"
 #include "model/architecture/head_columns.h"
 #include "model/architecture/linear_product.h"
@@ -48,18 +50,21 @@ at::Tensor embed(const at::Tensor& ids_T, const SplitRows& embedding, bool maske
                  at::ScalarType dtype) {
   const RowLayout layout = embedding.layout();
   if (layout.num_rows() == layout.num_base && (masked || !embedding.added.defined())) {
-    return at::embedding(embedding.base, ids_T).to(dtype);
+    return at::embedding(embedding.base, ids_T.to(embedding.base.device())).to(dtype);
   }
   const int64_t first = masked ? layout.num_base : layout.first_added();
   const int64_t end = layout.first_added() + layout.num_added;
   const auto is_added_T = ids_T.ge(first).logical_and_(ids_T.lt(end));
   auto base_ids_T = ids_T.masked_fill(is_added_T, 0);
   base_ids_T.masked_fill_(ids_T.ge(layout.first_padding()), layout.placement.padding_row);
-  const auto base_TD = at::embedding(embedding.base, base_ids_T).to(dtype);
+  const auto base_TD =
+      at::embedding(embedding.base, base_ids_T.to(embedding.base.device())).to(dtype);
   if (!embedding.added.defined()) return base_TD;
   const auto position_a = at::nonzero(is_added_T).flatten();
   const auto row_a = ids_T.index_select(0, position_a) - layout.first_added();
-  return base_TD.index_copy(0, position_a, embedding.added.index_select(0, row_a));
+  const at::Device device = embedding.added.device();
+  const auto added_aD = embedding.added.index_select(0, row_a.to(device)).to(dtype);
+  return base_TD.index_copy(0, position_a.to(device), added_aD);
 }
 
 at::Tensor dense_mlp(const at::Tensor& x_TD, const DenseWeights& weights) {
@@ -78,11 +83,16 @@ at::Tensor shared_expert(const at::Tensor& x_TD, const MoeWeights& weights) {
 struct MoeRun {
   RouterRule rule;
   Mask mask;
-  ExpertParallel* experts;  // or none
+  ExpertParallel* experts;     // or none
+  device::Executor* executor;  // or none
 };
 
 at::Tensor run_experts(const at::Tensor& x_TD, const Routing& routing, const MoeWeights& weights,
                        const MoeRun& run) {
+  if (run.executor != nullptr) {
+    return moe_experts_on(*run.executor, x_TD, routing, weights.gate_up, weights.down,
+                          run.mask.silence_experts);
+  }
   if (run.experts == nullptr) {
     return moe_experts(x_TD, routing, weights.gate_up, weights.down, run.mask.silence_experts);
   }
@@ -97,9 +107,11 @@ at::Tensor moe_mlp(const at::Tensor& x_TD, const MoeWeights& weights, const MoeR
   tap.input_TD = x_TD;
   tap.base_TE = linear_product(x_TD, weights.router.base).to(at::kFloat);
   if (weights.router.added.defined() && !run.mask.experts) {
-    tap.added_Tn = at::mm(x_TD, weights.router.added.t()).to(at::kFloat);
+    tap.added_Tn = added_product(x_TD, weights.router.added).to(at::kFloat);
   }
-  tap.routing = route(tap.base_TE, tap.added_Tn, run.rule);
+  tap.routing = run.executor != nullptr
+                    ? route_on(*run.executor, tap.base_TE, tap.added_Tn, run.rule)
+                    : route(tap.base_TE, tap.added_Tn, run.rule);
   if (observer) observer(tap);
   const auto y_TD = run_experts(x_TD, tap.routing, weights, run);
   return weights.shared_gate.defined() ? y_TD + shared_expert(x_TD, weights) : y_TD;
@@ -120,6 +132,13 @@ Transformer Transformer::with_shared_experts(ExpertParallel& experts) const {
   return shared;
 }
 
+Transformer Transformer::on_device(at::Device device,
+                                   std::shared_ptr<device::Executor> executor) const {
+  Transformer moved(config_, weights_on(device, weights_));
+  moved.executor_ = std::move(executor);
+  return moved;
+}
+
 /// One batch on its way through the layers.
 struct Transformer::Pass {
   at::Tensor x_TD;
@@ -131,14 +150,15 @@ Transformer::Pass Transformer::start(const Batch& batch, Mask mask, int64_t num_
   check_batch(batch, num_before, config_, weights_.embedding.layout().num_rows());
   const at::ScalarType dtype = weights_.compute_dtype();
   return {embed(batch.ids_T, weights_.embedding, mask.embedding, dtype),
-          rope_table(rope_frequencies(config_), token_positions(batch) + num_before, dtype),
+          rope_table(rope_frequencies(config_), token_positions(batch) + num_before, dtype)
+              .to(weights_.device()),
           group_sequences(batch)};
 }
 
 void Transformer::run_layer(size_t layer, Pass& pass, Mask mask, const RouterObserver& observer,
                             size_t batch, LayerCache* cache) const {
   const LayerWeights& weights = weights_.layers[layer];
-  const MoeRun run{{config_.top_k, config_.renormalize_top_k}, mask, experts_};
+  const MoeRun run{{config_.top_k, config_.renormalize_top_k}, mask, experts_, executor_.get()};
   const auto attention_input_TD = rms_norm(pass.x_TD, weights.attention.norm, config_.rms_norm_eps);
   pass.x_TD =
       pass.x_TD + attention(attention_input_TD, weights.attention,
@@ -214,7 +234,7 @@ at::Tensor Transformer::logits(const at::Tensor& hidden_TD, Mask mask) const {
   if (mask.head) return base_TV;
   const SplitRows& head = weights_.head;
   const auto added_Tv =
-      head.added.defined() ? at::mm(hidden_TD, head.added.t()).to(at::kFloat) : at::Tensor();
+      head.added.defined() ? added_product(hidden_TD, head.added).to(at::kFloat) : at::Tensor();
   return in_stored_order(base_TV, added_Tv, head.layout());
 }
 

@@ -9,12 +9,17 @@
 #include <ATen/ATen.h>
 
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "model/architecture/batch.h"
 #include "model/architecture/key_value_cache.h"
 #include "model/architecture/moe_layer.h"
 #include "model/architecture/weights.h"
+
+namespace polygraft::device {
+class Executor;
+}
 
 namespace polygraft::model {
 
@@ -54,6 +59,11 @@ class Transformer {
   /// same calls, each with a batch of its own. @param experts is referred to. For training: no mask
   /// may silence experts.
   Transformer with_shared_experts(ExpertParallel& experts) const;
+
+  /// The same model on a GPU, in bfloat16 but for the additions, which stay float32 to be trained
+  /// (device_weights.h). Batches stay on the CPU; results are on the GPU.
+  /// @param executor what runs the sparse layers' bodies there.
+  Transformer on_device(at::Device device, std::shared_ptr<device::Executor> executor) const;
 
   /// Final normed hidden states h_TD. Runs under the caller's grad mode. @throws ConfigError for an
   /// id outside the vocabulary or a sequence longer than max_positions.
@@ -102,7 +112,8 @@ class Transformer {
 
   ModelConfig config_;
   Weights weights_;
-  ExpertParallel* experts_ = nullptr;  // none: all on this process
+  ExpertParallel* experts_ = nullptr;           // none: all on this process
+  std::shared_ptr<device::Executor> executor_;  // none: on the CPU
 };
 
 class Transformer::Walk {

@@ -24,6 +24,9 @@ struct SplitRows {
   /// expert, in order along its rows. `base` then has the shape alone (a meta tensor); `added` too
   /// where the added experts' matrices follow.
   std::vector<at::Tensor> pieces = {};
+  /// On a GPU, experts alone: added and base matrices in one tensor, in that order. `base` is a
+  /// part of it, `added` is what trains, and Weights::fill_banks() copies it there.
+  at::Tensor bank = {};
 
   int64_t num_base() const { return base.size(0); }
   int64_t num_added() const { return added.defined() ? added.size(0) : 0; }
@@ -77,6 +80,9 @@ struct Weights {
 
   /// The dtype of activations; that of matrices too unless they are used where they lie in a file.
   at::ScalarType compute_dtype() const { return final_norm.scalar_type(); }
+  at::Device device() const { return final_norm.device(); }
+  /// After added experts have changed: what a GPU multiplies with is up to date again.
+  void fill_banks();
   /// Calls visit(name, tensor) for every defined tensor, in a fixed order; a tied head is not
   /// visited twice. Names are logical: "layers.3.moe.gate_up.added".
   void for_each(const std::function<void(const std::string&, at::Tensor&)>& visit);

@@ -1,15 +1,18 @@
-// tests/cuda/moe_layer_test.cpp: the MoE layer on a GPU against float64 autograd, the cases of
-// tests/model/architecture/moe_on_device_test.cpp. Exit code 77 (skipped) where there is no GPU,
-// after the executor has said so.
+// tests/cuda/moe_layer_test.cpp: the MoE layer on a GPU against float64 autograd, and a model of
+// such layers against the plain one: the cases of tests/model/architecture/moe_on_device_test.cpp
+// and device_layer_test.cpp. Exit code 77 (skipped) where there is no GPU, after the executor has
+// said so.
 #define CATCH_CONFIG_RUNNER
 #include <c10/cuda/CUDAStream.h>
 
 #include <catch2/catch.hpp>
 #include <iostream>
 
+#include "model/architecture/gpu.h"
 #include "model/device/cuda_executor.h"
 #include "model/device/device_error.h"
 #include "tests/model/architecture/compare.h"
+#include "tests/model/architecture/device_model_case.h"
 #include "tests/model/architecture/device_moe_case.h"
 
 namespace polygraft::testing {
@@ -20,6 +23,15 @@ TEST_CASE("the MoE layer on a GPU agrees with float64 autograd, twice with the s
   device::CudaExecutor executor(c10::cuda::getCurrentCUDAStream());
   const auto first = check_device_moe(executor, at::kCUDA, c);
   const auto second = check_device_moe(executor, at::kCUDA, c);
+  for (size_t i = 0; i < first.size(); ++i) REQUIRE(bitwise_equal(first[i], second[i]));
+}
+
+TEST_CASE("a model on a GPU agrees with the plain one, twice with the same bits", "[cuda]") {
+  constexpr double kTippedChoices = 0.15;  // a near tie of two experts may end otherwise
+  const model::Gpu gpu = model::open_gpu();
+  REQUIRE(gpu.free_bytes > 0);
+  const auto first = check_device_model(gpu.executor, gpu.device, kTippedChoices);
+  const auto second = check_device_model(gpu.executor, gpu.device, kTippedChoices);
   for (size_t i = 0; i < first.size(); ++i) REQUIRE(bitwise_equal(first[i], second[i]));
 }
 

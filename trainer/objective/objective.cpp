@@ -175,7 +175,7 @@ RouterLossTokens Objective::forward_tokens(const Piece& piece, const TokenBatch&
   if (config_.load_balance > 0) {
     tokens.num_balanced = piece.num_learned + (tokens.balance_base ? num_replayed : 0);
   }
-  return tokens;
+  return tokens.on(transformer_.weights().device());
 }
 
 void Objective::add_forward(const Piece& piece, const StepTotals& totals,
@@ -244,7 +244,7 @@ void Objective::add_forward_only_hinge(const Piece& piece, const StepTotals& tot
   tokens.margin = protect.margin_or_default();
   tokens.keep_out_weight_T = at::ones({piece.num_replayed}, at::kFloat);
   tokens.keep_out_weight_T.masked_fill_(batch.is_first_T, protect.bos_weight);
-  RouterCollector collector(transformer_, tokens);
+  RouterCollector collector(transformer_, tokens.on(transformer_.weights().device()));
   at::Tensor hidden_TD;
   {
     const at::NoGradGuard no_grad;

@@ -3,6 +3,16 @@
 
 namespace polygraft::trainer {
 
+RouterLossTokens RouterLossTokens::on(at::Device device) const {
+  RouterLossTokens moved = *this;
+  for (at::Tensor RouterLossTokens::*weights :
+       {&RouterLossTokens::capture_weight_T, &RouterLossTokens::keep_out_weight_T,
+        &RouterLossTokens::prior_weight_T}) {
+    if ((moved.*weights).defined()) moved.*weights = (moved.*weights).to(device);
+  }
+  return moved;
+}
+
 model::RouterObserver RouterCollector::observer() {
   return [this](const model::RouterTap& tap) { this->tap(tap); };
 }

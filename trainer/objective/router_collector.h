@@ -16,6 +16,9 @@ struct RouterLossTokens {
   int64_t num_balanced = 0;      ///< the first so many tokens are load-balanced; 0: none
   bool balance_base = false;     ///< over all experts instead of the added ones
   double margin = 0;
+
+  /// The same with the weights where the model is.
+  RouterLossTokens on(at::Device device) const;
 };
 
 class RouterCollector {

@@ -27,8 +27,9 @@ double clip_gradients(const Parameters& parameters, double max_norm) {
   std::vector<at::Tensor> grads = gradients(parameters);
   if (grads.empty()) return 0.0;
   double sum_of_squares = 0;
-  for (const at::Tensor& norm : at::_foreach_norm(grads)) {
-    sum_of_squares += std::pow(norm.item<double>(), 2);
+  const at::Tensor norms = at::stack(at::_foreach_norm(grads)).to(at::kCPU, at::kDouble);
+  for (int64_t i = 0; i < norms.numel(); ++i) {
+    sum_of_squares += std::pow(norms.const_data_ptr<double>()[i], 2);
   }
   const double norm = std::sqrt(sum_of_squares);
   const double scale = max_norm / (norm + 1e-6);  // the reference's guard against a zero norm
@@ -51,7 +52,6 @@ AdamW::AdamW(const Parameters& parameters, const OptimizerConfig& config)
 void AdamW::step(double learning_rate) {
   const at::NoGradGuard no_grad;
   ++num_updates_;
-  const at::Tensor count = at::full({}, static_cast<double>(num_updates_), at::kFloat);
   std::map<std::pair<double, bool>, Group> groups;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Parameter& parameter = parameters_[i];
@@ -61,7 +61,10 @@ void AdamW::step(double learning_rate) {
     group.grads.push_back(parameter.value.grad().contiguous());
     group.first.push_back(first_[i]);
     group.second.push_back(second_[i]);
-    group.steps.push_back(count);
+    group.steps.push_back(group.steps.empty()
+                              ? at::full({}, static_cast<double>(num_updates_),
+                                         parameter.value.options().requires_grad(false))
+                              : group.steps.front());
   }
   for (auto& [key, group] : groups) {
     const auto& [scale, decays] = key;

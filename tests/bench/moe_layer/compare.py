@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Times the experts of one MoE layer, forward and backward, against transformers' on the same arrays, in turns.
 
-    compare.py --ours BUILD/tests/bench/bench_moe_layer [--shapes NAME ...] [--tokens N ...] [--rounds N] [--threads N]
+    compare.py --ours BUILD/tests/bench/bench_moe_layer [--device cuda] [--shapes NAME ...] [--tokens N ...] [--rounds N]
+               [--threads N]
 
 The base is bfloat16 and frozen; ours computes in float32 with it where it lies. Peers: transformers eager and grouped_mm, in
 float32 and bfloat16. "frozen": no expert trains anywhere. "additions": 16 added experts train; the peers train the stacked
 parameters and set the old rows' gradients to zero (grouped_mm alone: indexing, as eager does, forms a gradient of the
 whole stack for every expert). Outputs and gradients must agree with transformers' grouped_mm in float32 before
 anything is timed. The ratio is the median over rounds of (best peer of the round / ours). Exit 1 when results differ.
+On a GPU both sides are in bfloat16, and the share is that of the larger of two floors: the operations at the rate of a large
+product, the bytes (weights of the experts that are hit, and rows, each read or written once a product) at that of a copy.
 """
 import argparse
 import contextlib
@@ -32,8 +35,10 @@ SHAPES = {  # width, experts, top-k, expert width
     "qwen3-30b-a3b": (2048, 128, 8, 768),
 }
 ADDED = 16
-PEERS = [(implementation, dtype) for implementation in ("eager", "grouped_mm") for dtype in ("float32", "bfloat16")]
-TOLERANCE = 2e-5  # of the largest value: float32 against float32
+DTYPES = {"cpu": ("float32", "bfloat16"), "cuda": ("bfloat16",)}
+REFERENCE = {"cpu": "float32", "cuda": "bfloat16"}  # of grouped_mm
+TOLERANCE = {"cpu": 2e-5, "cuda": 3e-2}  # of the largest value
+TOKENS = {"cpu": (16, 128, 1024, 8192), "cuda": (128, 1024, 8192, 32768)}
 RESULTS = ("out", "d_x", "d_weight", "d_gate_up", "d_down")
 
 
@@ -63,34 +68,37 @@ def write_arrays(folder, name, tokens, added):
 
 def start(folder, added, arguments):
     peer = str(pathlib.Path(__file__).with_name("peer.py"))
-    sides = [Side("ours", [arguments.ours, str(folder)], arguments.threads)]
+    on_gpu = ["cuda"] if arguments.device == "cuda" else []
+    sides = [Side("ours", [arguments.ours, str(folder), *on_gpu], arguments.threads)]
     for path in arguments.paths:
         sides.append(Side(f"ours {path}", [arguments.ours, str(folder), path], arguments.threads))
-    for implementation, dtype in PEERS:
-        if added and implementation == "eager":
-            continue
-        command = [sys.executable, peer, str(folder), implementation, dtype, str(arguments.threads)]
-        sides.append(Side(f"{implementation} {dtype}", command, arguments.threads))
+    for implementation in ("eager", "grouped_mm"):
+        for dtype in DTYPES[arguments.device]:
+            if added and implementation == "eager":
+                continue
+            command = [sys.executable, peer, str(folder), implementation, dtype, str(arguments.threads), *on_gpu]
+            sides.append(Side(f"{implementation} {dtype}", command, arguments.threads))
     return sides
 
 
-def check(folder, sides, tokens, added):
+def check(folder, sides, tokens, added, device):
     """Also the warm-up."""
+    reference = REFERENCE[device]
     for side in sides:
         side.ask(tokens, 1)
-        if side.name == "grouped_mm float32":
+        if side.name == f"grouped_mm {reference}":
             for name in RESULTS if added else RESULTS[:3]:
                 ours, theirs = (numpy.fromfile(folder / f"{prefix}.{name}.bin", numpy.float32)
-                                for prefix in ("ours", "grouped_mm.float32"))
+                                for prefix in ("ours", f"grouped_mm.{reference}"))
                 off = numpy.abs(ours - theirs).max() / numpy.abs(theirs).max()
-                if not off <= TOLERANCE:
+                if not off <= TOLERANCE[device]:
                     raise SystemExit(f"{name} of {tokens} tokens is off by {off:.1e} of its largest value")
 
 
 def measure(folder, shape, tokens, roofline, arguments):
     with contextlib.ExitStack() as stack:
         sides = [stack.enter_context(side) for side in start(folder, shape["added"], arguments)]
-        check(folder, sides, tokens, shape["added"])
+        check(folder, sides, tokens, shape["added"], arguments.device)
         repeats = 3 if tokens <= 256 else 1
         rounds = [[min(side.ask(tokens, repeats)["milliseconds"]) for side in sides] for _ in range(arguments.rounds)]
     first_peer = 1 + len(arguments.paths)
@@ -102,6 +110,8 @@ def measure(folder, shape, tokens, roofline, arguments):
     chosen = numpy.fromfile(folder / "expert.bin", numpy.int64)[:slots]
     hit = len(numpy.unique(chosen[chosen < shape["experts"]]))
     read = 2 * hit * 3 * shape["width"] * shape["expert_width"] * 2
+    if arguments.device == "cuda":
+        return print_gpu(shape, tokens, slots, medians, ratio, roofline, chosen)
     figures = {"tokens": tokens, "rows_per_expert": slots / shape["experts"], "milliseconds": medians, "ratio": ratio,
                "operations_per_second": operations / seconds, "bytes_per_second": read / seconds}
     peers = "  ".join(f"{name} {value:.1f}" for name, value in medians.items() if name != "ours")
@@ -115,11 +125,34 @@ def measure(folder, shape, tokens, roofline, arguments):
     return figures
 
 
+def print_gpu(shape, tokens, slots, medians, ratio, roofline, chosen):
+    """Operations of both directions and of the matrices that train; bytes that must move at least."""
+    width, expert_width = shape["width"], shape["expert_width"]
+    per_row = 2 * 3 * width * expert_width
+    trained_slots = int((chosen >= shape["experts"]).sum())
+    operations = 2 * slots * per_row + trained_slots * per_row
+    hit = len(numpy.unique(chosen))
+    products = [(width, 2 * expert_width), (expert_width, width)]  # in and out, forward; turned round, backward
+    rows = 2 * slots * 2 * sum(sum(product) for product in products)
+    trained = shape["added"] * 3 * width * expert_width
+    moved = 2 * 2 * hit * 3 * width * expert_width + rows + 2 * trained
+    floor = max(operations / roofline["bf16_products"], moved / roofline["memory_copy"])
+    seconds = medians["ours"] / 1e3
+    peers = "  ".join(f"{name} {value:.2f}" for name, value in medians.items() if name != "ours")
+    bound = "operations" if operations / roofline["bf16_products"] > moved / roofline["memory_copy"] else "bytes"
+    print(f"  {tokens:5d} tokens, {slots / shape['experts']:6.1f} rows an expert: ours {medians['ours']:.2f} ms; {peers}; "
+          f"ratio {ratio:.2f}; {operations / seconds / 1e9:,.0f} GFLOP/s, {moved / 1e6:,.0f} MB at least, "
+          f"{floor / seconds:.0%} of the roofline (bound by {bound})", flush=True)
+    return {"tokens": tokens, "milliseconds": medians, "ratio": ratio, "operations_per_second": operations / seconds,
+            "bytes": moved, "share_of_roofline": floor / seconds}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ours", required=True)
+    parser.add_argument("--device", choices=tuple(TOKENS), default="cpu")
     parser.add_argument("--shapes", nargs="+", choices=tuple(SHAPES), default=tuple(SHAPES))
-    parser.add_argument("--tokens", nargs="+", type=int, default=(16, 128, 1024, 8192))
+    parser.add_argument("--tokens", nargs="+", type=int, help="default: the device's")
     parser.add_argument("--modes", nargs="+", choices=("frozen", "additions"), default=("frozen", "additions"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -127,10 +160,16 @@ def main():
                         "LibTorch's products")
     parser.add_argument("--json", type=pathlib.Path, help="also write the figures there")
     arguments = parser.parse_args()
+    arguments.tokens = arguments.tokens or TOKENS[arguments.device]
     environment = dict(os.environ, OMP_NUM_THREADS=str(arguments.threads))
-    roofline = json.loads(subprocess.run([arguments.ours], check=True, capture_output=True, text=True, env=environment).stdout)
-    print(f"{arguments.threads} threads: float32 FMA {roofline['fused_multiply_add'] / 1e9:.0f} GF/s, bfloat16 tiles "
-          f"{roofline['bf16_tiles'] / 1e9:.0f} GF/s, memory read {roofline['memory_read'] / 1e9:.1f} GB/s")
+    command = [arguments.ours, "-", "cuda"] if arguments.device == "cuda" else [arguments.ours]
+    roofline = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout)
+    if arguments.device == "cuda":
+        print(f"{roofline['device']}: bfloat16 products {roofline['bf16_products'] / 1e12:.0f} TFLOP/s, memory copy "
+              f"{roofline['memory_copy'] / 1e9:.0f} GB/s")
+    else:
+        print(f"{arguments.threads} threads: float32 FMA {roofline['fused_multiply_add'] / 1e9:.0f} GF/s, bfloat16 tiles "
+              f"{roofline['bf16_tiles'] / 1e9:.0f} GF/s, memory read {roofline['memory_read'] / 1e9:.1f} GB/s")
     results = {"roofline": roofline, "layers": []}
     for name in arguments.shapes:
         for mode in arguments.modes:

@@ -1,9 +1,10 @@
 // tests/bench/training_step/training_step.cpp: our side of the training-step bench: forward,
 // cross-entropy, backward, gradient clipping and AdamW on one fixed batch; or, forward alone, the
 // loss as scoring computes it. Started by compare.py, which alternates it with the peer:
-//   training_step FOLDER all|additions|forward     then one number of steps a line on stdin;
-//   answers one JSON line each: {"milliseconds": [...], "losses": [...]}
-// Weights are held as training and scoring hold them: what is frozen stays in the mapped file.
+//   training_step FOLDER all|additions|forward [cuda]  then one number of steps a line on stdin;
+//   answers one JSON line each: {"milliseconds": [...], "losses": [...], "device_bytes": ...}
+// Weights are held as training and scoring hold them: what is frozen stays in the mapped file, or
+// is on the GPU in bfloat16.
 #include <ATen/Parallel.h>
 
 #include <chrono>
@@ -12,6 +13,7 @@
 
 #include "core/error.h"
 #include "core/json.h"
+#include "model/architecture/gpu.h"
 #include "model/architecture/head_loss.h"
 #include "model/architecture/transformer.h"
 #include "trainer/optim/adamw.h"
@@ -38,9 +40,15 @@ model::Transformer load(const std::filesystem::path& path, const std::string& mo
   return {folder.config, model::map_weights(folder, at::kFloat, model::AddedExperts::kInMemory)};
 }
 
-Bench read(const std::filesystem::path& path, const std::string& mode) {
+model::Transformer on_gpu(const model::Transformer& model) {
+  const model::Gpu gpu = model::open_gpu();
+  return model.on_device(gpu.device, gpu.executor);
+}
+
+Bench read(const std::filesystem::path& path, const std::string& mode, bool with_gpu) {
   const Json rows = read_json(path / "rows.json");
-  Bench bench{load(path, mode), {}, {}, 0};
+  const model::Transformer model = load(path, mode);
+  Bench bench{with_gpu ? on_gpu(model) : model, {}, {}, 0};
   std::vector<int64_t> ids, targets;
   for (const auto& row : rows) {
     const auto tokens = row.get<std::vector<int64_t>>();
@@ -63,6 +71,7 @@ double step(Bench& bench, const trainer::Parameters& parameters, trainer::AdamW&
   loss.backward();
   trainer::clip_gradients(parameters, kMaxGradientNorm);
   optimizer.step(kLearningRate);
+  bench.model.weights().fill_banks();
   return loss.item<double>();
 }
 
@@ -84,13 +93,14 @@ int serve(const std::function<double()>& step) {
       const std::chrono::duration<double, std::milli> elapsed = Clock::now() - start;
       answer["milliseconds"].push_back(elapsed.count());
     }
+    answer["device_bytes"] = model::peak_gpu_bytes();
     std::cout << answer.dump() << std::endl;
   }
   return 0;
 }
 
-int run(const std::string& folder, const std::string& mode) {
-  Bench bench = read(folder, mode);
+int run(const std::string& folder, const std::string& mode, bool with_gpu) {
+  Bench bench = read(folder, mode, with_gpu);
   if (mode == "forward") return serve([&] { return score(bench); });
   trainer::TrainConfig config;
   config.trainable = mode;
@@ -104,12 +114,13 @@ int run(const std::string& folder, const std::string& mode) {
 }  // namespace polygraft
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    std::cerr << "usage: training_step FOLDER all|additions|forward\n";
+  const bool with_gpu = argc == 4 && std::string_view(argv[3]) == "cuda";
+  if (argc != 3 && !with_gpu) {
+    std::cerr << "usage: training_step FOLDER all|additions|forward [cuda]\n";
     return 2;
   }
   try {
-    return polygraft::run(argv[1], argv[2]);
+    return polygraft::run(argv[1], argv[2], with_gpu);
   } catch (const polygraft::Error& error) {
     std::cerr << error.what() << "\n";
     return static_cast<int>(error.exit_code());

@@ -37,8 +37,7 @@ Problem random_problem(const DeviceMoeCase& c) {
 model::DeviceMoe layer_on(at::Device device, const Problem& p, const DeviceMoeCase& c) {
   return {p.router_base_ED.to(device),
           p.router_added_nD.defined() ? p.router_added_nD.to(device) : at::Tensor(),
-          p.gate_up_NGD.to(device),
-          p.down_NDF.to(device),
+          {p.gate_up_NGD.to(device), p.down_NDF.to(device), c.added},
           {c.top_k, c.renormalize}};
 }
 
@@ -101,17 +100,17 @@ void require_choice(const Problem& p, const DeviceMoeCase& c, const at::Tensor& 
   REQUIRE(at::equal(expert_TK, routing.expert_TK));
 }
 
-void require_agreement(const DeviceMoeCase& c, const Reference& reference,
-                       const model::DeviceMoeOutput& output,
+void require_agreement(const DeviceMoeCase& c, const Reference& reference, const at::Tensor& y_TD,
+                       const model::DeviceRouting& routing,
                        const model::DeviceMoeGradients& gradients) {
   const auto close = [](const char* what, const at::Tensor& found, const at::Tensor& expected) {
     require_close(what, found.to(at::kCPU), expected, at::kBFloat16);
   };
-  close("y", output.y_TD, reference.y_TD);
+  close("y", y_TD, reference.y_TD);
   close("d x", gradients.d_x_TD, reference.x_TD.grad());
-  if (c.has_prior) close("prior", output.prior.squeeze(), reference.prior);
+  if (c.has_prior) close("prior", routing.prior.squeeze(), reference.prior);
   if (c.num_balanced > 0) {
-    close("load balance", output.load_balance.squeeze(), reference.load_balance);
+    close("load balance", routing.load_balance.squeeze(), reference.load_balance);
   }
   REQUIRE(gradients.d_gate_up_added_nGD.defined() == (c.added > 0));
   if (c.added == 0) return;
@@ -177,17 +176,18 @@ std::vector<at::Tensor> check_device_moe(device::Executor& executor, at::Device 
   auto terms = p.terms;
   if (c.has_prior) terms.prior_weight_T = terms.prior_weight_T.to(device);
   model::DeviceMoeSaved saved;
-  const auto output = model::forward_on_device(executor, layer, p.x_TD.to(device), terms, saved);
+  const auto y_TD = model::forward_on_device(executor, layer, p.x_TD.to(device), terms, saved);
   const auto gradients = model::backward_on_device(
       executor, layer, saved, {p.d_y_TD.to(device), kPriorGradient, kBalanceGradient});
-  const auto expert_TK = saved.expert_TK.to(at::kCPU).to(at::kLong);
+  const model::DeviceRouting& routing = saved.routing;
+  const auto expert_TK = routing.expert_TK.to(at::kCPU).to(at::kLong);
   if (device.is_cpu()) require_choice(p, c, expert_TK);
-  REQUIRE(output.is_finite_T.all().item<bool>());
-  require_agreement(c, Reference(p, c, expert_TK), output, gradients);
+  REQUIRE(routing.is_finite_T.all().item<bool>());
+  require_agreement(c, Reference(p, c, expert_TK), y_TD, routing, gradients);
   std::vector<at::Tensor> results;
   for (const auto& tensor :
-       {output.y_TD, output.prior, output.load_balance, gradients.d_x_TD,
-        gradients.d_router_added_nD, gradients.d_gate_up_added_nGD, gradients.d_down_added_nDF}) {
+       {y_TD, routing.prior, routing.load_balance, gradients.d_x_TD, gradients.d_router_added_nD,
+        gradients.d_gate_up_added_nGD, gradients.d_down_added_nDF}) {
     if (tensor.defined()) results.push_back(tensor.to(at::kCPU));
   }
   return results;

@@ -1,5 +1,5 @@
 // tests/model/architecture/device_moe_case.h: a small MoE layer, run by any executor on any device,
-// and compared with float64 autograd on the CPU. Legend: see moe_on_device.h.
+// and compared with float64 autograd on the CPU. Legend: see device_experts.h.
 #pragma once
 #include <ATen/ATen.h>
 

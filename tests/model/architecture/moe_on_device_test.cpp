@@ -33,11 +33,13 @@ TEST_CASE("a width that is no multiple of eight is refused on the device", "[dev
 TEST_CASE("an empty batch passes through the device's MoE layer", "[device]") {
   device::HostExecutor executor(device::ThreadOrder::kForward);
   const auto bfloat16 = [](at::IntArrayRef shape) { return at::ones(shape, at::kBFloat16); };
-  const model::DeviceMoe layer{
-      bfloat16({3, 16}), bfloat16({2, 16}), bfloat16({5, 16, 16}), bfloat16({5, 16, 8}), {2, true}};
+  const model::DeviceMoe layer{bfloat16({3, 16}),
+                               bfloat16({2, 16}),
+                               {bfloat16({5, 16, 16}), bfloat16({5, 16, 8}), 2},
+                               {2, true}};
   model::DeviceMoeSaved saved;
   const auto x_TD = bfloat16({0, 16});
-  REQUIRE(model::forward_on_device(executor, layer, x_TD, {}, saved).y_TD.sizes() == x_TD.sizes());
+  REQUIRE(model::forward_on_device(executor, layer, x_TD, {}, saved).sizes() == x_TD.sizes());
   const auto gradients = model::backward_on_device(executor, layer, saved, {x_TD});
   REQUIRE(gradients.d_x_TD.sizes() == x_TD.sizes());
   REQUIRE(at::equal(gradients.d_gate_up_added_nGD, at::zeros({2, 16, 16}, at::kBFloat16)));

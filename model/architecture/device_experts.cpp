@@ -1,0 +1,171 @@
+// model/architecture/device_experts.cpp: see device_experts.h.
+#include "model/architecture/device_experts.h"
+
+#include <limits>
+
+#include "core/error.h"
+#include "core/text.h"
+#include "model/architecture/device_views.h"
+
+namespace polygraft::model {
+namespace {
+
+using device::Lanes;
+
+/// A call's sizes, and where its new tensors are made.
+class Sizes {
+ public:
+  Sizes(const DeviceExperts& experts, const DeviceSlots& slots)
+      : num_tokens(slots.x_TD.size(0)),
+        model_width(slots.x_TD.size(1)),
+        expert_width(experts.down_NDF.size(2)),
+        num_added(experts.num_added),
+        num_experts(experts.num_experts()),
+        top_k(slots.expert_TK.size(1)),
+        options_(slots.x_TD.options()) {
+    check();
+  }
+
+  const int64_t num_tokens, model_width, expert_width, num_added, num_experts, top_k;
+
+  int64_t num_rows() const { return num_tokens * top_k; }
+  int64_t model_lanes() const { return model_width / device::kLanes; }
+  int64_t expert_lanes() const { return expert_width / device::kLanes; }
+  device::Groups groups() const {
+    return {static_cast<int32_t>(num_experts - num_added), static_cast<int32_t>(num_added)};
+  }
+  at::Tensor empty(at::IntArrayRef shape, at::ScalarType dtype) const {
+    return at::empty(shape, options_.dtype(dtype));
+  }
+
+ private:
+  void check() const {
+    if (model_width % device::kLanes != 0 || expert_width % device::kLanes != 0) {
+      throw ConfigError("model", "its widths do not suit the device kernels")
+          .expected(concat("multiples of ", device::kLanes))
+          .found(concat("hidden size ", model_width, ", expert width ", expert_width));
+    }
+    if (num_rows() > std::numeric_limits<int32_t>::max()) {
+      throw ConfigError("batch", "has more rows than an int32 counts")
+          .found(concat(num_tokens, " tokens, top-k ", top_k))
+          .hint("fewer tokens at once");
+    }
+  }
+
+  at::TensorOptions options_;
+};
+
+void sort(device::Executor& executor, const Sizes& sizes, const at::Tensor& expert_TK,
+          DeviceExpertsSaved& saved) {
+  const auto groups = sizes.groups();
+  const int64_t num_chunks = device::blocks_of(sizes.num_rows(), device::kSlotsPerChunk);
+  const auto count_NC = sizes.empty({sizes.num_experts, num_chunks}, at::kInt);
+  const auto total_N = sizes.empty({sizes.num_experts}, at::kInt);
+  saved.first_row = sizes.empty({sizes.num_experts + 1}, at::kInt);
+  saved.row_of_slot = sizes.empty({sizes.num_rows()}, at::kInt);
+  saved.slot_of_row = sizes.empty({sizes.num_rows()}, at::kInt);
+  saved.token_of_row = sizes.empty({sizes.num_rows()}, at::kInt);
+  const auto expert_R = device_view<const int32_t>(expert_TK);
+  executor.run(device::CountSlots{expert_R, device_view<int32_t>(count_NC), groups});
+  executor.run(device::ExclusiveScan{device_view<const int32_t>(count_NC),
+                                     device_view<int32_t>(count_NC), device_view<int32_t>(total_N),
+                                     num_chunks});
+  executor.run(device::ExclusiveScan{
+      device_view<const int32_t>(total_N),
+      device_view<int32_t>(saved.first_row.narrow(0, 0, sizes.num_experts)),
+      device_view<int32_t>(saved.first_row.narrow(0, sizes.num_experts, 1)), sizes.num_experts});
+  executor.run(device::PlaceSlots{
+      expert_R, device_view<const int32_t>(count_NC), device_view<const int32_t>(saved.first_row),
+      device_view<int32_t>(saved.row_of_slot), device_view<int32_t>(saved.slot_of_row),
+      device_view<int32_t>(saved.token_of_row), groups, static_cast<int32_t>(sizes.top_k)});
+}
+
+/// @param num_wanted int32 [1]: the first so many rows; undefined: all.
+at::Tensor gather(device::Executor& executor, const Sizes& sizes, const DeviceExpertsSaved& saved,
+                  const at::Tensor& from_TD, const at::Tensor& num_wanted) {
+  auto to_RD = sizes.empty({sizes.num_rows(), sizes.model_width}, at::kBFloat16);
+  executor.run(device::GatherRows{
+      device_view<const Lanes>(from_TD), device_view<const int32_t>(saved.token_of_row),
+      device_view<const int32_t>(num_wanted), device_view<Lanes>(to_RD), sizes.model_lanes()});
+  return to_RD;
+}
+
+at::Tensor sum_slots(device::Executor& executor, const Sizes& sizes,
+                     const DeviceExpertsSaved& saved, const at::Tensor& rows_RD,
+                     const at::Tensor& weight_TK) {
+  auto out_TD = sizes.empty({sizes.num_tokens, sizes.model_width}, at::kBFloat16);
+  executor.run(device::SumSlots{device_view<const Lanes>(rows_RD),
+                                device_view<const int32_t>(saved.row_of_slot),
+                                device_view<const float>(weight_TK), device_view<Lanes>(out_TD),
+                                sizes.model_lanes(), static_cast<int32_t>(sizes.top_k)});
+  return out_TD;
+}
+
+/// Where the rows of the first `count` groups end: what at::_grouped_mm calls offsets.
+at::Tensor ends_of(const DeviceExpertsSaved& saved, int64_t count) {
+  return saved.first_row.narrow(0, 1, count);
+}
+
+/// Of all rows, as the backward goes down.
+struct RowGradients {
+  at::Tensor d_out_RD, d_gate_up_RG, weighted_h_RF;
+};
+
+/// Of the added experts' matrices. Their rows come first, so that no other row is touched.
+void differentiate_added(device::Executor& executor, const Sizes& sizes, const at::Tensor& x_TD,
+                         const DeviceExpertsSaved& saved, const RowGradients& rows,
+                         DeviceExpertsGradients& gradients) {
+  const auto ends = ends_of(saved, sizes.num_added);
+  const auto x_RD =
+      gather(executor, sizes, saved, x_TD, saved.first_row.narrow(0, sizes.num_added, 1));
+  gradients.d_gate_up_added_nGD = at::_grouped_mm(rows.d_gate_up_RG.t(), x_RD, ends);
+  gradients.d_down_added_nDF = at::_grouped_mm(rows.d_out_RD.t(), rows.weighted_h_RF, ends);
+}
+
+}  // namespace
+
+at::Tensor experts_on_device(device::Executor& executor, const DeviceExperts& experts,
+                             const DeviceSlots& slots, DeviceExpertsSaved& saved) {
+  const Sizes sizes(experts, slots);
+  saved = {};
+  sort(executor, sizes, slots.expert_TK, saved);
+  const auto ends = ends_of(saved, sizes.num_experts);
+  const auto x_RD = gather(executor, sizes, saved, slots.x_TD, {});
+  saved.gate_up_RG = at::_grouped_mm(x_RD, experts.gate_up_NGD.transpose(1, 2), ends);
+  const auto h_RF = sizes.empty({sizes.num_rows(), sizes.expert_width}, at::kBFloat16);
+  executor.run(device::SwiGlu{device_view<const Lanes>(saved.gate_up_RG), device_view<Lanes>(h_RF),
+                              sizes.expert_lanes()});
+  const auto y_RD = at::_grouped_mm(h_RF, experts.down_NDF.transpose(1, 2), ends);
+  return sum_slots(executor, sizes, saved, y_RD, slots.weight_TK);
+}
+
+DeviceExpertsGradients experts_backward_on_device(device::Executor& executor,
+                                                  const DeviceExperts& experts,
+                                                  const DeviceSlots& slots,
+                                                  const DeviceExpertsSaved& saved,
+                                                  const at::Tensor& d_y_TD, bool wants_matrices) {
+  const Sizes sizes(experts, slots);
+  const bool trains = wants_matrices && sizes.num_added > 0;
+  const auto ends = ends_of(saved, sizes.num_experts);
+  RowGradients rows;
+  rows.d_out_RD = gather(executor, sizes, saved, d_y_TD.contiguous(), {});
+  const auto product_RF = at::_grouped_mm(rows.d_out_RD, experts.down_NDF, ends);
+  rows.d_gate_up_RG = at::empty_like(saved.gate_up_RG);
+  rows.weighted_h_RF =
+      sizes.empty({trains ? sizes.num_rows() : 0, sizes.expert_width}, at::kBFloat16);
+  DeviceExpertsGradients gradients;
+  gradients.d_weight_TK = at::empty_like(slots.weight_TK);
+  const int64_t num_weighted = trains ? sizes.num_added : 0;  // experts; first_row[0] is 0
+  executor.run(device::SwiGluBackward{
+      device_view<const Lanes>(saved.gate_up_RG), device_view<const Lanes>(product_RF),
+      device_view<const int32_t>(saved.slot_of_row), device_view<const float>(slots.weight_TK),
+      device_view<const int32_t>(saved.first_row.narrow(0, num_weighted, 1)),
+      device_view<Lanes>(rows.d_gate_up_RG), device_view<Lanes>(rows.weighted_h_RF),
+      device_view<float>(gradients.d_weight_TK), sizes.expert_lanes()});
+  const auto d_x_RD = at::_grouped_mm(rows.d_gate_up_RG, experts.gate_up_NGD, ends);
+  gradients.d_x_TD = sum_slots(executor, sizes, saved, d_x_RD, {});
+  if (trains) differentiate_added(executor, sizes, slots.x_TD, saved, rows, gradients);
+  return gradients;
+}
+
+}  // namespace polygraft::model

@@ -1,0 +1,56 @@
+// model/architecture/device_experts.h: a layer's experts in bfloat16, forward and explicit
+// backward, out of the bodies of model/device and LibTorch's grouped products; the mathematics is
+// moe_experts.cpp's. How many rows an expert has stays on the GPU. The same code runs on CPU
+// tensors with a device::HostExecutor, which is how it is tested where there is no GPU.
+// On GPUs before sm_90 at::_grouped_mm itself falls back to a loop that waits. Legend: T tokens, D
+// model width, E base experts, n added, N = n + E, K experts per token, F expert width, G = 2F,
+// R = T K rows.
+#pragma once
+#include <ATen/ATen.h>
+
+#include "model/device/executor.h"
+
+namespace polygraft::model {
+
+/// All experts' matrices, bfloat16, contiguous, on one device. The added experts come first: their
+/// rows are then the first ones after sorting, where the grouped products of weight gradients
+/// begin.
+struct DeviceExperts {
+  at::Tensor gate_up_NGD, down_NDF;
+  int64_t num_added = 0;
+
+  int64_t num_experts() const { return gate_up_NGD.size(0); }
+};
+
+/// What the backward needs besides its inputs; no product of the experts but [gate | up].
+struct DeviceExpertsSaved {
+  at::Tensor first_row, row_of_slot, slot_of_row, token_of_row;  // int32; first_row [N + 1]
+  at::Tensor gate_up_RG;
+};
+
+struct DeviceExpertsGradients {
+  at::Tensor d_x_TD;                                 ///< bfloat16
+  at::Tensor d_weight_TK;                            ///< float32
+  at::Tensor d_gate_up_added_nGD, d_down_added_nDF;  ///< bfloat16, sums in float32; or undefined
+};
+
+/// What a token batch and its routing are to the experts.
+struct DeviceSlots {
+  const at::Tensor& x_TD;       ///< bfloat16, contiguous
+  const at::Tensor& expert_TK;  ///< int32; base experts first (0..E-1), then added
+  const at::Tensor& weight_TK;  ///< float32
+};
+
+/// @throws ConfigError for a shape that the bodies do not do (widths that are no multiples of
+/// eight, too many experts). @return y_TD, bfloat16.
+at::Tensor experts_on_device(device::Executor& executor, const DeviceExperts& experts,
+                             const DeviceSlots& slots, DeviceExpertsSaved& saved);
+
+/// @param wants_matrices also the added experts' gradients.
+DeviceExpertsGradients experts_backward_on_device(device::Executor& executor,
+                                                  const DeviceExperts& experts,
+                                                  const DeviceSlots& slots,
+                                                  const DeviceExpertsSaved& saved,
+                                                  const at::Tensor& d_y_TD, bool wants_matrices);
+
+}  // namespace polygraft::model

@@ -1,0 +1,71 @@
+// model/architecture/gpu.cpp: see gpu.h.
+#include "model/architecture/gpu.h"
+
+#include "core/error.h"
+#ifdef POLYGRAFT_WITH_CUDA
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAStream.h>
+#include <cuda_runtime_api.h>
+
+#include <cstdlib>
+
+#include "model/device/cuda_executor.h"
+#include "model/device/device_error.h"
+#endif
+
+namespace polygraft::model {
+
+#ifdef POLYGRAFT_WITH_CUDA
+
+namespace {
+
+/// Products and sums without atomics or varying splits. cuBLAS reads its variable once, when it
+/// starts.
+void demand_same_bits() {
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
+}
+
+}  // namespace
+
+Gpu open_gpu() {
+  demand_same_bits();
+  auto executor = std::make_shared<device::CudaExecutor>(c10::cuda::getDefaultCUDAStream(0));
+  Gpu gpu{at::Device(at::kCUDA, 0), std::move(executor), {}};
+  cudaDeviceProp properties;
+  size_t free_bytes = 0, all_bytes = 0;
+  const auto require = [](cudaError_t status) {
+    if (status != cudaSuccess) throw device::DeviceError("CUDA", cudaGetErrorString(status));
+  };
+  require(cudaGetDeviceProperties(&properties, 0));
+  require(cudaMemGetInfo(&free_bytes, &all_bytes));
+  gpu.name = properties.name;
+  gpu.free_bytes = static_cast<int64_t>(free_bytes);
+  return gpu;
+}
+
+void wait_for_gpu() { c10::cuda::getDefaultCUDAStream(0).synchronize(); }
+
+int64_t peak_gpu_bytes() {
+  if (!c10::cuda::CUDACachingAllocator::isEnabled()) return 0;
+  const auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+  return c10::cuda::CUDACachingAllocator::getDeviceStats(0).allocated_bytes[all].peak;
+}
+
+#else
+
+void wait_for_gpu() {}
+
+int64_t peak_gpu_bytes() { return 0; }
+
+Gpu open_gpu() {
+  throw ConfigError("device", "this build has no CUDA")
+      .expected("cpu")
+      .found("cuda")
+      .hint("build the preset `cuda` (cmake --preset cuda), which needs nvcc");
+}
+
+#endif
+
+}  // namespace polygraft::model

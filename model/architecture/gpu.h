@@ -1,0 +1,29 @@
+// model/architecture/gpu.h: this process's GPU, opened for a model. Only the preset `cuda` has one.
+#pragma once
+#include <ATen/ATen.h>
+
+#include <memory>
+#include <string>
+
+#include "model/device/executor.h"
+
+namespace polygraft::model {
+
+struct Gpu {
+  at::Device device;
+  std::shared_ptr<device::Executor> executor;  ///< on LibTorch's stream
+  std::string name;                            ///< as the driver has it
+  int64_t free_bytes = 0;
+};
+
+/// The first GPU that this process sees, with LibTorch told to give the same bits every time.
+/// @throws ConfigError from a build without CUDA, DeviceError when there is no GPU.
+Gpu open_gpu();
+
+/// Until all that was started on it is done.
+void wait_for_gpu();
+
+/// The most that LibTorch's allocator has held of the GPU at once; 0 in a build without CUDA.
+int64_t peak_gpu_bytes();
+
+}  // namespace polygraft::model

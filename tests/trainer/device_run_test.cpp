@@ -1,0 +1,98 @@
+// tests/trainer/device_run_test.cpp: runs with `device: cuda`, the host in the GPU's place: the
+// same code, its bodies checked access by access.
+#include <catch2/catch.hpp>
+
+#include "core/error.h"
+#include "core/hash.h"
+#include "model/architecture/gpu.h"
+#include "model/device/host_executor.h"
+#include "tests/trainer/run_files.h"
+#include "tests/trainer/tiny_world.h"
+#include "trainer/trainer.h"
+
+namespace polygraft::trainer {
+namespace {
+
+using testing::metrics_of;
+using testing::TemporaryFolder;
+
+// Of what is learned. The tiny model's embeddings are near zero, and the norm behind them makes
+// much of bfloat16's rounding there: plain ATen in bfloat16 is as far from float32.
+constexpr double kRounding = 0.25;
+constexpr int64_t kPlenty = int64_t{1} << 40;
+
+model::Gpu host_as_gpu() {
+  return {at::kCPU, std::make_shared<device::HostExecutor>(device::ThreadOrder::kForward), "host",
+          kPlenty};
+}
+
+TrainJob device_job(const std::filesystem::path& run) {
+  TrainJob job = testing::additions_job(run);
+  job.train.device = "cuda";
+  job.open_gpu = host_as_gpu;
+  return job;
+}
+
+double last_bits(const std::filesystem::path& run_dir, const std::string& language) {
+  return metrics_of(run_dir).back()["probe"][language]["bits_per_byte"].get<double>();
+}
+
+TEST_CASE("additions trained on the device learn what they learn on the CPU", "[trainer][device]") {
+  const TemporaryFolder run;
+  const auto method = GENERATE(as<std::string>{}, "kl", "hinge");
+  TrainJob on_cpu = testing::additions_job(run / "cpu");
+  TrainJob on_device = device_job(run / "device");
+  on_cpu.train.protect.method = on_device.train.protect.method = method;
+  train(on_cpu);
+  train(on_device);
+  const auto first = metrics_of(on_cpu.run_dir).front()["probe"];
+  const double learned = first["cc"]["bits_per_byte"].get<double>() - last_bits(run / "cpu", "cc");
+  REQUIRE(learned > 0.2);
+  for (const char* language : {"aa", "bb", "cc"}) {
+    INFO(method << " " << language);
+    const double change = last_bits(run / "device", language) - last_bits(run / "cpu", language);
+    CHECK(std::abs(change) < kRounding * learned);
+  }
+  const auto before = model::ModelFolder::open(testing::tiny_world().expanded);
+  const auto after = model::ModelFolder::open(on_device.output);
+  const std::string query = "model.layers.0.self_attn.q_proj.weight";
+  CHECK(after.tensors.get(query).bytes == before.tensors.get(query).bytes);
+}
+
+TEST_CASE("a run on the device goes on from its checkpoint bit by bit", "[trainer][device]") {
+  const TemporaryFolder run;
+  const TrainJob whole = device_job(run / "whole");
+  train(whole);
+  TrainJob broken = device_job(run / "broken");
+  broken.on_step = [](int64_t step) {
+    if (step == 7) throw std::runtime_error("killed");
+  };
+  CHECK_THROWS_WITH(train(broken), "killed");
+  broken.on_step = nullptr;
+  train(broken);
+  CHECK(metrics_of(broken.run_dir) == metrics_of(whole.run_dir));
+  CHECK(sha256_folder(broken.output) == sha256_folder(whole.output));
+}
+
+TEST_CASE("a model larger than the GPU is refused before it is moved", "[trainer][device]") {
+  const TemporaryFolder run;
+  TrainJob job = device_job(run / "run");
+  job.open_gpu = [] {
+    model::Gpu gpu = host_as_gpu();
+    gpu.free_bytes = 1000;
+    return gpu;
+  };
+  CHECK_THROWS_WITH(train(job), Catch::Contains("do not fit on the GPU"));
+}
+
+TEST_CASE("what a GPU does not train is refused by key", "[trainer][device]") {
+  TrainConfig config = testing::additions_job("run").train;
+  config.device = "cuda";
+  config.trainable = "all";
+  Problems problems;
+  config.validate(problems);
+  CHECK_THROWS_WITH(problems.throw_if_any("train.yaml"), Catch::Contains("device"));
+}
+
+}  // namespace
+}  // namespace polygraft::trainer
