@@ -9,6 +9,16 @@ import unittest
 from harness import PROGRAM, fresh, hash_folder, partial_outputs, run, write_pipeline
 
 
+def kill_until_it_ends(yaml, seconds):
+    """@param seconds that a whole run takes. @return how often it was killed."""
+    pauses = random.Random(23)
+    for kills in range(60):
+        # Short enough to fall into every stage, growing so that the slowest stage can finish in the end.
+        if run_until_killed(yaml, pauses.uniform(0.05, 0.12 * (1 + kills / 4)) * seconds):
+            return kills
+    raise AssertionError("the run never ended")
+
+
 def run_until_killed(yaml, seconds):
     """@return True when the run ended by itself before the kill."""
     with subprocess.Popen([PROGRAM, "run", str(yaml)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
@@ -31,16 +41,12 @@ class Kill(unittest.TestCase):
         cls.expected = hash_folder(folder / "run" / "model")
 
     def test_killed_again_and_again_it_ends_with_the_same_bytes(self):
-        yaml = write_pipeline(fresh("killed"))
-        pauses = random.Random(23)
-        kills = 0
-        for _ in range(60):
-            # Short enough to fall into every stage, growing so that the slowest stage can finish in the end.
-            if run_until_killed(yaml, pauses.uniform(0.05, 0.12 * (1 + kills / 4)) * self.seconds):
+        # The machine may have been busier while the time was taken than it is now.
+        for share in (1, 1 / 4, 1 / 16):
+            yaml = write_pipeline(fresh("killed"))
+            kills = kill_until_it_ends(yaml, share * self.seconds)
+            if kills >= 3:
                 break
-            kills += 1
-        else:
-            self.fail("the run never ended")
         self.assertGreaterEqual(kills, 3, "the kills must have hit something")
         run_dir = yaml.parent / "run"
         self.assertEqual(hash_folder(run_dir / "model"), self.expected)
