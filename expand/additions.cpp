@@ -96,7 +96,8 @@ Additions get_additions(const model::Weights& weights) {
   const auto get = [&](const std::string& name, const model::SplitRows& rows) {
     if (!rows.added.defined()) return;
     if (!rows.added.is_meta()) {
-      additions[name] = rows.added.detach().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+      additions[name] = rows.added.detach().to(at::TensorOptions(at::kCPU).dtype(at::kFloat),
+                                               /*non_blocking=*/false, /*copy=*/true);
       return;
     }
     std::vector<at::Tensor> experts;

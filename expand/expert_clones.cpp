@@ -66,46 +66,55 @@ void fill_like(std::span<float> values, const Moments& moments, RandomStream& st
                      static_cast<float>(moments.deviation()));
 }
 
-void redraw_rows(const at::Tensor& matrix, int64_t first, const Units& units,
-                 RandomStream& stream) {
+at::Tensor as_index(const Units& units) { return at::tensor(units, at::kLong); }
+
+/// Rows `first` + unit of `clone`, from the statistics of the donor's.
+void redraw_rows(const at::Tensor& donor, const at::Tensor& clone, int64_t first,
+                 const Units& units, RandomStream& stream) {
   Moments moments;
-  for (const int64_t unit : units) moments.add(row_of(matrix, first + unit));
-  for (const int64_t unit : units) fill_like(row_of(matrix, first + unit), moments, stream);
+  for (const int64_t unit : units) moments.add(row_of(donor, first + unit));
+  const auto num_units = static_cast<int64_t>(units.size());
+  const at::Tensor drawn = at::empty({num_units, donor.size(1)}, at::kFloat);
+  for (int64_t i = 0; i < num_units; ++i) fill_like(row_of(drawn, i), moments, stream);
+  clone.narrow(0, first, clone.size(0) - first)
+      .index_copy_(0, as_index(units), drawn.to(clone.scalar_type()));
 }
 
-void redraw_columns(const at::Tensor& matrix, const Units& units, RandomStream& stream) {
+void redraw_columns(const at::Tensor& donor, const at::Tensor& clone, const Units& units,
+                    RandomStream& stream) {
   Moments moments;
   std::vector<float> entries(units.size());  // of one row
-  for (int64_t row = 0; row < matrix.size(0); ++row) {
-    const std::span<const float> from = row_of(matrix, row);
+  for (int64_t row = 0; row < donor.size(0); ++row) {
+    const std::span<const float> from = row_of(donor, row);
     for (size_t i = 0; i < units.size(); ++i) entries[i] = from[static_cast<size_t>(units[i])];
     moments.add(entries);
   }
-  for (int64_t row = 0; row < matrix.size(0); ++row) {
-    fill_like(entries, moments, stream);
-    const std::span<float> to = row_of(matrix, row);
-    for (size_t i = 0; i < units.size(); ++i) to[static_cast<size_t>(units[i])] = entries[i];
-  }
+  const auto num_units = static_cast<int64_t>(units.size());
+  const at::Tensor drawn = at::empty({donor.size(0), num_units}, at::kFloat);
+  for (int64_t row = 0; row < donor.size(0); ++row) fill_like(row_of(drawn, row), moments, stream);
+  clone.index_copy_(1, as_index(units), drawn.to(clone.scalar_type()));
 }
 
 }  // namespace
 
-void redraw_units(const Expert& expert, double reinit_ratio, RandomStream stream) {
-  const int64_t width = expert.down_DF.size(1);
+Expert clone_rounded(const Expert& donor, const Expert& rounded, double reinit_ratio,
+                     RandomStream stream) {
+  const at::NoGradGuard no_grad;
+  Expert clone{rounded.gate_up_GD.clone(), rounded.down_DF.clone()};
+  const int64_t width = donor.down_DF.size(1);
   const int64_t num_units = std::llround(reinit_ratio * static_cast<double>(width));
-  if (num_units == 0) return;
+  if (num_units == 0) return clone;
   const Units units = draw_units(num_units, width, stream);
-  redraw_rows(expert.gate_up_GD, 0, units, stream);
-  redraw_rows(expert.gate_up_GD, width, units, stream);
-  redraw_columns(expert.down_DF, units, stream);
+  redraw_rows(donor.gate_up_GD, clone.gate_up_GD, 0, units, stream);
+  redraw_rows(donor.gate_up_GD, clone.gate_up_GD, width, units, stream);
+  redraw_columns(donor.down_DF, clone.down_DF, units, stream);
+  return clone;
 }
 
 Expert clone_expert(const Expert& donor, double reinit_ratio, RandomStream stream) {
-  const at::NoGradGuard no_grad;
-  const Expert clone{donor.gate_up_GD.to(at::kFloat, false, /*copy=*/true).contiguous(),
-                     donor.down_DF.to(at::kFloat, false, /*copy=*/true).contiguous()};
-  redraw_units(clone, reinit_ratio, stream);
-  return clone;
+  const Expert exact{donor.gate_up_GD.to(at::kFloat).contiguous(),
+                     donor.down_DF.to(at::kFloat).contiguous()};
+  return clone_rounded(exact, exact, reinit_ratio, stream);
 }
 
 }  // namespace polygraft::expand

@@ -11,17 +11,21 @@
 namespace polygraft::expand {
 
 struct Expert {
-  at::Tensor gate_up_GD;  ///< float32
-  at::Tensor down_DF;     ///< float32
+  at::Tensor gate_up_GD;
+  at::Tensor down_DF;
+
+  Expert to(at::ScalarType dtype) const { return {gate_up_GD.to(dtype), down_DF.to(dtype)}; }
 };
 
-/// Redraws round(reinit_ratio x F) units where they lie: rows of gate and of up, columns of down,
-/// the same indices in all three; each matrix from a normal distribution with the mean and standard
-/// deviation of its own dropped entries. @param expert contiguous. @param stream RandomStream(seed,
-/// "layers.3.expert.2") of the new expert.
-void redraw_units(const Expert& expert, double reinit_ratio, RandomStream stream);
-
-/// A copy of `donor` (in any dtype) with its units redrawn; the donor is not changed.
+/// A copy of `donor` (in any dtype), in float32, in which round(reinit_ratio x F) units are
+/// redrawn: rows of gate and of up, columns of down, the same indices in all three; each matrix
+/// from a normal distribution with the mean and standard deviation of its own dropped entries.
+/// @param stream RandomStream(seed, "layers.3.expert.2") of the new expert.
 Expert clone_expert(const Expert& donor, double reinit_ratio, RandomStream stream);
+
+/// The same clone, rounded to another dtype, for a donor of many: what is kept of it is rounded
+/// once. @param donor float32, contiguous. @param rounded donor.to(dtype).
+Expert clone_rounded(const Expert& donor, const Expert& rounded, double reinit_ratio,
+                     RandomStream stream);
 
 }  // namespace polygraft::expand

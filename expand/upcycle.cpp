@@ -78,28 +78,32 @@ class ExpertCutter {
     return 3 * plan_.model.expert_width * plan_.model.hidden_size * 4;
   }
 
+  /// A copy's start, to be redrawn in part.
+  struct Slice {
+    Expert exact;    // float32
+    Expert rounded;  // in the dtype that experts are stored in
+  };
+
   /// The layer's slices; none where they take too much memory.
-  std::vector<Expert> cut_all(int64_t layer) const {
-    std::vector<Expert> slices;
-    if (plan_.config.slices * expert_bytes() > kMostBytesKept) return slices;
-    for (int64_t i = 0; i < plan_.config.slices; ++i) slices.push_back(cut(layer, i));
+  std::vector<Slice> cut_all(int64_t layer) const {
+    std::vector<Slice> slices;
+    if (2 * plan_.config.slices * expert_bytes() > kMostBytesKept) return slices;
+    for (int64_t i = 0; i < plan_.config.slices; ++i) slices.push_back(slice(layer, i));
     return slices;
   }
 
-  /// A copy's start, to be redrawn in part.
-  Expert slice(int64_t index) const {
-    if (slices_.empty()) return cut(layer_, index);
-    const Expert& slice = slices_[static_cast<size_t>(index)];
-    return {slice.gate_up_GD.clone(), slice.down_DF.clone()};
+  Slice slice(int64_t layer, int64_t index) const {
+    const Expert exact = cut(layer, index);
+    return {exact, exact.to(model::to_scalar_type(plan_.model.dtype))};
   }
 
   Expert make(int64_t expert) const {
     const std::string stream = concat("upcycle.layers.", layer_, ".expert.", expert);
-    const Expert made = slice(expert % plan_.config.slices);
-    redraw_units(made, plan_.config.reinit_ratio,
-                 RandomStream(static_cast<uint64_t>(plan_.config.seed), stream));
-    const at::ScalarType dtype = model::to_scalar_type(plan_.model.dtype);
-    return {made.gate_up_GD.to(dtype), made.down_DF.to(dtype)};
+    const int64_t index = expert % plan_.config.slices;
+    const Slice start =
+        slices_.empty() ? slice(layer_, index) : slices_[static_cast<size_t>(index)];
+    return clone_rounded(start.exact, start.rounded, plan_.config.reinit_ratio,
+                         RandomStream(static_cast<uint64_t>(plan_.config.seed), stream));
   }
 
   at::Tensor stored(const std::string& name_template, int64_t layer) const {
@@ -127,8 +131,8 @@ class ExpertCutter {
   const UpcyclePlan& plan_;
   Scales scales_;
   int64_t layer_ = -1, first_ = 0;
-  std::vector<Expert> slices_;  ///< of the layer, float32
-  std::vector<Expert> made_;    ///< of the layer, from `first_` on
+  std::vector<Slice> slices_;  ///< of the layer
+  std::vector<Expert> made_;   ///< of the layer, from `first_` on
 };
 
 at::Tensor router_rows(const UpcyclePlan& plan, int64_t layer) {
