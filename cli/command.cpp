@@ -11,6 +11,7 @@ namespace polygraft::cli {
 std::vector<Command> all_commands() {
   return {init_command(),
           run_command(),
+          plan_parallel_command(),
           inspect_command(),
           tokenizer_train_command(),
           tokenizer_extend_command(),

@@ -87,6 +87,7 @@ Command eval_cloze_command();
 Command eval_choice_command();
 Command eval_compare_command();
 Command run_command();
+Command plan_parallel_command();
 Command generate_command();
 Command report_command();
 

@@ -58,6 +58,7 @@ void EvaluateConfig::validate(Problems& problems) const {
 void MachineConfig::validate(Problems& problems) const {
   problems.require(memory_gib >= 0, "memory_gib", fixed(memory_gib, 1), "must not be negative");
   problems.require(teraflops > 0, "teraflops", fixed(teraflops, 3), "must be positive");
+  if (rank) validate_block(*rank, "rank", problems);
 }
 
 void PipelineConfig::validate(Problems& problems) const {

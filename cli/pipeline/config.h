@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "expand/config.h"
 #include "tokenizer/corpus.h"
 #include "trainer/config.h"
+#include "trainer/parallel/plan.h"
 
 namespace polygraft::cli {
 
@@ -35,14 +37,16 @@ struct EvaluateConfig {
 /// What `run --dry-run` holds an estimate against; nothing else looks at it.
 struct MachineConfig {
   std::string name;
-  double memory_gib = 0;  ///< 0: no machine is named
-  double teraflops = 1;   ///< Tflop/s that training sustains there, an assumption
+  double memory_gib = 0;                   ///< 0: no machine is named
+  double teraflops = 1;                    ///< Tflop/s that training sustains there, an assumption
+  std::optional<trainer::RankRates> rank;  ///< what `plan-parallel` reckons with
 
   template <class Visitor>
   void visit(Visitor& v) {
     v.field("name", name, "of the machine this is meant for");
     v.field("memory_gib", memory_gib, "all its memory, GiB; 0: no machine is named");
     v.field("teraflops", teraflops, "Tflop/s that training is assumed to sustain there");
+    v.field("rank", rank, "one rank's rates, for `plan-parallel`");
   }
   void validate(Problems& problems) const;
 };

@@ -83,17 +83,22 @@ bool is_shape_alone(const fs::path& folder) {
          !fs::exists(folder / "model.safetensors.index.json");
 }
 
-ShapePlan plan_from_shape(const PipelineConfig& pipeline) {
-  const model::ModelConfig base = read_moe_shape(pipeline.base);
-  model::ModelConfig expanded = base;
-  const int64_t experts = count_new_experts(base, pipeline.expand);
-  // With `auto` the number is the text's to tell; the estimate then has none.
-  const int64_t rows =
+ExpandedShape expanded_shape(const PipelineConfig& pipeline) {
+  ExpandedShape shape;
+  shape.base = shape.expanded = read_moe_shape(pipeline.base);
+  shape.num_added_experts = count_new_experts(shape.base, pipeline.expand);
+  shape.num_added_vocab_rows =
       tokenizer::parse_new_tokens(pipeline.tokenizer.new_tokens, "tokenizer.new_tokens")
           .value_or(0);
-  expanded.num_experts += experts;
-  expanded.vocab_rows += rows;
-  if (rows > 0 && pipeline.tokenizer.head == "untied") expanded.tied_embeddings = false;
+  shape.expanded.num_experts += shape.num_added_experts;
+  shape.expanded.vocab_rows += shape.num_added_vocab_rows;
+  const bool unties = shape.num_added_vocab_rows > 0 && pipeline.tokenizer.head == "untied";
+  if (unties) shape.expanded.tied_embeddings = false;
+  return shape;
+}
+
+ShapePlan plan_from_shape(const PipelineConfig& pipeline) {
+  const auto [base, expanded, experts, rows] = expanded_shape(pipeline);
   const trainer::ShapeEstimate estimate =
       trainer::estimate_additions(expanded, experts, rows, pipeline.train);
   const model::ParameterCount of_base = model::count_parameters(base);

@@ -13,6 +13,14 @@ bool is_shape_alone(const std::filesystem::path& folder);
 /// for a dense model.
 model::ModelConfig read_moe_shape(const std::filesystem::path& folder);
 
+/// The model that a pipeline makes, as far as its shape alone tells.
+struct ExpandedShape {
+  model::ModelConfig base, expanded;
+  int64_t num_added_experts = 0;     ///< of a layer
+  int64_t num_added_vocab_rows = 0;  ///< 0 with `auto`: the number is the text's to tell
+};
+ExpandedShape expanded_shape(const PipelineConfig& pipeline);
+
 struct ShapePlan {
   Json json;         ///< added_experts_per_layer, added_parameters, added_bytes, base_bytes, ...
   std::string text;  ///< the same as a table

@@ -38,6 +38,7 @@ PendingPtr Communicator::start_all_to_all_v(const Exchange& exchange) {
     throw std::logic_error("an exchange needs one part for each rank");
   }
   const ConstBytes mine = exchange.send[own];
+  for (size_t r = 0; r < num_ranks; ++r) bytes_sent_ += r == own ? 0 : exchange.send[r].size();
   require_same_size(mine.size(), exchange.receive[own].size(), "a rank's part for itself");
   if (!mine.empty() && mine.data() != exchange.receive[own].data()) {
     copy_own(mine, exchange.receive[own]);

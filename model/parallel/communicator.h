@@ -83,6 +83,9 @@ class Communicator {
   void broadcast(Bytes bytes, int root) { start_broadcast(bytes, root)->wait(); }
   void barrier();
 
+  /// What this rank has sent to others so far, by any of these operations.
+  uint64_t bytes_sent() const { return bytes_sent_; }
+
   /// slice[i] = sum over ranks, in rank order, of their values[first of this rank's slice + i].
   /// @param values as many on every rank. @param slice slice_of(values.size(), rank, size).
   template <class T>
@@ -96,6 +99,9 @@ class Communicator {
   virtual PendingPtr start(const Exchange& others) = 0;
   /// This rank's part for itself, elsewhere; done when start()'s Pending is.
   virtual void copy_own(ConstBytes from, Bytes to);
+
+ private:
+  uint64_t bytes_sent_ = 0;
 };
 
 /// How long the others are waited for.

@@ -1,0 +1,218 @@
+// trainer/parallel/plan.cpp: see plan.h. What is sent is what
+// model/architecture/expert_exchange.cpp and gradient_sum.cpp send. Legend: D model width, F expert
+// width, E experts, K experts of a token, L sparse layers, M tokens of a piece, R ranks, G
+// trainable numbers.
+#include "trainer/parallel/plan.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/text.h"
+#include "trainer/parallel/parallel_step.h"
+#include "trainer/shape_estimate.h"
+
+namespace polygraft::trainer {
+namespace {
+
+constexpr double kGib = 1024.0 * 1024 * 1024;
+constexpr double kBytesOfWeight = 2;  // bfloat16, as released models are stored
+constexpr double kOptimizerBytes =
+    28;                               // of a number: gradient, value and two moments; three written
+constexpr double kMasterBytes = 16;   // of a trained number: master, gradient, two moments
+constexpr double kGradientBytes = 4;  // float32
+constexpr double kSlotNoteBytes = 8;  // token and weight of a slot
+constexpr double kWeightGradientBytes = 4;
+constexpr int kForwardExchanges = 4;   // counts, notes, tokens, results
+constexpr int kBackwardExchanges = 3;  // gradients of results, of weights, of tokens
+
+/// What does not depend on the grid.
+struct Quantities {
+  explicit Quantities(const PlannedRun& run)
+      : config(run.expanded),
+        estimate(estimate_additions(run.expanded, run.num_added_experts, run.num_added_vocab_rows,
+                                    run.train)),
+        on_gpu(run.train.device == "cuda"),
+        pieces(static_cast<double>(pieces_of_step(run.train))),
+        piece_tokens(static_cast<double>(run.train.batch_tokens) / pieces),
+        replayed(run.train.protect.method == "kl" ? run.train.replay.fraction : 0),
+        flops_per_token(estimate.flops / static_cast<double>(run.train.tokens)),
+        trainable(static_cast<double>(estimate.trainable_parameters)) {
+    const auto& sparse = config.layer_is_moe;
+    layers = static_cast<double>(std::count(sparse.begin(), sparse.end(), true));
+    expert_numbers = 3.0 * static_cast<double>(config.hidden_size * config.expert_width);
+    other_numbers = static_cast<double>(model::count_parameters(config).total) -
+                    layers * static_cast<double>(config.num_experts) * expert_numbers;
+    trainable_experts = layers * static_cast<double>(run.num_added_experts) * expert_numbers;
+  }
+
+  const model::ModelConfig& config;
+  ShapeEstimate estimate;
+  bool on_gpu;
+  double pieces, piece_tokens;
+  double replayed;  ///< share of tokens that go through the base once more
+  double flops_per_token, trainable;
+  double layers = 0, expert_numbers = 0, other_numbers = 0;
+  double trainable_experts = 0;  ///< of the trainable numbers, those of experts' matrices
+};
+
+struct Grid {
+  double ep, dp;
+  double ranks() const { return ep * dp; }
+};
+
+double rounds_of(const Quantities& q, const Grid& grid) {
+  return std::ceil(q.pieces / grid.ranks());
+}
+
+/// Bytes of the weights that one pass over a piece reads on a rank: those of its experts that any
+/// token of the row chooses, taking choices as uniform.
+double weight_bytes(const Quantities& q, const Grid& grid) {
+  const auto experts = static_cast<double>(q.config.num_experts);
+  const double missed =
+      std::pow(1 - static_cast<double>(q.config.top_k) / experts, q.piece_tokens * grid.ep);
+  return kBytesOfWeight *
+         (q.other_numbers + q.layers * experts / grid.ep * (1 - missed) * q.expert_numbers);
+}
+
+double compute_seconds(const Quantities& q, const Grid& grid, const RankRates& rates) {
+  const double operations = q.piece_tokens * q.flops_per_token / (rates.teraflops * 1e12);
+  const double passes = q.replayed > 0 ? 3 : 2;
+  const double reading = passes * weight_bytes(q, grid) / (rates.memory_gb_s * 1e9);
+  return rounds_of(q, grid) * std::max(operations, reading);
+}
+
+/// Sent by a rank in a step for one layer: in each direction a token once to every other rank that
+/// has an expert of its choice and a row back for every slot; forward what slots are, and how many.
+double layer_bytes(const Quantities& q, const Grid& grid) {
+  const auto top_k = static_cast<double>(q.config.top_k);
+  const double others = grid.ep - 1;
+  const double distinct = others * (1 - std::pow(1 - 1 / grid.ep, top_k));
+  const double slots = top_k * others / grid.ep;
+  const double row = static_cast<double>(q.config.hidden_size) * (q.on_gpu ? 2 : 4);
+  const double rows = (distinct + slots) * row;
+  const double forward = (1 + q.replayed) * (rows + slots * kSlotNoteBytes);
+  const double backward = rows + slots * kWeightGradientBytes;
+  const double passes = q.replayed > 0 ? 2 : 1;
+  const double experts_here = static_cast<double>(q.config.num_experts) / grid.ep;
+  const double counts = passes * others * (experts_here + 2) * sizeof(int64_t);
+  return rounds_of(q, grid) * (q.piece_tokens * (forward + backward) + counts);
+}
+
+/// Seconds for bytes that go to `peers` ranks alike, of which those beyond a host are slower.
+double sending_seconds(double bytes, double peers, const RankRates& rates) {
+  if (peers <= 0) return 0;
+  const double beyond = std::max(peers + 1 - static_cast<double>(rates.per_host), 0.0) / peers;
+  const double network = rates.network_gb_s > 0 ? rates.network_gb_s : rates.link_gb_s;
+  return bytes * ((1 - beyond) / (rates.link_gb_s * 1e9) + beyond / (network * 1e9));
+}
+
+/// Numbers that a rank itself trains. On GPUs, as planned, a row shares out new experts, too.
+double trained_here(const Quantities& q, const Grid& grid) {
+  return q.on_gpu ? q.trainable - q.trainable_experts * (1 - 1 / grid.ep) : q.trainable;
+}
+
+double memory_bytes(const Quantities& q, const Grid& grid) {
+  const auto alone = static_cast<double>(q.estimate.peak_memory_bytes);
+  const double elsewhere = 1 - 1 / grid.ep;
+  const double exchanged = grid.ranks() > 1 ? 2 * kGradientBytes * trained_here(q, grid) : 0;
+  if (!q.on_gpu) return alone + exchanged;
+  const double experts =
+      kBytesOfWeight * q.layers * static_cast<double>(q.config.num_experts) * q.expert_numbers;
+  return alone + exchanged - elsewhere * (experts + kMasterBytes * q.trainable_experts);
+}
+
+/// Sent by a rank in a step. Built for CPUs: after each round to the ranks that sum a slice each,
+/// and their sums once. Planned for GPUs: both once, new experts' among the ranks that have the
+/// same.
+double gradient_bytes(const Quantities& q, const Grid& grid) {
+  const auto to_others = [](double ranks) { return (ranks - 1) / ranks; };
+  if (!q.on_gpu) {
+    return (rounds_of(q, grid) + 1) * kGradientBytes * q.trainable * to_others(grid.ranks());
+  }
+  const double experts_here = q.trainable_experts / grid.ep;
+  return 2 * kGradientBytes *
+         ((q.trainable - q.trainable_experts) * to_others(grid.ranks()) +
+          experts_here * to_others(grid.dp));
+}
+
+GridPlan plan_grid(const Quantities& q, const Grid& grid, const RankRates& rates) {
+  GridPlan plan;
+  plan.ep = static_cast<int64_t>(grid.ep);
+  plan.dp = static_cast<int64_t>(grid.dp);
+  plan.memory_bytes = memory_bytes(q, grid);
+  plan.fits = plan.memory_bytes <= rates.memory_gib * kGib;
+  const double rounds = rounds_of(q, grid), latency = rates.latency_us * 1e-6;
+  plan.compute_s = compute_seconds(q, grid, rates);
+  plan.optimizer_s = kOptimizerBytes * trained_here(q, grid) / (rates.memory_gb_s * 1e9);
+  if (grid.ep > 1) {
+    plan.exchange_bytes = q.layers * layer_bytes(q, grid);
+    const double calls = kForwardExchanges * (q.replayed > 0 ? 2 : 1) + kBackwardExchanges;
+    plan.exchange_s = sending_seconds(plan.exchange_bytes, grid.ep - 1, rates) +
+                      rounds * q.layers * calls * latency;
+  }
+  if (grid.ranks() > 1) {
+    const double peers = grid.ranks() - 1;
+    plan.gradient_bytes = gradient_bytes(q, grid);
+    plan.gradient_s = sending_seconds(plan.gradient_bytes, peers, rates) + (rounds + 1) * latency;
+  }
+  return plan;
+}
+
+bool is_better(const GridPlan& a, const GridPlan& b) {
+  return a.fits != b.fits ? a.fits : a.step_s() < b.step_s();
+}
+
+}  // namespace
+
+void RankRates::validate(Problems& problems) const {
+  const auto positive = [&](const char* name, double value) {
+    problems.require(value > 0, name, fixed(value, 3), "must be positive");
+  };
+  positive("memory_gib", memory_gib);
+  positive("teraflops", teraflops);
+  positive("memory_gb_s", memory_gb_s);
+  positive("link_gb_s", link_gb_s);
+  problems.require(network_gb_s >= 0, "network_gb_s", fixed(network_gb_s, 3),
+                   "must not be negative");
+  problems.require(latency_us >= 0, "latency_us", fixed(latency_us, 3), "must not be negative");
+  problems.require(per_host >= 1, "per_host", std::to_string(per_host), "must be 1 or more");
+}
+
+int64_t pieces_of_step(const TrainConfig& train) {
+  return (train.batch_tokens + train.micro_batch_tokens - 1) / train.micro_batch_tokens;
+}
+
+std::vector<GridPlan> plan_grids(const PlannedRun& run, const RankRates& rates, int64_t num_ranks) {
+  require_pieces(run.train, static_cast<int>(num_ranks));
+  const Quantities quantities(run);
+  std::vector<GridPlan> plans;
+  for (int64_t ep = 1; ep <= std::min(num_ranks, run.expanded.num_experts); ++ep) {
+    if (num_ranks % ep != 0) continue;
+    plans.push_back(plan_grid(
+        quantities, {static_cast<double>(ep), static_cast<double>(num_ranks / ep)}, rates));
+  }
+  std::stable_sort(plans.begin(), plans.end(), is_better);
+  return plans;
+}
+
+std::vector<std::string> plan_assumptions(const TrainConfig& train) {
+  std::vector<std::string> lines = {
+      "experts are chosen alike, and every rank's piece is as long as the others'",
+      "computing takes the longer of operations and bytes of weights; nothing overlaps",
+      "a step's micro-batches go to ranks in turn; ranks beyond their number have no work"};
+  const std::vector<std::string> by_device =
+      train.device == "cuda"
+          ? std::vector<
+                std::string>{"training on several GPUs is not built: this is what it would take",
+                             "all experts, new ones with their moments too, are shared out; rows "
+                             "are bfloat16",
+                             "gradients are summed up on each rank, and exchanged once a step"}
+          : std::vector<std::string>{
+                "gradients are sent after each round of micro-batches, and their sums once a step",
+                "every rank has the additions with their moments; rows are float32",
+                "the base is mapped from its files once a host, and not counted"};
+  lines.insert(lines.end(), by_device.begin(), by_device.end());
+  return lines;
+}
+
+}  // namespace polygraft::trainer
