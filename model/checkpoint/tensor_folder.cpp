@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/parallel.h"
 #include "core/text.h"
 #include "model/checkpoint/quote.h"
 #include "model/checkpoint/safetensors_header.h"
@@ -114,10 +115,14 @@ TensorFolder TensorFolder::open(const fs::path& folder) {
   result.num_files_ = static_cast<int64_t>(files.size());
   const bool indexed = !weight_map.empty();
   const fs::path named_by = indexed ? folder / kIndexFile : folder;
-  for (const std::string& file : files) {
-    for (TensorView& view : read_tensor_views(checked_file(folder, file, named_by))) {
-      result.add(std::move(view));
-    }
+  // A model of many experts has a megabyte of header in each file.
+  const std::vector<std::string> names(files.begin(), files.end());
+  std::vector<std::vector<TensorView>> views(names.size());
+  parallel_for(names.size(), /*num_threads=*/0, [&](size_t i) {
+    views[i] = read_tensor_views(checked_file(folder, names[i], named_by));
+  });
+  for (auto& of_file : views) {
+    for (TensorView& view : of_file) result.add(std::move(view));
   }
   if (indexed) result.check_against(weight_map);
   return result;
