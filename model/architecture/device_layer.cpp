@@ -5,19 +5,13 @@
 
 #include "model/architecture/device_experts.h"
 #include "model/architecture/device_routing.h"
+#include "model/architecture/maybe_tensor.h"
 
 namespace polygraft::model {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-using MaybeTensor = std::optional<at::Tensor>;  // autograd functions take no undefined tensor
-
-MaybeTensor maybe(const at::Tensor& tensor) {
-  return tensor.defined() ? MaybeTensor(tensor) : std::nullopt;
-}
-
-bool wants_grad(const MaybeTensor& tensor) { return tensor && tensor->requires_grad(); }
 
 /// What a call needs besides tensors that autograd keeps.
 struct RouteCall {
@@ -73,7 +67,7 @@ struct DeviceExpertsFunction : torch::autograd::Function<DeviceExpertsFunction> 
     ctx->saved_data["gate_up"] = call.experts.gate_up_NGD;
     ctx->saved_data["down"] = call.experts.down_NDF;
     ctx->saved_data["num_added"] = call.experts.num_added;
-    ctx->saved_data["trains"] = wants_grad(gate_up_added) || wants_grad(down_added);
+    ctx->saved_data["trains"] = trains(gate_up_added) || trains(down_added);
     return y_TD;
   }
 
@@ -84,9 +78,9 @@ struct DeviceExpertsFunction : torch::autograd::Function<DeviceExpertsFunction> 
                                 ctx->saved_data["down"].toTensor(),
                                 ctx->saved_data["num_added"].toInt()};
     const DeviceExpertsSaved saved{kept[3], kept[4], kept[5], kept[6], kept[7]};
-    const bool trains = ctx->saved_data["trains"].toBool();
+    const bool wants_matrices = ctx->saved_data["trains"].toBool();
     const auto gradients = experts_backward_on_device(
-        executor, experts, {kept[0], kept[2], kept[1]}, saved, grads[0], trains);
+        executor, experts, {kept[0], kept[2], kept[1]}, saved, grads[0], wants_matrices);
     const auto master = [](const at::Tensor& gradient) {
       return gradient.defined() ? gradient.to(at::kFloat) : gradient;
     };

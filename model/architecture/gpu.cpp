@@ -31,7 +31,8 @@ void demand_same_bits() {
 
 Gpu open_gpu() {
   demand_same_bits();
-  auto executor = std::make_shared<device::CudaExecutor>(c10::cuda::getDefaultCUDAStream(0));
+  // No stream is LibTorch's default one. First of all this says whether there is a GPU.
+  auto executor = std::make_shared<device::CudaExecutor>(nullptr);
   Gpu gpu{at::Device(at::kCUDA, 0), std::move(executor), {}};
   cudaDeviceProp properties;
   size_t free_bytes = 0, all_bytes = 0;

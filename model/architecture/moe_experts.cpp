@@ -11,6 +11,7 @@
 // so that Y itself is needed by neither direction (as in SonicMoE, 2025). Added experts have the
 // last ids: their rows are one contiguous tail, and a frozen base costs no weight gradient. Legend:
 // R rows (= T K slots), D model width, F expert width, G = 2F.
+#include "model/architecture/maybe_tensor.h"
 #include "model/architecture/moe_kernel_call.h"
 #include "model/architecture/moe_layer.h"
 #include "model/architecture/sorted_slots.h"
@@ -20,12 +21,6 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-using MaybeTensor = std::optional<at::Tensor>;  // autograd functions take no undefined tensor
-
-MaybeTensor maybe(const at::Tensor& tensor) {
-  return tensor.defined() ? MaybeTensor(tensor) : std::nullopt;
-}
-bool wants_grad(const at::Tensor& tensor) { return tensor.defined() && tensor.requires_grad(); }
 
 /// The experts' matrices and the rows that each of them works on.
 struct ExpertRows {
@@ -221,7 +216,7 @@ variable_list MoeExpertsFunction::backward(AutogradContext* ctx, const variable_
   }
   const ExpertGradientInputs inputs{x_TD, h_RF, weight_R1, d_out_RD, d_gate_up_RG};
   const auto wanted = [&](const at::Tensor& tensor, at::Tensor& gradient) {
-    return wants_grad(tensor) ? &gradient : nullptr;
+    return trains(tensor) ? &gradient : nullptr;
   };
   bank_gradients(experts, {0, num_base}, inputs, wanted(gate_up.base, result[3]),
                  wanted(down.base, result[5]));

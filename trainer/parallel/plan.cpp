@@ -153,7 +153,8 @@ GridPlan plan_grid(const Quantities& q, const Grid& grid, const RankRates& rates
   if (grid.ranks() > 1) {
     const double peers = grid.ranks() - 1;
     plan.gradient_bytes = gradient_bytes(q, grid);
-    plan.gradient_s = sending_seconds(plan.gradient_bytes, peers, rates) + (rounds + 1) * latency;
+    const double calls = q.on_gpu ? 2 : rounds + 1;
+    plan.gradient_s = sending_seconds(plan.gradient_bytes, peers, rates) + calls * latency;
   }
   return plan;
 }
