@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 
 #include "core/error.h"
 #include "core/json.h"
@@ -50,13 +51,87 @@ void check_prompt(const std::vector<TokenId>& prompt, int64_t max_positions) {
       .found(concat(length));
 }
 
-at::Tensor last_scores(const model::Transformer& transformer, const at::Tensor& hidden_TD,
-                       const model::Mask& mask) {
-  const at::Tensor last_1D = hidden_TD.narrow(0, hidden_TD.size(0) - 1, 1);
-  const at::Tensor scores_V = transformer.logits(last_1D, mask).squeeze(0).cpu();
-  if (scores_V.isfinite().all().item<bool>()) return scores_V;
+at::Tensor finite(const at::Tensor& scores) {
+  if (scores.isfinite().all().item<bool>()) return scores;
   throw NumericError("generation", "the next token's scores are not finite")
       .hint("the model's weights may hold NaN or infinity");
+}
+
+/// One text on its way.
+struct Writing {
+  Writing(const GenerationRequest& request, Generated& generated, int64_t max_positions)
+      : chooser(request.options), result(generated), next(request.prompt) {
+    check_prompt(request.prompt, max_positions);
+    const int64_t room = max_positions - static_cast<int64_t>(request.prompt.size());
+    tokens_left = std::min(request.options.max_new_tokens, room);
+  }
+
+  TokenChooser chooser;
+  Generated& result;
+  std::vector<TokenId> next;  ///< what the model has not seen yet
+  int64_t tokens_left = 0;
+  model::KeyValueCache cache;
+};
+
+model::Batch next_tokens(const std::vector<Writing*>& texts) {
+  std::vector<int64_t> ids, lengths;
+  for (const Writing* text : texts) {
+    ids.insert(ids.end(), text->next.begin(), text->next.end());
+    lengths.push_back(static_cast<int64_t>(text->next.size()));
+  }
+  return {at::tensor(ids, at::kLong), lengths};
+}
+
+/// float32 [S, V]: what each text goes on with, scored.
+at::Tensor next_scores(const model::Transformer& transformer, const std::vector<Writing*>& texts,
+                       const model::Mask& mask) {
+  const model::Batch batch = next_tokens(texts);
+  std::vector<model::KeyValueCache*> caches;
+  for (Writing* text : texts) caches.push_back(&text->cache);
+  const at::Tensor hidden_TD = transformer.hidden_next(batch, caches, mask);
+  const at::Tensor last_S = at::tensor(batch.lengths, at::kLong).cumsum(0) - 1;
+  const at::Tensor hidden_SD = hidden_TD.index_select(0, last_S.to(hidden_TD.device()));
+  return finite(transformer.logits(hidden_SD, mask).cpu());
+}
+
+using TokenListener = std::function<void(TokenId)>;
+
+/// Adds one token to each text. @return those that are not finished.
+std::vector<Writing*> add_tokens(const std::vector<Writing*>& texts, const at::Tensor& scores_SV,
+                                 const std::vector<TokenId>& end_tokens,
+                                 const TokenListener& on_token) {
+  std::vector<Writing*> unfinished;
+  for (size_t s = 0; s < texts.size(); ++s) {
+    Writing& text = *texts[s];
+    const TokenId token = text.chooser.choose(scores_SV[static_cast<int64_t>(s)]);
+    text.result.ended = std::find(end_tokens.begin(), end_tokens.end(), token) != end_tokens.end();
+    if (text.result.ended) continue;
+    text.result.tokens.push_back(token);
+    if (on_token) on_token(token);
+    text.next = {token};
+    if (--text.tokens_left > 0) unfinished.push_back(&text);
+  }
+  return unfinished;
+}
+
+std::vector<Generated> write_all(const model::Transformer& transformer,
+                                 const std::vector<GenerationRequest>& requests,
+                                 const std::vector<TokenId>& end_tokens, const model::Mask& mask,
+                                 const TokenListener& on_token) {
+  const at::NoGradGuard no_grad;
+  std::vector<Generated> generated(requests.size());
+  std::deque<Writing> texts;
+  std::vector<Writing*> unfinished;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    texts.emplace_back(requests[i], generated[i], transformer.config().max_positions);
+    unfinished.push_back(&texts.back());
+  }
+  while (!unfinished.empty()) {
+    throw_if_stopped();
+    const at::Tensor scores_SV = next_scores(transformer, unfinished, mask);
+    unfinished = add_tokens(unfinished, scores_SV, end_tokens, on_token);
+  }
+  return generated;
 }
 
 }  // namespace
@@ -73,26 +148,14 @@ void GenerationOptions::validate(Problems& problems) const {
 Generated generate(const model::Transformer& transformer, const std::vector<TokenId>& prompt,
                    const std::vector<TokenId>& end_tokens, const GenerationOptions& options,
                    const model::Mask& mask, const std::function<void(TokenId)>& on_token) {
-  const at::NoGradGuard no_grad;
-  const int64_t max_positions = transformer.config().max_positions;
-  check_prompt(prompt, max_positions);
-  const int64_t room = max_positions - static_cast<int64_t>(prompt.size());
-  const int64_t max_new = std::min(options.max_new_tokens, room);
-  TokenChooser chooser(options);
-  model::KeyValueCache cache;
-  Generated generated;
-  at::Tensor next_T = at::tensor(std::vector<int64_t>(prompt.begin(), prompt.end()), at::kLong);
-  for (int64_t i = 0; i < max_new; ++i) {
-    throw_if_stopped();
-    const at::Tensor hidden_TD = transformer.hidden_next(next_T, cache, mask);
-    const TokenId token = chooser.choose(last_scores(transformer, hidden_TD, mask));
-    generated.ended = std::find(end_tokens.begin(), end_tokens.end(), token) != end_tokens.end();
-    if (generated.ended) break;
-    generated.tokens.push_back(token);
-    if (on_token) on_token(token);
-    next_T = at::tensor({static_cast<int64_t>(token)}, at::kLong);
-  }
-  return generated;
+  return write_all(transformer, {{prompt, options}}, end_tokens, mask, on_token).front();
+}
+
+std::vector<Generated> generate_all(const model::Transformer& transformer,
+                                    const std::vector<GenerationRequest>& requests,
+                                    const std::vector<TokenId>& end_tokens,
+                                    const model::Mask& mask) {
+  return write_all(transformer, requests, end_tokens, mask, nullptr);
 }
 
 std::vector<TokenId> read_end_tokens(const std::filesystem::path& model_folder,

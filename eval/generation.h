@@ -43,6 +43,18 @@ Generated generate(const model::Transformer& transformer,
                    const GenerationOptions& options, const model::Mask& mask = {},
                    const std::function<void(tokenizer::TokenId)>& on_token = nullptr);
 
+/// Several prompts side by side, so that weights are read once a token for all of them. Each is
+/// continued as generate() would with its own options, but for rounding: a product's last bits may
+/// depend on how many rows it has. @throws as generate() does.
+struct GenerationRequest {
+  std::vector<tokenizer::TokenId> prompt;
+  GenerationOptions options;
+};
+std::vector<Generated> generate_all(const model::Transformer& transformer,
+                                    const std::vector<GenerationRequest>& requests,
+                                    const std::vector<tokenizer::TokenId>& end_tokens,
+                                    const model::Mask& mask = {});
+
 /// What ends a text of this model: `eos_token_id` of generation_config.json (one or several), or
 /// else the tokenizer's EOS; empty when neither says.
 std::vector<tokenizer::TokenId> read_end_tokens(const std::filesystem::path& model_folder,

@@ -57,11 +57,13 @@ std::string read_template(const std::filesystem::path& model_folder) {
 }  // namespace
 
 std::string ChatFormat::prompt(const std::string& system, const std::string& question) const {
-  if (system.empty()) return before_user + question + after_user;
-  if (before_system.empty()) {  // within the user's turn
-    return before_user + system + after_system + question + after_user;
-  }
-  return before_system + system + after_system + before_user + question + after_user;
+  return opening(system) + question + after_user;
+}
+
+std::string ChatFormat::opening(const std::string& system) const {
+  if (system.empty()) return before_user;
+  if (before_system.empty()) return before_user + system + after_system;  // in the user's turn
+  return before_system + system + after_system + before_user;
 }
 
 ChatFormat read_chat_format(const std::filesystem::path& model_folder) {

@@ -18,6 +18,8 @@ struct ChatFormat {
   std::string end;  ///< the token that ends an answer
 
   std::string prompt(const std::string& system, const std::string& question) const;
+  /// All of it that stands before the question.
+  std::string opening(const std::string& system) const;
 };
 
 /// From chat_template.jinja, or `chat_template` in tokenizer_config.json.

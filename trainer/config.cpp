@@ -64,10 +64,13 @@ void OptimizerConfig::validate(Problems& problems) const {
 void ReplayConfig::validate(Problems& problems) const {
   problems.require(fraction >= 0 && fraction < 1, "fraction", concat(fraction),
                    "must lie in [0, 1): some text must be new");
-  require_name(problems, "source", source, {"corpus", "self"});
-  problems.require(source != "self" || fraction > 0, "fraction", concat(fraction),
-                   "must be above 0 where the base writes the old text");
+  require_name(problems, "source", source, {"corpus", "self", "corpus+self"});
+  problems.require(!writes_text() || fraction > 0, "fraction", concat(fraction),
+                   "must be above 0 where the base writes old text");
   require_positive(problems, "self_tokens", self_tokens);
+  require_range(problems, "self_chats", self_chats, 0.0, 1.0);
+  problems.require(writes_text() || self_chats == 0, "self_chats", concat(self_chats),
+                   "needs `source: self` or `corpus+self`");
 }
 
 void ProtectConfig::validate(Problems& problems) const {

@@ -42,15 +42,23 @@ struct OptimizerConfig {
 
 struct ReplayConfig {
   double fraction = 0.25;
-  std::string source = "corpus";  ///< corpus | self
+  std::string source = "corpus";  ///< corpus | self | corpus+self
   int64_t self_tokens = 65'536;
+  double self_chats = 0;
+  std::string self_system;
+
+  /// Whether old text is written by the base.
+  bool writes_text() const { return source != "corpus"; }
   template <class Visitor>
   void visit(Visitor& v) {
     v.field("fraction", fraction, "share of a batch's rows that are old text");
-    v.field(
-        "source", source,
-        "corpus: its old languages' text; self: what the base itself writes, where there is none");
-    v.field("self_tokens", self_tokens, "source self: tokens to write; replayed again and again");
+    v.field("source", source,
+            "corpus: its old languages' text; self: what the base itself writes, where there is "
+            "none; corpus+self: both, half of each");
+    v.field("self_tokens", self_tokens, "tokens that the base writes; replayed again and again");
+    v.field("self_chats", self_chats,
+            "share of its documents that are chats, question and answer, in the model's format");
+    v.field("self_system", self_system, "system text of these chats; empty: they have none");
   }
   void validate(Problems& problems) const;
 };

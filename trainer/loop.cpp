@@ -369,7 +369,7 @@ TrainResult train(const TrainJob& job) {
     }
   }
   keep_freed_memory();
-  if (job.train.replay.source != "self") return TrainingRun(job).run();
+  if (!job.train.replay.writes_text()) return TrainingRun(job).run();
   return TrainingRun(RunRanks(job.ranks).in_turn([&] { return with_self_text(job); })).run();
 }
 

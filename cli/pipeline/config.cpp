@@ -101,7 +101,7 @@ ResolvedPipeline resolve_pipeline(const ConfigSource& source, const std::filesys
     resolved.corpus.validate(problems);
     problems.throw_if_any(source.name());
   }
-  if (config.train.replay.source == "self") add_self_language(resolved);
+  if (config.train.replay.writes_text()) add_self_language(resolved);
   resolved.new_language = find_new_language(resolved.corpus);
   config.gate.new_languages = {resolved.new_language};
   resolved.yaml = config_to_yaml(config);

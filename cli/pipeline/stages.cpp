@@ -47,18 +47,16 @@ void write_self_texts(const Run& run, const fs::path& folder) {
   const auto base = model::ModelFolder::open(run.config().base);
   const auto transformer = model::Transformer::load(base);
   const auto tokenizer = tokenizer::Tokenizer::load(base.path);
-  const auto end_tokens = eval::read_end_tokens(base.path, tokenizer);
-  const trainer::TrainConfig& train = run.config().train;
-  const auto write = [&](const std::string& name, int64_t num_tokens) {
-    trainer::write_self_text(transformer, tokenizer, end_tokens,
-                             {.name = name,
-                              .num_tokens = num_tokens,
-                              .document_tokens = train.sequence_length,
-                              .seed = static_cast<uint64_t>(run.config().seed)},
-                             folder / (name + ".jsonl"));
+  const auto write = [&](const std::string& name, int64_t share) {
+    trainer::SelfTextOptions options =
+        trainer::self_text_options(run.config().train, run.config().seed, base.path);
+    options.name = name;
+    options.num_tokens /= share;
+    trainer::write_self_text(transformer, tokenizer, eval::read_end_tokens(base.path, tokenizer),
+                             options, folder / (name + ".jsonl"));
   };
-  write("train", train.replay.self_tokens);
-  write("heldout", train.replay.self_tokens / 4);
+  write("train", 1);
+  write("heldout", 4);
 }
 
 void extend_tokenizer(const Run& run, const fs::path& folder) {
@@ -236,7 +234,7 @@ std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& has
     stages.push_back({name, key, std::move(outputs), std::move(work)});
     return key;
   };
-  const bool writes_old_text = config.train.replay.source == "self";
+  const bool writes_old_text = config.train.replay.writes_text();
   std::string self_text;
   if (writes_old_text) {
     self_text =

@@ -63,6 +63,22 @@ void append(const at::Tensor& key_TJC, const at::Tensor& value_TJC, LayerCache& 
   cache.value_PJC = is_first ? value_TJC : at::cat({cache.value_PJC, value_TJC});
 }
 
+/// Each sequence's new tokens by its own cache. @return [T, H, C].
+at::Tensor continue_sequences(const std::vector<SequenceGroup>& groups, int64_t window,
+                              const at::Tensor& q_THC, const at::Tensor& k_TJC,
+                              const at::Tensor& v_TJC, const std::vector<LayerCache*>& caches) {
+  std::vector<at::Tensor> parts;
+  auto cache = caches.begin();
+  int64_t first = 0;
+  for (const SequenceGroup& group : groups) {
+    for (int64_t s = 0; s < group.num_sequences; ++s, first += group.length, ++cache) {
+      append(k_TJC.narrow(0, first, group.length), v_TJC.narrow(0, first, group.length), **cache);
+      parts.push_back(attend_cached(window, q_THC.narrow(0, first, group.length), **cache));
+    }
+  }
+  return parts.size() == 1 ? parts.front() : at::cat(parts);
+}
+
 /// One projection as [tokens, heads, head_dim]: normed in pieces as wide as `norm` (a head, or all
 /// of them), then bounded.
 at::Tensor shape_heads(at::Tensor x, const at::Tensor& norm, const AttentionRule& rule) {
@@ -90,7 +106,8 @@ std::vector<SequenceGroup> group_sequences(const Batch& batch) {
 
 at::Tensor attention(const at::Tensor& x_TD, const AttentionWeights& weights,
                      const AttentionRule& rule, const RopeTable& rope,
-                     const std::vector<SequenceGroup>& groups, LayerCache* cache) {
+                     const std::vector<SequenceGroup>& groups,
+                     const std::vector<LayerCache*>& caches) {
   const int64_t num_tokens = x_TD.size(0);
   const auto heads = [&](const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& norm) {
     return shape_heads(linear_product(x_TD, weight, bias), norm, rule);
@@ -100,9 +117,8 @@ at::Tensor attention(const at::Tensor& x_TD, const AttentionWeights& weights,
   const auto v_TJC = heads(weights.value, weights.value_bias, {});
 
   at::Tensor out_THC;
-  if (cache != nullptr) {
-    append(k_TJC, v_TJC, *cache);
-    out_THC = attend_cached(rule.window, q_THC, *cache);
+  if (!caches.empty()) {
+    out_THC = continue_sequences(groups, rule.window, q_THC, k_TJC, v_TJC, caches);
   } else if (groups.size() == 1) {
     out_THC = attend(groups[0], rule.window, q_THC, k_TJC, v_TJC);
   } else {

@@ -38,10 +38,12 @@ struct AttentionRule {
 };
 
 /// The part of a layer between the norm and the residual addition. @param x_TD normed input.
-/// @param cache what a single sequence saw before x, and x as well afterwards; or none.
+/// @param caches for each sequence what it saw before x, and its part of x as well afterwards; or
+/// none.
 /// @return [T, D].
 at::Tensor attention(const at::Tensor& x_TD, const AttentionWeights& weights,
                      const AttentionRule& rule, const RopeTable& rope,
-                     const std::vector<SequenceGroup>& groups, LayerCache* cache = nullptr);
+                     const std::vector<SequenceGroup>& groups,
+                     const std::vector<LayerCache*>& caches = {});
 
 }  // namespace polygraft::model

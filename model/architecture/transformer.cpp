@@ -16,12 +16,24 @@
 namespace polygraft::model {
 namespace {
 
-void check_batch(const Batch& batch, int64_t num_before, const ModelConfig& config,
-                 int64_t num_vocab_rows) {
+/// Of the batch's sequence: tokens that were computed before.
+int64_t tokens_before(const std::vector<KeyValueCache*>& caches, size_t sequence) {
+  return caches.empty() ? 0 : caches[sequence]->num_tokens;
+}
+
+/// int64 [T]: for each token, how many of its sequence were computed before this batch.
+at::Tensor positions_before(const Batch& batch, const std::vector<KeyValueCache*>& caches) {
+  std::vector<int64_t> before;
+  for (size_t s = 0; s < caches.size(); ++s) before.push_back(tokens_before(caches, s));
+  return at::repeat_interleave(at::tensor(before, at::kLong), at::tensor(batch.lengths, at::kLong));
+}
+
+void check_batch(const Batch& batch, const std::vector<KeyValueCache*>& caches,
+                 const ModelConfig& config, int64_t num_vocab_rows) {
   int64_t num_tokens = 0;
   for (size_t s = 0; s < batch.lengths.size(); ++s) {
     num_tokens += batch.lengths[s];
-    const int64_t num_positions = num_before + batch.num_positions(s);
+    const int64_t num_positions = tokens_before(caches, s) + batch.num_positions(s);
     if (num_positions > config.max_positions) {
       throw ConfigError("batch", "a sequence is longer than the model's positions")
           .expected(concat("at most ", config.max_positions, " tokens (max_position_embeddings)"))
@@ -144,25 +156,34 @@ struct Transformer::Pass {
   at::Tensor x_TD;
   RopeTable rope;
   std::vector<SequenceGroup> groups;
+  std::vector<KeyValueCache*> caches;  ///< of the sequences, or none
+
+  std::vector<LayerCache*> layer_caches(size_t layer) const {
+    std::vector<LayerCache*> of_layer;
+    for (KeyValueCache* cache : caches) of_layer.push_back(&cache->layers[layer]);
+    return of_layer;
+  }
 };
 
-Transformer::Pass Transformer::start(const Batch& batch, Mask mask, int64_t num_before) const {
-  check_batch(batch, num_before, config_, weights_.embedding.layout().num_rows());
+Transformer::Pass Transformer::start(const Batch& batch, Mask mask,
+                                     const std::vector<KeyValueCache*>& caches) const {
+  check_batch(batch, caches, config_, weights_.embedding.layout().num_rows());
   const at::ScalarType dtype = weights_.compute_dtype();
+  at::Tensor position_T = token_positions(batch);
+  if (!caches.empty()) position_T = position_T + positions_before(batch, caches);
   return {embed(batch.ids_T, weights_.embedding, mask.embedding, dtype),
-          rope_table(rope_frequencies(config_), token_positions(batch) + num_before, dtype)
-              .to(weights_.device()),
-          group_sequences(batch)};
+          rope_table(rope_frequencies(config_), position_T, dtype).to(weights_.device()),
+          group_sequences(batch), caches};
 }
 
 void Transformer::run_layer(size_t layer, Pass& pass, Mask mask, const RouterObserver& observer,
-                            size_t batch, LayerCache* cache) const {
+                            size_t batch) const {
   const LayerWeights& weights = weights_.layers[layer];
   const MoeRun run{{config_.top_k, config_.renormalize_top_k}, mask, experts_, executor_.get()};
   const auto attention_input_TD = rms_norm(pass.x_TD, weights.attention.norm, config_.rms_norm_eps);
-  pass.x_TD =
-      pass.x_TD + attention(attention_input_TD, weights.attention,
-                            AttentionRule::of(config_, layer), pass.rope, pass.groups, cache);
+  pass.x_TD = pass.x_TD + attention(attention_input_TD, weights.attention,
+                                    AttentionRule::of(config_, layer), pass.rope, pass.groups,
+                                    pass.layer_caches(layer));
   const auto mlp_input_TD = rms_norm(pass.x_TD, weights.mlp_norm, config_.rms_norm_eps);
   const RouterTap tap{static_cast<int64_t>(layer), batch, {}, {}, {}, {}};
   pass.x_TD = pass.x_TD + (weights.is_moe ? moe_mlp(mlp_input_TD, weights.moe, run, tap, observer)
@@ -176,14 +197,13 @@ at::Tensor Transformer::hidden(const Batch& batch, Mask mask,
   return rms_norm(pass.x_TD, weights_.final_norm, config_.rms_norm_eps);
 }
 
-at::Tensor Transformer::hidden_next(const at::Tensor& ids_T, KeyValueCache& cache,
+at::Tensor Transformer::hidden_next(const Batch& batch, const std::vector<KeyValueCache*>& caches,
                                     Mask mask) const {
-  Pass pass = start({ids_T, {ids_T.numel()}}, mask, cache.num_tokens);
-  cache.layers.resize(weights_.layers.size());
-  for (size_t i = 0; i < weights_.layers.size(); ++i) {
-    run_layer(i, pass, mask, nullptr, 0, &cache.layers[i]);
-  }
-  cache.num_tokens += ids_T.numel();
+  TORCH_CHECK(caches.size() == batch.lengths.size(), "a cache for each sequence");
+  Pass pass = start(batch, mask, caches);
+  for (KeyValueCache* cache : caches) cache->layers.resize(weights_.layers.size());
+  for (size_t i = 0; i < weights_.layers.size(); ++i) run_layer(i, pass, mask, nullptr, 0);
+  for (size_t s = 0; s < caches.size(); ++s) caches[s]->num_tokens += batch.lengths[s];
   return rms_norm(pass.x_TD, weights_.final_norm, config_.rms_norm_eps);
 }
 

@@ -81,9 +81,10 @@ class Transformer {
   /// hidden_by_layer() a layer at a time, for a caller that does something else between two layers.
   class Walk;
 
-  /// One sequence continued: hidden states of `ids_T` alone, which follow what `cache` has seen.
-  /// @throws as hidden() does, earlier tokens counted.
-  at::Tensor hidden_next(const at::Tensor& ids_T, KeyValueCache& cache, Mask mask = {}) const;
+  /// Sequences continued: hidden states of the batch's tokens alone, which follow what each
+  /// sequence's cache has seen. @throws as hidden() does, earlier tokens counted.
+  at::Tensor hidden_next(const Batch& batch, const std::vector<KeyValueCache*>& caches,
+                         Mask mask = {}) const;
 
   /// How many tokens' hidden states fill 128 MiB.
   int64_t tokens_per_pass() const;
@@ -105,10 +106,10 @@ class Transformer {
 
  private:
   struct Pass;
-  /// @param num_before tokens of the (single) sequence that were computed before.
-  Pass start(const Batch& batch, Mask mask, int64_t num_before = 0) const;
-  void run_layer(size_t layer, Pass& pass, Mask mask, const RouterObserver& observer, size_t batch,
-                 LayerCache* cache = nullptr) const;
+  /// @param caches of the sequences, where they began before this batch; or none.
+  Pass start(const Batch& batch, Mask mask, const std::vector<KeyValueCache*>& caches = {}) const;
+  void run_layer(size_t layer, Pass& pass, Mask mask, const RouterObserver& observer,
+                 size_t batch) const;
 
   ModelConfig config_;
   Weights weights_;

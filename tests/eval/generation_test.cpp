@@ -83,6 +83,29 @@ TEST_CASE("sampling follows the seed and the scores", "[eval]") {
   REQUIRE(narrow != once);
 }
 
+TEST_CASE("texts written side by side are those written alone", "[eval]") {
+  const auto transformer = tiny_transformer(3);
+  std::vector<eval::GenerationRequest> requests;
+  for (const Tokens& prompt : {Tokens{3}, Tokens{7, 2, 9}, Tokens{5, 6}, Tokens{3}}) {
+    GenerationOptions options;
+    options.max_new_tokens = 8 + static_cast<int64_t>(requests.size());
+    options.temperature = requests.size() == 2 ? 0.0 : 1.0;
+    options.seed = static_cast<int64_t>(requests.size());
+    requests.push_back({prompt, options});
+  }
+  const auto end_token = generate(transformer, {7, 2, 9}, {}, requests[1].options).tokens.at(4);
+  const auto together = eval::generate_all(transformer, requests, {end_token});
+  REQUIRE(together.size() == requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const auto alone = generate(transformer, requests[i].prompt, {end_token}, requests[i].options);
+    CHECK(together[i].tokens == alone.tokens);
+    CHECK(together[i].ended == alone.ended);
+  }
+  CHECK(together[1].ended);
+  CHECK(together[0].tokens != together[3].tokens);
+  CHECK(eval::generate_all(transformer, {}, {}).empty());
+}
+
 TEST_CASE("an end token, the limit and the context end a text", "[eval]") {
   const auto transformer = tiny_transformer(1);
   GenerationOptions options;

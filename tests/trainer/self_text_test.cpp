@@ -2,6 +2,7 @@
 // that has no other.
 #include "trainer/data/self_text.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "core/error.h"
@@ -53,6 +54,53 @@ TEST_CASE("self-written documents are as long as asked", "[trainer][self]") {
   CHECK(num_tokens >= 450);  // sampled pieces may be cut into fewer when read again
 }
 
+/// The documents of text_of() with every second one a chat of this format.
+std::vector<std::string> half_chats(const tokenizer::ChatFormat& format) {
+  const std::string written = text_of(tiny_world().base, {.name = "a",
+                                                          .num_tokens = 1200,
+                                                          .document_tokens = 30,
+                                                          .chat = format,
+                                                          .chat_share = 0.5,
+                                                          .system = "be brief"});
+  std::vector<std::string> documents;
+  for (const std::string& line : split(written, '\n')) {
+    if (!line.empty()) documents.push_back(parse_json(line, "self")["text"].get<std::string>());
+  }
+  return documents;
+}
+
+int64_t num_chats(const std::vector<std::string>& documents, const std::string& opening) {
+  return std::count_if(documents.begin(), documents.end(),
+                       [&](const std::string& text) { return text.starts_with(opening); });
+}
+
+TEST_CASE("a chat model writes both turns, as its format has them", "[trainer][self]") {
+  const tokenizer::ChatFormat format = {"test",    false,        "<sys> ", " </sys>",
+                                        "<user> ", " <answer> ", " <end>"};
+  const std::vector<std::string> documents = half_chats(format);
+  const std::string opening = "<sys> be brief </sys><user> ";
+  const auto count = static_cast<double>(documents.size());
+  CHECK(static_cast<double>(num_chats(documents, opening)) / count == Approx(0.5).margin(0.2));
+  for (const std::string& text : documents) {
+    if (!text.starts_with(opening)) continue;
+    const size_t turn = text.find(" <answer> ", opening.size());
+    REQUIRE(turn != std::string::npos);
+    CHECK(turn > opening.size());
+    CHECK(text.ends_with(" <end>"));
+    CHECK(text.size() > turn + std::string(" <answer>  <end>").size());
+  }
+}
+
+TEST_CASE("a BOS that a chat format writes out is left to the rows", "[trainer][self]") {
+  const auto tokenizer = tokenizer::Tokenizer::load(tiny_world().base);
+  const std::string bos = tokenizer.token_bytes(tokenizer.prefix_id());
+  const tokenizer::ChatFormat format = {"test",        false,      bos + "sys ", bos,
+                                        bos + "user ", " answer ", " end"};
+  const std::vector<std::string> documents = half_chats(format);
+  CHECK(num_chats(documents, bos) == 0);
+  CHECK(num_chats(documents, "sys be brief" + bos + bos + "user ") > 5);
+}
+
 TrainJob job_without_old_text(const fs::path& run) {
   TrainJob job = testing::additions_job(run);
   job.corpus.languages.erase("aa");
@@ -95,6 +143,30 @@ TEST_CASE("beside old languages the base's text alone is replayed", "[trainer][s
   CHECK(fs::last_write_time(file) == written);
   job.seed = 18;
   CHECK(with_self_text(job).corpus.languages.at(kSelfLanguage).train.front() != file);
+}
+
+TEST_CASE("of corpus and self each is half of what is replayed", "[trainer][self]") {
+  const TemporaryFolder folder;
+  TrainJob job = testing::additions_job(folder / "run");
+  const auto tokens_replayed = [](const TrainJob& of) {
+    const auto tokenizer = tokenizer::Tokenizer::load(of.model);
+    return prepare_data(of, resolve_roles(of), tokenizer, tokenizer.size())
+        .replayed->tokens_per_epoch();
+  };
+  const int64_t from_corpus = tokens_replayed(job);
+  job.train.replay.source = "corpus+self";
+  job.train.replay.self_tokens = 300;
+  const TrainJob with_text = with_self_text(job);
+  CHECK(resolve_roles(with_text).replayed == std::vector<std::string>{"aa", "bb", kSelfLanguage});
+  const auto together = static_cast<double>(tokens_replayed(with_text));
+  CHECK(together / static_cast<double>(from_corpus) == Approx(2.0).margin(0.1));
+}
+
+TEST_CASE("chats need a chat format", "[trainer][self]") {
+  const TemporaryFolder folder;
+  TrainJob job = job_without_old_text(folder / "run");
+  job.train.replay.self_chats = 0.5;
+  CHECK_THROWS_WITH(train(job), Catch::Contains("has no chat template"));
 }
 
 TEST_CASE("a model from scratch has no base that could write", "[trainer][self]") {

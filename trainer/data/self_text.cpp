@@ -1,6 +1,9 @@
 // trainer/data/self_text.cpp: see self_text.h.
 #include "trainer/data/self_text.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "core/error.h"
 #include "core/file.h"
 #include "core/hash.h"
@@ -15,8 +18,10 @@ namespace polygraft::trainer {
 namespace {
 
 using tokenizer::TokenId;
+using Tokens = std::vector<TokenId>;
 
 constexpr uint64_t kLargestSeed = uint64_t{1} << 62;
+constexpr int64_t kDocumentsAtOnce = 16;   ///< weights are read once a token for all of them
 constexpr int kMostBlankDocuments = 1000;  ///< in a row, before the base counts as mute
 
 /// A document that was cut may end within a character.
@@ -30,42 +35,154 @@ bool is_blank(const std::string& text) {
   return text.find_first_not_of(" \t\r\n") == std::string::npos;
 }
 
+/// The base as an author: a few documents at a time.
+class Author {
+ public:
+  Author(const model::Transformer& transformer, const tokenizer::Tokenizer& tokenizer,
+         const Tokens& end_tokens, const SelfTextOptions& options)
+      : transformer_(transformer),
+        tokenizer_(tokenizer),
+        end_tokens_(end_tokens),
+        options_(options),
+        seeds_(options.seed, concat("self text ", options.name)) {
+    if (!options.chat) return;
+    if (const auto end = tokenizer.find(options.chat->end)) chat_end_tokens_.push_back(*end);
+    chat_end_tokens_.insert(chat_end_tokens_.end(), end_tokens.begin(), end_tokens.end());
+  }
+
+  /// Chats are spread evenly among the documents. Blank ones are "".
+  std::vector<std::string> write_documents(int64_t count) {
+    int64_t num_chats = 0;
+    for (int64_t i = 0; i < count; ++i, ++num_documents_) {
+      num_chats += chats_among(num_documents_ + 1) - chats_among(num_documents_);
+    }
+    std::vector<std::string> documents = write_chats(num_chats);
+    for (std::string& text : write_plain(count - num_chats)) documents.push_back(std::move(text));
+    return documents;
+  }
+
+ private:
+  int64_t chats_among(int64_t num_documents) const {
+    const double share = options_.chat ? options_.chat_share : 0.0;
+    return static_cast<int64_t>(std::floor(share * static_cast<double>(num_documents)));
+  }
+
+  std::vector<std::string> write_plain(int64_t count) {
+    const std::vector<Tokens> prompts(static_cast<size_t>(count), {tokenizer_.prefix_id()});
+    return continue_texts(prompts, end_tokens_, options_.document_tokens);
+  }
+
+  /// The user's turn takes half of a document at most, so that there is an answer.
+  std::vector<std::string> write_chats(int64_t count) {
+    if (count == 0) return {};
+    const tokenizer::ChatFormat& format = *options_.chat;
+    const std::string opening = format.opening(options_.system);
+    const std::vector<Tokens> prompts(static_cast<size_t>(count), chat_ids(opening));
+    const std::vector<std::string> questions =
+        continue_texts(prompts, chat_end_tokens_, options_.document_tokens / 2);
+    std::vector<std::string> asked;
+    std::vector<Tokens> asked_ids;
+    for (const std::string& question : questions) {
+      if (is_blank(question)) continue;
+      asked.push_back(format.prompt(options_.system, question));
+      asked_ids.push_back(chat_ids(asked.back()));
+    }
+    const std::vector<std::string> answers =
+        continue_texts(asked_ids, chat_end_tokens_, options_.document_tokens / 2);
+    std::vector<std::string> chats(static_cast<size_t>(count));
+    for (size_t i = 0; i < answers.size(); ++i) {
+      if (!is_blank(answers[i])) chats[i] = without_prefix(asked[i] + answers[i] + format.end);
+    }
+    return chats;
+  }
+
+  Tokens chat_ids(const std::string& text) const {
+    Tokens ids;
+    if (options_.chat->starts_with_bos) ids.push_back(tokenizer_.prefix_id());
+    tokenizer_.encode_append(text, ids);
+    return ids;
+  }
+
+  /// Without the BOS that some formats write out: what stands first in a row is BOS anyway.
+  std::string without_prefix(const std::string& text) const {
+    const Tokens ids = tokenizer_.encode(text);
+    const bool begins_so = !ids.empty() && ids.front() == tokenizer_.prefix_id();
+    const std::string prefix = begins_so ? tokenizer_.token_bytes(ids.front()) : std::string();
+    return text.starts_with(prefix) ? text.substr(prefix.size()) : text;
+  }
+
+  std::vector<std::string> continue_texts(const std::vector<Tokens>& prompts,
+                                          const Tokens& end_tokens, int64_t most_tokens) {
+    eval::GenerationOptions sampling;
+    sampling.temperature = 1;
+    sampling.max_new_tokens = std::max<int64_t>(most_tokens, 1);
+    std::vector<eval::GenerationRequest> requests;
+    for (const Tokens& prompt : prompts) {
+      sampling.seed = static_cast<int64_t>(seeds_.below(kLargestSeed));
+      requests.push_back({prompt, sampling});
+    }
+    std::vector<std::string> texts;
+    for (const eval::Generated& written :
+         eval::generate_all(transformer_, requests, end_tokens, model::Mask::all())) {
+      texts.push_back(without_broken_end(tokenizer_.decode(written.tokens, true)));
+    }
+    return texts;
+  }
+
+  const model::Transformer& transformer_;
+  const tokenizer::Tokenizer& tokenizer_;
+  Tokens end_tokens_, chat_end_tokens_;
+  SelfTextOptions options_;
+  RandomStream seeds_;
+  int64_t num_documents_ = 0;
+};
+
 /// What the text depends on beside the number of threads.
 std::string key_of(const TrainJob& job, const Trainee& trainee) {
   const model::ModelFolder& folder = *trainee.folder;
   const std::string base =
       folder.manifest ? folder.manifest->base_tensors_hash : model::hash_tensors(folder.tensors);
+  const ReplayConfig& replay = job.train.replay;
   return sha256(concat(base, "\n", trainee.tokenizer.prefix_id(), "\n", job.seed, "\n",
-                       job.train.replay.self_tokens, "\n", job.train.sequence_length));
+                       replay.self_tokens, "\n", job.train.sequence_length, "\n", replay.self_chats,
+                       "\n", replay.self_system));
 }
 
 }  // namespace
 
+SelfTextOptions self_text_options(const TrainConfig& train, int64_t seed,
+                                  const std::filesystem::path& model_folder) {
+  SelfTextOptions options = {.name = {},
+                             .num_tokens = train.replay.self_tokens,
+                             .document_tokens = train.sequence_length,
+                             .seed = static_cast<uint64_t>(seed),
+                             .chat_share = train.replay.self_chats,
+                             .system = train.replay.self_system};
+  if (options.chat_share > 0) options.chat = tokenizer::read_chat_format(model_folder);
+  return options;
+}
+
 void write_self_text(const model::Transformer& transformer, const tokenizer::Tokenizer& tokenizer,
                      const std::vector<TokenId>& end_tokens, const SelfTextOptions& options,
                      const std::filesystem::path& file) {
-  RandomStream seeds(options.seed, concat("self text ", options.name));
-  eval::GenerationOptions sampling;
-  sampling.temperature = 1;
-  sampling.max_new_tokens = options.document_tokens;
+  Author author(transformer, tokenizer, end_tokens, options);
   Progress progress("writing text with the base", static_cast<uint64_t>(options.num_tokens),
                     "tokens");
   std::string lines;
   int num_blank = 0;
-  for (int64_t num_tokens = 0; num_tokens < options.num_tokens;) {
-    sampling.seed = static_cast<int64_t>(seeds.below(kLargestSeed));
-    const eval::Generated written = eval::generate(transformer, {tokenizer.prefix_id()}, end_tokens,
-                                                   sampling, model::Mask::all());
-    const std::string text = without_broken_end(tokenizer.decode(written.tokens, true));
-    num_blank = is_blank(text) ? num_blank + 1 : 0;
-    if (num_blank == kMostBlankDocuments) {
+  int64_t num_tokens = 0;
+  while (num_tokens < options.num_tokens) {
+    for (const std::string& text : author.write_documents(kDocumentsAtOnce)) {
+      num_blank = is_blank(text) ? num_blank + 1 : 0;
+      if (num_blank > 0 || num_tokens >= options.num_tokens) continue;
+      lines += Json{{"text", text}}.dump() + "\n";
+      num_tokens += static_cast<int64_t>(tokenizer.encode(text).size());
+    }
+    if (num_blank >= kMostBlankDocuments) {
       throw NumericError("writing text with the base", "it writes nothing")
           .found(concat(num_blank, " empty documents in a row"))
           .hint("give old text of the corpus and leave out train.replay.source");
     }
-    if (num_blank > 0) continue;
-    lines += Json{{"text", text}}.dump() + "\n";
-    num_tokens += static_cast<int64_t>(written.tokens.size());
     progress.set(static_cast<uint64_t>(num_tokens));
   }
   progress.finish();
@@ -76,7 +193,7 @@ TrainJob with_self_text(const TrainJob& job) {
   if (job.corpus.languages.count(kSelfLanguage) > 0) return job;
   if (job.scratch) {
     throw ConfigError("train.replay.source", "a new model has no base that could write old text")
-        .found("self")
+        .found(job.train.replay.source)
         .hint("leave it out: training from scratch replays nothing");
   }
   const Trainee trainee = load_trainee(job);
@@ -84,13 +201,10 @@ TrainJob with_self_text(const TrainJob& job) {
       job.run_dir / "data" / concat("self-", key_of(job, trainee).substr(0, 16), ".jsonl");
   if (!std::filesystem::exists(file)) {
     create_folders(file.parent_path());
+    SelfTextOptions options = self_text_options(job.train, job.seed, job.model);
+    options.name = "replay";
     write_self_text(trainee.transformer, trainee.tokenizer,
-                    eval::read_end_tokens(job.model, trainee.tokenizer),
-                    {.name = "replay",
-                     .num_tokens = job.train.replay.self_tokens,
-                     .document_tokens = job.train.sequence_length,
-                     .seed = job.seed},
-                    file);
+                    eval::read_end_tokens(job.model, trainee.tokenizer), options, file);
   }
   TrainJob with_text = job;
   with_text.corpus.languages[kSelfLanguage] = {

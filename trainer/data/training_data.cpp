@@ -57,17 +57,24 @@ struct LanguageText {
   int64_t num_training_documents;
 };
 
+void append(std::vector<Row>& rows, const std::vector<Row>& more) {
+  rows.insert(rows.end(), more.begin(), more.end());
+}
+
+/// The base's own text counts as much as that of all other languages: its rows come again and again
+/// in an epoch.
 RowStream make_stream(const std::vector<std::string>& languages,
                       const std::map<std::string, LanguageText>& texts, const TrainJob& job) {
   std::vector<TokenShard> shards;
-  std::vector<Row> rows;
+  std::vector<Row> rows, self_rows;
   for (const std::string& language : languages) {
     const LanguageText& text = texts.at(language);
-    const std::vector<Row> cut =
-        cut_rows(text.shard, text.num_training_documents, job.train.sequence_length);
-    rows.insert(rows.end(), cut.begin(), cut.end());
+    append(language == kSelfLanguage ? self_rows : rows,
+           cut_rows(text.shard, text.num_training_documents, job.train.sequence_length));
     shards.push_back(text.shard);
   }
+  const int64_t times = num_tokens(rows) / std::max<int64_t>(num_tokens(self_rows), 1);
+  for (int64_t i = 0; i < std::max<int64_t>(times, 1); ++i) append(rows, self_rows);
   return {join(languages, "+"), std::move(shards), std::move(rows), job.seed};
 }
 

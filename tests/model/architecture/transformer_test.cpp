@@ -237,11 +237,31 @@ TEST_CASE("a sequence continued piece by piece has the states of the whole", "[m
   std::vector<at::Tensor> pieces;
   int64_t first = 0;
   for (const int64_t length : {7, 1, 1, 9, 5}) {
-    pieces.push_back(model.hidden_next(batch.ids_T.narrow(0, first, length), cache));
+    pieces.push_back(model.hidden_next({batch.ids_T.narrow(0, first, length), {length}}, {&cache}));
     first += length;
   }
   REQUIRE(at::allclose(at::cat(pieces), whole_TD, 1e-4, 1e-5));
-  REQUIRE_THROWS_AS(model.hidden_next(at::zeros({42}, at::kLong), cache), ConfigError);
+  REQUIRE_THROWS_AS(model.hidden_next({at::zeros({42}, at::kLong), {42}}, {&cache}), ConfigError);
+}
+
+TEST_CASE("sequences continued side by side each follow their own past", "[model]") {
+  auto config = tiny_config();
+  if (GENERATE(false, true)) config.layer_window = {0, 5};
+  const Transformer model(config, grown(lively_weights(config, 4), 2, 3));
+  const auto first = random_batch({9}, 40), second = random_batch({14}, 41);
+  const auto piece_of = [](const model::Batch& batch, int64_t from, int64_t length) {
+    return batch.ids_T.narrow(0, from, length);
+  };
+  model::KeyValueCache cache_a, cache_b;
+  const auto start_TD = model.hidden_next(
+      {at::cat({piece_of(first, 0, 3), piece_of(second, 0, 10)}), {3, 10}}, {&cache_a, &cache_b});
+  const auto middle_TD = model.hidden_next(
+      {at::cat({piece_of(first, 3, 4), piece_of(second, 10, 4)}), {4, 4}}, {&cache_a, &cache_b});
+  const auto end_TD = model.hidden_next({piece_of(first, 7, 2), {2}}, {&cache_a});
+  const auto states_a = at::cat({start_TD.narrow(0, 0, 3), middle_TD.narrow(0, 0, 4), end_TD});
+  const auto states_b = at::cat({start_TD.narrow(0, 3, 10), middle_TD.narrow(0, 4, 4)});
+  REQUIRE(at::allclose(states_a, model.hidden(first), 1e-4, 1e-5));
+  REQUIRE(at::allclose(states_b, model.hidden(second), 1e-4, 1e-5));
 }
 
 }  // namespace polygraft::testing
