@@ -8,10 +8,13 @@ namespace polygraft::trainer {
 namespace {
 
 constexpr double kSmallest = 1.0 / 8, kLargest = 64.0;
+constexpr double kPeakSlack = 2.0;  ///< how far beyond the budget the limit is at the peak rate
+constexpr double kAim = 0.85;       ///< of the limit: where the bound is led to
 
-/// min(1, distance / scale), 1 for a scale of 0.
-double relative_step(double distance, double scale) {
-  return scale > 0 ? std::min(1.0, distance / scale) : 1.0;
+/// In powers of two, at most one.
+double ascent_step(double bound, double limit) {
+  if (limit <= 0) return bound > 0 ? 1.0 : 0.0;
+  return std::clamp(bound / limit - kAim, -1.0, 1.0);
 }
 
 double moved(double multiplier, double log2_step) {
@@ -27,7 +30,8 @@ Json summary_json(const std::optional<ProbeSummary>& probe) {
           {"worst_low", probe->worst_low},
           {"routing", probe->routing},
           {"head", probe->head},
-          {"new_bits_per_byte", probe->new_bits_per_byte}};
+          {"new_bits_per_byte", probe->new_bits_per_byte},
+          {"learning_rate", probe->learning_rate}};
 }
 
 std::optional<ProbeSummary> summary_from(const Json& json, const std::filesystem::path& file) {
@@ -41,6 +45,7 @@ std::optional<ProbeSummary> summary_from(const Json& json, const std::filesystem
   probe.routing = json_get<double>(json, "routing", file);
   probe.head = json_get<double>(json, "head", file);
   probe.new_bits_per_byte = json_get<double>(json, "new_bits_per_byte", file);
+  probe.learning_rate = json_get<double>(json, "learning_rate", file);
   return probe;
 }
 
@@ -60,34 +65,31 @@ std::string_view action_name(BudgetAction action) {
   return "none";
 }
 
-void BudgetController::move_multipliers(const ProbeSummary& probe) {
-  const double budget = config_.max_relative_bpb, bound = probe.worst_high;
-  if (is_beyond(probe)) {
-    if (!is_exceeded(probe) && !was_beyond_) return;
-    const double step = relative_step(bound - budget / 2, budget);
-    const double leading = std::max(probe.routing, probe.head);
-    const auto share = [&](double of) { return leading > 0 ? std::max(of, 0.0) / leading : 1.0; };
-    multipliers_.routing = moved(multipliers_.routing, step * share(probe.routing));
-    multipliers_.head = moved(multipliers_.head, step * share(probe.head));
-  } else if (bound < budget / 2) {
-    const double step = relative_step(budget / 2 - bound, budget / 2);
-    multipliers_.routing = moved(multipliers_.routing, -step);
-    multipliers_.head = moved(multipliers_.head, -step);
-  }
+double BudgetController::limit(const ProbeSummary& probe) const {
+  return config_.max_relative_bpb * (1 + kPeakSlack * probe.learning_rate);
 }
 
-BudgetAction BudgetController::next_action(const ProbeSummary& probe) const {
+void BudgetController::move_multipliers(const ProbeSummary& probe) {
+  const double step = ascent_step(probe.worst_high, limit(probe));
+  const double leading = std::max(probe.routing, probe.head);
+  const auto share = [&](double of) {
+    return step > 0 && leading > 0 ? std::max(of, 0.0) / leading : 1.0;
+  };
+  multipliers_.routing = moved(multipliers_.routing, step * share(probe.routing));
+  multipliers_.head = moved(multipliers_.head, step * share(probe.head));
+}
+
+BudgetAction BudgetController::next_action(const ProbeSummary& probe, bool can_roll_back) const {
   if (!is_exceeded(probe)) return BudgetAction::kNone;
   if (config_.on_exceeded == "stop") return BudgetAction::kStop;
   const bool protecting_helps = !protected_delta_ || probe.worst_delta < *protected_delta_;
-  return protecting_helps ? BudgetAction::kProtect : BudgetAction::kRollback;
+  return protecting_helps || !can_roll_back ? BudgetAction::kProtect : BudgetAction::kRollback;
 }
 
-BudgetAction BudgetController::decide(const ProbeSummary& probe) {
+BudgetAction BudgetController::decide(const ProbeSummary& probe, bool can_roll_back) {
   if (probe.step == 0) return BudgetAction::kNone;
   move_multipliers(probe);
-  const BudgetAction action = next_action(probe);
-  was_beyond_ = is_beyond(probe) && action != BudgetAction::kRollback;
+  const BudgetAction action = next_action(probe, can_roll_back);
   protected_delta_.reset();
   if (action == BudgetAction::kProtect) protected_delta_ = probe.worst_delta;
   return action;
@@ -95,7 +97,6 @@ BudgetAction BudgetController::decide(const ProbeSummary& probe) {
 
 Json BudgetController::to_json() const {
   return {{"multipliers", multipliers_.to_json()},
-          {"was_beyond", was_beyond_},
           {"protected_delta", protected_delta_ ? Json(*protected_delta_) : Json(nullptr)}};
 }
 
@@ -103,7 +104,6 @@ void BudgetController::restore(const Json& json, const std::filesystem::path& fi
   const auto multipliers = json_get<Json>(json, "multipliers", file);
   multipliers_.routing = json_get<double>(multipliers, "routing", file);
   multipliers_.head = json_get<double>(multipliers, "head", file);
-  was_beyond_ = json_get<bool>(json, "was_beyond", file);
   const auto delta = json_get<Json>(json, "protected_delta", file);
   protected_delta_.reset();
   if (!delta.is_null()) protected_delta_ = json_get<double>(json, "protected_delta", file);

@@ -2,15 +2,19 @@
 // probe, and which weights are the result.
 //   learn the new text, subject to U <= b
 // U: the highest upper confidence bound of an old language's relative rise in bits per byte,
-// b: max_relative_bpb. Dual ascent in the logarithm (exponentiated gradient; Kivinen & Warmuth
-// 1997) of one multiplier m_c of the protection's weights per cause c, a step each probe:
-//   log m_c += log 2 * s_c * min(1, U/b - 1/2)   beyond the budget, U > b
-//   log m_c -= log 2 * min(1, 1 - 2 U/b)         well inside, U < b/2
+// b: max_relative_bpb. It is the end of a run that must be inside. Before, steps are larger, and so
+// is what they do to old text until protection mends it: at learning rate r, of peak R, the limit
+// is
+//   b_r = b (1 + 2 r/R)
+// Held to b from the start, multipliers rise for a harm that passes by itself, and the new text
+// pays for it to the end (examples/study: RESULTS.md). Dual ascent in the logarithm (exponentiated
+// gradient; Kivinen & Warmuth 1997) of one multiplier m_c of the protection's weights per cause c,
+// a step each probe:
+//   log2 m_c += s_c d,  d = U/b_r - 0.85 within [-1, 1]
 // within [1/8, 64]. s_c: what c does to the worst language, as a share of what the leading cause
-// does: only what does harm is held harder, while slack lets all go. Between b/2 and b nothing
-// moves, so that a run settles inside and not astride the limit, where no probe could be its
-// result. A U beyond b with a lower bound inside may be chance, or pass while the learning rate is
-// high: it counts when the probe before was beyond b, too.
+// does, when d > 0: only what does harm is held harder, while slack lets all go. A probe's text is
+// the same each time, so that U moves by what training does and not by chance, and may be led close
+// to the limit.
 //   routing (causes router and experts)  weights kl and hinge
 //   head                                 what output rows pay: kl's part (method kl), head (hinge)
 // Segmentation is settled before training, no weight moves it.
@@ -39,6 +43,7 @@ struct ProbeSummary {
   double worst_low = 0;          ///< highest lower bound of any old language
   double routing = 0, head = 0;  ///< the worst language's rise by cause; both 0: not known
   double new_bits_per_byte = 0;  ///< mean over learned languages
+  double learning_rate = 0;      ///< of the step before, as a share of the peak
 };
 
 enum class BudgetAction { kNone, kProtect, kRollback, kStop };
@@ -49,29 +54,25 @@ class BudgetController {
   explicit BudgetController(const BudgetConfig& config) : config_(config) {}
 
   /// Moves the multipliers and decides. Exceeded with confidence, when the lower bound is above the
-  /// budget: protect; at the next probe, when that has not made the rise smaller: roll back, and
-  /// the sequence begins again. Nothing happens before the first step, whose change is not
-  /// training's.
-  BudgetAction decide(const ProbeSummary& probe);
+  /// limit: protect; at the next probe, when that has not made the rise smaller: roll back, and the
+  /// sequence begins again. Nothing happens before the first step, whose change is not training's.
+  /// @param can_roll_back whether there are weights inside the budget to return to.
+  BudgetAction decide(const ProbeSummary& probe, bool can_roll_back);
 
+  /// The highest bound that is right at such a learning rate; max_relative_bpb at the end.
+  double limit(const ProbeSummary& probe) const;
   const Multipliers& multipliers() const { return multipliers_; }
 
   Json to_json() const;
   void restore(const Json& json, const std::filesystem::path& file);
 
  private:
-  bool is_beyond(const ProbeSummary& probe) const {
-    return probe.worst_high > config_.max_relative_bpb;
-  }
-  bool is_exceeded(const ProbeSummary& probe) const {
-    return probe.worst_low > config_.max_relative_bpb;
-  }
+  bool is_exceeded(const ProbeSummary& probe) const { return probe.worst_low > limit(probe); }
   void move_multipliers(const ProbeSummary& probe);
-  BudgetAction next_action(const ProbeSummary& probe) const;
+  BudgetAction next_action(const ProbeSummary& probe, bool can_roll_back) const;
 
   BudgetConfig config_;
   Multipliers multipliers_;
-  bool was_beyond_ = false;                ///< U > b at the last probe, of weights that were kept
   std::optional<double> protected_delta_;  ///< the rise at the last probe, if it ended in kProtect
 };
 

@@ -289,16 +289,28 @@ void TrainingRun::probe() {
   Json line = {{"step", state_.step}, {"tokens", state_.tokens}};
   line["probe"] = probe_.to_json(*last_probe_);
   state_.probed_tokens = state_.tokens;
-  if (budget_) apply_budget(probe_.summarise(*last_probe_, state_.step), line);
+  if (budget_) {
+    ProbeSummary summary = probe_.summarise(*last_probe_, state_.step);
+    summary.learning_rate = share_of_peak_rate();
+    apply_budget(summary, line);
+  }
   append(line);
+}
+
+/// The last step's learning rate; 0 before the first.
+double TrainingRun::share_of_peak_rate() const {
+  if (state_.step == 0) return 0;
+  const OptimizerConfig& config = job_.train.optimizer;
+  return learning_rate_at(config, state_.step - 1, num_steps_) / config.learning_rate;
 }
 
 void TrainingRun::apply_budget(const ProbeSummary& summary, Json& line) {
   if (best_->offer(summary) && ranks_.is_first()) {
     checkpoints_.save_best(summary.step, parameters_);
   }
-  const BudgetAction action = budget_->decide(summary);
+  const BudgetAction action = budget_->decide(summary, best_->has_inside());
   line["budget"] = {{"action", action_name(action)},
+                    {"limit", budget_->limit(summary)},
                     {"multipliers", budget_->multipliers().to_json()},
                     {"best_step", best_->best()->step}};
   if (action == BudgetAction::kNone) return;

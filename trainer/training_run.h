@@ -43,6 +43,7 @@ class TrainingRun {
   bool is_probe_due() const;
   ProbeResult run_probe() const { return ranks_.gathered(probe_.run()); }
   void probe();
+  double share_of_peak_rate() const;
   void apply_budget(const ProbeSummary& summary, Json& line);
   void roll_back();
   void load_best();
