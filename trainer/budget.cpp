@@ -9,12 +9,13 @@ namespace {
 
 constexpr double kSmallest = 1.0 / 8, kLargest = 64.0;
 constexpr double kPeakSlack = 2.0;  ///< how far beyond the budget the limit is at the peak rate
-constexpr double kAim = 0.85;       ///< of the limit: where the bound is led to
+constexpr double kAim = 0.75;       ///< of the limit: where the bound is led to
+constexpr double kGain = 1.5;       ///< above 1.9 a harm that falls as 1/m^2 would swing for ever
 
 /// In powers of two, at most one.
 double ascent_step(double bound, double limit) {
   if (limit <= 0) return bound > 0 ? 1.0 : 0.0;
-  return std::clamp(bound / limit - kAim, -1.0, 1.0);
+  return std::clamp(kGain * (bound / limit - kAim), -1.0, 1.0);
 }
 
 double moved(double multiplier, double log2_step) {

@@ -10,7 +10,7 @@
 // pays for it to the end (examples/study: RESULTS.md). Dual ascent in the logarithm (exponentiated
 // gradient; Kivinen & Warmuth 1997) of one multiplier m_c of the protection's weights per cause c,
 // a step each probe:
-//   log2 m_c += s_c d,  d = U/b_r - 0.85 within [-1, 1]
+//   log2 m_c += s_c d,  d = 1.5 (U/b_r - 0.75) within [-1, 1]
 // within [1/8, 64]. s_c: what c does to the worst language, as a share of what the leading cause
 // does, when d > 0: only what does harm is held harder, while slack lets all go. A probe's text is
 // the same each time, so that U moves by what training does and not by chance, and may be led close

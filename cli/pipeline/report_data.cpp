@@ -84,6 +84,11 @@ void add_probe(Curves& curves, const Json& probe, const fs::path& where, double 
   }
 }
 
+/// What the budget allowed at this probe's learning rate.
+void add_limit(Curves& curves, const Json& budget, const fs::path& where, double tokens) {
+  add_point(curves.interference, "limit", tokens, 100 * json_get<double>(budget, "limit", where));
+}
+
 Curves read_curves(const fs::path& metrics, const std::vector<std::string>& new_languages) {
   Curves curves;
   std::ifstream lines(metrics);
@@ -95,6 +100,7 @@ Curves read_curves(const fs::path& metrics, const std::vector<std::string>& new_
     if (json.contains("bits_per_byte"))
       add_point(curves.loss, "train", tokens, json_get<double>(json, "bits_per_byte", where));
     if (json.contains("probe")) add_probe(curves, json.at("probe"), where, tokens, new_languages);
+    if (json.contains("budget") && tokens > 0) add_limit(curves, json.at("budget"), where, tokens);
   }
   return curves;
 }
@@ -128,15 +134,6 @@ eval::RoutingMap routing_map(const Json& profile) {
     }
   }
   return map;
-}
-
-/// The budget that interference is held to, as long as the curves are.
-void add_budget(eval::Chart& interference, double max_relative_bpb) {
-  if (interference.curves.empty()) return;
-  const auto& points = interference.curves.front().points;
-  interference.curves.push_back({"budget",
-                                 {{points.front().first, 100 * max_relative_bpb},
-                                  {points.back().first, 100 * max_relative_bpb}}});
 }
 
 /// Segmentation of the training text, old languages' being what the guard has read.
@@ -209,7 +206,6 @@ eval::Report make_report(const fs::path& run_dir) {
   report.comparison =
       eval::compare_results(read_measurements(run_dir / "stages" / "evaluate-base"),
                             read_measurements(run_dir / "stages" / "evaluate"), config.gate);
-  if (config.train.budget) add_budget(curves.interference, config.train.budget->max_relative_bpb);
   for (eval::Chart* chart : {&curves.interference, &curves.causes, &curves.learning, &curves.loss})
     if (!chart->curves.empty()) report.charts.push_back(std::move(*chart));
   report.heat_maps = {similarity_map(profile)};

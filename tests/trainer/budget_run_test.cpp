@@ -66,7 +66,7 @@ TEST_CASE("on_exceeded: protect raises the weights, then returns to those inside
     const auto limit = probe["budget"]["limit"].get<double>();
     const bool is_exceeded = probe["step"] > 0 && highest(probe, "ci_low") > limit;
     if (probe["step"] > 0 && weight > 0.125) {
-      CHECK((now > weight) == (highest(probe, "ci_high") > 0.85 * limit));
+      CHECK((now > weight) == (highest(probe, "ci_high") > 0.75 * limit));
     }
     CHECK((actions.back() != "none") == is_exceeded);
     weight = now;
