@@ -67,7 +67,7 @@ struct ReplayConfig {
 /// objective).
 struct ProtectConfig {
   std::string method = "kl";  ///< kl | hinge | prior | none (cross-entropy on replayed rows)
-  double kl = 20.0;
+  double kl = 5.0;
   std::optional<double>
       hinge;  ///< unset: what the measured recipe uses for the method, 0.5 (kl) or 10 (hinge)
   double capture = 0.1;
@@ -113,7 +113,7 @@ struct ProbeConfig {
 };
 
 struct BudgetConfig {
-  double max_relative_bpb = 0.001;
+  double max_relative_bpb = 0.0015;
   double confidence = 0.95;
   std::string on_exceeded = "protect";  ///< protect (harder, then roll back) | stop
   template <class Visitor>

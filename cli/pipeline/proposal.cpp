@@ -15,7 +15,7 @@ constexpr int64_t kNewRows = 8, kOldRows = 3;  ///< of one step
 constexpr int64_t kRowTokens = 512;
 constexpr double kEpochs = 2;
 constexpr double kRecipeWidth = 192, kRecipeLearningRate = 4e-3;
-constexpr int64_t kProbesPerRun = 5;
+constexpr int64_t kProbesPerRun = 10;
 
 /// Two significant digits: a proposal should not look like a measurement.
 int64_t round_count(double value) {

@@ -82,13 +82,14 @@ compare() {
   mv "$file.partial" "$file"
 }
 
-# What every arm of a language shares: the extended tokenizer, and of each mixture of experts a profile.
+# extend_tokenizer MODEL: what every arm of a language shares, made from a model's own. Guarded is what $work/corpus.yaml
+# lists as old.
 extend_tokenizer() {
   local guards
   mapfile -t guards < <(cd "$work" && old_texts | sed "s|^|$work/|")
-  step "$language-tokenizer" "$(hash_of "$work/data/$language.stamp" "$work/tokenizer.stamp")" \
-    "$polygraft" tokenizer extend --tokenizer "$work/base" --text "$work/data/$language.train.jsonl" \
-    --guard "${guards[@]}" --new-tokens 800 -o "$work/$language-tokenizer" "${threads[@]}"
+  step "$extended" "$(hash_of "$work/data/$language.stamp" "$work/tokenizer.stamp")" \
+    "$polygraft" tokenizer extend --tokenizer "$work/$1" --text "$work/data/$language.train.jsonl" \
+    --guard "${guards[@]}" --new-tokens 800 -o "$work/$extended" "${threads[@]}"
 }
 
 # use_moe MODEL: what the arms that need experts start from; $tag is how names of what is made of it begin.
@@ -96,20 +97,24 @@ use_moe() {
   moe=$1
   tag=$language
   [[ $moe == base ]] || tag=$moe-$language
-  step "$tag-profile.json" "$(hash_of "$work/$moe.stamp" "$work/$language-tokenizer.stamp")" \
-    "$polygraft" expand profile --model "$work/$moe" --corpus "$work/$language-corpus.yaml" -o "$work/$tag-profile.json" \
+}
+
+profile() {
+  step "$tag-profile.json" "$(hash_of "$work/$moe.stamp" "$work/$extended.stamp")" \
+    "$polygraft" expand profile --model "$work/$moe" --corpus "$work/$language-$lists.yaml" -o "$work/$tag-profile.json" \
     "${threads[@]}"
 }
 
-# graft ROUTER: new experts on the mixture of experts, by fitted router rows or the donors' copies.
+# graft ROUTER EXPERTS: new experts on the mixture of experts, by fitted router rows or the donors' copies.
 graft() {
-  local name=$tag-graft-$1-s$seed inputs
-  inputs=$(printf '%s' "$1 $seed" | cat - "$here/graft.yaml" "$work/$tag-profile.json.stamp" | sha256sum)
+  local name=$tag-graft-$1-n$2-s$seed inputs
+  inputs=$(printf '%s' "$1 $2 $seed" | cat - "$here/graft.yaml" "$work/$tag-profile.json.stamp" | sha256sum)
+  start=$name
   step "$name-plan.json" "$inputs" \
     "$polygraft" expand plan --model "$work/$moe" --profile "$work/$tag-profile.json" --config "$here/graft.yaml" \
-    --set language="$language" --set corpus="$work/$language-corpus.yaml" \
-    --set extended_tokenizer="$work/$language-tokenizer" --set expand.router="$1" --set seed="$seed" \
-    -o "$work/$name-plan.json" "${threads[@]}"
+    --set language="$language" --set corpus="$work/$language-$lists.yaml" \
+    --set extended_tokenizer="$work/$extended" --set expand.router="$1" --set expand.experts_per_layer="$2" \
+    --set seed="$seed" -o "$work/$name-plan.json" "${threads[@]}"
   step "$name" "$inputs" \
     "$polygraft" expand graft --model "$work/$moe" --plan "$work/$name-plan.json" -o "$work/$name" "${threads[@]}"
 }
@@ -121,11 +126,12 @@ prepare_start() {
   case $1 in
     dense-*) origin=dense && start=dense && make_dense ;;
     moe-* | lora) start=$moe ;;
-    unprotected | prior) start=$tag-graft-donor-s$seed && graft donor ;;
-    ours*) start=$tag-graft-discriminant-s$seed && graft discriminant ;;
+    unprotected | prior) graft donor 8 ;;
+    ours-n*) graft discriminant "${1#ours-n}" ;;
+    ours*) graft discriminant 8 ;;
     *) fail "there is no arm '$1'" "there are: $all_arms" ;;
   esac
-  [[ $start != "$origin" ]] || start_args=(--set tokenizer="$work/$language-tokenizer")
+  [[ $start != "$origin" ]] || start_args=(--set tokenizer="$work/$extended")
 }
 
 # A run of which no probe was inside its budget (exit 3) has its least harmful weights written: a result like others.
@@ -141,10 +147,10 @@ train_arm() {
   trained=$tag-$arm-$rate-s$seed
   prepare_start "$arm"
   mapfile -t arguments < <(settings "$here/arms/$arm.set")
-  inputs=$(hash_of "$here/common.yaml" "$here/arms/$arm.set" "$work/$start.stamp" "$work/$language-tokenizer.stamp")
+  inputs=$(hash_of "$here/common.yaml" "$here/arms/$arm.set" "$work/$start.stamp" "$work/$extended.stamp")
   step "$trained" "$inputs" \
     train_or_exceed --config "$here/common.yaml" --set model="$work/$start" "${start_args[@]}" \
-    --set corpus="$work/$language-corpus.yaml" --set languages="[$language]" --set seed="$seed" \
+    --set corpus="$work/$language-$lists.yaml" --set languages="[$language]" --set seed="$seed" \
     --set run_dir="$work/$trained-run" --set output="$work/$trained" "${arguments[@]}" \
     --set train.optimizer.learning_rate="$rate" --json "$work/$trained.train.json" "${threads[@]}"
 }
@@ -153,7 +159,7 @@ train_arm() {
 run_arm() {
   local text
   train_arm "$1" "$(chosen_rate "$1")"
-  for text in corpus guide; do
+  for text in "$lists" ${guide:+guide}; do
     measure "$origin" "$text"
     measure "$trained" "$text"
     compare "$origin" "$trained" "$text" "$trained.$text.json"
@@ -207,9 +213,47 @@ run_origins() {
   for moe in scratch upcycled; do
     measure "$moe" corpus
     use_moe "$moe"
+    profile
     run_arm ours
   done
   compare scratch upcycled corpus upcycled-against-scratch.corpus.json
+}
+
+# (8) Languages one after the other: each is added to the model that has those before it, which are old by then. Then
+# packs of the first two, trained apart, put together.
+run_stack() {
+  local below first=$language known="en de es it fr cs"
+  trained=$first-ours-$(chosen_rate ours)-s$seed
+  lists=stack guide=
+  for language in $stack_languages; do
+    known+=" ${below_language:=$first}"
+    below=$trained
+    bash "$here/../fetch_text.sh" --old "$known" --new "$language" --work "$work"
+    cp "$work/corpus.yaml" "$work/$language-stack.yaml"
+    use_moe "$below"
+    extended=$tag-tokenizer
+    extend_tokenizer "$below"
+    profile
+    run_arm ours
+    measure base stack
+    compare base "$trained" stack "$trained.base.json"
+    below_language=$language
+  done
+  language=${stack_languages%% *}
+  put_packs_together "$first-ours-$(chosen_rate ours)-s$seed" "$language-ours-$(chosen_rate ours)-s$seed"
+}
+
+# put_packs_together ONE OTHER: both models' additions on the base, if both arms have been trained.
+put_packs_together() {
+  local model both=$1+$2
+  for model in "$1" "$2"; do
+    [[ -e $work/$model ]] || { say "no packs are put together: there is no $model" && return 0; }
+    step "$model-pack" "$(hash_of "$work/$model.stamp")" "$polygraft" expand pack --expanded "$work/$model" -o "$work/$model-pack"
+  done
+  step "$both" "$(hash_of "$work/$1-pack.stamp" "$work/$2-pack.stamp")" \
+    "$polygraft" expand attach --model "$work/base" --pack "$work/$1-pack" --pack "$work/$2-pack" -o "$work/$both" "${threads[@]}"
+  for model in base "$1" "$2" "$both"; do measure "$model" stack; done
+  for model in base "$1" "$2"; do compare "$model" "$both" stack "together-$model.json"; done
 }
 
 tune() {
@@ -235,12 +279,13 @@ run_study() {
   for seed in $(seq 17 $((16 + num_seeds))); do
     for language in $languages; do
       fetch_texts
-      extend_tokenizer
+      lists=corpus guide=yes extended=$language-tokenizer
+      extend_tokenizer base
       use_moe base
+      profile
       for arm in $arms; do
-        if [[ $arm == origins ]]; then
-          [[ $seed != 17 || $language != "${languages%% *}" ]] || run_origins
-          use_moe base
+        if [[ $arm == origins || $arm == stack ]]; then
+          [[ $seed != 17 || $language != "${languages%% *}" ]] || (run_"$arm")
         elif [[ $seed == 17 || " $main_arms " == *" $arm "* ]]; then
           run_arm "$arm"
           [[ $tuned == no || $seed != 17 || $language != "${languages%% *}" ]] || tune "$arm"
@@ -252,7 +297,8 @@ run_study() {
 }
 
 main_arms="ours unprotected moe-replay dense-replay prior lora moe-full ours-strict"
-all_arms="$main_arms dense-full ours-loose origins"
+all_arms="$main_arms dense-full ours-loose ours-n4 ours-n16 origins stack"
+stack_languages="pt-BR ca"
 quick_languages="id pt-BR"
 all_languages="id pt-BR ca hu"
 num_seeds=3

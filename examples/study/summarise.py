@@ -16,7 +16,7 @@ LABELS = {
     "dense-full": "dense, full", "dense-replay": "dense, full, replay", "moe-full": "MoE, full",
     "moe-replay": "MoE, full, replay", "lora": "MoE, LoRA, replay", "unprotected": "graft, unprotected",
     "prior": "graft, language prior (as MoE-LPR)", "ours": "ours, default", "ours-strict": "ours, strict",
-    "ours-loose": "ours, loose",
+    "ours-loose": "ours, loose", "ours-n4": "ours, 4 experts a layer", "ours-n16": "ours, 16 experts a layer",
 }
 COLOURS = {
     "dense": "#8c8c8c", "moe": "#1f77b4", "lora": "#9467bd", "unprotected": "#d62728", "prior": "#ff7f0e", "ours": "#2ca02c",
@@ -40,8 +40,8 @@ def table(header, rows):
 
 
 class Study:
-    def __init__(self, work, rates):
-        self.work, self.rates = work, rates
+    def __init__(self, work, rates, added):
+        self.work, self.rates, self.added = work, rates, added
 
     def read(self, run, kind):
         file = self.work / f"{run.language}-{run.arm}-{run.rate}-s{run.seed}.{kind}.json"
@@ -118,6 +118,40 @@ def origins_section(study, language):
         if study.runs(f"{origin}-{language}", "ours"):
             after.append([f"{label}, ours"] + arm_row(study, f"{origin}-{language}", "ours")[1:])
     return lines + table(ARM_HEADER, after)
+
+
+def worst_change(comparison, leave_out=()):
+    """The old language that lost most, as a cell; languages that the baseline does not have are left out."""
+    tests = [t for t in comparison["tests"] if not t["is_new"] and t["language"] not in leave_out]
+    worst = max(tests, key=lambda t: t["delta"])
+    return f"{worst['language']} {interval(Figure(worst['delta'], worst['ci_low'], worst['ci_high'], worst['language']))}"
+
+
+def stack_section(study, first):
+    """Languages added one after the other, and packs that were trained apart put together."""
+    rate = study.rates["ours"][0]
+    name, added, rows = f"{first}-ours-{rate}-s{FIRST_SEED}", [first], []
+    while True:
+        found = sorted(study.work.glob(f"{name}-*-ours-{rate}-s{FIRST_SEED}.stack.json"))
+        if not found:
+            break
+        next_name = found[0].name.removesuffix(".stack.json")
+        language = next_name[len(name) + 1:].removesuffix(f"-ours-{rate}-s{FIRST_SEED}")
+        step = json.loads(found[0].read_text())
+        whole = json.loads((study.work / f"{next_name}.base.json").read_text())
+        new = next(t for t in step["tests"] if t["language"] == language)
+        rows.append([f"{language} on {', '.join(added)}", f"{new['candidate']:.4f}", worst_change(step), worst_change(whole, added)])
+        name, added = next_name, [*added, language]
+    lines = table(["added", "new", "worst of all before, %", "worst of the base's languages since the base, %"], rows)
+    together = []
+    for file in sorted(study.work.glob("together-*.json")):
+        model = file.stem.removeprefix("together-")
+        others = [first, *study.added] if model == "base" else [code for code in study.added if not model.startswith(f"{code}-")]
+        together.append([model, worst_change(json.loads(file.read_text()), others)])
+    if together:
+        lines += ["Packs trained apart, put together on the base:", ""]
+        lines += table(["against", "worst of the languages that it has, %"], together)
+    return lines if rows or together else ["Missing.", ""]
 
 
 def tuning_section(study, language):
@@ -207,7 +241,7 @@ def main():
     parser.add_argument("languages", nargs="+", help="languages that were added")
     args = parser.parse_args()
     lines = [line.split() for line in args.rates.read_text().splitlines() if line and not line.startswith("#")]
-    study = Study(args.work, {fields[0]: fields[1:] for fields in lines})
+    study = Study(args.work, {fields[0]: fields[1:] for fields in lines}, args.languages)
     text = ["# Results of the study", "", "Made by run.sh; README.md says what each arm is and how to read this. Bits per byte of",
             "held-out pages; changes are relative to the model that the arm started from, intervals are `eval compare`'s over",
             "documents (over several seeds: the mean, and what all seeds' intervals lie within). Seconds are wall clock: where other",
@@ -218,6 +252,7 @@ def main():
         if plot:
             (args.out / f"{language}.svg").write_text(plot)
     text += ["## Upcycled against from scratch", ""] + origins_section(study, args.languages[0])
+    text += ["## One language after the other", ""] + stack_section(study, args.languages[0])
     text += ["## Tuning", "", f"On the selection split, {args.languages[0]}, seed {FIRST_SEED}: cost = ln(new) + ln(1 + worst old).",
              ""] + tuning_section(study, args.languages[0])
     text += origin(args.work, args.program, args.command)

@@ -110,6 +110,7 @@ Json last_probe_with(const fs::path& run, const std::string& method, double repl
   TrainJob job = testing::additions_job(run);
   job.train.tokens = 128 * 40;
   job.train.protect.method = method;
+  job.train.protect.kl = 20;
   job.train.replay.fraction = replay_fraction;
   job.train.budget.reset();
   train(job);

@@ -221,7 +221,7 @@ TEST_CASE("the log says what replayed text costs, and why protection is off",
   const auto text = [&] {
     return replay_text(config, protection_of(config, step.trainee.transformer));
   };
-  CHECK(text() == "KL to the base (weight 20), hinge (0.5)");
+  CHECK(text() == "KL to the base (weight 5), hinge (0.5)");
   config.protect.method = "hinge";
   CHECK(text() == "hinge (weight 10), head cost (40)");
   config.protect.method = "prior";

@@ -86,9 +86,21 @@ TEST_CASE("a chat model writes both turns, as its format has them", "[trainer][s
     const size_t turn = text.find(" <answer> ", opening.size());
     REQUIRE(turn != std::string::npos);
     CHECK(turn > opening.size());
-    CHECK(text.ends_with(" <end>"));
-    CHECK(text.size() > turn + std::string(" <answer>  <end>").size());
+    CHECK(text.size() > turn + std::string(" <answer> ").size());
+    CHECK_FALSE(text.ends_with(" <end>"));  // this base never ends a text by itself
   }
+}
+
+TEST_CASE("an answer that the base ends is closed as the format closes it", "[trainer][self]") {
+  const auto tokenizer = tokenizer::Tokenizer::load(tiny_world().base);
+  const std::string end = tokenizer.token_bytes(tokenizer.encode("mun").front());
+  REQUIRE(tokenizer.find(end));
+  const std::vector<std::string> documents =
+      half_chats({"test", false, "<sys> ", " </sys>", "<user> ", " <answer> ", end});
+  const int64_t num_closed = std::count_if(
+      documents.begin(), documents.end(),
+      [&](const std::string& text) { return text.starts_with("<sys>") && text.ends_with(end); });
+  CHECK(num_closed > 0);
 }
 
 TEST_CASE("a BOS that a chat format writes out is left to the rows", "[trainer][self]") {

@@ -35,6 +35,12 @@ bool is_blank(const std::string& text) {
   return text.find_first_not_of(" \t\r\n") == std::string::npos;
 }
 
+/// What the base went on with, and whether it came to an end by itself.
+struct Continuation {
+  std::string text;
+  bool ended = false;
+};
+
 /// The base as an author: a few documents at a time.
 class Author {
  public:
@@ -69,7 +75,11 @@ class Author {
 
   std::vector<std::string> write_plain(int64_t count) {
     const std::vector<Tokens> prompts(static_cast<size_t>(count), {tokenizer_.prefix_id()});
-    return continue_texts(prompts, end_tokens_, options_.document_tokens);
+    std::vector<std::string> documents;
+    for (Continuation& text : continue_texts(prompts, end_tokens_, options_.document_tokens)) {
+      documents.push_back(std::move(text.text));
+    }
+    return documents;
   }
 
   /// The user's turn takes half of a document at most, so that there is an answer.
@@ -78,20 +88,20 @@ class Author {
     const tokenizer::ChatFormat& format = *options_.chat;
     const std::string opening = format.opening(options_.system);
     const std::vector<Tokens> prompts(static_cast<size_t>(count), chat_ids(opening));
-    const std::vector<std::string> questions =
-        continue_texts(prompts, chat_end_tokens_, options_.document_tokens / 2);
     std::vector<std::string> asked;
     std::vector<Tokens> asked_ids;
-    for (const std::string& question : questions) {
-      if (is_blank(question)) continue;
-      asked.push_back(format.prompt(options_.system, question));
+    for (const Continuation& question :
+         continue_texts(prompts, chat_end_tokens_, options_.document_tokens / 2)) {
+      if (is_blank(question.text)) continue;
+      asked.push_back(format.prompt(options_.system, question.text));
       asked_ids.push_back(chat_ids(asked.back()));
     }
-    const std::vector<std::string> answers =
+    const std::vector<Continuation> answers =
         continue_texts(asked_ids, chat_end_tokens_, options_.document_tokens / 2);
     std::vector<std::string> chats(static_cast<size_t>(count));
     for (size_t i = 0; i < answers.size(); ++i) {
-      if (!is_blank(answers[i])) chats[i] = without_prefix(asked[i] + answers[i] + format.end);
+      if (is_blank(answers[i].text)) continue;
+      chats[i] = without_prefix(asked[i] + answers[i].text + (answers[i].ended ? format.end : ""));
     }
     return chats;
   }
@@ -111,8 +121,8 @@ class Author {
     return text.starts_with(prefix) ? text.substr(prefix.size()) : text;
   }
 
-  std::vector<std::string> continue_texts(const std::vector<Tokens>& prompts,
-                                          const Tokens& end_tokens, int64_t most_tokens) {
+  std::vector<Continuation> continue_texts(const std::vector<Tokens>& prompts,
+                                           const Tokens& end_tokens, int64_t most_tokens) {
     eval::GenerationOptions sampling;
     sampling.temperature = 1;
     sampling.max_new_tokens = std::max<int64_t>(most_tokens, 1);
@@ -121,10 +131,10 @@ class Author {
       sampling.seed = static_cast<int64_t>(seeds_.below(kLargestSeed));
       requests.push_back({prompt, sampling});
     }
-    std::vector<std::string> texts;
+    std::vector<Continuation> texts;
     for (const eval::Generated& written :
          eval::generate_all(transformer_, requests, end_tokens, model::Mask::all())) {
-      texts.push_back(without_broken_end(tokenizer_.decode(written.tokens, true)));
+      texts.push_back({without_broken_end(tokenizer_.decode(written.tokens, true)), written.ended});
     }
     return texts;
   }
