@@ -26,6 +26,7 @@ Json to_json(const trainer::TrainResult& result, const fs::path& output) {
           {"seconds", result.seconds},
           {"probe_seconds", result.probe_seconds},
           {"best_step", result.best_step},
+          {"blend", result.blend ? trainer::to_json(*result.blend) : Json(nullptr)},
           {"within_budget", result.within_budget},
           {"probe", probe},
           {"output", output.string()}};

@@ -67,7 +67,7 @@ std::string_view action_name(BudgetAction action) {
 }
 
 double BudgetController::limit(const ProbeSummary& probe) const {
-  return config_.max_relative_bpb * (1 + kPeakSlack * probe.learning_rate);
+  return config_.max_relative_bpb * (1 + kPeakSlack * std::pow(probe.learning_rate, 2));
 }
 
 void BudgetController::move_multipliers(const ProbeSummary& probe) {

@@ -5,7 +5,7 @@
 // b: max_relative_bpb. It is the end of a run that must be inside. Before, steps are larger, and so
 // is what they do to old text until protection mends it: at learning rate r, of peak R, the limit
 // is
-//   b_r = b (1 + 2 r/R)
+//   b_r = b (1 + 2 (r/R)^2)
 // Held to b from the start, multipliers rise for a harm that passes by itself, and the new text
 // pays for it to the end (examples/study: RESULTS.md). Dual ascent in the logarithm (exponentiated
 // gradient; Kivinen & Warmuth 1997) of one multiplier m_c of the protection's weights per cause c,

@@ -1,5 +1,5 @@
-// trainer/loop.cpp: the loop of a run: probe when due, checkpoint when due, step; then write the
-// best weights.
+// trainer/loop.cpp: the loop of a run: probe when due, checkpoint when due, step. Its end is
+// finish.cpp.
 #include <ATen/Parallel.h>
 #include <malloc.h>
 
@@ -14,7 +14,6 @@
 #include "core/text.h"
 #include "trainer/data/self_text.h"
 #include "trainer/optim/schedule.h"
-#include "trainer/output.h"
 #include "trainer/training_run.h"
 
 namespace polygraft::trainer {
@@ -280,14 +279,19 @@ bool TrainingRun::is_probe_due() const {
          crosses_multiple(state_.probed_tokens, state_.tokens, job_.train.probe.every_tokens);
 }
 
-void TrainingRun::probe() {
+/// Probes the weights as they are, and says so. @return the line for metrics.jsonl.
+Json TrainingRun::run_probe_line() {
   const auto start = Clock::now();
   last_probe_ = run_probe();
   state_.probe_seconds += seconds_since(start);
   worst_ = worst_text(*last_probe_, roles_);
   log_info(concat("step ", state_.step, ": ", probe_text(*last_probe_, roles_)));
-  Json line = {{"step", state_.step}, {"tokens", state_.tokens}};
-  line["probe"] = probe_.to_json(*last_probe_);
+  return {
+      {"step", state_.step}, {"tokens", state_.tokens}, {"probe", probe_.to_json(*last_probe_)}};
+}
+
+void TrainingRun::probe() {
+  Json line = run_probe_line();
   state_.probed_tokens = state_.tokens;
   if (budget_) {
     ProbeSummary summary = probe_.summarise(*last_probe_, state_.step);
@@ -304,11 +308,17 @@ double TrainingRun::share_of_peak_rate() const {
   return learning_rate_at(config, state_.step - 1, num_steps_) / config.learning_rate;
 }
 
+/// @return whether these weights are the best so far; they are then kept.
+bool TrainingRun::offer_best(const ProbeSummary& summary) {
+  const bool is_best = best_->offer(summary);
+  if (is_best && ranks_.is_first()) checkpoints_.save_best(summary.step, parameters_);
+  return is_best;
+}
+
 void TrainingRun::apply_budget(const ProbeSummary& summary, Json& line) {
-  if (best_->offer(summary) && ranks_.is_first()) {
-    checkpoints_.save_best(summary.step, parameters_);
-  }
-  const BudgetAction action = budget_->decide(summary, best_->has_inside());
+  offer_best(summary);
+  const BudgetAction action =
+      is_finished() ? BudgetAction::kNone : budget_->decide(summary, best_->has_inside());
   line["budget"] = {{"action", action_name(action)},
                     {"limit", budget_->limit(summary)},
                     {"multipliers", budget_->multipliers().to_json()},
@@ -322,13 +332,14 @@ void TrainingRun::apply_budget(const ProbeSummary& summary, Json& line) {
 
 void TrainingRun::roll_back() {
   log_info(concat("returning to the weights of step ", best_->best()->step));
-  load_best();
+  load_best(best_->best()->step);
   optimizer_.reset();  // its moments led away from these weights
 }
 
-void TrainingRun::load_best() {
+/// The weights that were best at a probe.
+void TrainingRun::load_best(int64_t step) {
   ranks_.wait_for_all();  // the first may be writing them
-  checkpoints_.load_best(best_->best()->step, parameters_);
+  checkpoints_.load_best(step, parameters_);
   use_new_values();
 }
 
@@ -340,35 +351,6 @@ void TrainingRun::save_checkpoint() {
   if (!ranks_.is_first()) return;
   state_.metrics_bytes = metrics_->sync();
   checkpoints_.save(state_, parameters_, optimizer_);
-}
-
-TrainResult TrainingRun::finish() {
-  TrainResult result;
-  result.steps = state_.step;
-  result.tokens = state_.tokens;
-  result.seconds = state_.seconds;
-  result.probe_seconds = state_.probe_seconds;
-  result.best_step = state_.step;
-  if (best_) {
-    result.best_step = best_->best()->step;
-    result.within_budget = best_->has_inside();
-    if (result.best_step != state_.step || !last_probe_) load_best();
-  }
-  if (!last_probe_) last_probe_ = run_probe();
-  result.last_probe = *last_probe_;
-  if (!result.within_budget) {
-    const ProbeSummary& best = *best_->best();
-    log_warn(concat("no probe was inside the interference budget of ",
-                    percent(job_.train.budget->max_relative_bpb, 2), "; the least harmful one's ",
-                    "weights are written: step ", best.step, ", ", best.worst, " ",
-                    percent(best.worst_delta, 2), " (up to ", percent(best.worst_high, 2), ")"));
-  }
-  if (ranks_.is_first()) {
-    metrics_->sync();
-    write_trained(job_, trainee_, result.best_step);
-  }
-  ranks_.wait_for_all();
-  return result;
 }
 
 TrainResult train(const TrainJob& job) {

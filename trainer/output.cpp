@@ -11,19 +11,20 @@ namespace polygraft::trainer {
 namespace {
 
 /// The manifest's, with what this run adds to it.
-OrderedJson provenance_of(const TrainJob& job, const Trainee& trainee, int64_t best_step) {
+OrderedJson provenance_of(const TrainJob& job, const Trainee& trainee, const TrainResult& result) {
   OrderedJson provenance = trainee.folder->manifest->provenance;
   OrderedJson& training = provenance["training"];
   training["config"] = config_to_yaml(job.train);
   training["seed"] = job.seed;
-  training["step"] = best_step;
+  training["step"] = result.best_step;
+  if (result.blend) training["blend"] = to_json(*result.blend);
   return provenance;
 }
 
-void write_additions(const TrainJob& job, const Trainee& trainee, int64_t best_step,
+void write_additions(const TrainJob& job, const Trainee& trainee, const TrainResult& result,
                      const fs::path& out) {
   const expand::Additions additions = expand::get_additions(trainee.transformer.weights());
-  OrderedJson provenance = provenance_of(job, trainee, best_step);
+  OrderedJson provenance = provenance_of(job, trainee, result);
   if (!job.pack.empty()) {
     expand::write_trained_pack(job.pack, additions, provenance, out);
     return;
@@ -59,12 +60,12 @@ void write_whole(const TrainJob& job, const Trainee& trainee, const fs::path& ou
 
 }  // namespace
 
-void write_trained(const TrainJob& job, const Trainee& trainee, int64_t best_step) {
+void write_trained(const TrainJob& job, const Trainee& trainee, const TrainResult& result) {
   AtomicFolder out(job.output, job.replace_output);
   const bool base_is_frozen =
       !job.train.changes_base() && trainee.folder && trainee.folder->manifest;
   if (base_is_frozen) {
-    write_additions(job, trainee, best_step, out.path());
+    write_additions(job, trainee, result, out.path());
   } else {
     write_whole(job, trainee, out.path());
   }

@@ -9,6 +9,6 @@ namespace polygraft::trainer {
 /// Frozen bases are streamed from the source folder, byte for byte; a model whose old weights
 /// trained is written as a plain model, since it is no longer base + additions. Nothing in it
 /// depends on when or where it was trained.
-void write_trained(const TrainJob& job, const Trainee& trainee, int64_t best_step);
+void write_trained(const TrainJob& job, const Trainee& trainee, const TrainResult& result);
 
 }  // namespace polygraft::trainer

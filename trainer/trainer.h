@@ -55,12 +55,21 @@ struct ProbeLine {
   std::optional<eval::Causes> causes;  ///< of an old language's change, where additions make it
 };
 
+/// Weights on the line between two steps'.
+struct Blend {
+  int64_t from_step = 0;
+  double share = 1;  ///< of the way to the later step's
+};
+
+Json to_json(const Blend& blend);
+
 struct TrainResult {
   int64_t steps = 0, tokens = 0;
   double seconds = 0;        ///< wall clock of the steps
   double probe_seconds = 0;  ///< and of the probes between them
   bool within_budget = true;
-  int64_t best_step = 0;  ///< the step whose weights were written
+  int64_t best_step = 0;       ///< the step whose weights were written
+  std::optional<Blend> blend;  ///< if not whole: blended with an earlier one's
   std::map<std::string, ProbeLine> last_probe;
 };
 

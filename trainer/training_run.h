@@ -42,15 +42,18 @@ class TrainingRun {
 
   bool is_probe_due() const;
   ProbeResult run_probe() const { return ranks_.gathered(probe_.run()); }
+  Json run_probe_line();
   void probe();
   double share_of_peak_rate() const;
   void apply_budget(const ProbeSummary& summary, Json& line);
   void roll_back();
-  void load_best();
+  bool offer_best(const ProbeSummary& summary);
+  void load_best(int64_t step);
 
   void save_checkpoint();
   void log_step(const StepReport& report);
   void append(const Json& line);
+  std::optional<Blend> blend_into_budget();  // finish.cpp
   TrainResult finish();
 
   TrainJob job_;

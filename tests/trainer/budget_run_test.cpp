@@ -81,5 +81,33 @@ TEST_CASE("on_exceeded: protect raises the weights, then returns to those inside
   CHECK(result.within_budget);
 }
 
+TEST_CASE("last weights beyond the budget are drawn back to those inside, as far as that takes",
+          "[trainer][budget]") {
+  const TemporaryFolder run;
+  TrainJob job = harmful_job(run / "run", "protect");
+  job.train.probe.every_tokens = job.train.tokens;  // the first and the last weights alone
+  const TrainResult result = train(job);
+  const std::vector<Json> probes = probes_of(job.run_dir);
+  REQUIRE(probes.size() == 5);
+  REQUIRE(highest(probes[0], "ci_high") <= 0.1);
+  REQUIRE(highest(probes[1], "ci_high") > 0.1);
+  double inside = 0;
+  for (size_t i = 2; i < probes.size(); ++i) {
+    const auto share = probes[i]["blend"]["share"].get<double>();
+    CHECK(share > 0);
+    CHECK(share < 1);
+    if (highest(probes[i], "ci_high") <= 0.1) inside = std::max(inside, share);
+  }
+  REQUIRE(inside > 0);
+  REQUIRE(result.blend);
+  CHECK(result.blend->from_step == 0);
+  CHECK(result.blend->share == inside);
+  CHECK(result.within_budget);
+  CHECK(result.best_step == result.steps);
+  for (const char* language : {"aa", "bb"}) CHECK(result.last_probe.at(language).ci_high <= 0.1);
+  CHECK(result.last_probe.at("cc").bits_per_byte <
+        probes[0]["probe"]["cc"]["bits_per_byte"].get<double>());
+}
+
 }  // namespace
 }  // namespace polygraft::trainer

@@ -63,7 +63,7 @@ TEST_CASE("the limit is three budgets at the peak of the learning rate, and one 
   probe.learning_rate = 1;
   CHECK(controller.limit(probe) == Approx(3 * kBudget));
   probe.learning_rate = 0.5;
-  CHECK(controller.limit(probe) == Approx(2 * kBudget));
+  CHECK(controller.limit(probe) == Approx(1.5 * kBudget));
   probe.learning_rate = 0;
   CHECK(controller.limit(probe) == kBudget);
   CHECK(moved_by(1.0, 0.5) == moved_by(1.0));

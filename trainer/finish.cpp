@@ -1,0 +1,96 @@
+// trainer/finish.cpp: the end of a run: the weights that are its result, and the output.
+#include "core/log.h"
+#include "core/text.h"
+#include "trainer/output.h"
+#include "trainer/training_run.h"
+
+namespace polygraft::trainer {
+namespace {
+
+constexpr int kHalvings = 3;
+
+std::vector<at::Tensor> copies(const Parameters& parameters) {
+  std::vector<at::Tensor> copied;
+  for (const at::Tensor& value : values(parameters)) copied.push_back(value.detach().clone());
+  return copied;
+}
+
+void move_towards(const Parameters& parameters, const std::vector<at::Tensor>& target,
+                  double share) {
+  const at::NoGradGuard no_grad;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    at::Tensor value = parameters[i].value;
+    value.lerp_(target[i], share);
+  }
+}
+
+}  // namespace
+
+Json to_json(const Blend& blend) {
+  return {{"from_step", blend.from_step}, {"share", blend.share}};
+}
+
+/// Often the last weights know most and are beyond the budget by a little, while those of an
+/// earlier probe are inside. The bound is continuous along the line between the two, so that
+/// halving it finds weights inside and next to the limit; they become the best if they know more.
+std::optional<Blend> TrainingRun::blend_into_budget() {
+  const bool last_is_outside =
+      last_probe_ && !best_->is_inside(probe_.summarise(*last_probe_, state_.step));
+  if (state_.stopped || !last_is_outside || !best_->has_inside()) return std::nullopt;
+  const int64_t from_step = best_->best()->step;
+  const std::vector<at::Tensor> last = copies(parameters_);
+  std::optional<Blend> best_blend;
+  double inside = 0, outside = 1;
+  for (int i = 0; i < kHalvings; ++i) {
+    const Blend blend{from_step, (inside + outside) / 2};
+    load_best(from_step);
+    move_towards(parameters_, last, blend.share);
+    use_new_values();
+    Json line = run_probe_line();
+    const ProbeSummary summary = probe_.summarise(*last_probe_, state_.step);
+    if (offer_best(summary)) best_blend = blend;
+    line["blend"] = to_json(blend);
+    append(line);
+    (best_->is_inside(summary) ? inside : outside) = blend.share;
+  }
+  load_best(best_->best()->step);
+  if (best_blend) {
+    log_info(concat("weights ", fixed(100 * best_blend->share, 1), " % of the way from step ",
+                    from_step, " to the last are inside the budget, and are the result"));
+  }
+  return best_blend;
+}
+
+TrainResult TrainingRun::finish() {
+  TrainResult result;
+  result.best_step = state_.step;
+  if (best_) {
+    result.blend = blend_into_budget();
+    result.best_step = best_->best()->step;
+    result.within_budget = best_->has_inside();
+    if (!result.blend && (result.best_step != state_.step || !last_probe_)) {
+      load_best(result.best_step);
+    }
+  }
+  if (!last_probe_) last_probe_ = run_probe();
+  result.last_probe = *last_probe_;
+  result.steps = state_.step;
+  result.tokens = state_.tokens;
+  result.seconds = state_.seconds;
+  result.probe_seconds = state_.probe_seconds;
+  if (!result.within_budget) {
+    const ProbeSummary& best = *best_->best();
+    log_warn(concat("no probe was inside the interference budget of ",
+                    percent(job_.train.budget->max_relative_bpb, 2), "; the least harmful one's ",
+                    "weights are written: step ", best.step, ", ", best.worst, " ",
+                    percent(best.worst_delta, 2), " (up to ", percent(best.worst_high, 2), ")"));
+  }
+  if (ranks_.is_first()) {
+    metrics_->sync();
+    write_trained(job_, trainee_, result);
+  }
+  ranks_.wait_for_all();
+  return result;
+}
+
+}  // namespace polygraft::trainer
