@@ -219,14 +219,14 @@ run_origins() {
   compare scratch upcycled corpus upcycled-against-scratch.corpus.json
 }
 
-# (8) Languages one after the other: each is added to the model that has those before it, which are old by then. Then
-# packs of the first two, trained apart, put together.
+# run_stack LANGUAGE: (8) languages one after the other: each is added to the model that has those before it, which are old
+# by then. Then packs of the first two, trained apart, put together.
 run_stack() {
-  local below first=$language known="en de es it fr cs"
+  local below below_language=$1 first=$1 known="en de es it fr cs"
   trained=$first-ours-$(chosen_rate ours)-s$seed
   lists=stack guide=
   for language in $stack_languages; do
-    known+=" ${below_language:=$first}"
+    known+=" $below_language"
     below=$trained
     bash "$here/../fetch_text.sh" --old "$known" --new "$language" --work "$work"
     cp "$work/corpus.yaml" "$work/$language-stack.yaml"
@@ -284,8 +284,10 @@ run_study() {
       use_moe base
       profile
       for arm in $arms; do
-        if [[ $arm == origins || $arm == stack ]]; then
-          [[ $seed != 17 || $language != "${languages%% *}" ]] || (run_"$arm")
+        if [[ $arm == origins ]]; then
+          [[ $seed != 17 || $language != "${languages%% *}" ]] || (run_origins)
+        elif [[ $arm == stack ]]; then
+          continue
         elif [[ $seed == 17 || " $main_arms " == *" $arm "* ]]; then
           run_arm "$arm"
           [[ $tuned == no || $seed != 17 || $language != "${languages%% *}" ]] || tune "$arm"
@@ -293,6 +295,7 @@ run_study() {
       done
       compare_with_unprotected
     done
+    [[ $seed != 17 || " $arms " != *" stack "* ]] || (run_stack "${languages%% *}")
   done
 }
 

@@ -54,6 +54,22 @@ class Study(unittest.TestCase):
         self.assertIn("Missing: dense, full;", text)
         self.assertIn("ours, default", (work / "id.svg").read_text())
 
+    def test_languages_one_after_the_other_are_tabulated_in_their_order(self):
+        work = fresh("study-stack")
+        (work / "data").mkdir()
+        rate = next(chosen for arm, chosen, *_ in RATES if arm == "ours")
+        first = f"id-ours-{rate}-s17"
+        second = f"{first}-pt-BR-ours-{rate}-s17"
+        old = [change("de", 0.001), change("id", -0.3), change("pt-BR", -0.4, True, candidate=1.5)]
+        (work / f"{second}.stack.json").write_text(json.dumps({"tests": [old[0], change("id", 0.002), old[2]]}))
+        (work / f"{second}.base.json").write_text(json.dumps({"tests": old}))
+        (work / f"together-{first}.json").write_text(json.dumps({"tests": [change("de", 0.004), change("id", 0.003), old[2]]}))
+        subprocess.run([sys.executable, STUDY / "summarise.py", "--work", work, "--rates", STUDY / "learning_rates.txt",
+                        "--program", PROGRAM, "--command", "run.sh", "--out", work, "id", "pt-BR"], check=True)
+        text = (work / "RESULTS.md").read_text()
+        self.assertIn("| pt-BR on id | 1.5000 | id +0.20 [+0.10, +0.40] | de +0.10 [+0.00, +0.30] |", text)
+        self.assertIn(f"| {first} | de +0.40 [+0.30, +0.60] |", text)
+
 
 if __name__ == "__main__":
     unittest.main()
