@@ -7,7 +7,7 @@
 // is
 //   b_r = b (1 + 2 (r/R)^2)
 // Held to b from the start, multipliers rise for a harm that passes by itself, and the new text
-// pays for it to the end (examples/study: RESULTS.md). Dual ascent in the logarithm (exponentiated
+// pays for it to the end (examples/study/README.md). Dual ascent in the logarithm (exponentiated
 // gradient; Kivinen & Warmuth 1997) of one multiplier m_c of the protection's weights per cause c,
 // a step each probe:
 //   log2 m_c += s_c d,  d = 1.5 (U/b_r - 0.75) within [-1, 1]
