@@ -113,7 +113,7 @@ struct ProbeConfig {
 };
 
 struct BudgetConfig {
-  double max_relative_bpb = 0.0015;
+  double max_relative_bpb = 0.001;
   double confidence = 0.95;
   std::string on_exceeded = "protect";  ///< protect (harder, then roll back) | stop
   template <class Visitor>

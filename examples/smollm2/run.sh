@@ -30,8 +30,14 @@ make_moe() {
   moe_inputs=$(printf '%s' "$base_inputs" | cat - "$here/upcycle.yaml" | sha256sum)
   step moe "$moe_inputs" \
     "$polygraft" expand upcycle --model "$work/base" --config "$here/upcycle.yaml" -o "$work/moe" "${threads[@]}"
-  step bpb-dense "$(hash_of "$work/base/model.safetensors" "$work"/data/*.heldout.jsonl)" \
-    "$polygraft" eval bpb --model "$work/base" --corpus "$work/corpus.yaml" -o "$work/bpb-dense" "${threads[@]}"
+  measure dense "$work/base"
+  measure moe "$work/moe"
+}
+
+# measure NAME MODEL: bits per byte of the help pages, as bpb-NAME.
+measure() {
+  step "bpb-$1" "$(hash_of "$2"/*.safetensors "$work"/data/*.heldout.jsonl)" \
+    "$polygraft" eval bpb --model "$2" --corpus "$work/corpus.yaml" -o "$work/bpb-$1" "${threads[@]}"
 }
 
 add_indonesian() {
@@ -42,7 +48,7 @@ add_indonesian() {
 # What README.md shows beside the pipeline's own comparison: the expansion starts from the dense model's function, and chats.
 show_figures() {
   say "dense against upcycled: the same function"
-  "$polygraft" eval compare "$work/bpb-dense" "$work/run/stages/evaluate-base"
+  "$polygraft" eval compare "$work/bpb-dense" "$work/bpb-moe"
   "$polygraft" inspect "$work/run/model"
   "$venv/bin/python" "$here/chat.py" "dense=$work/base" "expanded=$work/run/model" 2>"$work/chat.log"
 }

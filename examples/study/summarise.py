@@ -15,7 +15,7 @@ TEXTS = {"corpus": "help pages", "guide": "installation guide"}
 LABELS = {
     "dense-full": "dense, full", "dense-replay": "dense, full, replay", "moe-full": "MoE, full",
     "moe-replay": "MoE, full, replay", "lora": "MoE, LoRA, replay", "unprotected": "graft, unprotected",
-    "prior": "graft, language prior (as MoE-LPR)", "ours": "ours, default", "ours-strict": "ours, strict",
+    "prior": "graft, language prior (as MoE-LPR)", "ours": "ours, 0.15 %", "ours-strict": "ours, strict",
     "ours-loose": "ours, loose", "ours-n4": "ours, 4 experts a layer", "ours-n16": "ours, 16 experts a layer",
 }
 COLOURS = {

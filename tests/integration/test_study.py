@@ -48,11 +48,11 @@ class Study(unittest.TestCase):
         subprocess.run([sys.executable, STUDY / "summarise.py", "--work", work, "--rates", STUDY / "learning_rates.txt",
                         "--program", PROGRAM, "--command", "run.sh", "--out", work, "id"], check=True)
         text = (work / "RESULTS.md").read_text()
-        row = next(line for line in text.splitlines() if line.startswith("| ours, default (no probe inside its budget) |"))
+        row = next(line for line in text.splitlines() if line.startswith("| ours, 0.15 % (no probe inside its budget) |"))
         self.assertIn("| 2.5000 | - | de | +2.00 [+0.90, +3.20] | +1.25 |", row)
         self.assertIn("17, 18", row)
         self.assertIn("Missing: dense, full;", text)
-        self.assertIn("ours, default", (work / "id.svg").read_text())
+        self.assertIn("ours, 0.15 %", (work / "id.svg").read_text())
 
     def test_languages_one_after_the_other_are_tabulated_in_their_order(self):
         work = fresh("study-stack")
