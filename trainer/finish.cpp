@@ -53,7 +53,7 @@ std::optional<Blend> TrainingRun::blend_into_budget() {
     append(line);
     (best_->is_inside(summary) ? inside : outside) = blend.share;
   }
-  load_best(best_->best()->step);
+  last_probe_.reset();  // these weights are not the best
   if (best_blend) {
     log_info(concat("weights ", fixed(100 * best_blend->share, 1), " % of the way from step ",
                     from_step, " to the last are inside the budget, and are the result"));
@@ -68,9 +68,7 @@ TrainResult TrainingRun::finish() {
     result.blend = blend_into_budget();
     result.best_step = best_->best()->step;
     result.within_budget = best_->has_inside();
-    if (!result.blend && (result.best_step != state_.step || !last_probe_)) {
-      load_best(result.best_step);
-    }
+    if (result.best_step != state_.step || !last_probe_) load_best(result.best_step);
   }
   if (!last_probe_) last_probe_ = run_probe();
   result.last_probe = *last_probe_;

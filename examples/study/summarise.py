@@ -132,12 +132,13 @@ def stack_section(study, first):
     rate = study.rates["ours"][0]
     name, added, rows = f"{first}-ours-{rate}-s{FIRST_SEED}", [first], []
     while True:
-        found = sorted(study.work.glob(f"{name}-*-ours-{rate}-s{FIRST_SEED}.stack.json"))
+        found = list(study.work.glob(f"{name}-*-ours-{rate}-s{FIRST_SEED}.stack.json"))
         if not found:
             break
-        next_name = found[0].name.removesuffix(".stack.json")
+        next_file = min(found, key=lambda file: len(file.name))  # the others stand on it
+        next_name = next_file.name.removesuffix(".stack.json")
         language = next_name[len(name) + 1:].removesuffix(f"-ours-{rate}-s{FIRST_SEED}")
-        step = json.loads(found[0].read_text())
+        step = json.loads(next_file.read_text())
         whole = json.loads((study.work / f"{next_name}.base.json").read_text())
         new = next(t for t in step["tests"] if t["language"] == language)
         rows.append([f"{language} on {', '.join(added)}", f"{new['candidate']:.4f}", worst_change(step), worst_change(whole, added)])

@@ -63,11 +63,16 @@ class Study(unittest.TestCase):
         old = [change("de", 0.001), change("id", -0.3), change("pt-BR", -0.4, True, candidate=1.5)]
         (work / f"{second}.stack.json").write_text(json.dumps({"tests": [old[0], change("id", 0.002), old[2]]}))
         (work / f"{second}.base.json").write_text(json.dumps({"tests": old}))
+        third = f"{second}-ca-ours-{rate}-s17"
+        on_two = [change("de", 0.002), change("pt-BR", 0.003), change("ca", -0.4, True, candidate=1.6)]
+        (work / f"{third}.stack.json").write_text(json.dumps({"tests": on_two}))
+        (work / f"{third}.base.json").write_text(json.dumps({"tests": on_two}))
         (work / f"together-{first}.json").write_text(json.dumps({"tests": [change("de", 0.004), change("id", 0.003), old[2]]}))
         subprocess.run([sys.executable, STUDY / "summarise.py", "--work", work, "--rates", STUDY / "learning_rates.txt",
                         "--program", PROGRAM, "--command", "run.sh", "--out", work, "id", "pt-BR"], check=True)
         text = (work / "RESULTS.md").read_text()
         self.assertIn("| pt-BR on id | 1.5000 | id +0.20 [+0.10, +0.40] | de +0.10 [+0.00, +0.30] |", text)
+        self.assertIn("| ca on id, pt-BR | 1.6000 | pt-BR +0.30 [+0.20, +0.50] | de +0.20 [+0.10, +0.40] |", text)
         self.assertIn(f"| {first} | de +0.40 [+0.30, +0.60] |", text)
 
 
