@@ -15,8 +15,9 @@
 // does, when d > 0: only what does harm is held harder, while slack lets all go. A probe's text is
 // the same each time, so that U moves by what training does and not by chance, and may be led close
 // to the limit.
-//   routing (causes router and experts)  weights kl and hinge
-//   head                                 what output rows pay: kl's part (method kl), head (hinge)
+//   routing (causes router and experts)  weights kl and hinge; the length of Polyak's steps
+//   head                                 what output rows pay: kl's part (method kl), head (hinge),
+//                                        the length of their own steps (polyak)
 // Segmentation is settled before training, no weight moves it.
 #pragma once
 #include <cstdint>

@@ -74,7 +74,7 @@ void ReplayConfig::validate(Problems& problems) const {
 }
 
 void ProtectConfig::validate(Problems& problems) const {
-  require_name(problems, "method", method, {"kl", "hinge", "prior", "none"});
+  require_name(problems, "method", method, {"kl", "hinge", "polyak", "prior", "none"});
   require_weight(problems, "kl", kl);
   require_weight(problems, "hinge", hinge_or_default());
   require_weight(problems, "capture", capture);

@@ -66,12 +66,12 @@ struct ReplayConfig {
 /// Protection of old languages: what replayed text costs when additions train (trainer/README.md,
 /// objective).
 struct ProtectConfig {
-  std::string method = "kl";  ///< kl | hinge | prior | none (cross-entropy on replayed rows)
+  std::string method = "kl";  ///< kl | hinge | polyak | prior | none (cross-entropy alone)
   double kl = 5.0;
   std::optional<double>
       hinge;  ///< unset: what the measured recipe uses for the method, 0.5 (kl) or 10 (hinge)
   double capture = 0.1;
-  std::optional<double> margin;  ///< unset: 0.3 (kl) or 0.5 (hinge)
+  std::optional<double> margin;  ///< unset: 0.3 (kl) or 0.5 (hinge, polyak)
   double head = 40.0;            ///< method hinge: weight of the head cost
   double prior = 0.1;            ///< method prior: MoE-LPR's gamma
   double bos_weight = 16.0;
@@ -79,7 +79,8 @@ struct ProtectConfig {
   template <class Visitor>
   void visit(Visitor& v) {
     v.field("method", method,
-            "kl, hinge, prior (cross-entropy and MoE-LPR's routing loss: a control), or none");
+            "kl, hinge, polyak (the hinge's terms by projecting steps), prior (cross-entropy and "
+            "MoE-LPR's routing loss: a control), or none");
     v.field("kl", kl,
             "weight of KL(base || expanded) on old text; this and the other weights of protection "
             "are where the budget starts from");
@@ -88,16 +89,19 @@ struct ProtectConfig {
             "text; unset: 0.5 (kl), 10 (hinge)");
     v.field("capture", capture,
             "weight of the hinge that lifts the best new router scores on new text");
-    v.field("margin", margin, "score margin of both hinges; unset: 0.3 (kl), 0.5 (hinge)");
+    v.field("margin", margin, "score margin of both hinges; unset: 0.3 (kl), 0.5 (hinge, polyak)");
     v.field("head", head,
             "method hinge: weight of the mass that new vocabulary rows take on old text");
     v.field("prior", prior,
             "method prior: weight of the routing loss that sends old text to the base's experts");
-    v.field("bos_weight", bos_weight, "method hinge: weight of a document's first position");
+    v.field("bos_weight", bos_weight,
+            "methods hinge and polyak: weight of a document's first position");
   }
   void validate(Problems& problems) const;
   double hinge_or_default() const { return hinge.value_or(method == "hinge" ? 10.0 : 0.5); }
-  double margin_or_default() const { return margin.value_or(method == "hinge" ? 0.5 : 0.3); }
+  double margin_or_default() const {
+    return margin.value_or(method == "hinge" || method == "polyak" ? 0.5 : 0.3);
+  }
 };
 
 struct ProbeConfig {

@@ -117,6 +117,10 @@ TrainingRun::TrainingRun(const TrainJob& job)
                    job.train.checkpoint.keep),
       token_bytes_(bytes_by_token(trainee_.tokenizer)),
       num_steps_(count_steps(job.train)) {
+  const Protection protection = protection_of(job_.train, trainee_.transformer);
+  if (protection == Protection::kPolyak) {
+    polyak_.emplace(trainee_.transformer, trainee_.tokenizer.prefix_id(), job_.train);
+  }
   if (ranks_.grid() != nullptr) {
     parallel_step_.emplace(*ranks_.grid(), trainee_.transformer, trainee_.tokenizer.prefix_id(),
                            job_.train, tensors_with_gradients());
@@ -126,7 +130,6 @@ TrainingRun::TrainingRun(const TrainJob& job)
     best_.emplace(job_.train.budget->max_relative_bpb);
   }
   if (data_.replayed) {
-    const Protection protection = protection_of(job_.train, trainee_.transformer);
     log_info(concat("replayed text counts by ", replay_text(job_.train, protection)));
   }
   resume();
@@ -233,6 +236,7 @@ void TrainingRun::train_step() {
   optimizer_.step(report.learning_rate);
   clear_gradients(parameters_);
   use_new_values();
+  if (polyak_) report.loss += polyak_->take(rows, multipliers);
 
   const int64_t num_learned = num_tokens(rows.learned);
   report.num_tokens = num_learned + num_tokens(rows.replayed);

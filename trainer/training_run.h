@@ -9,7 +9,7 @@
 
 #include "trainer/checkpoint.h"
 #include "trainer/metrics.h"
-#include "trainer/objective/objective.h"
+#include "trainer/objective/polyak_steps.h"
 #include "trainer/optim/lora.h"
 #include "trainer/parallel/parallel_step.h"
 #include "trainer/parallel/run_ranks.h"
@@ -65,6 +65,7 @@ class TrainingRun {
   Parameters parameters_;
   AdamW optimizer_;
   Objective objective_;
+  std::optional<PolyakSteps> polyak_;          ///< with method polyak
   std::optional<ParallelStep> parallel_step_;  ///< in its place where there are several ranks
   InterferenceProbe probe_;
   CheckpointStore checkpoints_;

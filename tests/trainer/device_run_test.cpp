@@ -59,6 +59,30 @@ TEST_CASE("additions trained on the device learn what they learn on the CPU", "[
   CHECK(after.tensors.get(query).bytes == before.tensors.get(query).bytes);
 }
 
+TEST_CASE("Polyak's steps on the device start from the CPU's costs, and lower them alike",
+          "[trainer][device]") {
+  const TemporaryFolder run;
+  TrainJob on_cpu = testing::additions_job(run / "cpu");
+  TrainJob on_device = device_job(run / "device");
+  on_cpu.train.protect.method = on_device.train.protect.method = "polyak";
+  on_cpu.train.tokens = on_device.train.tokens = 128 * 2;
+  train(on_cpu);
+  train(on_device);
+  const std::vector<Json> expected = metrics_of(on_cpu.run_dir);
+  const std::vector<Json> found = metrics_of(on_device.run_dir);
+  REQUIRE(found.size() == expected.size());
+  int num_steps = 0;
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (!expected[i].contains("hinge")) continue;
+    ++num_steps;
+    for (const char* part : {"hinge", "head"}) {
+      INFO(part << " of step " << num_steps);
+      CHECK(found[i][part].get<double>() == Approx(expected[i][part].get<double>()).epsilon(0.03));
+    }
+  }
+  CHECK(num_steps == 2);
+}
+
 TEST_CASE("a run on the device goes on from its checkpoint bit by bit", "[trainer][device]") {
   const TemporaryFolder run;
   const TrainJob whole = device_job(run / "whole");

@@ -125,7 +125,7 @@ TEST_CASE("protection keeps old languages while the new one is learned", "[train
   const Json free_run = last_probe_with(run / "free", "none", 0.0);
   REQUIRE(number(free_run, "aa", "delta_relative") > 0.02);
   const Json start = metrics_of(run / "free").front()["probe"];
-  const auto method = GENERATE(as<std::string>{}, "kl", "hinge");
+  const auto method = GENERATE(as<std::string>{}, "kl", "hinge", "polyak");
   const Json kept = last_probe_with(run / method, method, 0.25);
   for (const char* language : {"aa", "bb"}) {
     CHECK(number(kept, language, "delta_relative") <

@@ -224,6 +224,8 @@ TEST_CASE("the log says what replayed text costs, and why protection is off",
   CHECK(text() == "KL to the base (weight 5), hinge (0.5)");
   config.protect.method = "hinge";
   CHECK(text() == "hinge (weight 10), head cost (40)");
+  config.protect.method = "polyak";
+  CHECK(text() == "Polyak's steps of added rows (margin 0.5)");
   config.protect.method = "prior";
   CHECK(text() == "cross-entropy, language-prior routing (weight 0.1)");
   config.trainable = "all";

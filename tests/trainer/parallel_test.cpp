@@ -24,7 +24,9 @@ TrainJob pieces_job(const std::string& mode, const fs::path& run) {
   TrainJob job = mode == "scratch" ? testing::scratch_job(run) : testing::additions_job(run);
   job.train.micro_batch_tokens = 32;
   job.train.tokens = 128 * 4;
-  if (mode == "hinge" || mode == "prior" || mode == "none") job.train.protect.method = mode;
+  if (mode == "hinge" || mode == "polyak" || mode == "prior" || mode == "none") {
+    job.train.protect.method = mode;
+  }
   if (mode == "weightless") job.train.protect.kl = 0;
   if (mode == "none-but-router") job.train.trainable = mode;
   testing::set_mode(job, mode);
@@ -69,8 +71,8 @@ TrainJob mortal(const TrainJob& job, int64_t last) {
 }  // namespace
 
 TEST_CASE("every grid of ranks trains the same bits as one process", "[trainer][parallel]") {
-  const auto mode = GENERATE(as<std::string>{}, "rollback", "kl", "weightless", "hinge", "prior",
-                             "none", "none-but-router", "scratch", "all", "lora", "self");
+  const auto mode = GENERATE(as<std::string>{}, "rollback", "kl", "weightless", "hinge", "polyak",
+                             "prior", "none", "none-but-router", "scratch", "all", "lora", "self");
   const TemporaryFolder folder;
   const TrainJob one = pieces_job(mode, folder / "one");
   train(one);

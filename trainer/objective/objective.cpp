@@ -57,6 +57,7 @@ Protection protection_of(const TrainConfig& config, const model::Transformer& tr
   const std::string& method = config.protect.method;
   if (config.changes_base() || !adds || method == "none") return Protection::kNone;
   if (method == "prior") return Protection::kPrior;
+  if (method == "polyak") return Protection::kPolyak;
   return method == "kl" ? Protection::kKl : Protection::kHinge;
 }
 
@@ -69,6 +70,8 @@ std::string replay_text(const TrainConfig& config, Protection protection) {
     case Protection::kHinge:
       return concat("hinge (weight ", protect.hinge_or_default(), "), head cost (", protect.head,
                     ")");
+    case Protection::kPolyak:
+      return "Polyak's steps of added rows (margin " + concat(protect.margin_or_default(), ")");
     case Protection::kPrior:
       return concat("cross-entropy, language-prior routing (weight ", protect.prior, ")");
     case Protection::kNone:
@@ -180,7 +183,7 @@ RouterLossTokens Objective::forward_tokens(const Piece& piece, const TokenBatch&
 
 void Objective::add_forward(const Piece& piece, const StepTotals& totals,
                             const Multipliers& multipliers, Sum& sum) const {
-  const bool with_replayed = protection_ != Protection::kHinge;
+  const bool with_replayed = takes_replayed_along();
   const std::vector<Row> rows =
       with_replayed ? joined(piece.rows.learned, piece.rows.replayed) : piece.rows.learned;
   if (rows.empty()) {

@@ -4,6 +4,7 @@
 //   gradient through the layers
 //                  method hinge  hinge * h + head * mean head cost, forward only: the gradient
 //                  reaches added rows alone
+//                  method polyak nothing here: added rows take steps of their own (polyak_steps.h)
 //                  method prior  cross-entropy, counted like learned text, + prior * p: MoE-LPR, a
 //                  control; its gradient reaches router rows alone
 //                  method none   cross-entropy, counted like learned text (always so when old
@@ -12,8 +13,8 @@
 // times `head` (budget.h).
 // h = mean over tokens of sum_j relu(m + z_j - t)^2, c = mean over tokens of the mean of relu(m -
 // (z_j - t))^2 over the highest z_j, p = mean of -log(the base's share of the router's softmax)
-// (router_loss.h), averaged over the layers that have added experts. c goes with kl and hinge.
-// No document start is captured: at BOS no router can know the language, and an old
+// (router_loss.h), averaged over the layers that have added experts. c goes with kl, hinge and
+// polyak. No document start is captured: at BOS no router can know the language, and an old
 // document's BOS must stay with the base.
 #pragma once
 #include <cstdint>
@@ -60,7 +61,7 @@ struct StepLoss {
   StepLoss& operator+=(const StepLoss& piece);
 };
 
-enum class Protection { kNone, kKl, kHinge, kPrior };
+enum class Protection { kNone, kKl, kHinge, kPolyak, kPrior };
 /// Protection needs a frozen base to protect: kNone when old weights train or nothing was added.
 Protection protection_of(const TrainConfig& config, const model::Transformer& transformer);
 /// What replayed text costs under these settings, in words for the log.
@@ -87,6 +88,9 @@ class Objective {
   struct Sum;
   bool scores_replayed() const {  ///< with cross-entropy
     return protection_ == Protection::kNone || protection_ == Protection::kPrior;
+  }
+  bool takes_replayed_along() const {  ///< through the layers, with gradients
+    return scores_replayed() || protection_ == Protection::kKl;
   }
   RouterLossTokens forward_tokens(const Piece& piece, const TokenBatch& batch) const;
   void add_forward(const Piece& piece, const StepTotals& totals, const Multipliers& multipliers,
