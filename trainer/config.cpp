@@ -112,6 +112,7 @@ void CheckpointConfig::validate(Problems& problems) const {
 
 void TrainConfig::validate(Problems& problems) const {
   require_name(problems, "trainable", trainable, {"additions", "all", "lora", "none-but-router"});
+  require_name(problems, "precision", precision, {"float32", "bfloat16"});
   require_name(problems, "device", device, {"cpu", "cuda"});
   problems.require(device != "cuda" || trainable == "additions", "device", device,
                    "trains additions alone; leave it out for `trainable: " + trainable + "`");

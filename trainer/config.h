@@ -159,6 +159,7 @@ struct LoraConfig {
 struct TrainConfig {
   std::string trainable = "additions";  ///< additions | all | lora | none-but-router
   std::string device = "cpu";           ///< cpu | cuda
+  std::string precision = "float32";    ///< float32 | bfloat16
   int64_t tokens = 0;
   int64_t sequence_length = 256;
   int64_t batch_tokens = 4096;
@@ -179,6 +180,9 @@ struct TrainConfig {
             "or none-but-router");
     v.field("device", device,
             "cpu, or cuda: this process's GPU, in bfloat16 with float32 masters; additions alone");
+    v.field("precision", precision,
+            "of a step's products on the CPU: float32, or bfloat16: operands rounded, sums float32 "
+            "(needs AMX; probes stay float32)");
     v.required("tokens", tokens, "training tokens, replayed ones included");
     v.field("sequence_length", sequence_length,
             "longest row; a longer document becomes several rows, each with its own BOS");

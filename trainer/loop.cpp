@@ -12,6 +12,7 @@
 #include "core/progress.h"
 #include "core/stop.h"
 #include "core/text.h"
+#include "model/kernels/dispatch.h"
 #include "trainer/data/self_text.h"
 #include "trainer/optim/schedule.h"
 #include "trainer/training_run.h"
@@ -61,6 +62,12 @@ ProbeOptions probe_options(const TrainJob& job, const RunRanks& ranks) {
   options.rank = ranks.rank();
   options.num_ranks = ranks.size();
   return options;
+}
+
+/// Of a step's products on this processor; a GPU's are bfloat16 whatever is asked.
+kernels::Precision precision_of(const TrainConfig& config) {
+  const bool rounds = config.device == "cpu" && config.precision == "bfloat16";
+  return rounds ? kernels::Precision::kBFloat16 : kernels::Precision::kFloat32;
 }
 
 /// Every step allocates and frees the same large tensors. By default glibc hands such blocks back
@@ -211,6 +218,12 @@ std::string TrainingRun::progress_note() const {
   return budget_ ? concat(noted, ", ", multipliers_text(budget_->multipliers())) : noted;
 }
 
+StepLoss TrainingRun::backward(const StepRows& rows, const Multipliers& multipliers) {
+  const kernels::PrecisionScope scope(precision_of(job_.train));
+  return parallel_step_ ? parallel_step_->backward(rows, multipliers)
+                        : objective_.backward(rows, multipliers);
+}
+
 void TrainingRun::train_step() {
   const auto start = Clock::now();
   const TrainConfig& config = job_.train;
@@ -224,8 +237,7 @@ void TrainingRun::train_step() {
   StepReport report;
   report.learning_rate = learning_rate_at(config.optimizer, state_.step, num_steps_);
   const Multipliers multipliers = budget_ ? budget_->multipliers() : Multipliers();
-  report.loss = parallel_step_ ? parallel_step_->backward(rows, multipliers)
-                               : objective_.backward(rows, multipliers);
+  report.loss = backward(rows, multipliers);
   if (adapters_) adapters_->take_gradients();
   report.gradient_norm = clip_gradients(parameters_, config.optimizer.max_grad_norm);
   if (!std::isfinite(report.loss.total) || !std::isfinite(report.gradient_norm)) {
@@ -366,6 +378,7 @@ TrainResult train(const TrainJob& job) {
           .hint("leave `device` out, or start one process");
     }
   }
+  { const kernels::PrecisionScope refused_early(precision_of(job.train)); }
   keep_freed_memory();
   if (!job.train.replay.writes_text()) return TrainingRun(job).run();
   return TrainingRun(RunRanks(job.ranks).in_turn([&] { return with_self_text(job); })).run();

@@ -37,6 +37,7 @@ class TrainingRun {
   void resume();
   void train_to_end();
   void train_step();
+  StepLoss backward(const StepRows& rows, const Multipliers& multipliers);
   std::string progress_note() const;
   bool is_finished() const { return state_.stopped || state_.step >= num_steps_; }
 

@@ -1,5 +1,5 @@
-// model/kernels/amx.cpp: products with bfloat16 weights in AMX tiles, with float32 accuracy; all
-// else is AVX-512F's (flags in CMakeLists.txt).
+// model/kernels/amx.cpp: products with bfloat16 weights in AMX tiles, with float32 accuracy or with
+// operands rounded; all else is AVX-512F's (flags in CMakeLists.txt).
 //
 // A tile product multiplies bfloat16 pairs exactly and adds them up in float32. A float32 value is
 // the exact sum of three bfloat16 pieces (8 significant bits each), so three tile products give a
@@ -7,13 +7,15 @@
 // Heinecke, "Leveraging the bfloat16 artificial intelligence datatype for higher-precision
 // computations", 2019). float32 weights would take six, and be packed in pieces at every use: that
 // is no faster than fused multiply-add until an expert has hundreds of rows, so they stay with
-// AVX-512F.
+// AVX-512F. Where operands are rounded to bfloat16 (as mixed-precision training does), one piece is
+// all there is of them, and float32 weights go through tiles like any others.
 //
 // `a` is cut into pieces once per depth block, weights once per block of units; both lie as tiles
 // of 16 rows of 64 bytes, weights with pairs of depths side by side, as the instruction wants them.
 // Multiplications flush subnormals; a value that is not finite, or would not be as a bfloat16,
 // gives NaN in its row and unit.
 #if defined(__x86_64__)
+#include <algorithm>
 #include <utility>
 
 #include "model/kernels/amx_pack.h"
@@ -27,8 +29,6 @@ constexpr int64_t kUnitBlock = 192;   // units of weights: a multiple of 2 and 3
 constexpr int64_t kDepthBlock = 256;  // depths of both
 constexpr int64_t kDepthTiles = kDepthBlock / kTileDepth;
 constexpr int64_t kRowTiles = kRowBlock / kTileSide, kUnitTiles = kUnitBlock / kTileSide;
-constexpr int64_t kScratchFloats =
-    (kRowTiles * kPieces + kUnitTiles) * kDepthTiles * kTileBytes / 4;
 
 /// The instruction's register file: 8 tiles of 16 rows of 64 bytes.
 struct alignas(64) TileShapes {
@@ -85,7 +85,7 @@ struct TileTask {
   bool accumulate;
 };
 
-template <int kRows, int kUnits>
+template <int64_t kPieces, int kRows, int kUnits>
 void multiply_task(const TileTask& task) {
   constexpr int kFirstA = kRows * kUnits, kFirstW = kFirstA + kRows;
   static_assert(kFirstW + kUnits <= 8);
@@ -119,15 +119,18 @@ void multiply_task(const TileTask& task) {
   });
 }
 
+template <int64_t kPieces>
 void run_task(int64_t row_tiles, int64_t unit_tiles, const TileTask& task) {
   if (row_tiles == 2) {
-    return unit_tiles == 2 ? multiply_task<2, 2>(task) : multiply_task<2, 1>(task);
+    return unit_tiles == 2 ? multiply_task<kPieces, 2, 2>(task)
+                           : multiply_task<kPieces, 2, 1>(task);
   }
-  if (unit_tiles == 3) return multiply_task<1, 3>(task);
-  return unit_tiles == 2 ? multiply_task<1, 2>(task) : multiply_task<1, 1>(task);
+  if (unit_tiles == 3) return multiply_task<kPieces, 1, 3>(task);
+  return unit_tiles == 2 ? multiply_task<kPieces, 1, 2>(task) : multiply_task<kPieces, 1, 1>(task);
 }
 
 /// Sums at the rim of a product: through whole tiles beside `out`.
+template <int64_t kPieces>
 void run_rim_task(int64_t rows, int64_t units, const TileTask& task) {
   alignas(64) float whole[2 * kTileSide * 3 * kTileSide];
   const int64_t row_tiles = tiles_of(rows, kTileSide), unit_tiles = tiles_of(units, kTileSide);
@@ -138,7 +141,7 @@ void run_rim_task(int64_t rows, int64_t units, const TileTask& task) {
   TileTask beside = task;
   beside.out = whole;
   beside.out_stride = stride;
-  run_task(row_tiles, unit_tiles, beside);
+  run_task<kPieces>(row_tiles, unit_tiles, beside);
   for (int64_t r = 0; r < rows; ++r) {
     std::memcpy(task.out + r * task.out_stride, whole + r * stride, static_cast<size_t>(units) * 4);
   }
@@ -150,6 +153,7 @@ struct Packed {
   int64_t rows, units, depth_tiles;
 };
 
+template <int64_t kPieces>
 void multiply_packed(const Packed& packed, float* out, int64_t out_stride, bool accumulate) {
   const int64_t row_tiles = tiles_of(packed.rows, kTileSide);
   const int64_t unit_tiles = tiles_of(packed.units, kTileSide);
@@ -171,17 +175,19 @@ void multiply_packed(const Packed& packed, float* out, int64_t out_stride, bool 
       const int64_t rows = smaller(rows_here * kTileSide, packed.rows - r * kTileSide);
       const int64_t units = smaller(units_here * kTileSide, packed.units - u * kTileSide);
       if (rows < rows_here * kTileSide || units < units_here * kTileSide) {
-        run_rim_task(rows, units, task);
+        run_rim_task<kPieces>(rows, units, task);
       } else {
-        run_task(rows_here, units_here, task);
+        run_task<kPieces>(rows_here, units_here, task);
       }
     }
   }
 }
 
-void product(const Product& product, float* scratch) {
-  const bool in_tiles = product.weight.stored == Stored::kBF16 && product.depth > 0;
-  if (!in_tiles) return Body<Avx512>::product(product, scratch);
+template <int64_t kPieces>
+constexpr int64_t kScratchFloats = (kRowTiles * kPieces + kUnitTiles) * kDepthTiles* kTileBytes / 4;
+
+template <int64_t kPieces, Stored kStored>
+void tile_product(const Product& product, float* scratch) {
   const TileSession session;
   char* a = reinterpret_cast<char*>(scratch);
   char* w = a + kRowTiles * kDepthTiles * kPieces * kTileBytes;
@@ -189,32 +195,48 @@ void product(const Product& product, float* scratch) {
     const int64_t rows = smaller(kRowBlock, product.num_rows - row);
     for (int64_t k = 0; k < product.depth; k += kDepthBlock) {
       const int64_t depth = smaller(kDepthBlock, product.depth - k);
-      pack_rows(product.a_rows + row, rows, k, depth, a);
+      pack_rows<kPieces>(product.a_rows + row, rows, k, depth, a);
       for (int64_t unit = 0; unit < product.num_units; unit += kUnitBlock) {
         const int64_t units = smaller(kUnitBlock, product.num_units - unit);
-        pack_weights(product, unit, units, k, depth, w);
-        multiply_packed({a, w, rows, units, tiles_of(depth, kTileDepth)},
-                        product.out + row * product.out_stride + unit, product.out_stride,
-                        product.accumulate || k > 0);
+        pack_weights<kStored>(product, unit, units, k, depth, w);
+        multiply_packed<kPieces>({a, w, rows, units, tiles_of(depth, kTileDepth)},
+                                 product.out + row * product.out_stride + unit, product.out_stride,
+                                 product.accumulate || k > 0);
       }
     }
   }
 }
 
-static_assert(kScratchFloats >= Body<Avx512>::kScratch);
+/// Three pieces have a float32 value's accuracy, and serve bfloat16 weights alone.
+template <int64_t kPieces>
+void product(const Product& product, float* scratch) {
+  const Stored stored = product.weight.stored;
+  if (product.depth > 0 && stored == Stored::kBF16) {
+    return tile_product<kPieces, Stored::kBF16>(product, scratch);
+  }
+  if constexpr (kPieces == 1) {
+    if (product.depth > 0 && stored == Stored::kF32) {
+      return tile_product<kPieces, Stored::kF32>(product, scratch);
+    }
+  }
+  Body<Avx512>::product(product, scratch);
+}
 
-constexpr Operations amx_table() {
-  Operations operations = Body<Avx512>::operations("AMX-BF16");
+template <int64_t kPieces>
+constexpr Operations amx_table(const char* name) {
+  Operations operations = Body<Avx512>::operations(name);
   operations.tile_rows = 2 * kTileSide;
-  operations.product_scratch = kScratchFloats;
-  operations.product = product;
+  operations.product_scratch = std::max(kScratchFloats<kPieces>, Body<Avx512>::kScratch);
+  operations.product = product<kPieces>;
   return operations;
 }
-constexpr Operations kOperations = amx_table();
+constexpr Operations kOperations = amx_table<3>("AMX-BF16");
+constexpr Operations kRoundingOperations = amx_table<1>("AMX-BF16-rounded");
 
 }  // namespace
 
 const Operations& amx_operations() { return kOperations; }
+const Operations& amx_rounding_operations() { return kRoundingOperations; }
 
 }  // namespace polygraft::kernels
 #endif

@@ -1,5 +1,5 @@
-// model/kernels/amx_pack.h: float32 rows as bfloat16 pieces, and bfloat16 weights, in AMX tiles;
-// see amx.cpp, which alone includes it.
+// model/kernels/amx_pack.h: float32 rows as bfloat16 pieces, and weights, in AMX tiles; see
+// amx.cpp, which alone includes it.
 #pragma once
 #include "model/kernels/avx512_vector.h"
 
@@ -9,7 +9,6 @@ namespace {
 constexpr int64_t kTileSide = 16;   // rows, or units, of a tile
 constexpr int64_t kTileDepth = 32;  // depths of a tile
 constexpr int64_t kTileBytes = 1024;
-constexpr int64_t kPieces = 3;  // of a float32 value
 
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 constexpr int64_t tiles_of(int64_t count, int64_t per_tile) {
@@ -41,7 +40,17 @@ __m512 widen_half(__m256i narrow) {
   return piece;
 }
 
+/// 32 values as bfloat16, rounded where they lie in float32; 0 where `lanes` is.
+template <Stored kStored>
+[[gnu::always_inline]] inline __m512i load_words(const char* from, __mmask32 lanes) {
+  if constexpr (kStored == Stored::kBF16) return _mm512_maskz_loadu_epi16(lanes, from);
+  const auto low = static_cast<__mmask16>(lanes), high = static_cast<__mmask16>(lanes >> 16);
+  return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(high, from + 64),
+                                                       _mm512_maskz_loadu_ps(low, from)));
+}
+
 /// Rows as tiles [row tile][depth tile][piece][16][32]; rows and depths behind the last are zero.
+template <int64_t kPieces>
 void pack_rows(const float* const* rows, int64_t num_rows, int64_t first_depth, int64_t depth,
                char* out) {
   const int64_t depth_tiles = tiles_of(depth, kTileDepth);
@@ -101,6 +110,7 @@ struct WeightTile {
 };
 
 /// Units are rows: a tile row is a pair of depths of 16 units, so pairs are transposed.
+template <Stored kStored>
 void pack_units(const WeightTile& tile, char* out) {
   __m512i pairs[16];
   const __mmask32 lanes = first_words(tile.depth);
@@ -108,7 +118,7 @@ void pack_units(const WeightTile& tile, char* out) {
   for (int64_t u = 0; u < 16; ++u) {
     __builtin_prefetch(tile.ahead + u * tile.row_bytes, 0, 2);
     const __mmask32 here = u < tile.units ? lanes : 0;
-    pairs[u] = _mm512_maskz_loadu_epi16(here, tile.data + u * tile.row_bytes);
+    pairs[u] = load_words<kStored>(tile.data + u * tile.row_bytes, here);
   }
   transpose_16(pairs);
 #pragma GCC unroll 16
@@ -117,6 +127,7 @@ void pack_units(const WeightTile& tile, char* out) {
 
 /// Depths are rows: two of them are interleaved, for two tiles of units side by side.
 /// @param stride bytes from one unit tile to the next.
+template <Stored kStored>
 void pack_depths(const WeightTile& tile, char* out, int64_t stride) {
   const __mmask32 lanes = first_words(tile.units);
   const __m512i indices = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
@@ -129,9 +140,9 @@ void pack_depths(const WeightTile& tile, char* out, int64_t stride) {
     const char* even = tile.data + 2 * i * tile.row_bytes;
     __builtin_prefetch(tile.ahead + 2 * i * tile.row_bytes, 0, 2);
     __builtin_prefetch(tile.ahead + (2 * i + 1) * tile.row_bytes, 0, 2);
-    const __m512i upper = _mm512_maskz_loadu_epi16(2 * i < tile.depth ? lanes : 0, even);
+    const __m512i upper = load_words<kStored>(even, 2 * i < tile.depth ? lanes : 0);
     const __m512i lower =
-        _mm512_maskz_loadu_epi16(2 * i + 1 < tile.depth ? lanes : 0, even + tile.row_bytes);
+        load_words<kStored>(even + tile.row_bytes, 2 * i + 1 < tile.depth ? lanes : 0);
     _mm512_storeu_si512(out + i * 64, _mm512_permutex2var_epi16(upper, first_half, lower));
     if (tile.units <= kTileSide) continue;
     _mm512_storeu_si512(out + stride + i * 64,
@@ -141,6 +152,7 @@ void pack_depths(const WeightTile& tile, char* out, int64_t stride) {
 
 /// A block of weights as tiles [unit tile][depth tile][16 pairs of depths][16 units][2]. Memory is
 /// read along its rows.
+template <Stored kStored>
 void pack_weights(const Product& product, int64_t first_unit, int64_t units, int64_t first_depth,
                   int64_t depth, char* out) {
   const Matrix& weight = product.weight;
@@ -149,9 +161,9 @@ void pack_weights(const Product& product, int64_t first_unit, int64_t units, int
     for (int64_t u = 0; u < units; u += kTileSide) {
       for (int64_t k = 0; k < depth; k += kTileDepth) {
         const char* from = weight.from(first_unit + u, first_depth + k).data;
-        pack_units({from, weight.row_bytes, smaller(kTileSide, units - u),
-                    smaller(kTileDepth, depth - k), from + kTileSide * weight.row_bytes},
-                   out + u / kTileSide * stride + k / kTileDepth * kTileBytes);
+        pack_units<kStored>({from, weight.row_bytes, smaller(kTileSide, units - u),
+                             smaller(kTileDepth, depth - k), from + kTileSide * weight.row_bytes},
+                            out + u / kTileSide * stride + k / kTileDepth * kTileBytes);
       }
     }
     return;
@@ -159,9 +171,9 @@ void pack_weights(const Product& product, int64_t first_unit, int64_t units, int
   for (int64_t k = 0; k < depth; k += kTileDepth) {
     for (int64_t u = 0; u < units; u += 2 * kTileSide) {
       const char* from = weight.from(first_depth + k, first_unit + u).data;
-      pack_depths({from, weight.row_bytes, units - u, smaller(kTileDepth, depth - k),
-                   from + kTileDepth * weight.row_bytes},
-                  out + u / kTileSide * stride + k / kTileDepth * kTileBytes, stride);
+      pack_depths<kStored>({from, weight.row_bytes, units - u, smaller(kTileDepth, depth - k),
+                            from + kTileDepth * weight.row_bytes},
+                           out + u / kTileSide * stride + k / kTileDepth * kTileBytes, stride);
     }
   }
 }

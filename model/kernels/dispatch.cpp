@@ -15,6 +15,7 @@ namespace {
 constexpr const char* kPathVariable = "POLYGRAFT_CPU_PATH";
 
 std::atomic<const Operations*> chosen{nullptr};
+thread_local Precision precision_here = Precision::kFloat32;
 
 const Operations* find(std::string_view name) {
   std::string known;
@@ -37,6 +38,16 @@ const Operations& fastest() {
   return portable_operations();
 }
 
+const Operations& path_in_use() {
+  if (const Operations* path = chosen.load()) return *path;
+  static const Operations& path = [&]() -> const Operations& {
+    const Operations& found = fastest();
+    log_info(concat("CPU kernels: ", found.name));
+    return found;
+  }();
+  return path;
+}
+
 }  // namespace
 
 const std::vector<Path>& all_paths() {
@@ -52,14 +63,31 @@ const std::vector<Path>& all_paths() {
 }
 
 const Operations& operations() {
-  if (const Operations* path = chosen.load()) return *path;
-  static const Operations& path = [&]() -> const Operations& {
-    const Operations& found = fastest();
-    log_info(concat("CPU kernels: ", found.name));
-    return found;
-  }();
+  const Operations& path = path_in_use();
+#if defined(__x86_64__)
+  if (precision_here == Precision::kBFloat16) return amx_rounding_operations();
+#endif
   return path;
 }
+
+bool has_precision(Precision precision) {
+#if defined(__x86_64__)
+  if (precision == Precision::kBFloat16) return &path_in_use() == &amx_operations();
+#endif
+  return precision == Precision::kFloat32;
+}
+
+PrecisionScope::PrecisionScope(Precision precision) : before_(precision_here) {
+  if (!has_precision(precision)) {
+    throw ConfigError("CPU kernels", "this processor has no products in bfloat16")
+        .expected("AMX-BF16")
+        .found(path_in_use().name)
+        .hint("take float32: without such instructions it is no slower");
+  }
+  precision_here = precision;
+}
+
+PrecisionScope::~PrecisionScope() { precision_here = before_; }
 
 void use_path(std::string_view name) { chosen.store(find(name)); }
 

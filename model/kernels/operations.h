@@ -81,6 +81,9 @@ const Operations& portable_operations();
 const Operations& avx2_operations();
 const Operations& avx512_operations();
 const Operations& amx_operations();
+/// As amx_operations(), but operands of products that lie in float32 or bfloat16 are rounded to
+/// bfloat16; sums are float32.
+const Operations& amx_rounding_operations();
 #endif
 
 }  // namespace polygraft::kernels

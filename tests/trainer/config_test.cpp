@@ -48,6 +48,7 @@ TEST_CASE("hinge weight and margin follow the method unless they are given", "[t
 
 TEST_CASE("every broken rule is reported, each with its dotted path", "[trainer][config]") {
   const std::string text = problems_of(kGoodFile, {"train.trainable=some",
+                                                   "train.precision=half",
                                                    "train.tokens=0",
                                                    "train.sequence_length=1",
                                                    "train.micro_batch_tokens=-1",
@@ -73,6 +74,7 @@ TEST_CASE("every broken rule is reported, each with its dotted path", "[trainer]
                                                    "seed=-3",
                                                    "languages=[id, id]"});
   for (const char* path : {"train.trainable",
+                           "train.precision",
                            "train.tokens",
                            "train.sequence_length",
                            "train.micro_batch_tokens",

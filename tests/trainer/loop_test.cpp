@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/hash.h"
+#include "model/kernels/dispatch.h"
 #include "tests/trainer/run_files.h"
 #include "tests/trainer/tiny_world.h"
 #include "trainer/trainer.h"
@@ -132,6 +133,29 @@ TEST_CASE("protection keeps old languages while the new one is learned", "[train
           0.5 * number(free_run, language, "delta_relative"));
   }
   CHECK(number(kept, "cc", "bits_per_byte") < 0.8 * number(start, "cc", "bits_per_byte"));
+}
+
+TEST_CASE("steps in bfloat16 learn what steps in float32 do, where the processor has them",
+          "[trainer][loop]") {
+  const TemporaryFolder run;
+  TrainJob rounded = testing::additions_job(run / "rounded");
+  rounded.train.precision = "bfloat16";
+  if (!kernels::has_precision(kernels::Precision::kBFloat16)) {
+    CHECK_THROWS_WITH(train(rounded), Catch::Contains("AMX-BF16"));
+    return;
+  }
+  const TrainJob exact = testing::additions_job(run / "exact");
+  train(exact);
+  train(rounded);
+  const Json first = metrics_of(exact.run_dir).front(), start = metrics_of(rounded.run_dir).front();
+  CHECK(first["probe"] == start["probe"]);  // probes are float32
+  const auto bits = [](const TrainJob& job) {
+    return metrics_of(job.run_dir).back()["probe"]["cc"]["bits_per_byte"].get<double>();
+  };
+  const double learned = first["probe"]["cc"]["bits_per_byte"].get<double>() - bits(exact);
+  REQUIRE(learned > 0.2);
+  CHECK(bits(rounded) != bits(exact));
+  CHECK(std::abs(bits(rounded) - bits(exact)) < 0.05 * learned);
 }
 
 TEST_CASE("the result says whether any weights were inside the budget", "[trainer][loop]") {

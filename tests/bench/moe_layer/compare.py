@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Times the experts of one MoE layer, forward and backward, against transformers' on the same arrays, in turns.
 
-    compare.py --ours BUILD/tests/bench/bench_moe_layer [--device cuda] [--shapes NAME ...] [--tokens N ...] [--rounds N]
-               [--threads N]
+    compare.py --ours BUILD/tests/bench/bench_moe_layer [--device cuda] [--precision bfloat16] [--shapes NAME ...]
+               [--tokens N ...] [--rounds N] [--threads N]
 
-The base is bfloat16 and frozen; ours computes in float32 with it where it lies. Peers: transformers eager and grouped_mm, in
+The base is bfloat16 and frozen; ours computes with it where it lies, in float32 or, where asked, with operands rounded to
+bfloat16 (train.precision). Peers: transformers eager and grouped_mm, in
 float32 and bfloat16. "frozen": no expert trains anywhere. "additions": 16 added experts train; the peers train the stacked
 parameters and set the old rows' gradients to zero (grouped_mm alone: indexing, as eager does, forms a gradient of the
 whole stack for every expert). Outputs and gradients must agree with transformers' grouped_mm in float32 before
@@ -37,7 +38,8 @@ SHAPES = {  # width, experts, top-k, expert width
 ADDED = 16
 DTYPES = {"cpu": ("float32", "bfloat16"), "cuda": ("bfloat16",)}
 REFERENCE = {"cpu": "float32", "cuda": "bfloat16"}  # of grouped_mm
-TOLERANCE = {"cpu": 2e-5, "cuda": 3e-2}  # of the largest value
+TOLERANCE = {"float32": 2e-5, "bfloat16": 3e-2}  # of the largest value, by our precision
+PIECES = {"float32": 3, "bfloat16": 1}  # tile products for one of ours
 TOKENS = {"cpu": (16, 128, 1024, 8192), "cuda": (128, 1024, 8192, 32768)}
 RESULTS = ("out", "d_x", "d_weight", "d_gate_up", "d_down")
 
@@ -69,7 +71,8 @@ def write_arrays(folder, name, tokens, added):
 def start(folder, added, arguments):
     peer = str(pathlib.Path(__file__).with_name("peer.py"))
     on_gpu = ["cuda"] if arguments.device == "cuda" else []
-    sides = [Side("ours", [arguments.ours, str(folder), *on_gpu], arguments.threads)]
+    rounded = ["bfloat16"] if arguments.precision == "bfloat16" and not on_gpu else []
+    sides = [Side("ours", [arguments.ours, str(folder), *on_gpu, *rounded], arguments.threads)]
     for path in arguments.paths:
         sides.append(Side(f"ours {path}", [arguments.ours, str(folder), path], arguments.threads))
     for implementation in ("eager", "grouped_mm"):
@@ -81,7 +84,7 @@ def start(folder, added, arguments):
     return sides
 
 
-def check(folder, sides, tokens, added, device):
+def check(folder, sides, tokens, added, device, precision):
     """Also the warm-up."""
     reference = REFERENCE[device]
     for side in sides:
@@ -91,14 +94,14 @@ def check(folder, sides, tokens, added, device):
                 ours, theirs = (numpy.fromfile(folder / f"{prefix}.{name}.bin", numpy.float32)
                                 for prefix in ("ours", f"grouped_mm.{reference}"))
                 off = numpy.abs(ours - theirs).max() / numpy.abs(theirs).max()
-                if not off <= TOLERANCE[device]:
+                if not off <= TOLERANCE[precision]:
                     raise SystemExit(f"{name} of {tokens} tokens is off by {off:.1e} of its largest value")
 
 
 def measure(folder, shape, tokens, roofline, arguments):
     with contextlib.ExitStack() as stack:
         sides = [stack.enter_context(side) for side in start(folder, shape["added"], arguments)]
-        check(folder, sides, tokens, shape["added"], arguments.device)
+        check(folder, sides, tokens, shape["added"], arguments.device, arguments.precision)
         repeats = 3 if tokens <= 256 else 1
         rounds = [[min(side.ask(tokens, repeats)["milliseconds"]) for side in sides] for _ in range(arguments.rounds)]
     first_peer = 1 + len(arguments.paths)
@@ -117,7 +120,8 @@ def measure(folder, shape, tokens, roofline, arguments):
     peers = "  ".join(f"{name} {value:.1f}" for name, value in medians.items() if name != "ours")
     fused = roofline["fused_multiply_add"]
     peak = f" ({operations / seconds / fused:.0%} of FMA peak" if fused else " (no vector peak"
-    tiles = f", tiles {3 * operations / seconds / roofline['bf16_tiles']:.0%}" if roofline["bf16_tiles"] else ""
+    pieces = PIECES[arguments.precision]
+    tiles = f", tiles {pieces * operations / seconds / roofline['bf16_tiles']:.0%}" if roofline["bf16_tiles"] else ""
     print(f"  {tokens:5d} tokens, {slots / shape['experts']:6.1f} rows an expert: ours {medians['ours']:.1f} ms; {peers}; "
           f"ratio {ratio:.2f}; {operations / seconds / 1e9:.0f} GF/s{peak}"
           f"{tiles}), weights at {read / seconds / 1e9:.1f} GB/s ({read / seconds / roofline['memory_read']:.0%}"
@@ -151,6 +155,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ours", required=True)
     parser.add_argument("--device", choices=tuple(TOKENS), default="cpu")
+    parser.add_argument("--precision", choices=tuple(TOLERANCE), help="of ours; default: float32, on a GPU bfloat16")
     parser.add_argument("--shapes", nargs="+", choices=tuple(SHAPES), default=tuple(SHAPES))
     parser.add_argument("--tokens", nargs="+", type=int, help="default: the device's")
     parser.add_argument("--modes", nargs="+", choices=("frozen", "additions"), default=("frozen", "additions"))
@@ -161,6 +166,7 @@ def main():
     parser.add_argument("--json", type=pathlib.Path, help="also write the figures there")
     arguments = parser.parse_args()
     arguments.tokens = arguments.tokens or TOKENS[arguments.device]
+    arguments.precision = arguments.precision or ("bfloat16" if arguments.device == "cuda" else "float32")
     environment = dict(os.environ, OMP_NUM_THREADS=str(arguments.threads))
     command = [arguments.ours, "-", "cuda"] if arguments.device == "cuda" else [arguments.ours]
     roofline = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout)

@@ -1,7 +1,7 @@
 // tests/bench/moe_layer/moe_layer.cpp: our side of the MoE layer bench: the experts of one layer,
 // forward and backward, on the arrays that compare.py wrote. The base is frozen and bfloat16, where
 // it lies in the file; added experts train, in float32:
-//   moe_layer FOLDER [PATH|cuda]       then lines "TOKENS REPEATS" on stdin;
+//   moe_layer FOLDER [PATH|bfloat16|cuda]  then lines "TOKENS REPEATS" on stdin;
 //   answers one JSON line each: {"milliseconds": [...], "path": ...}; results of the last call are
 //   in FOLDER/ours.*.bin
 // and, without a folder (`-`), the machine's roofline. On a GPU everything is bfloat16 but the
@@ -179,7 +179,11 @@ int main(int argc, char** argv) {
     const bool has_folder = argc > 1 && std::string_view(argv[1]) != "-";
     if (!has_folder) return on_gpu ? polygraft::print_gpu_roofline() : polygraft::print_roofline();
     // "portable" is LibTorch on converted weights: that path's products are for tests alone.
-    if (argc == 3 && !on_gpu) polygraft::kernels::use_path(argv[2]);
+    const bool rounds = argc == 3 && std::string_view(argv[2]) == "bfloat16";
+    if (argc == 3 && !on_gpu && !rounds) polygraft::kernels::use_path(argv[2]);
+    using polygraft::kernels::Precision;
+    const polygraft::kernels::PrecisionScope scope(rounds ? Precision::kBFloat16
+                                                          : Precision::kFloat32);
     return polygraft::answer(argv[1], on_gpu);
   } catch (const polygraft::Error& error) {
     std::cerr << error.what() << "\n";

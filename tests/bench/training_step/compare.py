@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Times our training step, and our forward pass, against transformers' on the same model and batch.
 
-    compare.py --ours BUILD/tests/bench/bench_training_step [--device cuda] [--shapes NAME ...] [--modes NAME ...]
-               [--rounds N] [--threads N]
+    compare.py --ours BUILD/tests/bench/bench_training_step [--device cuda] [--precision bfloat16] [--shapes NAME ...]
+               [--modes NAME ...] [--rounds N] [--threads N]
 
 all: everything trains. additions: added experts, router rows and vocabulary rows do; peers: "split", additions as parameters
 of their own beside frozen ones (fair), and "masked", gradients of stacked parameters with those of the old rows set to zero
@@ -11,7 +11,8 @@ Ours and one peer at a time are alive and take turns; the losses must agree befo
 over rounds of (peer / ours), a group's the least of its peers'. Memory: peak of RssAnon from start to end, the ratio that of
 the peer with the least. A peer that this machine's memory cannot hold is named and left out. Exit 1 when losses differ, or
 when ours is slower than a peer; goals, which are the CPU's, are printed with whether they are reached. On a GPU ours is in
-bfloat16, and so are the peers; memory is that of the GPU, at its peak, by the allocator that both sides have.
+bfloat16, and so are the peers; memory is that of the GPU, at its peak, by the allocator that both sides have. With --precision
+bfloat16 our products on the CPU have their operands rounded (train.precision), and losses must agree as bfloat16's do.
 """
 import argparse
 import json
@@ -89,10 +90,12 @@ def measure_peer(folder, mode, peer, shape, arguments):
     name = " ".join(peer)
     script = pathlib.Path(__file__).with_name("peer.py")
     on_gpu = ["cuda"] if arguments.device == "cuda" else []
-    with Side("ours", [arguments.ours, folder, mode, *on_gpu], arguments.threads, watch_memory=True) as ours, \
+    rounded = ["bfloat16"] if arguments.precision == "bfloat16" and not on_gpu else []
+    with Side("ours", [arguments.ours, folder, mode, *on_gpu, *rounded], arguments.threads, watch_memory=True) as ours, \
             Side(name, [sys.executable, script, folder, *peer, arguments.threads, *on_gpu], arguments.threads,
                  watch_memory=True) as theirs:
-        off = check_losses(name, peer.dtype, ours, theirs, shape.checked_steps)
+        least = "bfloat16" if rounded else peer.dtype
+        off = check_losses(name, least, ours, theirs, shape.checked_steps)
         rounds = [[min(side.ask(shape.steps)["milliseconds"]) for side in (ours, theirs)]
                   for _ in range(arguments.rounds or shape.rounds)]
         peaks = [side.ask(0)["device_bytes"] if on_gpu else side.memory.peak for side in (ours, theirs)]
@@ -151,6 +154,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ours", required=True)
     parser.add_argument("--device", choices=tuple(DTYPES), default="cpu")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of our products on the CPU")
     parser.add_argument("--shapes", nargs="+", choices=tuple(SHAPES), help="default: the device's")
     parser.add_argument("--modes", nargs="+", choices=tuple(KINDS), default=tuple(KINDS))
     parser.add_argument("--rounds", type=int, help="default: the shape's")

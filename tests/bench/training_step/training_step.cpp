@@ -1,8 +1,9 @@
 // tests/bench/training_step/training_step.cpp: our side of the training-step bench: forward,
 // cross-entropy, backward, gradient clipping and AdamW on one fixed batch; or, forward alone, the
 // loss as scoring computes it. Started by compare.py, which alternates it with the peer:
-//   training_step FOLDER all|additions|forward [cuda]  then one number of steps a line on stdin;
-//   answers one JSON line each: {"milliseconds": [...], "losses": [...], "device_bytes": ...}
+//   training_step FOLDER all|additions|forward [bfloat16|cuda]  then one number of steps a line on
+//   stdin; answers one JSON line each: {"milliseconds": [...], "losses": [...], "device_bytes":
+//   ...}
 // Weights are held as training and scoring hold them: what is frozen stays in the mapped file, or
 // is on the GPU in bfloat16.
 #include <ATen/Parallel.h>
@@ -16,6 +17,7 @@
 #include "model/architecture/gpu.h"
 #include "model/architecture/head_loss.h"
 #include "model/architecture/transformer.h"
+#include "model/kernels/dispatch.h"
 #include "trainer/optim/adamw.h"
 
 namespace polygraft {
@@ -115,11 +117,15 @@ int run(const std::string& folder, const std::string& mode, bool with_gpu) {
 
 int main(int argc, char** argv) {
   const bool with_gpu = argc == 4 && std::string_view(argv[3]) == "cuda";
-  if (argc != 3 && !with_gpu) {
-    std::cerr << "usage: training_step FOLDER all|additions|forward [cuda]\n";
+  const bool rounds = argc == 4 && std::string_view(argv[3]) == "bfloat16";
+  if (argc != 3 && !with_gpu && !rounds) {
+    std::cerr << "usage: training_step FOLDER all|additions|forward [bfloat16|cuda]\n";
     return 2;
   }
   try {
+    using polygraft::kernels::Precision;
+    const polygraft::kernels::PrecisionScope scope(rounds ? Precision::kBFloat16
+                                                          : Precision::kFloat32);
     return polygraft::run(argv[1], argv[2], with_gpu);
   } catch (const polygraft::Error& error) {
     std::cerr << error.what() << "\n";

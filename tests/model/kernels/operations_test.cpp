@@ -22,11 +22,6 @@ struct ProductCase {
   int64_t rows, units, depth;
 };
 
-/// Whether the path multiplies such weights in tiles, whose additions come in another order.
-bool adds_in_order(Stored stored) {
-  return path_under_test().name != std::string("AMX-BF16") || stored != Stored::kBF16;
-}
-
 /// What a product's sum may be off by: float32 rounding of the largest of its partial sums.
 struct Sum {
   double value, tolerance;
@@ -34,12 +29,14 @@ struct Sum {
 Sum exact_sum(const float* a, const StoredMatrix& weight, bool units_are_rows, int64_t unit,
               float start) {
   const int64_t depth = units_are_rows ? weight.columns : weight.rows;
+  const bool rounds = rounds_operands(weight.stored);
   double sum = start, size = std::abs(start);
   for (int64_t k = 0; k < depth; ++k) {
-    const double w = units_are_rows ? weight.values[unit * weight.columns + k]
-                                    : weight.values[k * weight.columns + unit];
-    sum += a[k] * w;
-    size += std::abs(a[k] * w);
+    const float w = units_are_rows ? weight.values[unit * weight.columns + k]
+                                   : weight.values[k * weight.columns + unit];
+    const double term = rounds ? double{rounded(a[k])} * rounded(w) : double{a[k]} * w;
+    sum += term;
+    size += std::abs(term);
   }
   return {sum, 4 * size * 0x1p-24 + 1e-37};
 }
@@ -77,7 +74,7 @@ void check_product(Random& random, const ProductCase& size, Stored stored, bool 
     for (int64_t u = 0; u < stride; ++u) {
       const float was = before[static_cast<size_t>(r * stride + u)];
       const float actual = out[static_cast<size_t>(r * stride + u)];
-      if (u < size.units && !adds_in_order(stored)) {
+      if (u < size.units && multiplies_tiles(stored)) {
         const Sum sum = exact_sum(rows[static_cast<size_t>(r)], weight, units_are_rows, u,
                                   accumulate ? was : 0.0F);
         num_wrong += !(std::abs(actual - sum.value) <= sum.tolerance);

@@ -9,4 +9,10 @@ const kernels::Operations& path_under_test();
 /// Whether it rounds once for a multiplication and an addition.
 bool fuses_multiply_add();
 
+/// Whether it multiplies such weights in tiles, whose additions come in another order.
+bool multiplies_tiles(kernels::Stored stored);
+
+/// Whether both operands are rounded to bfloat16 where weights are stored so.
+bool rounds_operands(kernels::Stored stored);
+
 }  // namespace polygraft::testing

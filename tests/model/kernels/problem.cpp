@@ -120,6 +120,13 @@ float stored_value(const char* bytes, Stored stored) {
   return static_cast<float>((bits & 0x8000) != 0 ? -size : size);
 }
 
+float rounded(float value) {
+  if (!std::isfinite(value) || value == 0) return value;
+  int exponent;
+  const double fraction = std::frexp(double{value}, &exponent);  // in [0.5, 1)
+  return static_cast<float>(std::ldexp(std::nearbyint(std::ldexp(fraction, 8)), exponent - 8));
+}
+
 StoredMatrix random_matrix(Random& random, int64_t rows, int64_t columns, Stored stored,
                            double deviation) {
   StoredMatrix matrix{{}, rows, columns, static_cast<int64_t>(random() % 8), stored, {}};

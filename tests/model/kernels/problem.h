@@ -29,6 +29,9 @@ StoredMatrix random_matrix(Random& random, int64_t rows, int64_t columns, kernel
 /// The value that `bytes` hold in `stored`, read bit by bit.
 float stored_value(const char* bytes, kernels::Stored stored);
 
+/// The nearest bfloat16 value, ties to even, by the definition.
+float rounded(float value);
+
 struct MoeShape {
   int64_t tokens, width, expert_width, experts, top_k;
   int64_t num_active = -1;     ///< -1: all
