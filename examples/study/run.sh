@@ -105,16 +105,17 @@ profile() {
     "${threads[@]}"
 }
 
-# graft ROUTER EXPERTS: new experts on the mixture of experts, by fitted router rows or the donors' copies.
+# graft ROUTER EXPERTS [HEAD]: new experts on the mixture of experts, by fitted router rows or the donors' copies; output rows
+# of new tokens are their own, or with HEAD `tied` the input rows.
 graft() {
-  local name=$tag-graft-$1-n$2-s$seed inputs
-  inputs=$(printf '%s' "$1 $2 $seed" | cat - "$here/graft.yaml" "$work/$tag-profile.json.stamp" | sha256sum)
+  local name=$tag-graft-$1-n$2${3:+-$3}-s$seed inputs
+  inputs=$(printf '%s' "$1 $2 $seed${3:+ $3}" | cat - "$here/graft.yaml" "$work/$tag-profile.json.stamp" | sha256sum)
   start=$name
   step "$name-plan.json" "$inputs" \
     "$polygraft" expand plan --model "$work/$moe" --profile "$work/$tag-profile.json" --config "$here/graft.yaml" \
     --set language="$language" --set corpus="$work/$language-$lists.yaml" \
     --set extended_tokenizer="$work/$extended" --set expand.router="$1" --set expand.experts_per_layer="$2" \
-    --set seed="$seed" -o "$work/$name-plan.json" "${threads[@]}"
+    --set tokenizer.head="${3:-untied}" --set seed="$seed" -o "$work/$name-plan.json" "${threads[@]}"
   step "$name" "$inputs" \
     "$polygraft" expand graft --model "$work/$moe" --plan "$work/$name-plan.json" -o "$work/$name" "${threads[@]}"
 }
@@ -127,7 +128,8 @@ prepare_start() {
     dense-*) origin=dense && start=dense && make_dense ;;
     moe-* | lora) start=$moe ;;
     unprotected | prior) graft donor 8 ;;
-    ours-n*) graft discriminant "${1#ours-n}" ;;
+    ours-n[0-9]*) graft discriminant "${1#ours-n}" ;;
+    ours-tied) graft discriminant 8 tied ;;
     ours*) graft discriminant 8 ;;
     *) fail "there is no arm '$1'" "there are: $all_arms" ;;
   esac
@@ -300,7 +302,8 @@ run_study() {
 }
 
 main_arms="ours unprotected moe-replay dense-replay prior lora moe-full ours-strict"
-all_arms="$main_arms dense-full ours-loose ours-n4 ours-n16 origins stack"
+all_arms="$main_arms dense-full ours-loose ours-polyak ours-self ours-n4 ours-n16 ours-tied ours-nohinge ours-nocapture"
+all_arms+=" ours-balance origins stack"
 stack_languages="pt-BR ca"
 quick_languages="id pt-BR"
 all_languages="id pt-BR ca hu"

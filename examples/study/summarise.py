@@ -16,7 +16,9 @@ LABELS = {
     "dense-full": "dense, full", "dense-replay": "dense, full, replay", "moe-full": "MoE, full",
     "moe-replay": "MoE, full, replay", "lora": "MoE, LoRA, replay", "unprotected": "graft, unprotected",
     "prior": "graft, language prior (as MoE-LPR)", "ours": "ours, 0.15 %", "ours-strict": "ours, strict",
-    "ours-loose": "ours, loose", "ours-n4": "ours, 4 experts a layer", "ours-n16": "ours, 16 experts a layer",
+    "ours-loose": "ours, loose", "ours-polyak": "ours, strict by Polyak's steps", "ours-self": "ours, self text",
+    "ours-tied": "ours, tied head", "ours-nohinge": "ours, no hinge", "ours-nocapture": "ours, no capture",
+    "ours-balance": "ours, balanced experts", "ours-n4": "ours, 4 experts a layer", "ours-n16": "ours, 16 experts a layer",
 }
 COLOURS = {
     "dense": "#8c8c8c", "moe": "#1f77b4", "lora": "#9467bd", "unprotected": "#d62728", "prior": "#ff7f0e", "ours": "#2ca02c",
@@ -52,6 +54,16 @@ class Study:
         seeds = range(FIRST_SEED, FIRST_SEED + 20)
         runs = [Run(language, arm, self.rates[arm][0], seed) for seed in seeds]
         return [run for run in runs if self.read(run, "corpus")]
+
+    def probe(self, run):
+        """The probe of the weights that were written, with its causes; None where it is missing."""
+        trained = self.read(run, "train")
+        file = self.work / f"{run.language}-{run.arm}-{run.rate}-s{run.seed}-run/metrics.jsonl"
+        if trained is None or not file.exists():
+            return None
+        written = trained["probe"][run.language]["bits_per_byte"]
+        lines = [json.loads(line) for line in file.read_text().splitlines() if '"probe"' in line]
+        return next((line["probe"] for line in reversed(lines) if line["probe"][run.language]["bits_per_byte"] == written), None)
 
     def changes(self, run, text):
         """(old languages' figures, the new language's test) of one comparison; None where it is missing."""
@@ -170,6 +182,66 @@ def tuning_section(study, language):
     return table(["arm", "learning rate", "new", "worst old, %", "cost", ""], rows)
 
 
+CAUSES = ("tokenizer", "head", "router", "experts")
+POSITIONS = ("1", "2-4", "5-16", "17-64", "65-")
+EXPLAINED = ("unprotected", "prior", "ours", "ours-strict", "ours-polyak")
+
+
+def worst_probed(probe, language):
+    """(code, line) of the old language that lost most."""
+    return max(((code, line) for code, line in probe.items() if code != language), key=lambda item: item[1]["delta_relative"])
+
+
+def causes_section(study):
+    """The worst old language's change on the selection split, by cause and by place in the document."""
+    rows = []
+    for language in study.added:
+        for arm in EXPLAINED:
+            probe = next((found for found in map(study.probe, study.runs(language, arm)) if found), None)
+            if probe is None:
+                continue
+            code, line = worst_probed(probe, language)
+            places = line["relative_by_position"]
+            rows.append([f"{language}, {LABELS[arm]}", code, percent(line["delta_relative"])]
+                        + [percent(line["relative_by_cause"][cause], 3) for cause in CAUSES]
+                        + [percent(places[place]) if place in places else "-" for place in POSITIONS]
+                        + [percent(line["leak_share"]), percent(probe[language]["leak_share"], 0)])
+    header = ["arm", "worst old", "change, %", *(f"by {cause}" for cause in CAUSES), *(f"tokens {place}" for place in POSITIONS),
+              "its tokens at new experts, %", "new language's, %"]
+    return table(header, rows) if rows else ["Missing.", ""]
+
+
+def variant(study, language, arm):
+    """One arm in a few words, against `ours`; "not run" where it is missing."""
+    runs, own = study.runs(language, arm), study.runs(language, "ours")
+    if not runs or not own:
+        return f"{LABELS[arm]}: not run"
+    old, new = study.changes(runs[0], "corpus")
+    _, own_new = study.changes(own[0], "corpus")
+    worst = max(old, key=lambda figure: figure.value)
+    return (f"{LABELS[arm]}: new {percent(new['candidate'] / own_new['candidate'] - 1, 1)} % against ours, "
+            f"worst old {worst.language} {interval(worst)} %")
+
+
+def questions_section(study, first):
+    """What the method's miniature had left open, a line each."""
+    lines = ["1. What remains of the cost to the new language is in the table above (against unprotected); is balance among the new "
+             f"experts worth having? {variant(study, first, 'ours-balance')}.",
+             "2. What do the parts do? " + "; ".join(variant(study, first, arm) for arm in (
+                 "ours-tied", "ours-nohinge", "ours-nocapture", "ours-n4", "ours-n16")) + ".",
+             f"3. Old text that the base writes itself, instead of real text: {variant(study, first, 'ours-self')}."]
+    near = []
+    for language in study.added:
+        probe = next((found for found in map(study.probe, study.runs(language, "ours")) if found), None)
+        if probe:
+            code, line = worst_probed(probe, language)
+            early = [percent(line["relative_by_position"].get(place)) for place in POSITIONS]
+            near.append(f"{language}: {code} " + ", ".join(early))
+    lines.append("4. Near and far languages, and long documents: the worst old language's change at tokens "
+                 f"{', '.join(POSITIONS)} of a document, % (selection split): {'; '.join(near) or 'not run'}.")
+    return lines + [""]
+
+
 def marker(arm, x, y, spread):
     colour = COLOURS[arm.split("-")[0]]
     label = LABELS[arm]
@@ -254,6 +326,9 @@ def main():
             (args.out / f"{language}.svg").write_text(plot)
     text += ["## Upcycled against from scratch", ""] + origins_section(study, args.languages[0])
     text += ["## One language after the other", ""] + stack_section(study, args.languages[0])
+    text += ["## Where the change is", "", "Of the worst old language, on the selection split, as the probe splits it.", ""]
+    text += causes_section(study)
+    text += ["## Questions", ""] + questions_section(study, args.languages[0])
     text += ["## Tuning", "", f"On the selection split, {args.languages[0]}, seed {FIRST_SEED}: cost = ln(new) + ln(1 + worst old).",
              ""] + tuning_section(study, args.languages[0])
     text += origin(args.work, args.program, args.command)

@@ -54,6 +54,33 @@ class Study(unittest.TestCase):
         self.assertIn("Missing: dense, full;", text)
         self.assertIn("ours, 0.15 %", (work / "id.svg").read_text())
 
+    def test_causes_are_those_of_the_weights_that_were_written(self):
+        work = fresh("study-causes")
+        (work / "data").mkdir()
+        rate = next(chosen for arm, chosen, *_ in RATES if arm == "ours")
+        run_name = f"id-ours-{rate}-s17"
+
+        def probe(new, head):
+            old = {"bits_per_byte": 1.5, "delta_relative": head, "leak_share": 0.002, "relative_by_position": {"1": 0.5, "65-": 0.1},
+                   "relative_by_cause": {"tokenizer": 0.0, "head": head, "router": 0.0, "experts": 0.0}}
+            return {"de": old, "en": old | {"delta_relative": -0.1}, "id": {"bits_per_byte": new, "leak_share": 0.6}}
+
+        (work / f"{run_name}-run").mkdir()
+        lines = [{"step": step, "probe": probe(new, head)} for step, new, head in ((0, 3.0, 0.03), (4, 2.5, 0.02), (8, 2.4, 0.04))]
+        (work / f"{run_name}-run" / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (work / f"{run_name}.train.json").write_text(json.dumps(
+            {"seconds": 7, "within_budget": True, "probe": {"de": {"delta_relative": 0.02}, "id": {"bits_per_byte": 2.5}}}))
+        tests = [change("de", 0.01), change("id", -0.5, True, candidate=2.0)]
+        (work / f"{run_name}.corpus.json").write_text(json.dumps({"tests": tests}))
+        balanced = [change("de", 0.02), change("id", -0.5, True, candidate=2.2)]
+        (work / f"id-ours-balance-{rate}-s17.corpus.json").write_text(json.dumps({"tests": balanced}))
+        subprocess.run([sys.executable, STUDY / "summarise.py", "--work", work, "--rates", STUDY / "learning_rates.txt",
+                        "--program", PROGRAM, "--command", "run.sh", "--out", work, "id"], check=True)
+        text = (work / "RESULTS.md").read_text()
+        self.assertIn("| id, ours, 0.15 % | de | +2.00 | +0.000 | +2.000 | +0.000 | +0.000 | +50.00 | - | - | - | +10.00 | +0.20 | +60 |", text)
+        self.assertIn("ours, balanced experts: new +10.0 % against ours, worst old de +2.00 [+1.90, +2.20] %.", text)
+        self.assertIn("ours, tied head: not run", text)
+
     def test_languages_one_after_the_other_are_tabulated_in_their_order(self):
         work = fresh("study-stack")
         (work / "data").mkdir()
