@@ -1,21 +1,48 @@
 // model/architecture/rms_norm.cpp: see rms_norm.h.
 #include "model/architecture/rms_norm.h"
 
+#include "model/architecture/kernel_call.h"
+#include "model/kernels/rows.h"
+
 namespace polygraft::model {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+/// By the kernels: all float32, on the CPU, elements of a row side by side.
+bool uses_kernels(const at::Tensor& x, const at::Tensor& weight_D) {
+  return weight_D.scalar_type() == at::kFloat && suits_kernels(weight_D, x.scalar_type());
+}
+
+kernels::NormShape shape_of(const at::Tensor& x) {
+  return {x.size(-1) == 0 ? 0 : x.numel() / x.size(-1), x.size(-1)};
+}
+
 struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight_D,
                             double eps) {
+    if (uses_kernels(x, weight_D)) return kernel_forward(ctx, x.contiguous(), weight_D, eps);
     const auto x32 = x.to(at::kFloat);
     const auto width = static_cast<double>(x.size(-1));
     const auto inverse =
         at::linalg_vector_norm(x32, 2, -1, true).square_().div_(width).add_(eps).rsqrt_();
     ctx->save_for_backward({x, weight_D, inverse});
     return at::mul(x32, inverse).to(x.scalar_type()).mul_(weight_D);
+  }
+
+  static at::Tensor kernel_forward(AutogradContext* ctx, const at::Tensor& x,
+                                   const at::Tensor& weight_D, double eps) {
+    auto sizes = x.sizes().vec();
+    sizes.back() = 1;
+    const auto inverse = at::empty(sizes, x.options());
+    auto y = at::empty(x.sizes(), x.options());
+    kernels::rms_norm_forward(kernel_runner(), shape_of(x), x.const_data_ptr<float>(),
+                              weight_D.contiguous().const_data_ptr<float>(),
+                              static_cast<float>(eps), y.mutable_data_ptr<float>(),
+                              inverse.mutable_data_ptr<float>());
+    ctx->save_for_backward({x, weight_D, inverse});
+    return y;
   }
 
   // With r = 1/sqrt(mean(x^2) + eps) and g = dy * w:  dx = r g - x r^3 mean(g x),  dw = sum over
@@ -32,6 +59,14 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
     if (ctx->needs_input_grad(1)) {
       const auto unscaled = at::mul(x32, inverse).mul_(dy32).view({-1, x.size(-1)});
       d_weight_D = unscaled.sum(0).to(weight_D.scalar_type());
+    }
+    if (uses_kernels(x, weight_D)) {
+      auto d_x = at::empty(x.sizes(), x.options());
+      kernels::rms_norm_input_gradient(
+          kernel_runner(), shape_of(x), x.const_data_ptr<float>(),
+          weight_D.contiguous().const_data_ptr<float>(), inverse.const_data_ptr<float>(),
+          dy32.contiguous().const_data_ptr<float>(), d_x.mutable_data_ptr<float>());
+      return {d_x, d_weight_D, at::Tensor()};
     }
     auto d_x = at::mul(dy32, weight_D);
     const auto projection = at::mul(d_x, x32).sum(-1, true).mul_(inverse.pow(3)).div_(width);

@@ -6,6 +6,8 @@
 #include <numbers>
 
 #include "core/error.h"
+#include "model/architecture/kernel_call.h"
+#include "model/kernels/rows.h"
 
 namespace polygraft::model {
 namespace {
@@ -79,9 +81,24 @@ double yarn_attention_factor(const RopeConfig& rope) {
   return mscale(1.0);
 }
 
+at::Tensor rotate_by_kernels(const at::Tensor& x_THC, const at::Tensor& cos_T1C,
+                             const at::Tensor& sin_T1C, double direction) {
+  const auto rows_THC = x_THC.contiguous();
+  auto y_THC = at::empty(x_THC.sizes(), x_THC.options());
+  kernels::rotate_heads(kernel_runner(), {x_THC.size(0), x_THC.size(1), x_THC.size(2)},
+                        rows_THC.const_data_ptr<float>(),
+                        cos_T1C.contiguous().const_data_ptr<float>(),
+                        sin_T1C.contiguous().const_data_ptr<float>(), static_cast<float>(direction),
+                        y_THC.mutable_data_ptr<float>());
+  return y_THC;
+}
+
 /// y = x * cos + rotate_half(x) * sin. Its transpose rotates back: the same with sin negated.
 at::Tensor rotate(const at::Tensor& x_THC, const at::Tensor& cos_T1C, const at::Tensor& sin_T1C,
                   double direction) {
+  if (cos_T1C.scalar_type() == at::kFloat && suits_kernels(cos_T1C, x_THC.scalar_type())) {
+    return rotate_by_kernels(x_THC, cos_T1C, sin_T1C, direction);
+  }
   const int64_t half = x_THC.size(2) / 2;
   auto y_THC = at::mul(x_THC, cos_T1C);
   const auto sin_T1c = sin_T1C.narrow(2, 0, half);  // both halves of the table are equal

@@ -363,6 +363,9 @@ struct Body {
             Each::swiglu,
             Each::swiglu_backward,
             Each::combine,
+            Each::rms_norm,
+            Each::rms_norm_backward,
+            Each::rotate,
             transpose,
             widen,
             round_bf16};

@@ -1,6 +1,7 @@
-// model/kernels/elementwise.h: SwiGLU forward and backward and weighted sums of rows, once for
-// every instruction set; body.h says under which rules.
+// model/kernels/elementwise.h: SwiGLU and RMSNorm forward and backward, rotary embedding and
+// weighted sums of rows, once for every instruction set; body.h says under which rules.
 #pragma once
+#include <cmath>
 #include <cstdint>
 
 #include "model/kernels/operations.h"
@@ -90,6 +91,59 @@ struct Elementwise {
       for (int i = 0; i < half; ++i) sums[i] += sums[i + half];
     }
     return sums[0];
+  }
+
+  static float rms_norm(const NormRow& row, float* y) {
+    constexpr int kRegs = kSumParts / I::kLanes;
+    Reg squares[kRegs];
+    for (Reg& part : squares) part = I::zero();
+    for (int64_t i = 0; i < row.width; i += I::kLanes) {
+      const Reg x = load_some(row.x + i, row.width - i);
+      Reg& part = squares[i / I::kLanes % kRegs];
+      part = I::multiply_add(x, x, part);
+    }
+    const float mean = sum_parts(squares) / static_cast<float>(row.width);
+    const float r = 1.0F / std::sqrt(mean + row.eps);
+    for (int64_t i = 0; i < row.width; i += I::kLanes) {
+      const int64_t count = row.width - i;
+      const Reg normed = I::multiply(load_some(row.x + i, count), I::set(r));
+      store_some(y + i, count, I::multiply(normed, load_some(row.weight + i, count)));
+    }
+    return r;
+  }
+
+  static void rms_norm_backward(const NormRowBackward& row) {
+    constexpr int kRegs = kSumParts / I::kLanes;
+    Reg dot[kRegs];
+    for (Reg& part : dot) part = I::zero();
+    for (int64_t i = 0; i < row.width; i += I::kLanes) {
+      const int64_t count = row.width - i;
+      const Reg g = I::multiply(load_some(row.d_y + i, count), load_some(row.weight + i, count));
+      Reg& part = dot[i / I::kLanes % kRegs];
+      part = I::multiply_add(g, load_some(row.x + i, count), part);
+    }
+    const float cubed = row.r * row.r * row.r;
+    const Reg along = I::set(-(sum_parts(dot) / static_cast<float>(row.width)) * cubed);
+    for (int64_t i = 0; i < row.width; i += I::kLanes) {
+      const int64_t count = row.width - i;
+      const Reg g = I::multiply(load_some(row.d_y + i, count), load_some(row.weight + i, count));
+      const Reg scaled = I::multiply(g, I::set(row.r));
+      store_some(row.d_x + i, count, I::multiply_add(load_some(row.x + i, count), along, scaled));
+    }
+  }
+
+  static void rotate(const RotaryRow& row) {
+    const Reg turn = I::set(row.turn);
+    for (int64_t i = 0; i < row.half; i += I::kLanes) {
+      const int64_t count = row.half - i, j = row.half + i;
+      const Reg a = load_some(row.x + i, count), b = load_some(row.x + j, count);
+      const Reg sin = I::multiply(turn, load_some(row.sin + i, count));
+      const Reg minus_sin = I::subtract(I::zero(), sin);
+      const Reg first = I::multiply(a, load_some(row.cos + i, count));
+      const Reg second = I::multiply(b, load_some(row.cos + j, count));
+      store_some(row.y + i, count, I::multiply_add(b, minus_sin, first));
+      store_some(row.y + j, count, I::multiply_add(a, sin, second));
+    }
   }
 
   static void combine(const float* const* rows, const float* weights, int64_t num_rows,

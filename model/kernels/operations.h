@@ -50,6 +50,30 @@ struct SwigluBackward {
   float* weighted_h = nullptr;               ///< w h; null: not wanted
 };
 
+/// One row of y = x r w, r = 1 / sqrt(mean(x^2) + eps).
+struct NormRow {
+  const float *x = nullptr, *weight = nullptr;
+  int64_t width = 0;
+  float eps = 0;
+};
+
+/// The same backward: with g = d_y w,  d_x = r g - x r^3 mean(g x).
+struct NormRowBackward {
+  const float *x = nullptr, *weight = nullptr, *d_y = nullptr;
+  int64_t width = 0;
+  float r = 0;
+  float* d_x = nullptr;
+};
+
+/// One head of y = x cos + rotate_half(x) sin, rotate_half([a, b]) = [-b, a]; `turn` 1, or -1 for
+/// the way back.
+struct RotaryRow {
+  const float *x = nullptr, *cos = nullptr, *sin = nullptr;  ///< [2 half]; sin's halves are equal
+  int64_t half = 0;
+  float turn = 1;
+  float* y = nullptr;
+};
+
 struct Operations {
   const char* name;
   /// Whether layers are faster on it than with LibTorch's products.
@@ -67,6 +91,10 @@ struct Operations {
   /// out = sum over s, in order, of weights[s] * rows[s]; null weights are ones.
   void (*combine)(const float* const* rows, const float* weights, int64_t num_rows, int64_t width,
                   float* out);
+  /// @return r; the mean is summed as swiglu_backward() sums.
+  float (*rms_norm)(const NormRow& row, float* y);
+  void (*rms_norm_backward)(const NormRowBackward& row);
+  void (*rotate)(const RotaryRow& row);
   /// out[c, r] = in[r, c].
   void (*transpose)(const float* in, int64_t in_stride, int64_t rows, int64_t columns, float* out,
                     int64_t out_stride);
