@@ -98,7 +98,7 @@ Json TrainState::to_json() const {
           {"seconds", seconds},
           {"probe_seconds", probe_seconds},
           {"learned", learned.to_json()},
-          {"replayed", replayed ? replayed->to_json() : Json(nullptr)},
+          {"replayed", replayed},
           {"budget", budget},
           {"best", best},
           {"metrics_bytes", metrics_bytes}};
@@ -119,8 +119,7 @@ TrainState TrainState::from_json(const Json& json, const fs::path& file) {
   state.seconds = json_get<double>(json, "seconds", file);
   state.probe_seconds = json_get<double>(json, "probe_seconds", file);
   state.learned = StreamPosition::from_json(json_get<Json>(json, "learned", file), file);
-  const Json replayed = json_get<Json>(json, "replayed", file);
-  if (!replayed.is_null()) state.replayed = StreamPosition::from_json(replayed, file);
+  state.replayed = json_get<Json>(json, "replayed", file);
   state.budget = json_get<Json>(json, "budget", file);
   state.best = json_get<Json>(json, "best", file);
   state.metrics_bytes = json_get<uint64_t>(json, "metrics_bytes", file);

@@ -24,9 +24,9 @@ struct TrainState {
   double seconds = 0;          ///< wall clock of the steps so far
   double probe_seconds = 0;    ///< and of the probes
   StreamPosition learned;
-  std::optional<StreamPosition> replayed;
-  Json budget;  ///< BudgetController; null without a budget
-  Json best;    ///< BestTracker; null without a budget
+  Json replayed;  ///< ReplayMix; null without replay
+  Json budget;    ///< BudgetController; null without a budget
+  Json best;      ///< BestTracker; null without a budget
   uint64_t metrics_bytes = 0;
 
   Json to_json() const;

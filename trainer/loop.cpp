@@ -174,8 +174,8 @@ void TrainingRun::resume() {
   use_new_values();
   state_ = *saved;
   data_.learned.seek(state_.learned);
-  if (data_.replayed && state_.replayed) data_.replayed->seek(*state_.replayed);
   const fs::path file = job_.run_dir / "state.json";
+  if (data_.replayed) data_.replayed->restore(state_.replayed, file);
   if (budget_) budget_->restore(state_.budget, file);
   if (best_) best_->restore(state_.best, file);
   log_info(concat("continuing after step ", state_.step, " of ", num_steps_));
@@ -312,9 +312,18 @@ void TrainingRun::probe() {
   if (budget_) {
     ProbeSummary summary = probe_.summarise(*last_probe_, state_.step);
     summary.learning_rate = share_of_peak_rate();
+    if (data_.replayed && job_.train.replays_by_harm()) share_out_replay(line);
     apply_budget(summary, line);
   }
   append(line);
+}
+
+/// By what the last probe says of each language.
+void TrainingRun::share_out_replay(Json& line) {
+  std::map<std::string, double> rises;
+  for (const auto& [language, probed] : *last_probe_) rises[language] = probed.ci_high;
+  const auto shares = shares_by_harm(data_.replayed->names(), rises);
+  line["replay_shares"] = data_.replayed->follow(shares);
 }
 
 /// The last step's learning rate; 0 before the first.
@@ -361,7 +370,7 @@ void TrainingRun::load_best(int64_t step) {
 
 void TrainingRun::save_checkpoint() {
   state_.learned = data_.learned.position();
-  if (data_.replayed) state_.replayed = data_.replayed->position();
+  state_.replayed = data_.replayed ? data_.replayed->to_json() : Json(nullptr);
   state_.budget = budget_ ? budget_->to_json() : Json(nullptr);
   state_.best = best_ ? best_->to_json() : Json(nullptr);
   if (!ranks_.is_first()) return;

@@ -45,6 +45,7 @@ class TrainingRun {
   ProbeResult run_probe() const { return ranks_.gathered(probe_.run()); }
   Json run_probe_line();
   void probe();
+  void share_out_replay(Json& line);
   double share_of_peak_rate() const;
   void apply_budget(const ProbeSummary& summary, Json& line);
   void roll_back();

@@ -36,22 +36,34 @@ std::vector<Row> RowStream::take(int64_t granted_tokens, bool at_least_one) {
   position_.owed_tokens += granted_tokens;
   std::vector<Row> taken;
   while (true) {
-    const auto index = static_cast<size_t>(position_.next_row);
-    const Row& row = rows_[static_cast<size_t>(order_[index])];
-    const auto length = static_cast<int64_t>(row.size());
+    const auto length = static_cast<int64_t>(next().size());
     const bool must = at_least_one && taken.empty();
     if (length > position_.owed_tokens && !must) break;
-    taken.push_back(row);
+    taken.push_back(pop());
     position_.owed_tokens -= length;
-    if (++position_.next_row == static_cast<int64_t>(rows_.size())) {
-      ++position_.epoch;
-      position_.next_row = 0;
-      order_epoch();
-    }
   }
-  std::stable_sort(taken.begin(), taken.end(),
-                   [](const Row& a, const Row& b) { return a.size() > b.size(); });
+  sort_longest_first(taken);
   return taken;
+}
+
+const Row& RowStream::next() const {
+  const auto index = static_cast<size_t>(position_.next_row);
+  return rows_[static_cast<size_t>(order_[index])];
+}
+
+Row RowStream::pop() {
+  const Row row = next();
+  if (++position_.next_row == static_cast<int64_t>(rows_.size())) {
+    ++position_.epoch;
+    position_.next_row = 0;
+    order_epoch();
+  }
+  return row;
+}
+
+void sort_longest_first(std::vector<Row>& rows) {
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const Row& a, const Row& b) { return a.size() > b.size(); });
 }
 
 void RowStream::seek(const StreamPosition& position) {

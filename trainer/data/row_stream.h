@@ -32,6 +32,10 @@ class RowStream {
   /// also when a single row is more than is owed.
   std::vector<Row> take(int64_t granted_tokens, bool at_least_one);
 
+  /// The row that comes next, and the same taken out of the order: nothing is owed for it.
+  const Row& next() const;
+  Row pop();
+
   int64_t tokens_per_epoch() const { return num_tokens(rows_); }
   const StreamPosition& position() const { return position_; }
   void seek(const StreamPosition& position);
@@ -46,5 +50,8 @@ class RowStream {
   StreamPosition position_;
   std::vector<int64_t> order_;
 };
+
+/// Rows of one length are then neighbours.
+void sort_longest_first(std::vector<Row>& rows);
 
 }  // namespace polygraft::trainer

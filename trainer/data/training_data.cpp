@@ -78,6 +78,21 @@ RowStream make_stream(const std::vector<std::string>& languages,
   return {join(languages, "+"), std::move(shards), std::move(rows), job.seed};
 }
 
+/// A stream for each language where shares follow the probe, otherwise one of them all.
+std::map<std::string, RowStream> replay_streams(const std::vector<std::string>& languages,
+                                                const std::map<std::string, LanguageText>& texts,
+                                                const TrainJob& job) {
+  std::map<std::string, RowStream> streams;
+  if (!job.train.replays_by_harm()) {
+    streams.emplace(join(languages, "+"), make_stream(languages, texts, job));
+    return streams;
+  }
+  for (const std::string& language : languages) {
+    streams.emplace(language, make_stream({language}, texts, job));
+  }
+  return streams;
+}
+
 }  // namespace
 
 std::vector<std::string> LanguageRoles::probed() const {
@@ -139,8 +154,8 @@ TrainingData prepare_data(const TrainJob& job, const LanguageRoles& roles,
     shard_keys[language] = shard.key();
     texts.emplace(language, LanguageText{std::move(shard), num_training});
   }
-  std::optional<RowStream> replayed;
-  if (!roles.replayed.empty()) replayed.emplace(make_stream(roles.replayed, texts, job));
+  std::optional<ReplayMix> replayed;
+  if (!roles.replayed.empty()) replayed.emplace(replay_streams(roles.replayed, texts, job));
   return {make_stream(roles.learned, texts, job), std::move(replayed), std::move(probe_texts),
           std::move(shard_keys)};
 }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "tokenizer/corpus.h"
-#include "trainer/data/row_stream.h"
+#include "trainer/data/replay_mix.h"
 #include "trainer/trainer.h"
 
 namespace polygraft::trainer {
@@ -33,7 +33,7 @@ int64_t num_training_documents(const TokenShard& shard, int64_t probe_bytes,
 
 struct TrainingData {
   RowStream learned;
-  std::optional<RowStream> replayed;
+  std::optional<ReplayMix> replayed;
   std::map<std::string, std::vector<tokenizer::Document>> probe_texts;
   std::map<std::string, std::string> shard_keys;  ///< by language: what the text was, for resuming
 };
