@@ -61,6 +61,8 @@ struct Command {
   std::function<void(po::options_description&)> add_options;
   std::function<void(po::positional_options_description&)> add_operands;
   std::function<ExitCode(const Arguments&)> run;
+  /// Whether processes that a launcher started together share its work (ranks.h).
+  bool has_ranks = false;
 };
 
 /// All commands, in the order of the help.

@@ -8,6 +8,7 @@
 #include <new>
 
 #include "cli/command.h"
+#include "cli/ranks.h"
 #include "cli/version.h"
 #include "core/log.h"
 #include "core/mapped_fault.h"
@@ -128,6 +129,7 @@ ExitCode run_words(const std::vector<std::string>& words) {
   }
   po::notify(values);
   apply_common(values);
+  if (!command->has_ranks) require_one_process(command->name);
   return command->run(Arguments(std::move(values)));
 }
 

@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/evaluate.h"
+#include "cli/ranks.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "core/text.h"
@@ -12,22 +13,7 @@
 namespace polygraft::cli {
 namespace {
 
-ExitCode run(const Arguments& arguments) {
-  MeasuredModel measured = measured_model(arguments);
-  const auto corpus = tokenizer::load_corpus(arguments.path("corpus"));
-  const fs::path output = arguments.output();
-  if (arguments.dry_run()) {
-    std::cout << "would score the held-out text of " << corpus.languages.size()
-              << " languages into " << output << "\n";
-    return ExitCode::kDone;
-  }
-  AtomicFolder target(output, arguments.force());
-  Unfinished unfinished(Unfinished::beside(output));
-  measured.unfinished = unfinished.folder();
-  const eval::BpbResult result = evaluate_bpb(measured, corpus, arguments.flag("causes"));
-  eval::write_bpb_result(result, target.path());
-  target.commit();
-  unfinished.remove();
+void show(const Arguments& arguments, const eval::BpbResult& result) {
   Json json = Json::object();
   for (const auto& [language, scores] : result.languages) {
     json[language] = eval::bits_per_byte(scores);
@@ -39,8 +25,34 @@ ExitCode run(const Arguments& arguments) {
   if (arguments.stdout_is_free() && !result.causes.empty()) {
     std::cout << eval::causes_text(result.causes);
   }
-  log_info(concat("results written to ", output.string()));
-  arguments.emit_json({{"bits_per_byte", json}, {"output", output.string()}});
+  const std::string output = arguments.output().string();
+  log_info("results written to " + output);
+  arguments.emit_json({{"bits_per_byte", json}, {"output", output}});
+}
+
+ExitCode run(const Arguments& arguments) {
+  MeasuredModel measured = measured_model(arguments);
+  const auto corpus = tokenizer::load_corpus(arguments.path("corpus"));
+  const fs::path output = arguments.output();
+  const Ranks ranks(arguments);
+  if (arguments.dry_run()) {
+    if (ranks.is_first())
+      std::cout << "would score the held-out text of " << corpus.languages.size()
+                << " languages into " << output << "\n";
+    return ExitCode::kDone;
+  }
+  refuse_existing_output(output, arguments.force());
+  std::optional<EvaluationOutput> target;
+  if (ranks.is_first()) target.emplace(output, arguments.force());
+  measured.unfinished = Unfinished::beside(output);
+  measured.team = ranks.team();
+  const eval::BpbResult result = evaluate_bpb(measured, corpus, arguments.flag("causes"));
+  if (target) {
+    eval::write_bpb_result(result, target->path());
+    target->commit();
+    show(arguments, result);
+  }
+  ranks.team().wait_for_all();
   return ExitCode::kDone;
 }
 
@@ -55,6 +67,7 @@ Command eval_bpb_command() {
       .add_options =
           [](po::options_description& o) {
             add_measured_model_options(o);
+            Ranks::add_options(o);
             auto add = o.add_options();
             add("corpus", po::value<std::string>(), "corpus.yaml");
             add("causes", po::bool_switch(),
@@ -62,7 +75,8 @@ Command eval_bpb_command() {
                 "experts (scores their text twice more)");
           },
       .add_operands = nullptr,
-      .run = run};
+      .run = run,
+      .has_ranks = true};
 }
 
 }  // namespace polygraft::cli

@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/evaluate.h"
+#include "cli/ranks.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "core/text.h"
@@ -28,23 +29,7 @@ Means means_of(const eval::ChoiceTask& task) {
   return means;
 }
 
-ExitCode run(const Arguments& arguments) {
-  MeasuredModel measured = measured_model(arguments);
-  std::vector<fs::path> files;
-  for (const std::string& file : arguments.texts("tasks")) files.emplace_back(file);
-  const auto tasks = eval::read_choice_items(files);
-  const fs::path output = arguments.output();
-  if (arguments.dry_run()) {
-    std::cout << "would score " << tasks.size() << " tasks into " << output << "\n";
-    return ExitCode::kDone;
-  }
-  AtomicFolder target(output, arguments.force());
-  Unfinished unfinished(Unfinished::beside(output));
-  measured.unfinished = unfinished.folder();
-  const eval::ChoiceResult result = evaluate_choice(measured, tasks);
-  eval::write_choice_result(result, target.path());
-  target.commit();
-  unfinished.remove();
+void show(const Arguments& arguments, const eval::ChoiceResult& result) {
   Json json = Json::object();
   for (const auto& [name, task] : result.tasks) {
     const Means means = means_of(task);
@@ -58,8 +43,35 @@ ExitCode run(const Arguments& arguments) {
               << fixed(means.by_bytes, 4) << ", by tokens " << fixed(means.by_tokens, 4) << ", "
               << task.items.size() << " items\n";
   }
-  log_info(concat("results written to ", output.string()));
-  arguments.emit_json({{"tasks", json}, {"output", output.string()}});
+  const std::string output = arguments.output().string();
+  log_info("results written to " + output);
+  arguments.emit_json({{"tasks", json}, {"output", output}});
+}
+
+ExitCode run(const Arguments& arguments) {
+  MeasuredModel measured = measured_model(arguments);
+  std::vector<fs::path> files;
+  for (const std::string& file : arguments.texts("tasks")) files.emplace_back(file);
+  const auto tasks = eval::read_choice_items(files);
+  const fs::path output = arguments.output();
+  const Ranks ranks(arguments);
+  if (arguments.dry_run()) {
+    if (ranks.is_first())
+      std::cout << "would score " << tasks.size() << " tasks into " << output << "\n";
+    return ExitCode::kDone;
+  }
+  refuse_existing_output(output, arguments.force());
+  std::optional<EvaluationOutput> target;
+  if (ranks.is_first()) target.emplace(output, arguments.force());
+  measured.unfinished = Unfinished::beside(output);
+  measured.team = ranks.team();
+  const eval::ChoiceResult result = evaluate_choice(measured, tasks);
+  if (target) {
+    eval::write_choice_result(result, target->path());
+    target->commit();
+    show(arguments, result);
+  }
+  ranks.team().wait_for_all();
   return ExitCode::kDone;
 }
 
@@ -75,12 +87,14 @@ Command eval_choice_command() {
           .add_options =
               [](po::options_description& o) {
                 add_measured_model_options(o);
+                Ranks::add_options(o);
                 auto add = o.add_options();
                 add("tasks", po::value<std::vector<std::string>>()->multitoken(),
                     "files of {\"id\", \"language\", \"context\", \"choices\", \"gold\"} lines");
               },
           .add_operands = nullptr,
-          .run = run};
+          .run = run,
+          .has_ranks = true};
 }
 
 }  // namespace polygraft::cli

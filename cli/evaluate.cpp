@@ -30,9 +30,9 @@ eval::ScoreOptions score_options(const MeasuredModel& measured, const expand::Op
   eval::ScoreOptions options;
   options.mask = mask_of(measured);
   options.progress_label = concat(doing, " ", task);
-  if (measured.unfinished.empty()) return options;
-  options.log = measured.unfinished / (task + kScoresExtension);
   options.log_key = concat(kVersion, " ", model.hash);
+  options.team = measured.team;
+  if (!measured.unfinished.empty()) options.log = measured.unfinished / (task + kScoresExtension);
   return options;
 }
 
@@ -71,6 +71,11 @@ Unfinished::~Unfinished() {
   for (const auto& entry : fs::directory_iterator(folder_, ignored))
     if (entry.path().string().find(kScoresExtension) != std::string::npos) return;
   fs::remove_all(folder_, ignored);
+}
+
+void EvaluationOutput::commit() {
+  folder_.commit();
+  unfinished_.remove();
 }
 
 void add_measured_model_options(po::options_description& options) {

@@ -2,6 +2,7 @@
 // choice. The commands and the pipeline share it.
 #pragma once
 #include "cli/model_option.h"
+#include "core/file.h"
 #include "core/folder_lock.h"
 #include "eval/choice.h"
 #include "eval/results.h"
@@ -16,8 +17,9 @@ struct MeasuredModel {
   model::ModelFolder folder;
   std::string mask = "none";      ///< "all": no addition does; a pack's name: all but that pack's
   expand::PackChoice packs = {};  ///< put onto the model in memory
-  fs::path unfinished;  ///< a folder that keeps scores, so that a killed evaluation continues;
-                        ///< "": none are kept
+  fs::path unfinished;       ///< a folder that keeps scores, so that a killed evaluation continues;
+                             ///< "": none are kept
+  parallel::Team team = {};  ///< shares the texts out; results are the same on all
 };
 
 /// Where an evaluation into `output` keeps what it has: OUTPUT.unfinished, one process at a time.
@@ -36,6 +38,21 @@ class Unfinished {
  private:
   fs::path folder_;
   FolderLock lock_;
+};
+
+/// The output folder of an evaluation, and what it keeps until then. One rank has it.
+class EvaluationOutput {
+ public:
+  /// @throws ConfigError when the folder exists and `replace` is false, or somebody else writes it.
+  EvaluationOutput(const fs::path& output, bool replace)
+      : folder_(output, replace), unfinished_(Unfinished::beside(output)) {}
+
+  const fs::path& path() const { return folder_.path(); }  ///< where to write until commit()
+  void commit();
+
+ private:
+  AtomicFolder folder_;
+  Unfinished unfinished_;
 };
 
 /// The options of model_option.h and --mask, and what they say.

@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "cli/command.h"
+#include "cli/ranks.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "core/overlap.h"
@@ -15,18 +16,24 @@ ExitCode run(const Arguments& arguments) {
   const fs::path plan_file = arguments.path("plan");
   const auto plan = expand::ExpansionPlan::from_json(read_json(plan_file), plan_file);
   const auto base = model::ModelFolder::open(arguments.path("model"));
+  const Ranks ranks(arguments);
   if (arguments.dry_run()) {
-    std::cout << expand::plan_table(plan);
+    if (ranks.is_first()) std::cout << expand::plan_table(plan);
     return ExitCode::kDone;
   }
   const fs::path output = arguments.output();
   refuse_overlap(output, base.path);
-  AtomicFolder folder(output, arguments.force());
-  expand::graft(base, plan, folder.path());
-  folder.commit();
-  log_info(concat("expanded model written to ", output.string(), " (+",
-                  human_bytes(plan.added_bytes), ")"));
-  arguments.emit_json(plan.to_json());
+  refuse_existing_output(output, arguments.force());
+  std::optional<AtomicFolder> folder;
+  if (ranks.is_first()) folder.emplace(output, arguments.force());
+  expand::graft(base, plan, folder ? folder->path() : fs::path(), ranks.team());
+  if (folder) {
+    folder->commit();
+    log_info(concat("expanded model written to ", output.string(), " (+",
+                    human_bytes(plan.added_bytes), ")"));
+    arguments.emit_json(plan.to_json());
+  }
+  ranks.team().wait_for_all();
   return ExitCode::kDone;
 }
 
@@ -43,9 +50,11 @@ Command expand_graft_command() {
             auto add = o.add_options();
             add("model", po::value<std::string>(), "model folder");
             add("plan", po::value<std::string>(), "what `expand plan` wrote");
+            Ranks::add_options(o);
           },
       .add_operands = nullptr,
-      .run = run};
+      .run = run,
+      .has_ranks = true};
 }
 
 }  // namespace polygraft::cli

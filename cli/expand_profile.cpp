@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "cli/model_option.h"
+#include "cli/ranks.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "core/text.h"
@@ -12,14 +13,27 @@
 namespace polygraft::cli {
 namespace {
 
+void show(const Arguments& arguments, const expand::Profile& profile, const Json& json) {
+  log_info(concat("profile written to ", arguments.output().string()));
+  if (arguments.stdout_is_free()) {
+    for (const auto& [language, value] : profile.bits_per_byte) {
+      std::cout << language << ": " << fixed(value, 4) << " bits per byte\n";
+    }
+  }
+  arguments.emit_json(json);
+}
+
 ExitCode run(const Arguments& arguments) {
   const fs::path output = arguments.output();
   refuse_existing_output(output, arguments.force() || arguments.dry_run());
   const auto folder = model::ModelFolder::open(arguments.path("model"));
   const auto corpus = tokenizer::load_corpus(arguments.path("corpus"));
+  const Ranks ranks(arguments);
   expand::ProfileOptions options;
   options.tokens_per_language = arguments.integer("tokens");
+  options.team = ranks.team();
   if (arguments.dry_run()) {
+    if (!ranks.is_first()) return ExitCode::kDone;
     std::cout << "would profile " << corpus.languages.size() << " languages over "
               << human_count(options.tokens_per_language) << " tokens each, on "
               << folder.config.num_layers << " layers\n";
@@ -27,15 +41,12 @@ ExitCode run(const Arguments& arguments) {
   }
   const expand::Profile profile =
       expand::profile_opened(expand::open_model(folder, chosen_packs(arguments)), corpus, options);
-  const Json json = profile.to_json();
-  write_json(output, json);
-  log_info(concat("profile written to ", output.string()));
-  if (arguments.stdout_is_free()) {
-    for (const auto& [language, value] : profile.bits_per_byte) {
-      std::cout << language << ": " << fixed(value, 4) << " bits per byte\n";
-    }
+  if (ranks.is_first()) {
+    const Json json = profile.to_json();
+    write_json(output, json);
+    show(arguments, profile, json);
   }
-  arguments.emit_json(json);
+  ranks.team().wait_for_all();
   return ExitCode::kDone;
 }
 
@@ -51,13 +62,15 @@ Command expand_profile_command() {
       .add_options =
           [](po::options_description& o) {
             add_model_options(o);
+            Ranks::add_options(o);
             auto add = o.add_options();
             add("corpus", po::value<std::string>(), "corpus.yaml");
             add("tokens", po::value<int64_t>()->default_value(20'000),
                 "tokens of training text per language");
           },
       .add_operands = nullptr,
-      .run = run};
+      .run = run,
+      .has_ranks = true};
 }
 
 }  // namespace polygraft::cli

@@ -24,9 +24,9 @@ parallel::Timeout timeout_of(const Arguments& arguments) {
 
 }  // namespace
 
-Ranks::Ranks(const Arguments& arguments) : launch_(parallel::read_launch(environment)) {
-  const parallel::GridShape shape =
-      parallel::resolve_grid({arguments.integer("ep"), arguments.integer("dp")}, launch_.size);
+Ranks::Ranks(const Arguments& arguments, parallel::GridShape asked)
+    : launch_(parallel::read_launch(environment)) {
+  const parallel::GridShape shape = parallel::resolve_grid(asked, launch_.size);
   const parallel::Timeout timeout = timeout_of(arguments);
   if (!is_first()) set_log_level(LogLevel::kError);
   if (launch_.size == 1 || arguments.dry_run()) return;
@@ -37,14 +37,23 @@ Ranks::Ranks(const Arguments& arguments) : launch_(parallel::read_launch(environ
 }
 
 void Ranks::add_options(po::options_description& options) {
+  options.add_options()("rank-timeout",
+                        po::value<double>()->default_value(1800)->value_name("SECONDS"),
+                        "under mpirun or srun: how long a rank that does not answer is waited for");
+}
+
+void Ranks::add_grid_options(po::options_description& options) {
   auto add = options.add_options();
   add("ep", po::value<int64_t>()->default_value(0)->value_name("N"),
       "under mpirun or srun: ranks that share out the experts of every layer; 0: what --dp leaves, "
       "or 1");
   add("dp", po::value<int64_t>()->default_value(0)->value_name("M"),
       "such groups of ranks, ep x dp in all; 0: what --ep leaves");
-  add("rank-timeout", po::value<double>()->default_value(1800)->value_name("SECONDS"),
-      "how long a rank that does not answer is waited for");
+  add_options(options);
+}
+
+parallel::GridShape Ranks::grid_shape(const Arguments& arguments) {
+  return {arguments.integer("ep"), arguments.integer("dp")};
 }
 
 void require_one_process(const std::string& command) {
@@ -52,7 +61,9 @@ void require_one_process(const std::string& command) {
   if (launch.size == 1) return;
   throw ConfigError(command, "is the work of one process")
       .found(concat(launch.size, " by ", launch.launcher))
-      .hint("several share a training alone: polygraft train");
+      .hint(concat("several share `train`, `eval bpb`, `eval choice`, `expand profile` and `expand "
+                   "graft`; to run on its own in each, unset ",
+                   launch.sign));
 }
 
 }  // namespace polygraft::cli

@@ -6,21 +6,27 @@
 #include "cli/command.h"
 #include "model/parallel/launch.h"
 #include "model/parallel/rank_grid.h"
+#include "model/parallel/team.h"
 
 namespace polygraft::cli {
 
 /// The ranks that share the work of this command; a process that was started alone has none.
 class Ranks {
  public:
-  /// Joins the others, unless this is a dry run. @throws ConfigError when --ep and --dp do not fit
-  /// their number; RankError when one does not come.
-  explicit Ranks(const Arguments& arguments);
+  /// Joins the others, unless this is a dry run. @param shape of a command that has
+  /// add_grid_options(). @throws ConfigError when it does not fit their number; RankError when one
+  /// does not come.
+  explicit Ranks(const Arguments& arguments, parallel::GridShape shape = {});
 
   const parallel::RankGrid* grid() const { return grid_ ? &*grid_ : nullptr; }
+  parallel::Team team() const { return parallel::Team(world_.get()); }
   /// Whether this is the one that logs and prints.
   bool is_first() const { return launch_.rank == 0; }
 
   static void add_options(po::options_description& options);
+  /// --ep and --dp besides.
+  static void add_grid_options(po::options_description& options);
+  static parallel::GridShape grid_shape(const Arguments& arguments);
 
  private:
   parallel::Launch launch_;

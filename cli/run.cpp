@@ -6,7 +6,6 @@
 #include "cli/command.h"
 #include "cli/pipeline/pipeline.h"
 #include "cli/pipeline/shape_plan.h"
-#include "cli/ranks.h"
 #include "cli/step_summary.h"
 #include "core/file.h"
 #include "core/folder_lock.h"
@@ -64,7 +63,6 @@ ExitCode finish(const Arguments& arguments, const fs::path& run_dir) {
 }
 
 ExitCode run(const Arguments& arguments) {
-  require_one_process("run");
   const fs::path file = arguments.path("pipeline");
   ConfigSource source = ConfigSource::from_file(file);
   for (const std::string& assignment : arguments.texts("set")) source.set(assignment);

@@ -36,7 +36,7 @@ ExitCode run(const Arguments& arguments) {
   const auto file = bind_config<trainer::TrainFile>(arguments.config());
   trainer::TrainJob job =
       trainer::resolve_job(file, fs::absolute(arguments.path("config")).parent_path());
-  const Ranks ranks(arguments);
+  const Ranks ranks(arguments, Ranks::grid_shape(arguments));
   job.replace_output = arguments.force();
   job.ranks = ranks.grid();
   const trainer::TrainEstimate estimate = trainer::estimate_training(job);
@@ -69,9 +69,10 @@ Command train_command() {
       .summary = "train from scratch, all weights of a model, or additions alone",
       .operands = "",
       .example = "polygraft train --config examples/quickstart/base.yaml --set train.tokens=200000",
-      .add_options = Ranks::add_options,
+      .add_options = Ranks::add_grid_options,
       .add_operands = nullptr,
-      .run = run};
+      .run = run,
+      .has_ranks = true};
 }
 
 }  // namespace polygraft::cli

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "model/architecture/transformer.h"
+#include "model/parallel/team.h"
 #include "tokenizer/corpus.h"
 #include "tokenizer/tokenizer.h"
 
@@ -44,12 +45,14 @@ struct ScoreOptions {
   std::string progress_label;      ///< "" = silent
   bool head_masked_too = false;    ///< score without the added vocabulary rows as well, for little:
                                    ///< the layers are computed once
-  model::RouterObserver observer;  ///< called per layer and batch; may be empty
+  model::RouterObserver observer;  ///< called per layer and batch of this rank; may be empty
   std::filesystem::path log;       ///< keeps finished batches (score_log.h), so that a killed call
                                    ///< continues; "": not kept
-  std::string log_key;  ///< what scores depend on beside texts and options: the model's hash
+  std::string log_key;       ///< what scores depend on beside texts and options: the model's hash
+  parallel::Team team = {};  ///< shares the batches out; the first rank alone has the log
 };
 
+/// @return the same on every rank of the team. @throws ConfigError when they were not called alike.
 std::vector<DocumentScore> score_documents(const model::Transformer& transformer,
                                            const tokenizer::Tokenizer& tokenizer,
                                            const std::vector<tokenizer::Document>& documents,

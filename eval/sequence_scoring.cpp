@@ -51,25 +51,75 @@ std::vector<SequenceBatch> make_batches(std::vector<ScoredSequence>& sequences,
   return batches;
 }
 
-/// Called with a batch whose sequences have their scores now.
-using OnScored = std::function<void(const SequenceBatch&)>;
+int64_t num_tokens(std::span<const SequenceBatch> batches) {
+  int64_t tokens = 0;
+  for (const SequenceBatch& batch : batches)
+    for (const ScoredSequence* sequence : batch) tokens += length_of(*sequence);
+  return tokens;
+}
+
+/// Both kinds, where there are two, sequence by sequence.
+std::vector<double> scores_of(const SequenceBatch& batch) {
+  std::vector<double> scores;
+  for (const ScoredSequence* sequence : batch) {
+    for (const auto& nats_L : {sequence->nats_L, sequence->head_masked_L})
+      scores.insert(scores.end(), nats_L.begin(), nats_L.end());
+  }
+  return scores;
+}
+
+void set_scores(const std::vector<double>& scores, bool head_masked_too,
+                const SequenceBatch& batch) {
+  auto nats = scores.begin();
+  for (ScoredSequence* sequence : batch) {
+    sequence->nats_L.assign(nats, nats + length_of(*sequence));
+    nats += length_of(*sequence);
+    if (!head_masked_too) continue;
+    sequence->head_masked_L.assign(nats, nats + length_of(*sequence));
+    nats += length_of(*sequence);
+  }
+}
+
+/// Gives every rank the scores of all batches. @param owner_of the rank that has a batch's.
+void share_scores(std::span<const SequenceBatch> batches, const ScoreOptions& options,
+                  const std::function<int(size_t)>& owner_of) {
+  if (options.team.is_alone()) return;
+  std::vector<std::vector<double>> scores(batches.size());
+  parallel::Deliveries deliveries(options.team);
+  for (size_t b = 0; b < batches.size(); ++b) {
+    if (owner_of(b) == options.team.rank()) scores[b] = scores_of(batches[b]);
+    scores[b].resize(static_cast<size_t>(num_tokens(batches.subspan(b, 1))) *
+                     (options.head_masked_too ? 2 : 1));
+    deliveries.to_all(owner_of(b), std::as_writable_bytes(std::span(scores[b])));
+  }
+  deliveries.wait();
+  for (size_t b = 0; b < batches.size(); ++b)
+    set_scores(scores[b], options.head_masked_too, batches[b]);
+}
+
+/// Called with batches whose sequences have their scores now.
+using OnScored = std::function<void(std::span<const SequenceBatch>)>;
 
 class BatchScorer {
  public:
   BatchScorer(const model::Transformer& transformer, const ScoreOptions& options)
       : transformer_(transformer), options_(options) {}
 
-  /// Sets `nats_L` of every sequence, batch after batch.
+  /// Sets `nats_L` of every sequence, on every rank, pass after pass.
   /// @throws NumericError for scores that are not finite.
   void score(std::span<const SequenceBatch> batches, Progress* progress,
              const OnScored& on_scored) const {
     std::vector<model::Batch> flat;
     for (const SequenceBatch& batch : batches) flat.push_back(flatten(batch, &TokenWindow::inputs));
-    run_passes(transformer_, flat, {options_.mask, options_.observer, progress, most_tokens()},
-               [&](size_t b, const at::Tensor& hidden_TD) {
-                 take(batches[b], hidden_TD);
-                 on_scored(batches[b]);
-               });
+    PassOptions passes{options_.mask, options_.observer, progress, most_tokens(), options_.team};
+    passes.after_pass = [&](PassRange pass) {
+      const auto scored = batches.subspan(pass.first, pass.end - pass.first);
+      share_scores(scored, options_,
+                   [&](size_t b) { return options_.team.owner_of(pass.first + b); });
+      on_scored(scored);
+    };
+    run_passes(transformer_, flat, passes,
+               [&](size_t b, const at::Tensor& hidden_TD) { take(batches[b], hidden_TD); });
   }
 
  private:
@@ -125,16 +175,19 @@ class BatchScorer {
   const ScoreOptions& options_;
 };
 
-/// A batch failed, the first of these or a later one of its pass: scores sequences one by one to
-/// name the one to blame.
-[[noreturn]] void blame_owner(const BatchScorer& scorer, std::span<const SequenceBatch> batches,
+/// A batch failed, the first of these or a later one of its pass: this rank scores sequences one by
+/// one to name the one to blame.
+[[noreturn]] void blame_owner(const model::Transformer& transformer, ScoreOptions options,
+                              std::span<const SequenceBatch> batches,
                               const std::function<std::string(size_t)>& name_of,
                               const NumericError& error) {
+  options.team = {};
+  const BatchScorer scorer(transformer, options);
   for (const SequenceBatch& batch : batches) {
     for (ScoredSequence* sequence : batch) {
       try {
         const std::vector<SequenceBatch> alone = {{sequence}};
-        scorer.score(alone, nullptr, [](const SequenceBatch&) {});
+        scorer.score(alone, nullptr, [](std::span<const SequenceBatch>) {});
       } catch (const NumericError& alone) {
         throw NumericError(name_of(sequence->owner), "it cannot be scored")
             .found(alone.what())
@@ -166,39 +219,18 @@ std::string log_key(const std::vector<ScoredSequence>& sequences, const ScoreOpt
   return hash.finish();
 }
 
-/// Both kinds, where there are two, sequence by sequence.
-std::vector<double> scores_of(const SequenceBatch& batch) {
-  std::vector<double> scores;
-  for (const ScoredSequence* sequence : batch) {
-    for (const auto& nats_L : {sequence->nats_L, sequence->head_masked_L})
-      scores.insert(scores.end(), nats_L.begin(), nats_L.end());
-  }
-  return scores;
-}
-
-/// Gives the first batches their logged scores. @return how many batches those are.
-size_t restore(const std::vector<SequenceBatch>& batches, const ScoreLog& log,
-               bool head_masked_too) {
-  size_t restored = 0;
-  for (const std::vector<double>& scores : log.batches()) {
-    auto nats = scores.begin();
-    for (ScoredSequence* sequence : batches[restored]) {
-      sequence->nats_L.assign(nats, nats + length_of(*sequence));
-      nats += length_of(*sequence);
-      if (!head_masked_too) continue;
-      sequence->head_masked_L.assign(nats, nats + length_of(*sequence));
-      nats += length_of(*sequence);
-    }
-    ++restored;
-  }
-  return restored;
-}
-
-int64_t num_tokens(std::span<const SequenceBatch> batches) {
-  int64_t tokens = 0;
-  for (const SequenceBatch& batch : batches)
-    for (const ScoredSequence* sequence : batch) tokens += length_of(*sequence);
-  return tokens;
+/// Gives the first batches their logged scores, which the first rank has. @return how many those
+/// are.
+size_t restore(std::span<const SequenceBatch> batches, const std::optional<ScoreLog>& log,
+               const ScoreOptions& options) {
+  uint64_t num_logged = log ? log->batches().size() : 0;
+  parallel::Deliveries count(options.team);
+  count.to_all(0, std::as_writable_bytes(std::span(&num_logged, 1)));
+  count.wait();
+  for (size_t b = 0; log && b < num_logged; ++b)
+    set_scores(log->batches()[b], options.head_masked_too, batches[b]);
+  share_scores(batches.first(num_logged), options, [](size_t) { return 0; });
+  return num_logged;
 }
 
 }  // namespace
@@ -225,10 +257,13 @@ void score_sequences(std::vector<ScoredSequence>& sequences, const model::Transf
   const at::NoGradGuard no_grad;
   const BatchScorer scorer(transformer, options);
   const std::vector<SequenceBatch> batches = make_batches(sequences, options.batch_tokens);
+  const bool is_keyed = !options.log.empty() || !options.team.is_alone();
+  const std::string key = is_keyed ? log_key(sequences, options) : "";
+  options.team.require_same(concat(key, options.log.empty()));
   std::optional<ScoreLog> log;
-  if (!options.log.empty()) log.emplace(options.log, log_key(sequences, options));
+  if (!options.log.empty() && options.team.is_first()) log.emplace(options.log, key);
   std::span<const SequenceBatch> rest = batches;
-  rest = rest.subspan(log ? restore(batches, *log, options.head_masked_too) : 0);
+  rest = rest.subspan(restore(batches, log, options));
   std::optional<Progress> progress;
   if (!options.progress_label.empty()) {
     const int64_t total = num_tokens(batches);
@@ -236,12 +271,13 @@ void score_sequences(std::vector<ScoredSequence>& sequences, const model::Transf
     progress->resume_at(static_cast<uint64_t>(total - num_tokens(rest)));
   }
   try {
-    scorer.score(rest, progress ? &*progress : nullptr, [&](const SequenceBatch& batch) {
-      if (log) log->append(scores_of(batch));
-      rest = rest.subspan(1);
+    scorer.score(rest, progress ? &*progress : nullptr, [&](std::span<const SequenceBatch> scored) {
+      for (const SequenceBatch& batch : scored)
+        if (log) log->append(scores_of(batch));
+      rest = rest.subspan(scored.size());
     });
   } catch (const NumericError& error) {
-    blame_owner(scorer, rest, name_of, error);
+    blame_owner(transformer, options, rest, name_of, error);
   }
   if (progress) progress->finish();
 }

@@ -10,6 +10,7 @@
 #include "expand/plan.h"
 #include "expand/sequences.h"
 #include "model/architecture/transformer.h"
+#include "model/parallel/team.h"
 
 namespace polygraft::expand {
 
@@ -30,21 +31,30 @@ struct CalibrationFeatures {
   at::Tensor first_T;
 };
 
-/// Runs the base (additions masked) over `sequences`.
+/// Runs the base (additions masked) over `sequences`. The same on every rank of the team.
 CalibrationFeatures collect_features(const model::Transformer& transformer,
                                      const std::vector<Sequence>& sequences,
-                                     const std::string& progress_label);
+                                     const std::string& progress_label,
+                                     const parallel::Team& team = {});
 
-/// Takes what one layer's router saw of each text.
-using LayerTaker = std::function<void(const LayerPlan& layer, std::vector<LayerFeatures> texts)>;
+/// What one layer's router saw of each text.
+struct LayerView {
+  const LayerPlan* plan = nullptr;
+  int rank = 0;                        ///< which one of the team has it, to fit rows to it
+  std::vector<LayerFeatures> texts{};  ///< on that rank
+};
+/// Called on every rank with the layers that are ready to be fitted, in order: one for each rank.
+using LayersTaker = std::function<void(std::vector<LayerView> layers)>;
 
 /// The same for several texts at once, with the routers' views of them: layer by layer, so that
-/// one layer's features are in memory at a time. All hidden states are, 4 D bytes a token.
-/// @param layers the plan's, for their donors; may be empty.
+/// each rank has one layer's features in memory at a time. All hidden states are, 4 D bytes a
+/// token.
+/// @param layers the plan's, for their donors, in ascending order; may be empty.
 std::vector<CalibrationFeatures> collect_by_layer(const model::Transformer& transformer,
                                                   const std::vector<std::vector<Sequence>>& texts,
                                                   const std::vector<LayerPlan>& layers,
-                                                  const LayerTaker& take,
-                                                  const std::string& progress_label);
+                                                  const LayersTaker& take,
+                                                  const std::string& progress_label,
+                                                  const parallel::Team& team = {});
 
 }  // namespace polygraft::expand

@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "core/random.h"
 #include "core/text.h"
+#include "eval/passes.h"
 #include "expand/addition_names.h"
 #include "expand/calibration.h"
 #include "expand/expert_clones.h"
@@ -104,12 +105,13 @@ class AdditionBuilder {
  public:
   AdditionBuilder(const Transformer& base, const Tokenizer& old_tokenizer,
                   const Tokenizer& extended, const ExpansionPlan& plan,
-                  const Calibration& calibration)
+                  const Calibration& calibration, const parallel::Team& team)
       : base_(base),
         old_tokenizer_(old_tokenizer),
         extended_(extended),
         plan_(plan),
-        calibration_(calibration) {
+        calibration_(calibration),
+        team_(team) {
     computed_.make_expert = CloneMaker(base, plan);
     computed_.vocab = place_rows(base.num_base_vocab_rows(), old_tokenizer.size(),
                                  plan.new_vocab_rows, plan.vocabulary.pad_to);
@@ -124,7 +126,9 @@ class AdditionBuilder {
   void add_output_rows(const at::Tensor& start_vD, const at::Tensor& old_hidden_TD);
   void add_experts(const LayerPlan& layer);
   void add_donor_rows(const LayerPlan& layer);
-  void add_router_rows(const LayerPlan& layer, LayerFeatures old_text, LayerFeatures new_text);
+  RouterFit fit_rows(std::vector<LayerFeatures> texts) const;
+  void add_router_rows(std::vector<LayerView> layers);
+  void report(const LayerPlan& layer, const RouterFit& fit) const;
   at::Tensor fit_routers(const Transformer& input_model);
 
   const Transformer& base_;
@@ -132,6 +136,7 @@ class AdditionBuilder {
   const Tokenizer& extended_;
   const ExpansionPlan& plan_;
   const Calibration& calibration_;
+  parallel::Team team_;
   ComputedAdditions computed_;
   Additions& additions_ = computed_.additions;
 };
@@ -160,14 +165,15 @@ StartRows AdditionBuilder::start_rows(bool own_head) const {
   if (config.init != "omp") return averaged_rows(base_.weights(), parts, config.init, own_head);
   std::vector<Sequence> sequences = new_sequences(extended_);
   for (Sequence& sequence : old_sequences()) sequences.push_back(std::move(sequence));
-  return pursued_rows(base_.weights(), parts, collect_contexts(base_, sequences, parts, num_old),
-                      own_head, {.num_old = num_old, .most_atoms = config.init_atoms});
+  return pursued_rows(base_.weights(), parts,
+                      collect_contexts(base_, sequences, parts, num_old, team_), own_head,
+                      {.num_old = num_old, .most_atoms = config.init_atoms});
 }
 
 /// The start rows, lowered on old contexts by the shared offset.
 void AdditionBuilder::add_output_rows(const at::Tensor& start_vD, const at::Tensor& old_hidden_TD) {
   const CalibrationFeatures new_text =
-      collect_features(base_, new_sequences(old_tokenizer_), "calibrating the head");
+      collect_features(base_, new_sequences(old_tokenizer_), "calibrating the head", team_);
   // A sequence's first position is the same for every language: it belongs to the old side alone.
   const at::Tensor new_hidden_ND =
       new_text.hidden_TD.index_select(0, at::nonzero(~new_text.first_T).squeeze(1));
@@ -195,8 +201,9 @@ void AdditionBuilder::add_donor_rows(const LayerPlan& layer) {
       moe.router.base.index_select(0, at::tensor(donors, at::kLong)).to(at::kFloat);
 }
 
-void AdditionBuilder::add_router_rows(const LayerPlan& layer, LayerFeatures old_text,
-                                      LayerFeatures new_text) {
+/// @param texts what the layer's router saw of the old text and of the new.
+RouterFit AdditionBuilder::fit_rows(std::vector<LayerFeatures> texts) const {
+  LayerFeatures &old_text = texts[0], &new_text = texts[1];
   const at::Tensor later = at::nonzero(~new_text.first_T).squeeze(1);
   for (at::Tensor* part : {&new_text.input_TD, &new_text.threshold_T, &new_text.donor_Tn}) {
     *part = part->index_select(0, later);
@@ -211,10 +218,32 @@ void AdditionBuilder::add_router_rows(const LayerPlan& layer, LayerFeatures old_
   if (!base_.config().renormalize_top_k) features.old_log_normalizer_O = old_text.log_normalizer_T;
   features.old_weight_O = 1 + old_text.first_T.to(at::kDouble) * (plan_.experts.bos_weight - 1);
   const ExpertConfig& config = plan_.experts;
-  const RouterFit fit = fit_router_rows(
-      std::move(features), {config.router_margin, config.router_old_weight, config.router_ridge,
-                            config.router_iterations, config.router_softmax_share});
-  additions_[added_router(layer.layer)] = fit.rows_nD;
+  return fit_router_rows(std::move(features),
+                         {config.router_margin, config.router_old_weight, config.router_ridge,
+                          config.router_iterations, config.router_softmax_share});
+}
+
+/// Each rank fits its layer's rows, and everyone gets all.
+void AdditionBuilder::add_router_rows(std::vector<LayerView> layers) {
+  std::vector<RouterFit> fits(layers.size());
+  parallel::Deliveries deliveries(team_);
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const auto num_rows = static_cast<int64_t>(layers[i].plan->donors.size());
+    fits[i] = layers[i].rank == team_.rank()
+                  ? fit_rows(std::move(layers[i].texts))
+                  : RouterFit{{}, at::empty({num_rows, base_.config().hidden_size})};
+    RouterFitNumbers& numbers = fits[i];
+    deliveries.to_all(layers[i].rank, std::as_writable_bytes(std::span(&numbers, 1)));
+    deliveries.to_all(layers[i].rank, eval::bytes_of(fits[i].rows_nD));
+  }
+  deliveries.wait();
+  for (size_t i = 0; i < layers.size(); ++i) {
+    additions_[added_router(layers[i].plan->layer)] = fits[i].rows_nD;
+    report(*layers[i].plan, fits[i]);
+  }
+}
+
+void AdditionBuilder::report(const LayerPlan& layer, const RouterFit& fit) const {
   log_info(concat("layer ", layer.layer, ": new experts win ", fixed(100 * fit.new_captured, 1),
                   " % of new tokens and ", fixed(100 * fit.old_leaked, 2),
                   " % of old ones by weight (", fit.iterations, " iterations)"));
@@ -226,11 +255,9 @@ void AdditionBuilder::add_router_rows(const LayerPlan& layer, LayerFeatures old_
 
 /// Fits the routers as their layers come by. @return the old text's hidden states.
 at::Tensor AdditionBuilder::fit_routers(const Transformer& input_model) {
-  const auto fit = [this](const LayerPlan& layer, std::vector<LayerFeatures> texts) {
-    add_router_rows(layer, std::move(texts[0]), std::move(texts[1]));
-  };
+  const auto fit = [this](std::vector<LayerView> layers) { add_router_rows(std::move(layers)); };
   return collect_by_layer(input_model, {old_sequences(), new_sequences(extended_)}, plan_.layers,
-                          fit, "calibrating on old and new text")
+                          fit, "calibrating on old and new text", team_)
       .front()
       .hidden_TD;
 }
@@ -251,7 +278,7 @@ ComputedAdditions AdditionBuilder::build() {
     old_hidden_TD = fit_routers(input_model);
   } else if (rows.output_vD.defined() || placement.num_padding > 0) {
     old_hidden_TD =
-        collect_features(input_model, old_sequences(), "calibrating on old text").hidden_TD;
+        collect_features(input_model, old_sequences(), "calibrating on old text", team_).hidden_TD;
   }
   if (rows.output_vD.defined()) add_output_rows(rows.output_vD, old_hidden_TD);
   if (placement.num_padding > 0) {
@@ -268,11 +295,11 @@ ComputedAdditions AdditionBuilder::build() {
 
 ComputedAdditions compute_additions(const Transformer& base, const Tokenizer& old_tokenizer,
                                     const Tokenizer& extended, const ExpansionPlan& plan,
-                                    const Calibration& calibration) {
+                                    const Calibration& calibration, const parallel::Team& team) {
   check_vocabulary(base, old_tokenizer, extended, plan);
   check_layers(base, plan);
   const at::NoGradGuard no_grad;
-  return AdditionBuilder(base, old_tokenizer, extended, plan, calibration).build();
+  return AdditionBuilder(base, old_tokenizer, extended, plan, calibration, team).build();
 }
 
 }  // namespace polygraft::expand

@@ -59,11 +59,11 @@ at::Tensor mean_at(const at::Tensor& hidden_TD, const std::vector<int64_t>& posi
 
 ContextMeans collect_contexts(const model::Transformer& base,
                               const std::vector<Sequence>& sequences, const TokenParts& parts,
-                              int64_t num_old) {
+                              int64_t num_old, const parallel::Team& team) {
   const at::NoGradGuard no_grad;
   const OldText text = spell_out(sequences, parts, num_old, sequence_tokens_for(base.config()));
   const at::Tensor hidden_TD =
-      collect_features(base, text.sequences, "reading new tokens' contexts").hidden_TD;
+      collect_features(base, text.sequences, "reading new tokens' contexts", team).hidden_TD;
   std::set<TokenId> ids;
   for (const Occurrence& occurrence : text.occurrences) ids.insert(occurrence.id);
   ContextMeans means;

@@ -9,6 +9,7 @@
 #include "expand/sequences.h"
 #include "expand/vocabulary_rows.h"
 #include "model/architecture/transformer.h"
+#include "model/parallel/team.h"
 
 namespace polygraft::expand {
 
@@ -22,9 +23,10 @@ struct ContextMeans {
 /// Runs the base over `sequences`, in which each new token is replaced by the old tokens it stands
 /// for: the text is then cut as the base's tokenizer cuts it. A sequence that gets longer than the
 /// base's context is cut there. The first position of a sequence is no token's.
-/// @param parts of the new tokens. @param num_old tokens of the old tokenizer.
+/// @param parts of the new tokens. @param num_old tokens of the old tokenizer. @param team shares
+/// the text out; the means are the same on all.
 ContextMeans collect_contexts(const model::Transformer& base,
                               const std::vector<Sequence>& sequences, const TokenParts& parts,
-                              int64_t num_old);
+                              int64_t num_old, const parallel::Team& team = {});
 
 }  // namespace polygraft::expand

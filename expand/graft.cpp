@@ -67,15 +67,17 @@ model::Manifest make_manifest(const model::ModelFolder& base, const ExpansionPla
 }  // namespace
 
 void graft(const model::ModelFolder& base, const ExpansionPlan& plan,
-           const std::filesystem::path& out) {
+           const std::filesystem::path& out, const parallel::Team& team) {
   check_kind(base);
   const tokenizer::Tokenizer old_tokenizer = tokenizer::Tokenizer::load(base.path);
   const std::filesystem::path extended_folder =
       plan.new_vocab_rows > 0 ? std::filesystem::path(plan.tokenizer) : base.path;
   const tokenizer::Tokenizer extended = tokenizer::Tokenizer::load(extended_folder);
+  team.require_same(plan.to_json().dump());
   const Calibration calibration = read_calibration(tokenizer::load_corpus(plan.corpus), plan);
-  const ComputedAdditions computed =
-      compute_additions(model::Transformer::load(base), old_tokenizer, extended, plan, calibration);
+  const ComputedAdditions computed = compute_additions(
+      model::Transformer::load(base), old_tokenizer, extended, plan, calibration, team);
+  if (!team.is_first()) return;
   ExpandedFolder expanded;
   expanded.manifest = make_manifest(base, plan, computed.vocab, old_tokenizer, extended);
   if (plan.new_vocab_rows > 0) expanded.tokenizer = extended_folder;

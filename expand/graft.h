@@ -16,6 +16,7 @@
 #include "expand/plan.h"
 #include "model/architecture/transformer.h"
 #include "model/checkpoint/model_folder.h"
+#include "model/parallel/team.h"
 #include "tokenizer/tokenizer.h"
 
 namespace polygraft::expand {
@@ -44,12 +45,14 @@ struct ComputedAdditions {
 };
 
 /// @param base the base model in float32. @param extended its extended tokenizer. Deterministic in
-/// the plan's seed.
+/// the plan's seed. @param team shares out the calibration's text and the layers whose router rows
+/// are fitted; the additions are the same on all.
 /// @throws NumericError when a fit does not give finite rows.
 ComputedAdditions compute_additions(const model::Transformer& base,
                                     const tokenizer::Tokenizer& old_tokenizer,
                                     const tokenizer::Tokenizer& extended, const ExpansionPlan& plan,
-                                    const Calibration& calibration);
+                                    const Calibration& calibration,
+                                    const parallel::Team& team = {});
 
 struct ExpandedFolder {
   model::Manifest manifest;         ///< written as polygraft.json
@@ -74,8 +77,9 @@ std::string write_expanded(const model::ModelFolder& source, const std::vector<A
 
 /// The whole of `expand graft`: load, compute, write. @throws NotComparable when the model is not
 /// the plan's; known only once its bytes have been copied.
+/// @param team computes together; its first rank alone writes.
 void graft(const model::ModelFolder& base, const ExpansionPlan& plan,
-           const std::filesystem::path& out);
+           const std::filesystem::path& out, const parallel::Team& team = {});
 
 /// The additions of an expanded model / sets them (shapes checked).
 Additions get_additions(const model::Weights& weights);

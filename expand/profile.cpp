@@ -2,12 +2,15 @@
 // Legend: T tokens, K experts per token.
 #include "expand/profile.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "core/progress.h"
 #include "core/random.h"
 #include "core/text.h"
 #include "eval/passes.h"
 #include "eval/scoring.h"
+#include "expand/additions.h"
 #include "expand/packs/open_model.h"
 #include "expand/sequences.h"
 #include "expand/similarity.h"
@@ -29,18 +32,8 @@ void check_texts(const tokenizer::Corpus& corpus) {
   problems.throw_if_any("corpus");
 }
 
-/// How often each expert was chosen, and the sum of its weights in the softmax. float64 [E].
-struct ExpertUse {
-  at::Tensor chosen_E, softmax_E;
-
-  void add(const at::Tensor& chosen, const at::Tensor& softmax) {
-    chosen_E = chosen_E.defined() ? chosen_E + chosen : chosen;
-    softmax_E = softmax_E.defined() ? softmax_E + softmax : softmax;
-  }
-};
-
 std::vector<double> shares(const at::Tensor& counts_E) {
-  const at::Tensor share_E = (counts_E / counts_E.sum()).contiguous();
+  const at::Tensor share_E = counts_E / counts_E.sum();
   const double* const data = share_E.const_data_ptr<double>();
   return {data, data + share_E.numel()};
 }
@@ -71,59 +64,122 @@ ProfileText sample_text(const model::Transformer& transformer,
   return text;
 }
 
-/// By MoE layer and language.
-using ExpertUses = std::map<int64_t, std::map<std::string, ExpertUse>>;
-using FloorsByLanguage = std::map<std::string, SoftmaxFloors>;
+/// What is counted of a text: in each MoE layer how often each expert was chosen, and the sum of
+/// its weights in the softmax. float64 [L, 2, E].
+using ExpertUse = at::Tensor;
 
-/// All languages in the same passes, so that the model is read once for as many of them as fit.
-/// @param floors gathered on the way, of the languages that are in it.
-ExpertUses count_experts(const model::Transformer& transformer, const ProfileText& text,
-                         FloorsByLanguage& floors) {
-  ExpertUses uses;
-  const int64_t num_experts = transformer.num_base_experts() + transformer.num_added_experts();
-  const model::RouterObserver observer = [&](const model::RouterTap& tap) {
+/// Counts batch by batch, each on its own rank, and adds the batches of a language up in order.
+class UseCounter {
+ public:
+  UseCounter(const model::Transformer& transformer, const ProfileText& text,
+             const parallel::Team& team)
+      : layers_(AdditionShapes::of(transformer.config()).moe_layers),
+        num_experts_(transformer.num_base_experts() + transformer.num_added_experts()),
+        text_(text),
+        team_(team) {}
+
+  void tap(const model::RouterTap& tap) {
     const at::Tensor score_TE =
         tap.added_Tn.defined() ? at::cat({tap.base_TE, tap.added_Tn}, 1) : tap.base_TE;
-    const std::string& language = text.language_of_batch[tap.batch];
-    uses[tap.layer][language].add(model::count_choices(tap.routing, num_experts).to(at::kDouble),
-                                  at::softmax(score_TE, 1).sum(0, false, at::kDouble));
-    if (const auto found = floors.find(language); found != floors.end()) found->second.tap(tap);
-  };
-  Progress progress("profiling", text.num_tokens, "tokens");
-  eval::run_passes(transformer, text.batches, {{}, observer, &progress},
-                   [](size_t, const at::Tensor&) {});
-  progress.finish();
-  return uses;
-}
-
-std::vector<LayerProfile> profile_layers(const ExpertUses& uses) {
-  std::vector<LayerProfile> layers;
-  for (const auto& [index, by_language] : uses) {
-    LayerProfile& layer = layers.emplace_back(LayerProfile{index});
-    for (const auto& [language, use] : by_language) {
-      layer.signature[language] = shares(use.chosen_E);
-      layer.softmax[language] = shares(use.softmax_E);
-    }
+    const auto place = std::find(layers_.begin(), layers_.end(), tap.layer) - layers_.begin();
+    const at::Tensor use_2E = use_of(tap.batch)[place];
+    use_2E[0].copy_(model::count_choices(tap.routing, num_experts_));
+    use_2E[1].copy_(at::softmax(score_TE, 1).sum(0, false, at::kDouble));
   }
-  return layers;
-}
+
+  void close_pass(eval::PassRange pass) {
+    parallel::Deliveries uses(team_);
+    for (size_t b = pass.first; b < pass.end; ++b) {
+      uses.to_all(team_.owner_of(b), eval::bytes_of(use_of(b)));
+    }
+    uses.wait();
+    for (size_t b = pass.first; b < pass.end; ++b) {
+      ExpertUse& sum = by_language_[text_.language_of_batch[b]];
+      sum = sum.defined() ? sum + use_of(b) : use_of(b);
+    }
+    of_pass_.clear();
+  }
+
+  std::vector<LayerProfile> profile_layers() const {
+    std::vector<LayerProfile> layers;
+    for (const int64_t index : layers_) {
+      const auto place = static_cast<int64_t>(layers.size());
+      LayerProfile& layer = layers.emplace_back(LayerProfile{index});
+      for (const auto& [language, use_L2E] : by_language_) {
+        layer.signature[language] = shares(use_L2E[place][0]);
+        layer.softmax[language] = shares(use_L2E[place][1]);
+      }
+    }
+    return layers;
+  }
+
+ private:
+  ExpertUse use_of(size_t batch) {
+    const auto [place, is_new] = of_pass_.try_emplace(batch);
+    if (is_new) {
+      place->second =
+          at::zeros({static_cast<int64_t>(layers_.size()), 2, num_experts_}, at::kDouble);
+    }
+    return place->second;
+  }
+
+  std::vector<int64_t> layers_;
+  int64_t num_experts_;
+  const ProfileText& text_;
+  parallel::Team team_;
+  std::map<size_t, ExpertUse> of_pass_;  // by batch
+  std::map<std::string, ExpertUse> by_language_;
+};
 
 /// Old languages' floors, in a model that does not renormalise.
-FloorsByLanguage begin_floors(const model::Transformer& transformer,
-                              const tokenizer::Corpus& corpus) {
-  FloorsByLanguage floors;
-  if (transformer.config().renormalize_top_k) return floors;
-  for (const std::string& language : corpus.with_role("old")) {
-    floors.emplace(language, transformer.num_base_experts());
+SoftmaxFloors begin_floors(const model::Transformer& transformer, const tokenizer::Corpus& corpus,
+                           const ProfileText& text, const ProfileOptions& options) {
+  const model::ModelConfig& config = transformer.config();
+  const int64_t pass_tokens =
+      options.pass_tokens > 0 ? options.pass_tokens : transformer.tokens_per_pass();
+  const std::vector<std::string> languages =
+      config.renormalize_top_k ? std::vector<std::string>{} : corpus.with_role("old");
+  return {choose_floor_sample(text.batches, text.language_of_batch, languages, config.hidden_size,
+                              pass_tokens),
+          transformer.num_base_experts(), options.team};
+}
+
+/// All languages in the same passes, so that the model is read once for as many of them as fit.
+std::vector<LayerProfile> profile_layers(const model::Transformer& transformer,
+                                         const tokenizer::Corpus& corpus, const ProfileText& text,
+                                         const ProfileOptions& options) {
+  UseCounter uses(transformer, text, options.team);
+  SoftmaxFloors floors = begin_floors(transformer, corpus, text, options);
+  Progress progress("profiling", text.num_tokens, "tokens");
+  eval::PassOptions passes;
+  passes.observer = [&](const model::RouterTap& tap) {
+    uses.tap(tap);
+    floors.tap(tap);
+  };
+  passes.progress = &progress;
+  passes.most_tokens = options.pass_tokens;
+  passes.team = options.team;
+  passes.after_layer = [&](int64_t layer, eval::PassRange pass) {
+    if (transformer.config().layer_is_moe[static_cast<size_t>(layer)])
+      floors.close_layer(layer, pass);
+  };
+  passes.after_pass = [&](eval::PassRange pass) { uses.close_pass(pass); };
+  eval::run_passes(transformer, text.batches, passes, [](size_t, const at::Tensor&) {});
+  progress.finish();
+  std::vector<LayerProfile> layers = uses.profile_layers();
+  for (LayerProfile& layer : layers) {
+    for (const auto& [language, by_layer] : floors.by_text())
+      layer.softmax_floor[language] = by_layer.at(layer.layer);
   }
-  return floors;
+  return layers;
 }
 
 /// Of every language's held-out text; scored together, for the same reason.
 std::map<std::string, double> measure_bits_per_byte(const model::Transformer& transformer,
                                                     const tokenizer::Tokenizer& tokenizer,
                                                     const tokenizer::Corpus& corpus,
-                                                    int64_t num_bytes) {
+                                                    const ProfileOptions& profile) {
+  const int64_t num_bytes = profile.heldout_bytes_per_language;
   std::vector<tokenizer::Document> all;
   std::map<std::string, size_t> end_of_language;
   for (const auto& [language, texts] : corpus.languages) {
@@ -135,6 +191,7 @@ std::map<std::string, double> measure_bits_per_byte(const model::Transformer& tr
   }
   eval::ScoreOptions options;
   options.progress_label = "bits per byte";
+  options.team = profile.team;
   const auto scores = eval::score_documents(transformer, tokenizer, all, options);
   std::map<std::string, double> bits_per_byte;
   auto begin = scores.begin();
@@ -158,24 +215,16 @@ Profile profile_model(const model::Transformer& transformer, const tokenizer::To
   const at::NoGradGuard no_grad;
   Profile profile;
   for (const auto& [language, texts] : corpus.languages) profile.roles[language] = texts.role;
-  FloorsByLanguage floors = begin_floors(transformer, corpus);
-  profile.layers = profile_layers(count_experts(
-      transformer, sample_text(transformer, tokenizer, corpus, options.tokens_per_language),
-      floors));
-  for (auto& [language, gathered] : floors) {
-    const auto by_layer = gathered.finish();
-    for (LayerProfile& layer : profile.layers) {
-      layer.softmax_floor[language] = by_layer.at(layer.layer);
-    }
-  }
-  profile.bits_per_byte =
-      measure_bits_per_byte(transformer, tokenizer, corpus, options.heldout_bytes_per_language);
+  const ProfileText text = sample_text(transformer, tokenizer, corpus, options.tokens_per_language);
+  profile.layers = profile_layers(transformer, corpus, text, options);
+  profile.bits_per_byte = measure_bits_per_byte(transformer, tokenizer, corpus, options);
   profile.similarity = language_similarity(profile.layers);
   return profile;
 }
 
 Profile profile_opened(const OpenModel& model, const tokenizer::Corpus& corpus,
                        const ProfileOptions& options) {
+  options.team.require_same(model.hash);
   Profile profile = profile_model(model.transformer, model.tokenizer, corpus, options);
   profile.model_hash = model.hash;
   return profile;

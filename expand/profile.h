@@ -9,6 +9,7 @@
 
 #include "core/json.h"
 #include "model/architecture/transformer.h"
+#include "model/parallel/team.h"
 #include "tokenizer/corpus.h"
 #include "tokenizer/tokenizer.h"
 
@@ -41,10 +42,12 @@ struct Profile {
 struct ProfileOptions {
   int64_t tokens_per_language = 20'000;    ///< of training text, for signatures
   int64_t heldout_bytes_per_language = 0;  ///< 0: all held-out text
+  parallel::Team team = {};                ///< shares the text out; the profile is the same on all
+  int64_t pass_tokens = 0;  ///< at once on each rank; 0: Transformer::tokens_per_pass()
 };
 
-/// @throws ConfigError when a language has no training or no held-out text; NotComparable for a
-/// dense model.
+/// @throws ConfigError when a language has no training or no held-out text, or ranks were not
+/// called alike; NotComparable for a dense model.
 Profile profile_model(const model::Transformer& transformer, const tokenizer::Tokenizer& tokenizer,
                       const tokenizer::Corpus& corpus, const ProfileOptions& options);
 

@@ -29,8 +29,8 @@ struct RouterFitOptions {
   double softmax_share = 1e-3;  ///< epsilon: what new rows may take of the softmax on old text
 };
 
-struct RouterFit {
-  at::Tensor rows_nD;      ///< float32
+/// How a fit went.
+struct RouterFitNumbers {
   double start_value = 0;  ///< of the objective, at the ridge solution
   double value = 0;
   int64_t iterations = 0;
@@ -40,6 +40,10 @@ struct RouterFit {
   /// weights are renormalised.
   double softmax_share_mean = 0, softmax_share_max = 0;
   double softmax_weight = 0;  ///< W, as it was in the end
+};
+
+struct RouterFit : RouterFitNumbers {
+  at::Tensor rows_nD;  ///< float32
 };
 
 /// Minimises over the rows n_j, with z_j = n_j . u and y_j = t + m + (r_donor(j) . u - mean over

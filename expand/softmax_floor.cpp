@@ -2,6 +2,7 @@
 #include "expand/softmax_floor.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "expand/lbfgs.h"
@@ -53,36 +54,90 @@ double softmax_floor(const at::Tensor& input_TD, const at::Tensor& log_normalize
   return result.converged ? result.value : 0.0;
 }
 
-void SoftmaxFloors::tap(const model::RouterTap& tap) {
-  if (tap.layer != layer_) {
-    close_layer();
-    layer_ = tap.layer;
+FloorSample choose_floor_sample(const std::vector<model::Batch>& batches,
+                                const std::vector<std::string>& text_of_batch,
+                                const std::vector<std::string>& texts, int64_t width,
+                                int64_t pass_tokens) {
+  FloorSample sample{text_of_batch, std::vector<int64_t>(batches.size()), width};
+  std::map<std::string, size_t> pass_of_text;  // by its first batch
+  std::map<std::string, int64_t> num_taken;
+  for (size_t first = 0, end = 0; first < batches.size(); first = end) {
+    end = eval::end_of_pass(batches, first, pass_tokens);
+    for (size_t b = first; b < end; ++b) {
+      const std::string& text = text_of_batch[b];
+      if (std::find(texts.begin(), texts.end(), text) == texts.end()) continue;
+      if (pass_of_text.try_emplace(text, first).first->second != first) continue;
+      int64_t& taken = num_taken[text];
+      sample.rows_of_batch[b] = std::min(most_tokens(width) - taken, batches[b].ids_T.numel());
+      taken += sample.rows_of_batch[b];
+    }
   }
-  const int64_t wanted = most_tokens(tap.input_TD.size(1)) - num_held_;
-  // A text of several passes comes to a layer again; its first pass is enough.
-  if (wanted <= 0 || floors_.count(layer_) > 0) return;
-  const int64_t taken = std::min(wanted, tap.input_TD.size(0));
-  input_TD_.push_back(tap.input_TD.narrow(0, 0, taken).to(at::kFloat));
-  log_normalizer_T_.push_back(at::logsumexp(tap.base_TE.narrow(0, 0, taken), 1));
-  num_held_ += taken;
+  return sample;
 }
 
-void SoftmaxFloors::close_layer() {
-  if (num_held_ == 0) return;
-  const at::Tensor input_TD = at::cat(input_TD_), log_normalizer_T = at::cat(log_normalizer_T_);
-  const bool enough = num_held_ >= 2 * input_TD.size(1);
-  std::vector<double>& floors = floors_[layer_];
+void SoftmaxFloors::tap(const model::RouterTap& tap) {
+  const int64_t rows = sample_.rows_of_batch[tap.batch];
+  if (rows == 0) return;
+  seen_[tap.batch] = {tap.input_TD.narrow(0, 0, rows).to(at::kFloat).contiguous(),
+                      at::logsumexp(tap.base_TE.narrow(0, 0, rows), 1)};
+}
+
+/// Texts in turn.
+std::vector<SoftmaxFloors::Job> SoftmaxFloors::jobs_of(eval::PassRange pass) const {
+  std::map<std::string, std::vector<size_t>> batches_of_text;
+  for (size_t b = pass.first; b < pass.end; ++b) {
+    if (sample_.rows_of_batch[b] > 0) batches_of_text[sample_.text_of_batch[b]].push_back(b);
+  }
+  std::vector<Job> jobs;
+  for (auto& [text, batches] : batches_of_text) {
+    jobs.push_back({text, std::move(batches), team_.owner_of(jobs.size())});
+  }
+  return jobs;
+}
+
+void SoftmaxFloors::gather_inputs(const std::vector<Job>& jobs) {
+  parallel::Deliveries inputs(team_);
+  for (const Job& job : jobs) {
+    for (const size_t b : job.batches) {
+      Seen& seen = seen_[b];
+      const int64_t rows = sample_.rows_of_batch[b];
+      if (job.rank == team_.rank() && !team_.owns(b)) {
+        seen = {at::empty({rows, sample_.width}, at::kFloat), at::empty({rows}, at::kFloat)};
+      }
+      inputs.to_one(team_.owner_of(b), job.rank, eval::bytes_of(seen.input_TD));
+      inputs.to_one(team_.owner_of(b), job.rank, eval::bytes_of(seen.log_normalizer_T));
+    }
+  }
+  inputs.wait();
+}
+
+std::vector<double> SoftmaxFloors::measure(const Job& job) const {
+  std::vector<at::Tensor> inputs, log_normalizers;
+  for (const size_t b : job.batches) {
+    inputs.push_back(seen_.at(b).input_TD);
+    log_normalizers.push_back(seen_.at(b).log_normalizer_T);
+  }
+  const at::Tensor input_TD = at::cat(inputs), log_normalizer_T = at::cat(log_normalizers);
+  const bool enough = input_TD.size(0) >= 2 * input_TD.size(1);
+  std::vector<double> floors;
   for (int64_t rows = 1; rows <= num_experts_; rows *= 2) {
     floors.push_back(enough ? softmax_floor(input_TD, log_normalizer_T, rows) : 0.0);
   }
-  num_held_ = 0;
-  input_TD_.clear();
-  log_normalizer_T_.clear();
+  return floors;
 }
 
-std::map<int64_t, std::vector<double>> SoftmaxFloors::finish() {
-  close_layer();
-  return std::move(floors_);
+void SoftmaxFloors::close_layer(int64_t layer, eval::PassRange pass) {
+  const std::vector<Job> jobs = jobs_of(pass);
+  gather_inputs(jobs);
+  parallel::Deliveries results(team_);
+  for (const Job& job : jobs) {
+    std::vector<double>& floors = floors_[job.text][layer];
+    if (job.rank == team_.rank()) floors = measure(job);
+    floors.resize(static_cast<size_t>(std::bit_width(static_cast<uint64_t>(num_experts_))));
+    results.to_all(job.rank, std::as_writable_bytes(std::span(floors)));
+  }
+  results.wait();
+  seen_.clear();
 }
 
 }  // namespace polygraft::expand

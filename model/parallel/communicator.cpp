@@ -69,6 +69,14 @@ PendingPtr Communicator::start_broadcast(Bytes bytes, int root) {
   return start_all_to_all_v(exchange);
 }
 
+PendingPtr Communicator::start_send(Bytes bytes, int from, int to) {
+  const auto num_ranks = static_cast<size_t>(size());
+  Exchange exchange{std::vector<ConstBytes>(num_ranks), std::vector<Bytes>(num_ranks)};
+  if (from != to && rank() == from) exchange.send[static_cast<size_t>(to)] = bytes;
+  if (from != to && rank() == to) exchange.receive[static_cast<size_t>(from)] = bytes;
+  return start_all_to_all_v(exchange);
+}
+
 PendingPtr Communicator::start_all_gather_slices(Bytes all, int64_t element_bytes) {
   Exchange exchange;
   for (int r = 0; r < size(); ++r) {

@@ -74,6 +74,9 @@ class Communicator {
   [[nodiscard]] PendingPtr start_all_gather(ConstBytes mine, Bytes all);
   /// `bytes` of `root` into everyone's.
   [[nodiscard]] PendingPtr start_broadcast(Bytes bytes, int root);
+  /// `bytes` of rank `from` into those of rank `to`; what the others have is not looked at. They
+  /// call it too.
+  [[nodiscard]] PendingPtr start_send(Bytes bytes, int from, int to);
   /// @param all the slices of all ranks side by side, slice_of(all.size() / element, rank, size)
   /// each; this rank's own is in place.
   [[nodiscard]] PendingPtr start_all_gather_slices(Bytes all, int64_t element_bytes);

@@ -47,6 +47,7 @@ Launch read_launch(const Variable& variable) {
     if (!variable(names.sure_sign)) continue;
     Launch launch;
     launch.launcher = names.launcher;
+    launch.sign = names.sure_sign;
     launch.rank = number(variable, names, names.rank);
     launch.size = number(variable, names, names.size);
     if (variable(names.local_rank)) launch.local_rank = number(variable, names, names.local_rank);

@@ -12,6 +12,7 @@ namespace polygraft::parallel {
 
 struct Launch {
   std::string launcher;  ///< "mpirun", "torchrun", "srun"; empty: one process, started by itself
+  std::string sign;      ///< the environment variable that says so
   int rank = 0, size = 1;
   int local_rank = 0;   ///< among the processes of this host: which GPU
   std::string address;  ///< of rank 0, where torchrun or srun say it

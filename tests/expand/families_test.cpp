@@ -41,22 +41,6 @@ std::vector<TinyModel> all_models() {
   return models;
 }
 
-/// The language world's base as a model of this family whose weights are not renormalised.
-std::filesystem::path write_world_base(const std::string& family) {
-  const LanguageWorld& world = language_world();
-  const std::filesystem::path base = world.folder / family;
-  std::filesystem::copy(
-      world.base, base,
-      std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing);
-  TinyModel tiny;
-  tiny.vocab_rows = tokenizer::Tokenizer::load(world.base).size();
-  tiny.family = family;
-  tiny.renormalize = false;
-  tiny.seed = 17;  // what can be gained depends on the weights: 1 to 89 % for nine seeds
-  write_tiny_base(tiny, base);
-  return base;
-}
-
 /// What the first sparse layer's router makes of a batch.
 model::RouterTap first_tap(const Transformer& transformer, const model::Batch& batch, Mask mask) {
   const at::NoGradGuard no_grad;

@@ -116,6 +116,19 @@ const LanguageWorld& language_world(TokenizerKind kind) {
   return world;
 }
 
+fs::path write_world_base(const std::string& family) {
+  const LanguageWorld& world = language_world();
+  const fs::path base = world.folder / family;
+  fs::copy(world.base, base, fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+  TinyModel tiny;
+  tiny.vocab_rows = tokenizer::Tokenizer::load(world.base).size();
+  tiny.family = family;
+  tiny.renormalize = false;
+  tiny.seed = 17;  // what can be gained depends on the weights: 1 to 89 % for nine seeds
+  write_tiny_base(tiny, base);
+  return base;
+}
+
 expand::ExpansionPlan make_plan(const LanguageWorld& world, const fs::path& base_path) {
   const model::ModelFolder base = model::ModelFolder::open(base_path);
   expand::ProfileOptions options;

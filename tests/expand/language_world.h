@@ -26,6 +26,9 @@ struct LanguageWorld {
 /// fallback).
 const LanguageWorld& language_world(TokenizerKind kind = TokenizerKind::kByteLevel);
 
+/// The first world's base as a model of this family whose weights are not renormalised.
+std::filesystem::path write_world_base(const std::string& family);
+
 /// Profile and plan of "cc" with 2 experts a layer and small calibration, for the world's base or
 /// another with its tokenizer.
 expand::ExpansionPlan make_plan(const LanguageWorld& world, const std::filesystem::path& base);

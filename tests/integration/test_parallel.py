@@ -1,17 +1,13 @@
 """`polygraft train` on several processes: the bits of one, whatever the grid; a killed rank; another number of ranks."""
 
 import json
-import os
-import pathlib
 import shutil
 import signal
-import subprocess
-import time
 import unittest
 
 from harness import CORPUS, PROGRAM, fresh, hash_folder, partial_outputs, run, write_pipeline
+from ranks import Noted, run_on, start_until_hit
 
-PATIENCE_SECONDS = 300  # for what takes five on an idle machine
 TRAIN_YAML = """\
 version: 1
 model: {model}
@@ -31,44 +27,19 @@ train:
   budget: {{max_relative_bpb: 0.003}}
   checkpoint: {{every_tokens: 1024, keep: 2}}
 """
-# mpirun ends the whole job once a process has left badly: each shell notes how its rank ended, and stays until all have.
-NOTE_EXIT = """trap '' TERM
-rm -f "$0/code.$OMPI_COMM_WORLD_RANK"
-"$@" 2>"$0/error.$OMPI_COMM_WORLD_RANK" & echo $! >"$0/pid.$OMPI_COMM_WORLD_RANK"
-wait $!
-echo $? >"$0/note.$OMPI_COMM_WORLD_RANK" && mv "$0/note.$OMPI_COMM_WORLD_RANK" "$0/code.$OMPI_COMM_WORLD_RANK"
-while [ "$(ls "$0" | grep -c code)" -lt "$OMPI_COMM_WORLD_SIZE" ]; do sleep 0.05; done
-"""
 
 
 def train_command(config, *options):
     return [PROGRAM, "train", "--config", str(config), "--threads", "1", *options]
 
 
-def mpirun(num_ranks, *command):
-    return [os.environ["MPIEXEC"], "--allow-run-as-root", "--oversubscribe", "-n", str(num_ranks), *map(str, command)]
-
-
 def train_on(num_ranks, config, *options, expect=(0, 3)):
     """@return what all ranks wrote to stderr. Exit code 3: trained, but no probe was inside the budget."""
-    command = train_command(config, *options)
-    result = subprocess.run(mpirun(num_ranks, *command) if num_ranks > 1 else command,
-                            capture_output=True, text=True, timeout=PATIENCE_SECONDS)
-    if result.returncode not in expect:
-        raise AssertionError(f"exit {result.returncode}, expected {expect}\n{result.stdout}\n{result.stderr}")
-    return result.stderr
+    return run_on(num_ranks, *train_command(config, *options), expect=expect)
 
 
 def checkpoints(run_dir):
     return sorted(int(path.name.split("-")[1]) for path in run_dir.glob("checkpoint-*") if path.name[11:].isdigit())
-
-
-def wait_for_checkpoint(run_dir):
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not checkpoints(run_dir):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"no checkpoint came in {run_dir}")
-        time.sleep(0.005)
 
 
 class Parallel(unittest.TestCase):
@@ -117,32 +88,18 @@ class Parallel(unittest.TestCase):
         self.assertIn("train.micro_batch_tokens", said)
 
     def start_until_hit(self, name, hit, command):
-        """Starts the command, and calls `hit` with its process after the first checkpoint; again when that was too late."""
-        for _ in range(5):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-            with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-                wait_for_checkpoint(self.folder / name)
-                hit(process)
-                process.wait(PATIENCE_SECONDS)
-            if not (self.folder / name / "model").exists():
-                return
-        self.fail("every signal came too late")
+        """Calls `hit` with the command's process after the first checkpoint."""
+        run_dir = self.folder / name
+        start_until_hit(command, lambda: checkpoints(run_dir), hit,
+                        begin=lambda: shutil.rmtree(run_dir, ignore_errors=True), output=run_dir / "model")
 
     def hit_a_rank(self, name, who, how, *options):
         """Sends a signal to one rank of two in the middle of training. @return both exit codes and what they said."""
-        notes = pathlib.Path(fresh(f"parallel-{name}-notes"))
-        command = mpirun(2, "sh", "-c", NOTE_EXIT, notes, *train_command(self.config(name), *options))
-
-        def hit(_):
-            try:
-                os.kill(int((notes / f"pid.{who}").read_text()), how)
-            except ProcessLookupError:
-                pass  # it has ended: too late
-
-        self.start_until_hit(name, hit, command)
+        ranks = Noted(f"parallel-{name}-notes")
+        self.start_until_hit(name, lambda _: ranks.send(who, how),
+                             ranks.command(*train_command(self.config(name), *options)))
         self.assertTrue(checkpoints(self.folder / name))
-        return ([int((notes / f"code.{rank}").read_text()) for rank in (0, 1)],
-                [(notes / f"error.{rank}").read_text() for rank in (0, 1)])
+        return ranks.codes(), ranks.said()
 
     def test_a_killed_rank_ends_the_other_and_one_process_goes_on(self):
         codes, said = self.hit_a_rank("two-to-one", 1, signal.SIGKILL, "--ep", "2")

@@ -61,6 +61,7 @@ TEST_CASE("mpirun inside a batch step counts, not the step", "[parallel]") {
                                    {"SLURM_PROCID", "0"},
                                    {"SLURM_NTASKS", "1"}});
   CHECK((launch.launcher == "mpirun" && launch.size == 2));
+  CHECK(launch.sign == "OMPI_COMM_WORLD_SIZE");
 }
 
 TEST_CASE("half of a launcher's variables, or nonsense, is refused by name", "[parallel]") {

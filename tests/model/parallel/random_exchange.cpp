@@ -21,6 +21,15 @@ bool broadcast_is_right(parallel::Communicator& group, uint64_t seed, int root) 
   return bytes == expected;
 }
 
+bool send_is_right(parallel::Communicator& group, uint64_t seed, int from, int to) {
+  std::vector<std::byte> bytes = random_part(seed, from, to);
+  std::vector<std::byte> expected = bytes;
+  if (group.rank() != from) std::fill(bytes.begin(), bytes.end(), std::byte{0});
+  if (group.rank() != from && group.rank() != to) expected = bytes;  // nobody else's changes
+  group.start_send(bytes, from, to)->wait();
+  return bytes == expected;
+}
+
 bool all_gather_is_right(parallel::Communicator& group, uint64_t seed, size_t count) {
   std::vector<float> all(count * static_cast<size_t>(group.size())), expected;
   for (int r = 0; r < group.size(); ++r) {
@@ -49,6 +58,7 @@ std::string wrong_collective(parallel::Communicator& group, uint64_t seed) {
   if (values != expected) return "all-reduce";
   const int root = static_cast<int>(random.below(static_cast<uint64_t>(group.size())));
   if (!broadcast_is_right(group, seed, root)) return "broadcast";
+  if (!send_is_right(group, seed, root, static_cast<int>(seed) % group.size())) return "send";
   if (!all_gather_is_right(group, seed, count)) return "all-gather";
   group.barrier();
   return "";
