@@ -12,6 +12,7 @@
 #include "tests/trainer/tiny_world.h"
 #include "trainer/data/training_data.h"
 #include "trainer/parallel/parallel_step.h"
+#include "trainer/parallel/shared_optimizer.h"
 #include "trainer/trainee.h"
 
 namespace polygraft::trainer {
@@ -139,11 +140,15 @@ TEST_CASE("the bytes of a plan are those that ranks send", "[trainer][plan][para
     const parallel::RankGrid grid(world, {ep, dp});
     Trainee trainee = load_trainee(job);
     const Parameters trained = select_parameters(trainee.transformer.weights(), job.train);
-    ParallelStep step(grid, trainee.transformer, trainee.tokenizer.prefix_id(), job.train, trained);
+    SharedOptimizer optimizer(&grid, trained, job.train.optimizer);
+    ParallelStep step(grid, trainee.transformer, trainee.tokenizer.prefix_id(), job.train,
+                      optimizer.shares());
     const auto before = static_cast<double>(grid.experts().bytes_sent());
     step.backward(rows, {});
     const auto rank = static_cast<size_t>(world.rank());
     exchanged[rank] = static_cast<double>(grid.experts().bytes_sent()) - before;
+    optimizer.clip_gradients(1.0);
+    optimizer.step(1e-3);
     all[rank] = static_cast<double>(world.bytes_sent());
   });
   model::ModelConfig config = shapes.transformer.config();
@@ -166,7 +171,10 @@ TEST_CASE("the bytes of a plan are those that ranks send", "[trainer][plan][para
   const double sum = std::accumulate(exchanged.begin(), exchanged.end(), 0.0);
   // Languages prefer some experts, and pieces have one language: slots leave more often than not.
   CHECK(sum == Approx(by_piece * static_cast<double>(num_pieces)).epsilon(0.35));
-  CHECK(*std::max_element(all.begin(), all.end()) == Approx(plan.gradient_bytes).epsilon(0.15));
+  // Tensors this small are not cut, so that ranks' shares differ; together they send what is
+  // planned.
+  const double sent = std::accumulate(all.begin(), all.end(), 0.0);
+  CHECK(sent / static_cast<double>(ep * dp) == Approx(plan.gradient_bytes).epsilon(0.15));
 }
 
 }  // namespace
