@@ -13,6 +13,7 @@
 #include "trainer/data/training_data.h"
 #include "trainer/parallel/parallel_step.h"
 #include "trainer/parallel/shared_optimizer.h"
+#include "trainer/shape_estimate.h"
 #include "trainer/trainee.h"
 
 namespace polygraft::trainer {
@@ -116,6 +117,18 @@ TEST_CASE("on GPUs experts are shared out with their moments, on CPUs mapped", "
   CHECK(tight.back().ep == 1);
   CHECK_FALSE(tight.back().fits);
   CHECK(tight.front().fits);
+}
+
+TEST_CASE("the more ranks there are, the fewer moments a rank keeps", "[trainer][plan]") {
+  const TrainConfig train = planned_config();
+  const model::ModelConfig config = planned_model();
+  const auto numbers =
+      static_cast<double>(estimate_additions(config, 8, 1000, train).trainable_parameters);
+  const auto memory = [&](int64_t ranks) { return with_ep(plans(ranks, train), 1).memory_bytes; };
+  CHECK(memory(2) - memory(8) == Approx(12 * numbers * (1.0 / 2 - 1.0 / 8)));
+  CHECK(memory(8) < memory(1));
+  const double two = with_ep(plans(2, train), 1).optimizer_s;
+  CHECK(with_ep(plans(8, train), 1).optimizer_s == Approx(two / 4));
 }
 
 TEST_CASE("a run that is not cut into pieces cannot be planned", "[trainer][plan]") {
