@@ -184,10 +184,8 @@ TEST_CASE("the bytes of a plan are those that ranks send", "[trainer][plan][para
   const double sum = std::accumulate(exchanged.begin(), exchanged.end(), 0.0);
   // Languages prefer some experts, and pieces have one language: slots leave more often than not.
   CHECK(sum == Approx(by_piece * static_cast<double>(num_pieces)).epsilon(0.35));
-  // Tensors this small are not cut, so that ranks' shares differ; together they send what is
-  // planned.
-  const double sent = std::accumulate(all.begin(), all.end(), 0.0);
-  CHECK(sent / static_cast<double>(ep * dp) == Approx(plan.gradient_bytes).epsilon(0.15));
+  // Tensors this small are not cut, so that shares differ more than a plan's.
+  CHECK(*std::max_element(all.begin(), all.end()) == Approx(plan.gradient_bytes).epsilon(0.25));
 }
 
 }  // namespace
