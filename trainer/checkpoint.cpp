@@ -18,51 +18,52 @@ constexpr const char* kStateFile = "state.json";
 constexpr std::string_view kCheckpointPrefix = "checkpoint-";
 constexpr std::string_view kBestPrefix = "best-";
 
-/// Tensors under their names in a checkpoint's file.
-using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+constexpr const char* kWeight = "weight.";
+constexpr const char* kFirstMoment = "first_moment.";
+constexpr const char* kSecondMoment = "second_moment.";
 
-NamedTensors weights_of(const Parameters& parameters) {
-  NamedTensors tensors;
-  for (const Parameter& parameter : parameters) {
-    tensors.emplace_back(concat("weight.", parameter.name), parameter.value.detach());
-  }
-  return tensors;
+/// A float32 tensor of the parameter's shape.
+model::TensorSpec spec_of(const char* kind, const Parameter& parameter) {
+  return {concat(kind, parameter.name), model::Dtype::kF32, parameter.value.sizes().vec()};
 }
 
-NamedTensors weights_and_moments(const Parameters& parameters, const AdamW& optimizer) {
-  NamedTensors tensors = weights_of(parameters);
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    const std::string& name = parameters[i].name;
-    tensors.emplace_back(concat("first_moment.", name), optimizer.first_moments()[i]);
-    tensors.emplace_back(concat("second_moment.", name), optimizer.second_moments()[i]);
-  }
-  return tensors;
-}
-
-void write_tensors(const NamedTensors& tensors, const fs::path& folder) {
+std::vector<model::TensorSpec> weight_specs(const Parameters& parameters) {
   std::vector<model::TensorSpec> specs;
-  for (const auto& [name, tensor] : tensors) {
-    specs.push_back({name, model::Dtype::kF32, tensor.sizes().vec()});
-  }
-  model::TensorWriter writer(folder, specs);
-  for (const auto& [name, tensor] : tensors) {
-    const at::Tensor values = tensor.cpu().contiguous();
-    writer.append(name, {static_cast<const char*>(values.const_data_ptr()), values.nbytes()});
-  }
-  writer.finish();
+  for (const Parameter& parameter : parameters) specs.push_back(spec_of(kWeight, parameter));
+  return specs;
 }
 
-void read_tensors(const NamedTensors& tensors, const fs::path& folder) {
+void append(model::TensorWriter& writer, const char* kind, const Parameter& parameter,
+            const at::Tensor& tensor) {
+  const at::Tensor values = tensor.cpu().contiguous();
+  writer.append(concat(kind, parameter.name),
+                {static_cast<const char*>(values.const_data_ptr()), values.nbytes()});
+}
+
+void append_weights(model::TensorWriter& writer, const Parameters& parameters) {
+  for (const Parameter& parameter : parameters) {
+    append(writer, kWeight, parameter, parameter.value.detach());
+  }
+}
+
+/// @param part what is wanted of the stored tensor, which has the parameter's shape.
+void read(const model::TensorFolder& stored, const char* kind, const Parameter& parameter,
+          parallel::Slice part, const at::Tensor& to) {
   const at::NoGradGuard no_grad;
-  const auto stored = model::TensorFolder::open(folder);
-  for (const auto& [name, tensor] : tensors) {
-    const model::TensorView& view = stored.get(name);
-    if (view.shape != tensor.sizes().vec() || view.dtype != model::Dtype::kF32) {
-      throw FormatError(view.file, concat("tensor '", name, "' does not fit this run"))
-          .expected(concat("F32 ", model::shape_text(tensor.sizes().vec())))
-          .found(concat(model::dtype_name(view.dtype), " ", model::shape_text(view.shape)));
-    }
-    tensor.copy_(model::mapped_tensor(view));
+  const model::TensorSpec spec = spec_of(kind, parameter);
+  const model::TensorView& view = stored.get(spec.name);
+  if (view.shape != spec.shape || view.dtype != spec.dtype) {
+    throw FormatError(view.file, concat("tensor '", spec.name, "' does not fit this run"))
+        .expected(concat("F32 ", model::shape_text(spec.shape)))
+        .found(concat(model::dtype_name(view.dtype), " ", model::shape_text(view.shape)));
+  }
+  to.copy_(
+      model::mapped_tensor(view).view({-1}).narrow(0, part.first, part.count).view(to.sizes()));
+}
+
+void read_weights(const model::TensorFolder& stored, const Parameters& parameters) {
+  for (const Parameter& parameter : parameters) {
+    read(stored, kWeight, parameter, {0, parameter.value.numel()}, parameter.value);
   }
 }
 
@@ -135,9 +136,20 @@ fs::path CheckpointStore::best_folder(int64_t step) const {
 }
 
 void CheckpointStore::save(const TrainState& state, const Parameters& parameters,
-                           const AdamW& optimizer) const {
+                           const SharedOptimizer& optimizer) const {
   AtomicFolder folder(checkpoint_folder(state.step), /*replace=*/true);
-  write_tensors(weights_and_moments(parameters, optimizer), folder.path());
+  std::vector<model::TensorSpec> specs = weight_specs(parameters);
+  for (const Parameter& parameter : parameters) {
+    specs.push_back(spec_of(kFirstMoment, parameter));
+    specs.push_back(spec_of(kSecondMoment, parameter));
+  }
+  model::TensorWriter writer(folder.path(), specs);
+  append_weights(writer, parameters);
+  optimizer.gather_moments([&](const Moments& whole) {
+    append(writer, kFirstMoment, parameters[whole.parameter], whole.first);
+    append(writer, kSecondMoment, parameters[whole.parameter], whole.second);
+  });
+  writer.finish();
   Json json = state.to_json();
   json["num_updates"] = optimizer.num_updates();
   json["belongs_to"] = fingerprint_;
@@ -147,7 +159,7 @@ void CheckpointStore::save(const TrainState& state, const Parameters& parameters
 }
 
 std::optional<TrainState> CheckpointStore::load_newest(const Parameters& parameters,
-                                                       AdamW& optimizer) const {
+                                                       SharedOptimizer& optimizer) const {
   const std::vector<int64_t> steps = steps_of_folders(run_dir_, kCheckpointPrefix);
   if (steps.empty()) return std::nullopt;
   const fs::path folder = checkpoint_folder(steps.back());
@@ -155,19 +167,26 @@ std::optional<TrainState> CheckpointStore::load_newest(const Parameters& paramet
   const Json json = read_json(file);
   require_same(json_get<Fingerprint>(json, "belongs_to", file), fingerprint_, folder);
   TrainState state = TrainState::from_json(json, file);
-  read_tensors(weights_and_moments(parameters, optimizer), folder);
+  const auto stored = model::TensorFolder::open(folder);
+  read_weights(stored, parameters);
+  for (const Moments& own : optimizer.own_moments()) {
+    read(stored, kFirstMoment, parameters[own.parameter], own.elements, own.first);
+    read(stored, kSecondMoment, parameters[own.parameter], own.elements, own.second);
+  }
   optimizer.set_num_updates(json_get<int64_t>(json, "num_updates", file));
   return state;
 }
 
 void CheckpointStore::save_best(int64_t step, const Parameters& parameters) const {
   AtomicFolder folder(best_folder(step), /*replace=*/true);
-  write_tensors(weights_of(parameters), folder.path());
+  model::TensorWriter writer(folder.path(), weight_specs(parameters));
+  append_weights(writer, parameters);
+  writer.finish();
   folder.commit();
 }
 
 void CheckpointStore::load_best(int64_t step, const Parameters& parameters) const {
-  read_tensors(weights_of(parameters), best_folder(step));
+  read_weights(model::TensorFolder::open(best_folder(step)), parameters);
 }
 
 void CheckpointStore::prune(int64_t current_best_step) const {

@@ -11,7 +11,7 @@
 #include "core/json.h"
 #include "trainer/data/row_stream.h"
 #include "trainer/fingerprint.h"
-#include "trainer/optim/adamw.h"
+#include "trainer/parallel/shared_optimizer.h"
 
 namespace polygraft::trainer {
 
@@ -41,12 +41,15 @@ class CheckpointStore {
   const Fingerprint& fingerprint() const { return fingerprint_; }
 
   /// Writes checkpoint-<step>, then removes checkpoints beyond `keep` and best weights that nothing
-  /// refers to any more.
-  void save(const TrainState& state, const Parameters& parameters, const AdamW& optimizer) const;
+  /// refers to any more. The first rank calls it, and the others gather_moments() with it.
+  void save(const TrainState& state, const Parameters& parameters,
+            const SharedOptimizer& optimizer) const;
 
-  /// Restores the newest checkpoint into tensors and optimizer; nothing when there is none.
+  /// Restores the newest checkpoint into tensors and optimizer (this rank's share); nothing when
+  /// there is none.
   /// @throws ConfigError when it belongs to other settings; FormatError when it is damaged.
-  std::optional<TrainState> load_newest(const Parameters& parameters, AdamW& optimizer) const;
+  std::optional<TrainState> load_newest(const Parameters& parameters,
+                                        SharedOptimizer& optimizer) const;
 
   void save_best(int64_t step, const Parameters& parameters) const;
   void load_best(int64_t step, const Parameters& parameters) const;

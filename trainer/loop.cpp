@@ -116,7 +116,7 @@ TrainingRun::TrainingRun(const TrainJob& job)
       trainee_(load_trainee(job)),
       data_(prepare_in_turn(ranks_, job, roles_, trainee_)),
       parameters_(choose_parameters()),
-      optimizer_(parameters_, job.train.optimizer),
+      optimizer_(ranks_.grid(), parameters_, job.train.optimizer),
       objective_(trainee_.transformer, trainee_.tokenizer.prefix_id(), job.train),
       probe_(trainee_.transformer, trainee_.tokenizer, roles_, std::move(data_.probe_texts),
              probe_options(job, ranks_)),
@@ -130,7 +130,7 @@ TrainingRun::TrainingRun(const TrainJob& job)
   }
   if (ranks_.grid() != nullptr) {
     parallel_step_.emplace(*ranks_.grid(), trainee_.transformer, trainee_.tokenizer.prefix_id(),
-                           job_.train, tensors_with_gradients());
+                           job_.train, optimizer_.shares());
   }
   if (job_.train.budget && !roles_.guarded.empty()) {
     budget_.emplace(*job_.train.budget);
@@ -149,14 +149,6 @@ Parameters TrainingRun::choose_parameters() {
   adapters_.emplace(weights, job_.train.lora, job_.seed);
   for (Parameter& factor : adapters_->parameters()) chosen.push_back(std::move(factor));
   return chosen;
-}
-
-/// Where backward leaves gradients: with adapters, in the matrices that they make.
-Parameters TrainingRun::tensors_with_gradients() const {
-  Parameters tensors = parameters_;
-  if (!adapters_) return tensors;
-  for (Parameter& matrix : adapters_->adapted()) tensors.push_back(std::move(matrix));
-  return tensors;
 }
 
 void TrainingRun::use_new_values() {
@@ -239,14 +231,13 @@ void TrainingRun::train_step() {
   const Multipliers multipliers = budget_ ? budget_->multipliers() : Multipliers();
   report.loss = backward(rows, multipliers);
   if (adapters_) adapters_->take_gradients();
-  report.gradient_norm = clip_gradients(parameters_, config.optimizer.max_grad_norm);
+  report.gradient_norm = optimizer_.clip_gradients(config.optimizer.max_grad_norm);
   if (!std::isfinite(report.loss.total) || !std::isfinite(report.gradient_norm)) {
     throw NumericError(concat("training step ", state_.step + 1), "the loss is not finite")
         .found(concat("loss ", report.loss.total, ", gradient norm ", report.gradient_norm))
         .hint("lower train.optimizer.learning_rate, or raise its warmup_fraction");
   }
   optimizer_.step(report.learning_rate);
-  clear_gradients(parameters_);
   use_new_values();
   if (polyak_) report.loss += polyak_->take(rows, multipliers);
 
@@ -373,7 +364,7 @@ void TrainingRun::save_checkpoint() {
   state_.replayed = data_.replayed ? data_.replayed->to_json() : Json(nullptr);
   state_.budget = budget_ ? budget_->to_json() : Json(nullptr);
   state_.best = best_ ? best_->to_json() : Json(nullptr);
-  if (!ranks_.is_first()) return;
+  if (!ranks_.is_first()) return optimizer_.gather_moments({});  // the first takes them, and writes
   state_.metrics_bytes = metrics_->sync();
   checkpoints_.save(state_, parameters_, optimizer_);
 }

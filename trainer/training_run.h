@@ -13,6 +13,7 @@
 #include "trainer/optim/lora.h"
 #include "trainer/parallel/parallel_step.h"
 #include "trainer/parallel/run_ranks.h"
+#include "trainer/parallel/shared_optimizer.h"
 #include "trainer/probe.h"
 #include "trainer/trainee.h"
 
@@ -31,7 +32,6 @@ class TrainingRun {
   struct StepReport;
 
   Parameters choose_parameters();
-  Parameters tensors_with_gradients() const;
   /// After every change of trainable tensors.
   void use_new_values();
   void resume();
@@ -65,7 +65,7 @@ class TrainingRun {
   TrainingData data_;
   std::optional<LowRankAdapters> adapters_;
   Parameters parameters_;
-  AdamW optimizer_;
+  SharedOptimizer optimizer_;
   Objective objective_;
   std::optional<PolyakSteps> polyak_;          ///< with method polyak
   std::optional<ParallelStep> parallel_step_;  ///< in its place where there are several ranks

@@ -1,5 +1,6 @@
 // tests/trainer/optim_test.cpp: learning rates by step, and AdamW against torch.optim.AdamW.
 #include <catch2/catch.hpp>
+#include <cmath>
 
 #include "trainer/optim/adamw.h"
 #include "trainer/optim/schedule.h"
@@ -88,6 +89,21 @@ TEST_CASE("gradients inside the norm are not touched, and 0 never clips", "[trai
   CHECK(w.grad()[1].item<float>() == 4.0f);
   CHECK(clip_gradients(parameters, 1.0) == Approx(5.0));
   CHECK(w.grad().norm().item<double>() == Approx(1.0));
+}
+
+TEST_CASE("a gradient's norm is taken block by block", "[trainer][adamw]") {
+  at::Tensor w = at::zeros({2 * kBlockElements + 4}).set_requires_grad(true);
+  at::Tensor idle = at::zeros({3}).set_requires_grad(true);
+  at::Tensor v = at::zeros({1}).set_requires_grad(true);
+  w.mutable_grad() = at::ones_like(w);
+  v.mutable_grad() = at::tensor({3.0f});
+  const Parameters parameters = {{"w", w}, {"idle", idle}, {"v", v}};
+  const double side = std::sqrt(static_cast<double>(kBlockElements));
+  CHECK(block_norms(parameters) == std::vector<double>{side, side, 2.0, 0.0, 3.0});
+  const double norm = std::sqrt(2.0 * kBlockElements + 4 + 9);
+  CHECK(clip_gradients(parameters, norm / 2) == norm);
+  CHECK(v.grad().item<double>() == Approx(1.5));
+  CHECK(w.grad()[kBlockElements].item<double>() == Approx(0.5));
 }
 
 TEST_CASE("a tensor without a gradient neither moves nor decays", "[trainer][adamw]") {

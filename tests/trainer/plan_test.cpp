@@ -12,6 +12,8 @@
 #include "tests/trainer/tiny_world.h"
 #include "trainer/data/training_data.h"
 #include "trainer/parallel/parallel_step.h"
+#include "trainer/parallel/shared_optimizer.h"
+#include "trainer/shape_estimate.h"
 #include "trainer/trainee.h"
 
 namespace polygraft::trainer {
@@ -117,6 +119,18 @@ TEST_CASE("on GPUs experts are shared out with their moments, on CPUs mapped", "
   CHECK(tight.front().fits);
 }
 
+TEST_CASE("the more ranks there are, the fewer moments a rank keeps", "[trainer][plan]") {
+  const TrainConfig train = planned_config();
+  const model::ModelConfig config = planned_model();
+  const auto numbers =
+      static_cast<double>(estimate_additions(config, 8, 1000, train).trainable_parameters);
+  const auto memory = [&](int64_t ranks) { return with_ep(plans(ranks, train), 1).memory_bytes; };
+  CHECK(memory(2) - memory(8) == Approx(12 * numbers * (1.0 / 2 - 1.0 / 8)));
+  CHECK(memory(8) < memory(1));
+  const double two = with_ep(plans(2, train), 1).optimizer_s;
+  CHECK(with_ep(plans(8, train), 1).optimizer_s == Approx(two / 4));
+}
+
 TEST_CASE("a run that is not cut into pieces cannot be planned", "[trainer][plan]") {
   TrainConfig train = planned_config();
   train.micro_batch_tokens = 0;
@@ -139,11 +153,15 @@ TEST_CASE("the bytes of a plan are those that ranks send", "[trainer][plan][para
     const parallel::RankGrid grid(world, {ep, dp});
     Trainee trainee = load_trainee(job);
     const Parameters trained = select_parameters(trainee.transformer.weights(), job.train);
-    ParallelStep step(grid, trainee.transformer, trainee.tokenizer.prefix_id(), job.train, trained);
+    SharedOptimizer optimizer(&grid, trained, job.train.optimizer);
+    ParallelStep step(grid, trainee.transformer, trainee.tokenizer.prefix_id(), job.train,
+                      optimizer.shares());
     const auto before = static_cast<double>(grid.experts().bytes_sent());
     step.backward(rows, {});
     const auto rank = static_cast<size_t>(world.rank());
     exchanged[rank] = static_cast<double>(grid.experts().bytes_sent()) - before;
+    optimizer.clip_gradients(1.0);
+    optimizer.step(1e-3);
     all[rank] = static_cast<double>(world.bytes_sent());
   });
   model::ModelConfig config = shapes.transformer.config();
@@ -166,7 +184,8 @@ TEST_CASE("the bytes of a plan are those that ranks send", "[trainer][plan][para
   const double sum = std::accumulate(exchanged.begin(), exchanged.end(), 0.0);
   // Languages prefer some experts, and pieces have one language: slots leave more often than not.
   CHECK(sum == Approx(by_piece * static_cast<double>(num_pieces)).epsilon(0.35));
-  CHECK(*std::max_element(all.begin(), all.end()) == Approx(plan.gradient_bytes).epsilon(0.15));
+  // Tensors this small are not cut, so that shares differ more than a plan's.
+  CHECK(*std::max_element(all.begin(), all.end()) == Approx(plan.gradient_bytes).epsilon(0.25));
 }
 
 }  // namespace

@@ -15,6 +15,12 @@ std::vector<at::Tensor> gradients(const Parameters& parameters) {
   return found;
 }
 
+std::vector<at::Tensor> blocks_of(const at::Tensor& gradient) {
+  if (!gradient.defined()) return {};
+  if (gradient.numel() <= kBlockElements) return {gradient};
+  return gradient.reshape({-1}).split(kBlockElements);
+}
+
 /// Tensors that share a learning rate and a decay go through one call of the fused kernel.
 struct Group {
   std::vector<at::Tensor> values, grads, first, second, steps;
@@ -22,18 +28,43 @@ struct Group {
 
 }  // namespace
 
-double clip_gradients(const Parameters& parameters, double max_norm) {
+std::vector<double> block_norms(const Parameters& parameters) {
+  const at::NoGradGuard no_grad;
+  std::vector<at::Tensor> blocks;
+  std::vector<size_t> places;
+  size_t num_blocks = 0;
+  for (const Parameter& parameter : parameters) {
+    size_t place = num_blocks;
+    for (const at::Tensor& block : blocks_of(parameter.value.grad())) {
+      blocks.push_back(block);
+      places.push_back(place++);
+    }
+    num_blocks += static_cast<size_t>(count_blocks(parameter.value.numel()));
+  }
+  std::vector<double> norms(num_blocks, 0.0);
+  if (blocks.empty()) return norms;
+  const at::Tensor found = at::stack(at::_foreach_norm(blocks)).to(at::kCPU, at::kDouble);
+  for (size_t i = 0; i < places.size(); ++i) norms[places[i]] = found.const_data_ptr<double>()[i];
+  return norms;
+}
+
+double global_norm(const std::vector<double>& block_norms) {
+  double sum_of_squares = 0;
+  for (const double norm : block_norms) sum_of_squares += std::pow(norm, 2);
+  return std::sqrt(sum_of_squares);
+}
+
+void limit_gradients(const Parameters& parameters, double norm, double max_norm) {
   const at::NoGradGuard no_grad;
   std::vector<at::Tensor> grads = gradients(parameters);
-  if (grads.empty()) return 0.0;
-  double sum_of_squares = 0;
-  const at::Tensor norms = at::stack(at::_foreach_norm(grads)).to(at::kCPU, at::kDouble);
-  for (int64_t i = 0; i < norms.numel(); ++i) {
-    sum_of_squares += std::pow(norms.const_data_ptr<double>()[i], 2);
-  }
-  const double norm = std::sqrt(sum_of_squares);
   const double scale = max_norm / (norm + 1e-6);  // the reference's guard against a zero norm
-  if (max_norm > 0 && std::isfinite(norm) && scale < 1) at::_foreach_mul_(grads, scale);
+  const bool is_beyond = max_norm > 0 && std::isfinite(norm) && scale < 1;
+  if (is_beyond && !grads.empty()) at::_foreach_mul_(grads, scale);
+}
+
+double clip_gradients(const Parameters& parameters, double max_norm) {
+  const double norm = global_norm(block_norms(parameters));
+  limit_gradients(parameters, norm, max_norm);
   return norm;
 }
 

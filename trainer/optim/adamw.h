@@ -13,9 +13,22 @@
 
 namespace polygraft::trainer {
 
-/// Scales all gradients so that their global Euclidean norm is at most `max_norm` (0: never), as
-/// torch.nn.utils.clip_grad_norm_ does. @return the norm before clipping; not finite when a
-/// gradient is not.
+/// A gradient's norm is taken block by block, so that ranks which share out a tensor between blocks
+/// find its bits. Elements.
+constexpr int64_t kBlockElements = int64_t{1} << 18;
+
+inline int64_t count_blocks(int64_t num_elements) {
+  return (num_elements + kBlockElements - 1) / kBlockElements;
+}
+
+/// Euclidean norms of all gradients' blocks, parameter after parameter; 0 where there is none.
+std::vector<double> block_norms(const Parameters& parameters);
+/// The norm of everything that the blocks are of; not finite when a block's is not.
+double global_norm(const std::vector<double>& block_norms);
+/// Scales gradients whose global norm is `norm` down to `max_norm` (0: never), as
+/// torch.nn.utils.clip_grad_norm_ does.
+void limit_gradients(const Parameters& parameters, double norm, double max_norm);
+/// The three of them. @return the norm before clipping.
 double clip_gradients(const Parameters& parameters, double max_norm);
 
 void clear_gradients(const Parameters& parameters);

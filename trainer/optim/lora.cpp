@@ -53,16 +53,10 @@ LowRankAdapters::LowRankAdapters(model::Weights& weights, const LoraConfig& conf
 Parameters LowRankAdapters::parameters() const {
   Parameters parameters;
   for (const Adapter& adapter : adapters_) {
-    parameters.push_back({adapter.name + ".lora_a", adapter.a, 1.0, true});
-    parameters.push_back({adapter.name + ".lora_b", adapter.b, 1.0, true});
+    parameters.push_back({adapter.name + ".lora_a", adapter.a, 1.0, true, adapter.in_use});
+    parameters.push_back({adapter.name + ".lora_b", adapter.b, 1.0, true, adapter.in_use});
   }
   return parameters;
-}
-
-Parameters LowRankAdapters::adapted() const {
-  Parameters matrices;
-  for (const Adapter& adapter : adapters_) matrices.push_back({adapter.name, adapter.in_use});
-  return matrices;
 }
 
 void LowRankAdapters::take_gradients() const {

@@ -21,12 +21,9 @@ class LowRankAdapters {
   /// @param weights float32, in memory. Deterministic in `seed`.
   LowRankAdapters(model::Weights& weights, const LoraConfig& config, uint64_t seed);
 
-  /// A and B of each matrix: "layers.3.moe.down.base.lora_a" and "..._b".
+  /// A and B of each matrix, which is their `made`: "layers.3.moe.down.base.lora_a" and "..._b".
   Parameters parameters() const;
-  /// W of each matrix: what backward gives gradients to, for take_gradients() to turn into A's and
-  /// B's.
-  Parameters adapted() const;
-  /// From W's gradients, which are then cleared, those of A and B.
+  /// From W's gradients, which are then cleared, those of A and B; of no adapter whose W has none.
   void take_gradients() const;
   /// W from A and B as they are now.
   void merge() const;

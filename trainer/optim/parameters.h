@@ -11,12 +11,15 @@
 
 namespace polygraft::trainer {
 
-/// One trainable tensor: a leaf of the graph, float32, shared with the model's weights.
+/// One trainable tensor: a leaf of the graph, float32 and contiguous, shared with the model's
+/// weights.
 struct Parameter {
   std::string name;  ///< logical, "layers.3.moe.router.added"
   at::Tensor value;
   double learning_rate_scale = 1.0;
   bool decays = false;  ///< matrices decay, vectors (norms, biases) do not
+  /// An adapter's factor alone: the matrix that it makes, where backward leaves the gradient.
+  at::Tensor made = {};
 };
 using Parameters = std::vector<Parameter>;
 

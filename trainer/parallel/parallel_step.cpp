@@ -35,13 +35,13 @@ void require_pieces(const TrainConfig& config, int num_ranks) {
 
 ParallelStep::ParallelStep(const parallel::RankGrid& grid, const model::Transformer& transformer,
                            tokenizer::TokenId prefix, const TrainConfig& config,
-                           const Parameters& trained)
+                           const Shares& shares)
     : grid_(grid),
       micro_batch_tokens_(config.micro_batch_tokens),
       experts_(grid.experts()),
       transformer_(grid.shares_experts() ? transformer.with_shared_experts(experts_) : transformer),
       objective_(transformer_, prefix, config, grid.shares_experts()),
-      gradients_(grid, trained, experts_) {}
+      gradients_(grid, shares, experts_) {}
 
 StepLoss ParallelStep::backward(const StepRows& rows, const Multipliers& multipliers) {
   const StepTotals totals = objective_.count(rows);

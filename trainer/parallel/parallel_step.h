@@ -1,8 +1,8 @@
 // trainer/parallel/parallel_step.h: forward and backward of one step on all ranks of a grid. The
 // step's pieces, cut by micro_batch_tokens as on one process, go to ranks in turn; experts are
 // shared out over the rows of the grid; gradients and losses are summed in the pieces' order, so
-// that their bits do not depend on the grid. Every rank ends with all gradients, and makes the same
-// optimizer step with the whole optimizer state.
+// that their bits do not depend on the grid. Every rank ends with the gradients of its share of
+// what trains, for its part of the optimizer's step (shared_optimizer.h).
 #pragma once
 #include "trainer/objective/objective.h"
 #include "trainer/parallel/gradient_sum.h"
@@ -15,10 +15,9 @@ void require_pieces(const TrainConfig& config, int num_ranks);
 
 class ParallelStep {
  public:
-  /// @param grid is referred to. @param trained what backward gives gradients to, tensors of the
-  /// transformer's weights.
+  /// @param grid and shares are referred to; of tensors of the transformer's weights.
   ParallelStep(const parallel::RankGrid& grid, const model::Transformer& transformer,
-               tokenizer::TokenId prefix, const TrainConfig& config, const Parameters& trained);
+               tokenizer::TokenId prefix, const TrainConfig& config, const Shares& shares);
   ParallelStep(const ParallelStep&) = delete;  // parts refer to one another
   ParallelStep& operator=(const ParallelStep&) = delete;
 

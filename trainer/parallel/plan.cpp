@@ -1,7 +1,7 @@
 // trainer/parallel/plan.cpp: see plan.h. What is sent is what
-// model/architecture/expert_exchange.cpp and gradient_sum.cpp send. Legend: D model width, F expert
-// width, E experts, K experts of a token, L sparse layers, M tokens of a piece, R ranks, G
-// trainable numbers.
+// model/architecture/expert_exchange.cpp, gradient_sum.cpp and shared_optimizer.cpp send. Legend: D
+// model width, F expert width, E experts, K experts of a token, L sparse layers, M tokens of a
+// piece, R ranks, G trainable numbers.
 #include "trainer/parallel/plan.h"
 
 #include <algorithm>
@@ -19,7 +19,8 @@ constexpr double kBytesOfWeight = 2;  // bfloat16, as released models are stored
 constexpr double kOptimizerBytes =
     28;                               // of a number: gradient, value and two moments; three written
 constexpr double kMasterBytes = 16;   // of a trained number: master, gradient, two moments
-constexpr double kGradientBytes = 4;  // float32
+constexpr double kMomentBytes = 8;    // of those, the moments
+constexpr double kGradientBytes = 4;  // float32, as new values
 constexpr double kSlotNoteBytes = 8;  // token and weight of a slot
 constexpr double kWeightGradientBytes = 4;
 constexpr int kForwardExchanges = 4;   // counts, notes, tokens, results
@@ -111,19 +112,26 @@ double trained_here(const Quantities& q, const Grid& grid) {
   return q.on_gpu ? q.trainable - q.trainable_experts * (1 - 1 / grid.ep) : q.trainable;
 }
 
+/// A rank has the moments of its share alone. On CPUs it adds that share's gradients up apart from
+/// its own pieces', which travel some at a time; on GPUs, as planned, all are there twice more.
 double memory_bytes(const Quantities& q, const Grid& grid) {
   const auto alone = static_cast<double>(q.estimate.peak_memory_bytes);
+  if (grid.ranks() <= 1) return alone;
   const double elsewhere = 1 - 1 / grid.ep;
-  const double exchanged = grid.ranks() > 1 ? 2 * kGradientBytes * trained_here(q, grid) : 0;
-  if (!q.on_gpu) return alone + exchanged;
+  const double share = q.trainable / grid.ranks();
+  const double shared = alone - kMomentBytes * (trained_here(q, grid) - share);
+  if (!q.on_gpu) {
+    return shared + kGradientBytes * (share + 2 * double{GradientSum::kElementsAtOnce});
+  }
+  const double exchanged = 2 * kGradientBytes * trained_here(q, grid);
   const double experts =
       kBytesOfWeight * q.layers * static_cast<double>(q.config.num_experts) * q.expert_numbers;
-  return alone + exchanged - elsewhere * (experts + kMasterBytes * q.trainable_experts);
+  return shared + exchanged - elsewhere * (experts + kMasterBytes * q.trainable_experts);
 }
 
-/// Sent by a rank in a step. Built for CPUs: after each round to the ranks that sum a slice each,
-/// and their sums once. Planned for GPUs: both once, new experts' among the ranks that have the
-/// same.
+/// Sent by a rank in a step. Built for CPUs: gradients after each round to the ranks that sum a
+/// share each, and the share's new values once. Planned for GPUs: both once, new experts' among the
+/// ranks that have the same.
 double gradient_bytes(const Quantities& q, const Grid& grid) {
   const auto to_others = [](double ranks) { return (ranks - 1) / ranks; };
   if (!q.on_gpu) {
@@ -143,7 +151,7 @@ GridPlan plan_grid(const Quantities& q, const Grid& grid, const RankRates& rates
   plan.fits = plan.memory_bytes <= rates.memory_gib * kGib;
   const double rounds = rounds_of(q, grid), latency = rates.latency_us * 1e-6;
   plan.compute_s = compute_seconds(q, grid, rates);
-  plan.optimizer_s = kOptimizerBytes * trained_here(q, grid) / (rates.memory_gb_s * 1e9);
+  plan.optimizer_s = kOptimizerBytes * q.trainable / grid.ranks() / (rates.memory_gb_s * 1e9);
   if (grid.ep > 1) {
     plan.exchange_bytes = q.layers * layer_bytes(q, grid);
     const double calls = kForwardExchanges * (q.replayed > 0 ? 2 : 1) + kBackwardExchanges;
@@ -153,7 +161,8 @@ GridPlan plan_grid(const Quantities& q, const Grid& grid, const RankRates& rates
   if (grid.ranks() > 1) {
     const double peers = grid.ranks() - 1;
     plan.gradient_bytes = gradient_bytes(q, grid);
-    const double calls = q.on_gpu ? 2 : rounds + 1;
+    const double turns = std::ceil(q.trainable / double{GradientSum::kElementsAtOnce});
+    const double calls = q.on_gpu ? 2 : rounds * turns + 1;
     plan.gradient_s = sending_seconds(plan.gradient_bytes, peers, rates) + calls * latency;
   }
   return plan;
@@ -205,12 +214,12 @@ std::vector<std::string> plan_assumptions(const TrainConfig& train) {
       train.device == "cuda"
           ? std::vector<
                 std::string>{"training on several GPUs is not built: this is what it would take",
-                             "all experts, new ones with their moments too, are shared out; rows "
-                             "are bfloat16",
+                             "all experts, new ones too, and all moments are shared out; rows are "
+                             "bfloat16",
                              "gradients are summed up on each rank, and exchanged once a step"}
           : std::vector<std::string>{
-                "gradients are sent after each round of micro-batches, and their sums once a step",
-                "every rank has the additions with their moments; rows are float32",
+                "gradients are sent after each round of micro-batches, and new values once a step",
+                "every rank has the additions, and a share of their moments; rows are float32",
                 "the base is mapped from its files once a host, and not counted"};
   lines.insert(lines.end(), by_device.begin(), by_device.end());
   return lines;
