@@ -65,7 +65,7 @@ void ReplayConfig::validate(Problems& problems) const {
   problems.require(fraction >= 0 && fraction < 1, "fraction", concat(fraction),
                    "must lie in [0, 1): some text must be new");
   require_name(problems, "source", source, {"corpus", "self", "corpus+self"});
-  require_name(problems, "mix", mix, {"harm", "text"});
+  require_name(problems, "mix", mix, {"text", "harm"});
   problems.require(!writes_text() || fraction > 0, "fraction", concat(fraction),
                    "must be above 0 where the base writes old text");
   require_positive(problems, "self_tokens", self_tokens);

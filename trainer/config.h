@@ -43,7 +43,7 @@ struct OptimizerConfig {
 struct ReplayConfig {
   double fraction = 0.25;
   std::string source = "corpus";  ///< corpus | self | corpus+self
-  std::string mix = "harm";       ///< harm | text
+  std::string mix = "text";       ///< text | harm
   int64_t self_tokens = 65'536;
   double self_chats = 0;
   std::string self_system;
@@ -56,10 +56,9 @@ struct ReplayConfig {
     v.field("source", source,
             "corpus: its old languages' text; self: what the base itself writes, where there is "
             "none; corpus+self: both, half of each");
-    v.field(
-        "mix", mix,
-        "shares of the old languages in it: harm: with a budget, as much as the last probe says "
-        "that each lost; text: as much as there is of each");
+    v.field("mix", mix,
+            "shares of a corpus's old languages: text: as much as there is of each; harm: with a "
+            "budget, mostly by what the last probe says that each lost (for near languages)");
     v.field("self_tokens", self_tokens, "tokens that the base writes; replayed again and again");
     v.field("self_chats", self_chats,
             "share of its documents that are chats, question and answer, in the model's format");
@@ -208,7 +207,9 @@ struct TrainConfig {
   /// Whether old weights change, so that there is no base left to protect or to mask back to.
   bool changes_base() const { return trainable == "all" || trainable == "lora"; }
   /// Whether shares of replayed languages follow the probe.
-  bool replays_by_harm() const { return budget.has_value() && replay.mix == "harm"; }
+  bool replays_by_harm() const {
+    return budget.has_value() && replay.mix == "harm" && replay.source == "corpus";
+  }
 };
 
 /// Shapes of a model to be trained from scratch.

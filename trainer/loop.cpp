@@ -313,8 +313,7 @@ void TrainingRun::probe() {
 void TrainingRun::share_out_replay(Json& line) {
   std::map<std::string, double> rises;
   for (const auto& [language, probed] : *last_probe_) rises[language] = probed.ci_high;
-  const auto shares = shares_by_harm(data_.replayed->names(), rises);
-  line["replay_shares"] = data_.replayed->follow(shares);
+  line["replay_shares"] = data_.replayed->follow(rises);
 }
 
 /// The last step's learning rate; 0 before the first.

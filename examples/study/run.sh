@@ -302,7 +302,7 @@ run_study() {
 }
 
 main_arms="ours unprotected moe-replay dense-replay prior lora moe-full ours-strict"
-all_arms="$main_arms dense-full ours-loose ours-polyak ours-self ours-n4 ours-n16 ours-tied ours-nohinge ours-nocapture"
+all_arms="$main_arms dense-full ours-loose ours-polyak ours-harm ours-self ours-n4 ours-n16 ours-tied ours-nohinge ours-nocapture"
 all_arms+=" ours-balance origins stack"
 stack_languages="pt-BR ca"
 quick_languages="id pt-BR"

@@ -16,7 +16,7 @@ LABELS = {
     "dense-full": "dense, full", "dense-replay": "dense, full, replay", "moe-full": "MoE, full",
     "moe-replay": "MoE, full, replay", "lora": "MoE, LoRA, replay", "unprotected": "graft, unprotected",
     "prior": "graft, language prior (as MoE-LPR)", "ours": "ours, 0.15 %", "ours-strict": "ours, strict",
-    "ours-loose": "ours, loose", "ours-polyak": "ours, strict by Polyak's steps", "ours-self": "ours, self text",
+    "ours-loose": "ours, loose", "ours-polyak": "ours, strict by Polyak's steps", "ours-harm": "ours, replay by harm", "ours-self": "ours, self text",
     "ours-tied": "ours, tied head", "ours-nohinge": "ours, no hinge", "ours-nocapture": "ours, no capture",
     "ours-balance": "ours, balanced experts", "ours-n4": "ours, 4 experts a layer", "ours-n16": "ours, 16 experts a layer",
 }

@@ -5,24 +5,7 @@
 
 namespace polygraft::trainer {
 namespace {
-constexpr double kEqualPart = 0.5;  ///< of the shares: no language goes unseen
-}
-
-std::map<std::string, double> shares_by_harm(const std::vector<std::string>& languages,
-                                             const std::map<std::string, double>& rises) {
-  const auto harm = [&](const std::string& language) {
-    const auto found = rises.find(language);
-    return found == rises.end() ? 0.0 : std::max(found->second, 0.0);
-  };
-  double sum = 0;
-  for (const std::string& language : languages) sum += harm(language);
-  const double equal = 1.0 / static_cast<double>(languages.size());
-  std::map<std::string, double> shares;
-  for (const std::string& language : languages) {
-    shares[language] =
-        sum > 0 ? (1 - kEqualPart) * harm(language) / sum + kEqualPart * equal : equal;
-  }
-  return shares;
+constexpr double kByHarm = 0.75;  ///< of the shares; the rest is equal: no language goes unseen
 }
 
 ReplayMix::ReplayMix(std::map<std::string, RowStream> streams) {
@@ -32,19 +15,20 @@ ReplayMix::ReplayMix(std::map<std::string, RowStream> streams) {
   }
 }
 
-std::vector<std::string> ReplayMix::names() const {
-  std::vector<std::string> names;
-  for (const auto& [name, source] : sources_) names.push_back(name);
-  return names;
-}
-
-std::map<std::string, double> ReplayMix::follow(const std::map<std::string, double>& shares) {
-  std::map<std::string, double> now;
+std::map<std::string, double> ReplayMix::follow(const std::map<std::string, double>& rises) {
+  const auto harm = [&](const std::string& language) {
+    const auto found = rises.find(language);
+    return found == rises.end() ? 0.0 : std::max(found->second, 0.0);
+  };
+  double sum = 0;
+  for (const auto& [name, source] : sources_) sum += harm(name);
+  const double equal = 1.0 / static_cast<double>(sources_.size());
+  std::map<std::string, double> shares;
   for (auto& [name, source] : sources_) {
-    source.share = (source.share + shares.at(name)) / 2;
-    now[name] = source.share;
+    source.share = sum > 0 ? kByHarm * harm(name) / sum + (1 - kByHarm) * equal : equal;
+    shares[name] = source.share;
   }
-  return now;
+  return shares;
 }
 
 ReplayMix::Source& ReplayMix::next_source() {
@@ -70,6 +54,12 @@ std::vector<Row> ReplayMix::take(int64_t granted_tokens, bool at_least_one) {
   }
   sort_longest_first(taken);
   return taken;
+}
+
+int64_t ReplayMix::tokens_per_epoch() const {
+  int64_t tokens = 0;
+  for (const auto& [name, source] : sources_) tokens += source.stream.tokens_per_epoch();
+  return tokens;
 }
 
 Json ReplayMix::to_json() const {

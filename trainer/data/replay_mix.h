@@ -3,8 +3,10 @@
 // what protects it is its own text: shares follow what the last probe says that each language lost
 // (`replay.mix: harm`), as group DRO weighs groups by their losses (Sagawa et al. 2020, arXiv
 // 1911.08731):
-//   share_l -> 1/2 U_l / sum U + 1/2 1/n,   U_l the upper bound of l's rise, at least 0
-// over n languages; equal while no U is positive.
+//   share_l = 3/4 U_l / sum U + 1/4 1/n
+// over n languages, U_l the upper bound of l's rise, at least 0; equal shares at first and while no
+// U is positive. What one language gets the others lose: a language that the graft hardly touches
+// has few tokens left to be protected by, which costs a far language more than it gains.
 #pragma once
 #include <map>
 #include <string>
@@ -14,23 +16,20 @@
 
 namespace polygraft::trainer {
 
-/// By language. @param rises upper bounds; those of other languages do not count.
-std::map<std::string, double> shares_by_harm(const std::vector<std::string>& languages,
-                                             const std::map<std::string, double>& rises);
-
 class ReplayMix {
  public:
-  /// @param streams by name, at least one; shares are equal at first.
+  /// @param streams by language, at least one.
   explicit ReplayMix(std::map<std::string, RowStream> streams);
 
-  std::vector<std::string> names() const;
-  /// Goes half of the way to other shares, so that a language that was spared for once is not left
-  /// alone at once. @param shares of every stream; they sum to one. @return those from now on.
-  std::map<std::string, double> follow(const std::map<std::string, double>& shares);
+  /// @param rises upper bounds by language; those of others than the streams' do not count.
+  /// @return the shares from now on.
+  std::map<std::string, double> follow(const std::map<std::string, double>& rises);
 
   /// As RowStream::take(). Each row comes from the stream whose share of the tokens so far is
   /// furthest behind.
   std::vector<Row> take(int64_t granted_tokens, bool at_least_one);
+
+  int64_t tokens_per_epoch() const;  ///< of all streams
 
   /// All that a checkpoint needs to continue.
   Json to_json() const;
@@ -39,7 +38,7 @@ class ReplayMix {
  private:
   struct Source {
     RowStream stream;
-    double share = 1;
+    double share;
     double credit = 0;  ///< tokens that its share has earned and that were not handed out
   };
   Source& next_source();
