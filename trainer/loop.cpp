@@ -377,7 +377,12 @@ TrainResult train(const TrainJob& job) {
           .hint("leave `device` out, or start one process");
     }
   }
-  { const kernels::PrecisionScope refused_early(precision_of(job.train)); }
+  if (!kernels::has_precision(precision_of(job.train))) {
+    throw ConfigError("train.precision", "this processor has no products in bfloat16")
+        .expected("AMX-BF16")
+        .found(kernels::operations().name)
+        .hint("leave it out: without such instructions float32 is no slower");
+  }
   keep_freed_memory();
   if (!job.train.replay.writes_text()) return TrainingRun(job).run();
   return TrainingRun(RunRanks(job.ranks).in_turn([&] { return with_self_text(job); })).run();

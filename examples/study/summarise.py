@@ -95,7 +95,7 @@ def arm_row(study, language, arm):
     label = LABELS[arm] + ("" if all(run["within_budget"] for run in trained) else " (no probe inside its budget)")
     row = [label, f"{new:.4f}", interval(against, 1) if against else "-", worst.language, interval(worst), percent(mean)]
     if guide:
-        guide_new = [test["candidate"] for _, test in guide if test]
+        guide_new = [test["candidate"] for _, test in guide if test and test["candidate"] is not None]
         guide_worst = hull([max(old, key=lambda f: f.value) for old, _ in guide])
         row += [f"{sum(guide_new) / len(guide_new):.4f}" if guide_new else "none", guide_worst.language, interval(guide_worst)]
     else:

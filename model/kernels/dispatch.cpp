@@ -81,8 +81,7 @@ PrecisionScope::PrecisionScope(Precision precision) : before_(precision_here) {
   if (!has_precision(precision)) {
     throw ConfigError("CPU kernels", "this processor has no products in bfloat16")
         .expected("AMX-BF16")
-        .found(path_in_use().name)
-        .hint("take float32: without such instructions it is no slower");
+        .found(path_in_use().name);
   }
   precision_here = precision;
 }

@@ -53,11 +53,15 @@ class Kill(unittest.TestCase):
         self.assertEqual(partial_outputs(run_dir), [])
 
     def test_a_signal_ends_with_130_and_the_run_continues(self):
-        yaml = write_pipeline(fresh("interrupted"))
-        with subprocess.Popen([PROGRAM, "run", str(yaml)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
-            time.sleep(0.5 * self.seconds)
-            process.send_signal(signal.SIGINT)
-            self.assertEqual(process.wait(120), 130)
+        for share in (0.5, 0.25, 0.1, 0.03):  # a machine that was busy while the whole run was timed is faster now
+            yaml = write_pipeline(fresh("interrupted"))
+            with subprocess.Popen([PROGRAM, "run", str(yaml)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+                time.sleep(share * self.seconds)
+                process.send_signal(signal.SIGINT)
+                code = process.wait(120)
+            if code != 0:
+                break
+        self.assertEqual(code, 130)
         run("run", yaml, expect=None)
         self.assertEqual(hash_folder(yaml.parent / "run" / "model"), self.expected)
 
