@@ -103,21 +103,6 @@ StepTotals Objective::count(const StepRows& rows) const {
   return totals;
 }
 
-std::vector<Piece> cut_pieces(const StepRows& rows, int64_t most_tokens) {
-  std::vector<Piece> pieces(1);
-  const auto place = [&](const Row& row, bool learned) {
-    const auto length = static_cast<int64_t>(row.size());
-    const int64_t held = pieces.back().num_learned + pieces.back().num_replayed;
-    if (most_tokens > 0 && held > 0 && held + length > most_tokens) pieces.emplace_back();
-    Piece& piece = pieces.back();
-    (learned ? piece.rows.learned : piece.rows.replayed).push_back(row);
-    (learned ? piece.num_learned : piece.num_replayed) += length;
-  };
-  for (const Row& row : rows.learned) place(row, true);
-  for (const Row& row : rows.replayed) place(row, false);
-  return pieces;
-}
-
 StepLoss& StepLoss::operator+=(const StepLoss& piece) {
   total += piece.total;
   cross_entropy += piece.cross_entropy;

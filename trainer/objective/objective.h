@@ -24,22 +24,10 @@
 #include "model/architecture/transformer.h"
 #include "trainer/budget.h"
 #include "trainer/config.h"
-#include "trainer/data/rows.h"
+#include "trainer/objective/pieces.h"
 #include "trainer/objective/router_collector.h"
 
 namespace polygraft::trainer {
-
-struct StepRows {
-  std::vector<Row> learned, replayed;
-};
-
-/// Rows that go through the model together; learned ones first.
-struct Piece {
-  StepRows rows;
-  int64_t num_learned = 0, num_replayed = 0;  ///< tokens
-};
-/// Pieces of at most `most_tokens`, or of a single longer row; 0: one piece.
-std::vector<Piece> cut_pieces(const StepRows& rows, int64_t most_tokens);
 
 /// Denominators of a whole step, known before its first piece is computed.
 struct StepTotals {
