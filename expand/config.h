@@ -59,9 +59,9 @@ struct ExpertConfig {
   double reinit_ratio = 0.5;  ///< share of intermediate units redrawn from the donor's statistics
   /// discriminant: fitted rows; donor: copies (unprotected; a control).
   std::string router = "discriminant";
-  double router_margin = 0.3;      ///< m
-  double router_old_weight = 8.0;  ///< beta
-  double router_ridge = 1e-3;      ///< lambda
+  double router_margin = 0.3;       ///< m
+  double router_old_weight = 64.0;  ///< beta
+  double router_ridge = 1e-3;       ///< lambda
   /// epsilon: share of the softmax that a layer's new experts together may take on old text, on
   /// average, in a model that does not renormalise the chosen experts' weights.
   double router_softmax_share = 1e-3;

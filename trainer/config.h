@@ -43,7 +43,7 @@ struct OptimizerConfig {
 struct ReplayConfig {
   double fraction = 0.25;
   std::string source = "corpus";  ///< corpus | self | corpus+self
-  std::string mix = "text";       ///< text | harm
+  std::string mix = "harm";       ///< harm | text
   int64_t self_tokens = 65'536;
   double self_chats = 0;
   std::string self_system;
@@ -56,9 +56,10 @@ struct ReplayConfig {
     v.field("source", source,
             "corpus: its old languages' text; self: what the base itself writes, where there is "
             "none; corpus+self: both, half of each");
-    v.field("mix", mix,
-            "shares of a corpus's old languages: text: as much as there is of each; harm: with a "
-            "budget, mostly by what the last probe says that each lost (for near languages)");
+    v.field(
+        "mix", mix,
+        "shares of a corpus's old languages: harm: with a budget, mostly by what the last probe "
+        "says that each lost; text: as much as there is of each");
     v.field("self_tokens", self_tokens, "tokens that the base writes; replayed again and again");
     v.field("self_chats", self_chats,
             "share of its documents that are chats, question and answer, in the model's format");
@@ -74,7 +75,7 @@ struct ProtectConfig {
   double kl = 5.0;
   std::optional<double>
       hinge;  ///< unset: what the measured recipe uses for the method, 0.5 (kl) or 10 (hinge)
-  double capture = 0.1;
+  double capture = 2.0;
   std::optional<double> margin;  ///< unset: 0.3 (kl) or 0.5 (hinge, polyak)
   double head = 40.0;            ///< method hinge: weight of the head cost
   double prior = 0.1;            ///< method prior: MoE-LPR's gamma

@@ -105,17 +105,17 @@ profile() {
     "${threads[@]}"
 }
 
-# graft ROUTER EXPERTS [HEAD]: new experts on the mixture of experts, by fitted router rows or the donors' copies; output rows
-# of new tokens are their own, or with HEAD `tied` the input rows.
+# graft ROUTER EXPERTS [KEY=VALUE]: new experts on the mixture of experts, by fitted router rows or the donors' copies, and one
+# setting of the tokenizer's rows.
 graft() {
-  local name=$tag-graft-$1-n$2${3:+-$3}-s$seed inputs
+  local name=$tag-graft-$1-n$2${3:+-${3/=/-}}-s$seed inputs
   inputs=$(printf '%s' "$1 $2 $seed${3:+ $3}" | cat - "$here/graft.yaml" "$work/$tag-profile.json.stamp" | sha256sum)
   start=$name
   step "$name-plan.json" "$inputs" \
     "$polygraft" expand plan --model "$work/$moe" --profile "$work/$tag-profile.json" --config "$here/graft.yaml" \
     --set language="$language" --set corpus="$work/$language-$lists.yaml" \
     --set extended_tokenizer="$work/$extended" --set expand.router="$1" --set expand.experts_per_layer="$2" \
-    --set tokenizer.head="${3:-untied}" --set seed="$seed" -o "$work/$name-plan.json" "${threads[@]}"
+    --set seed="$seed" ${3:+--set "tokenizer.$3"} -o "$work/$name-plan.json" "${threads[@]}"
   step "$name" "$inputs" \
     "$polygraft" expand graft --model "$work/$moe" --plan "$work/$name-plan.json" -o "$work/$name" "${threads[@]}"
 }
@@ -129,7 +129,8 @@ prepare_start() {
     moe-* | lora) start=$moe ;;
     unprotected | prior) graft donor 8 ;;
     ours-n[0-9]*) graft discriminant "${1#ours-n}" ;;
-    ours-tied) graft discriminant 8 tied ;;
+    ours-tied) graft discriminant 8 head=tied ;;
+    ours-strict | ours-polyak) graft discriminant 8 head_margin=8 ;;
     ours*) graft discriminant 8 ;;
     *) fail "there is no arm '$1'" "there are: $all_arms" ;;
   esac
@@ -302,7 +303,7 @@ run_study() {
 }
 
 main_arms="ours unprotected moe-replay dense-replay prior lora moe-full ours-strict"
-all_arms="$main_arms dense-full ours-loose ours-polyak ours-harm ours-self ours-n4 ours-n16 ours-tied ours-nohinge ours-nocapture"
+all_arms="$main_arms dense-full ours-loose ours-polyak ours-text ours-self ours-n4 ours-n16 ours-tied ours-nohinge ours-nocapture"
 all_arms+=" ours-balance origins stack"
 stack_languages="pt-BR ca"
 quick_languages="id pt-BR"

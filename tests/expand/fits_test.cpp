@@ -105,7 +105,7 @@ TEST_CASE("L-BFGS refuses an objective that is not finite at its start", "[expan
 
 TEST_CASE("fitted router rows win new features and lose old ones", "[expand][property]") {
   const Separable data(600, 900, 3);
-  const RouterFitOptions options;
+  const RouterFitOptions options{.old_weight = 8};
   const RouterFit fit = fit_router_rows(data.features, options);
   CHECK(fit.rows_nD.sizes() == at::IntArrayRef({3, 12}));
   CHECK(fit.rows_nD.scalar_type() == at::kFloat);

@@ -72,6 +72,7 @@ struct World {
 TrainJob polyak_job(const TemporaryFolder& run) {
   TrainJob job = testing::additions_job(run / "run");
   job.train.protect.method = "polyak";
+  job.train.replay.mix = "text";
   return job;
 }
 

@@ -112,11 +112,10 @@ TEST_CASE("a mix continues where it was", "[trainer][replay]") {
   CHECK_THROWS_AS(resumed.restore(Json::object(), "state.json"), Error);
 }
 
-TEST_CASE("asked to, a run with a budget replays by what its probes say, otherwise by its text",
+TEST_CASE("a run with a budget replays by what its probes say, asked to by its text",
           "[trainer][replay][loop]") {
   const TemporaryFolder run;
   TrainJob job = testing::additions_job(run / "harm");
-  job.train.replay.mix = "harm";
   train(job);
   int num_probes = 0;
   for (const Json& line : metrics_of(job.run_dir)) {
@@ -132,6 +131,7 @@ TEST_CASE("asked to, a run with a budget replays by what its probes say, otherwi
   }
   CHECK(num_probes > 2);
   job = testing::additions_job(run / "text");
+  job.train.replay.mix = "text";
   train(job);
   for (const Json& line : metrics_of(job.run_dir)) CHECK_FALSE(line.contains("replay_shares"));
 }

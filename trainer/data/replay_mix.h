@@ -5,8 +5,7 @@
 // 1911.08731):
 //   share_l = 3/4 U_l / sum U + 1/4 1/n
 // over n languages, U_l the upper bound of l's rise, at least 0; equal shares at first and while no
-// U is positive. What one language gets the others lose: a language that the graft hardly touches
-// has few tokens left to be protected by, which costs a far language more than it gains.
+// U is positive.
 #pragma once
 #include <map>
 #include <string>
