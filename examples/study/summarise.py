@@ -20,6 +20,7 @@ LABELS = {
     "ours-tied": "ours, tied head", "ours-nohinge": "ours, no hinge", "ours-nocapture": "ours, no capture",
     "ours-balance": "ours, balanced experts", "ours-n4": "ours, 4 experts a layer", "ours-n16": "ours, 16 experts a layer",
 }
+LETTER_WIDTH = 6.2  # of the plots' letters, pixels, on average
 COLOURS = {
     "dense": "#8c8c8c", "moe": "#1f77b4", "lora": "#9467bd", "unprotected": "#d62728", "prior": "#ff7f0e", "ours": "#2ca02c",
 }
@@ -242,12 +243,33 @@ def questions_section(study, first):
     return lines + [""]
 
 
-def marker(arm, x, y, spread):
+def overlap(one, other):
+    """Of two boxes (left, top, right, bottom), in square pixels."""
+    wide = min(one[2], other[2]) - max(one[0], other[0])
+    high = min(one[3], other[3]) - max(one[1], other[1])
+    return max(wide, 0) * max(high, 0)
+
+
+def label_box(label, x, y, spread, taken, right):
+    """Where a point's label covers least of what is taken; of equals the first."""
+    width, height = LETTER_WIDTH * len(label), 13
+    places = [(max(x + 9, spread[1] + 4), y - height / 2), (x + 7, y - height - 4), (x + 7, y + 4), (x - 9 - width, y - height / 2),
+              (x - 7 - width, y - height - 4), (x - 7 - width, y + 4), (x - width / 2, y - height - 7), (x - width / 2, y + 7)]
+    places += [(x + 9, y - height / 2 + step) for step in (-27, 27, -41, 41)]
+    boxes = [(left, top, left + width, top + height) for left, top in places]
+    return min(boxes, key=lambda box: sum(overlap(box, other) for other in taken) + 1e3 * (box[2] > right) + 1e3 * (box[0] < 72))
+
+
+def marker(arm, x, y, spread, box):
     colour = COLOURS[arm.split("-")[0]]
     label = LABELS[arm]
-    return [f'<line x1="{spread[0]:.1f}" x2="{spread[1]:.1f}" y1="{y:.1f}" y2="{y:.1f}" stroke="{colour}" stroke-width="1.5"/>',
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colour}"><title>{label}</title></circle>',
-            f'<text x="{x + 9:.1f}" y="{y - 7:.1f}" fill="{colour}">{label}</text>']
+    parts = [f'<line x1="{spread[0]:.1f}" x2="{spread[1]:.1f}" y1="{y:.1f}" y2="{y:.1f}" stroke="{colour}" stroke-width="1.5"/>',
+             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colour}"><title>{label}</title></circle>',
+             f'<text x="{box[0]:.1f}" y="{box[3] - 3:.1f}" fill="{colour}">{label}</text>']
+    middle = (box[1] + box[3]) / 2
+    if abs(middle - y) > 20:
+        parts.append(f'<line x1="{x:.1f}" x2="{box[0]:.1f}" y1="{y:.1f}" y2="{middle:.1f}" stroke="{colour}" stroke-width="0.5"/>')
+    return parts
 
 
 def pareto(study, language):
@@ -278,8 +300,11 @@ def pareto(study, language):
         value = low + (high - low) * i / 4
         parts += [f'<line x1="{left}" x2="{width - right}" y1="{y_of(value):.1f}" y2="{y_of(value):.1f}" stroke="#eee"/>',
                   f'<text x="{left - 8}" y="{y_of(value) + 4:.1f}" text-anchor="end">{value:.2f}</text>']
-    for arm, (worst, new) in points.items():
-        parts += marker(arm, x_of(worst.value), y_of(new), (x_of(worst.low), x_of(worst.high)))
+    places = {arm: (x_of(worst.value), y_of(new), (x_of(worst.low), x_of(worst.high))) for arm, (worst, new) in points.items()}
+    taken = [(min(x - 6, spread[0]), y - 6, max(x + 6, spread[1]), y + 6) for x, y, spread in places.values()]
+    for arm, (x, y, spread) in places.items():
+        taken.append(label_box(LABELS[arm], x, y, spread, taken, width))
+        parts += marker(arm, x, y, spread, taken[-1])
     parts += [f'<text x="{(left + width - right) / 2}" y="{height - 12}" text-anchor="middle">worst old language, change of bits '
               "per byte</text>",
               f'<text x="16" y="{height / 2}" transform="rotate(-90 16 {height / 2})" text-anchor="middle">{language}, bits per '
