@@ -26,6 +26,7 @@ std::vector<Command> all_commands() {
           expand_pack_command(),
           expand_attach_command(),
           expand_detach_command(),
+          expand_fuse_command(),
           train_command(),
           eval_bpb_command(),
           eval_cloze_command(),

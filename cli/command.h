@@ -83,6 +83,7 @@ Command expand_verify_command();
 Command expand_pack_command();
 Command expand_attach_command();
 Command expand_detach_command();
+Command expand_fuse_command();
 Command train_command();
 Command eval_bpb_command();
 Command eval_cloze_command();

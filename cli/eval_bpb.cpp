@@ -3,9 +3,7 @@
 #include <iostream>
 
 #include "cli/command.h"
-#include "cli/evaluate.h"
-#include "cli/ranks.h"
-#include "core/file.h"
+#include "cli/evaluation_command.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "eval/report.h"
@@ -31,29 +29,17 @@ void show(const Arguments& arguments, const eval::BpbResult& result) {
 }
 
 ExitCode run(const Arguments& arguments) {
-  MeasuredModel measured = measured_model(arguments);
+  const MeasuredModel measured = measured_model(arguments);
   const auto corpus = tokenizer::load_corpus(arguments.path("corpus"));
-  const fs::path output = arguments.output();
-  const Ranks ranks(arguments);
-  if (arguments.dry_run()) {
-    if (ranks.is_first())
-      std::cout << "would score the held-out text of " << corpus.languages.size()
-                << " languages into " << output << "\n";
-    return ExitCode::kDone;
-  }
-  refuse_existing_output(output, arguments.force());
-  std::optional<EvaluationOutput> target;
-  if (ranks.is_first()) target.emplace(output, arguments.force());
-  measured.unfinished = Unfinished::beside(output);
-  measured.team = ranks.team();
-  const eval::BpbResult result = evaluate_bpb(measured, corpus, arguments.flag("causes"));
-  if (target) {
-    eval::write_bpb_result(result, target->path());
-    target->commit();
-    show(arguments, result);
-  }
-  ranks.team().wait_for_all();
-  return ExitCode::kDone;
+  return run_evaluation<eval::BpbResult>(
+      arguments, measured,
+      {.planned = concat("the held-out text of ", corpus.languages.size(), " languages"),
+       .evaluate =
+           [&](const MeasuredModel& model) {
+             return evaluate_bpb(model, corpus, arguments.flag("causes"));
+           },
+       .write = eval::write_bpb_result,
+       .show = show});
 }
 
 }  // namespace

@@ -3,9 +3,7 @@
 #include <iostream>
 
 #include "cli/command.h"
-#include "cli/evaluate.h"
-#include "cli/ranks.h"
-#include "core/file.h"
+#include "cli/evaluation_command.h"
 #include "core/log.h"
 #include "core/text.h"
 
@@ -49,30 +47,16 @@ void show(const Arguments& arguments, const eval::ChoiceResult& result) {
 }
 
 ExitCode run(const Arguments& arguments) {
-  MeasuredModel measured = measured_model(arguments);
+  const MeasuredModel measured = measured_model(arguments);
   std::vector<fs::path> files;
   for (const std::string& file : arguments.texts("tasks")) files.emplace_back(file);
   const auto tasks = eval::read_choice_items(files);
-  const fs::path output = arguments.output();
-  const Ranks ranks(arguments);
-  if (arguments.dry_run()) {
-    if (ranks.is_first())
-      std::cout << "would score " << tasks.size() << " tasks into " << output << "\n";
-    return ExitCode::kDone;
-  }
-  refuse_existing_output(output, arguments.force());
-  std::optional<EvaluationOutput> target;
-  if (ranks.is_first()) target.emplace(output, arguments.force());
-  measured.unfinished = Unfinished::beside(output);
-  measured.team = ranks.team();
-  const eval::ChoiceResult result = evaluate_choice(measured, tasks);
-  if (target) {
-    eval::write_choice_result(result, target->path());
-    target->commit();
-    show(arguments, result);
-  }
-  ranks.team().wait_for_all();
-  return ExitCode::kDone;
+  return run_evaluation<eval::ChoiceResult>(
+      arguments, measured,
+      {.planned = concat(tasks.size(), " tasks"),
+       .evaluate = [&](const MeasuredModel& model) { return evaluate_choice(model, tasks); },
+       .write = eval::write_choice_result,
+       .show = show});
 }
 
 }  // namespace

@@ -11,10 +11,11 @@ namespace {
 
 void check_kind(const model::ModelFolder& base) {
   if (base.manifest && !base.manifest->packs.empty()) {
-    throw NotBuiltError("grafting onto a model that already has additions")
-        .found(concat("pack '", base.manifest->packs.front().name, "' in ", base.path.string()))
+    throw NotComparable(base.path.string(), "a model with packs is no base to graft onto")
+        .found(concat("pack '", base.manifest->packs.front().name, "'"))
         .hint(
-            "graft onto the base model, `expand pack` both results and `expand attach` the packs");
+            "`expand fuse` makes its packs part of it; or graft onto its base, `expand pack` both "
+            "results and `expand attach` the packs");
   }
   if (!base.config.is_moe()) {
     throw NotComparable(base.path.string(), "a dense model has no experts to graft beside")

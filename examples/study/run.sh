@@ -230,7 +230,8 @@ run_stack() {
   lists=stack guide=
   for language in $stack_languages; do
     known+=" $below_language"
-    below=$trained
+    below=$trained-fused
+    step "$below" "$(hash_of "$work/$trained.stamp")" "$polygraft" expand fuse --model "$work/$trained" -o "$work/$below"
     bash "$here/../fetch_text.sh" --old "$known" --new "$language" --work "$work"
     cp "$work/corpus.yaml" "$work/$language-stack.yaml"
     use_moe "$below"

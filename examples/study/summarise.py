@@ -145,12 +145,13 @@ def stack_section(study, first):
     rate = study.rates["ours"][0]
     name, added, rows = f"{first}-ours-{rate}-s{FIRST_SEED}", [first], []
     while True:
-        found = list(study.work.glob(f"{name}-*-ours-{rate}-s{FIRST_SEED}.stack.json"))
+        below = f"{name}-fused-"  # what the next language was grafted onto
+        found = list(study.work.glob(f"{below}*-ours-{rate}-s{FIRST_SEED}.stack.json"))
         if not found:
             break
         next_file = min(found, key=lambda file: len(file.name))  # the others stand on it
         next_name = next_file.name.removesuffix(".stack.json")
-        language = next_name[len(name) + 1:].removesuffix(f"-ours-{rate}-s{FIRST_SEED}")
+        language = next_name.removeprefix(below).removesuffix(f"-ours-{rate}-s{FIRST_SEED}")
         step = json.loads(next_file.read_text())
         whole = json.loads((study.work / f"{next_name}.base.json").read_text())
         new = next(t for t in step["tests"] if t["language"] == language)

@@ -6,8 +6,8 @@ from harness import run
 
 COMMANDS = ["init", "run", "inspect", "tokenizer train", "tokenizer extend", "tokenizer encode", "tokenizer decode",
             "expand profile", "expand plan", "expand graft", "expand upcycle", "expand verify", "expand pack",
-            "expand attach", "expand detach", "train", "eval bpb", "eval cloze", "eval choice", "eval compare", "generate",
-            "report"]
+            "expand attach", "expand detach", "expand fuse", "train", "eval bpb", "eval cloze", "eval choice", "eval compare",
+            "generate", "report"]
 
 
 class CommandLine(unittest.TestCase):

@@ -57,12 +57,14 @@ class Outputs(unittest.TestCase):
                 "pack": ["expand", "pack", "--expanded", "grafted"],
                 "attach": ["expand", "attach", "--model", "base", "--pack", "cc"],
                 "detach": ["expand", "detach", "--model", "grafted", "--pack", "cc"],
+                "fuse": ["expand", "fuse", "--model", "grafted"],
                 "upcycle": ["expand", "upcycle", "--model", "dense", "--set", "slices=8", "--set", "copies=2"],
                 "run": ["run", "pipeline.yaml", "--until", "graft"]}
 
     def writers(self):
         """The commands that take -o, and the folders that each reads."""
-        reads = {"graft": ["base"], "pack": ["grafted"], "attach": ["base", "cc"], "detach": ["grafted"], "upcycle": ["dense"]}
+        reads = {"graft": ["base"], "pack": ["grafted"], "attach": ["base", "cc"], "detach": ["grafted"], "fuse": ["grafted"],
+                 "upcycle": ["dense"]}
         return [(name, self.commands()[name], folders) for name, folders in reads.items()]
 
     def listing(self):

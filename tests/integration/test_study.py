@@ -86,11 +86,11 @@ class Study(unittest.TestCase):
         (work / "data").mkdir()
         rate = next(chosen for arm, chosen, *_ in RATES if arm == "ours")
         first = f"id-ours-{rate}-s17"
-        second = f"{first}-pt-BR-ours-{rate}-s17"
+        second = f"{first}-fused-pt-BR-ours-{rate}-s17"
         old = [change("de", 0.001), change("id", -0.3), change("pt-BR", -0.4, True, candidate=1.5)]
         (work / f"{second}.stack.json").write_text(json.dumps({"tests": [old[0], change("id", 0.002), old[2]]}))
         (work / f"{second}.base.json").write_text(json.dumps({"tests": old}))
-        third = f"{second}-ca-ours-{rate}-s17"
+        third = f"{second}-fused-ca-ours-{rate}-s17"
         on_two = [change("de", 0.002), change("pt-BR", 0.003), change("ca", -0.4, True, candidate=1.6)]
         (work / f"{third}.stack.json").write_text(json.dumps({"tests": on_two}))
         (work / f"{third}.base.json").write_text(json.dumps({"tests": on_two}))

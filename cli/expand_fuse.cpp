@@ -1,0 +1,47 @@
+// cli/expand_fuse.cpp: `polygraft expand fuse`: a model's packs made part of it.
+#include <iostream>
+
+#include "cli/command.h"
+#include "core/file.h"
+#include "core/log.h"
+#include "core/overlap.h"
+#include "core/text.h"
+#include "expand/packs/fuse.h"
+
+namespace polygraft::cli {
+namespace {
+
+ExitCode run(const Arguments& arguments) {
+  const auto model = model::ModelFolder::open(arguments.path("model"));
+  const size_t num_packs = model.manifest ? model.manifest->packs.size() : 0;
+  if (arguments.dry_run()) {
+    std::cout << "would make " << num_packs << " packs of " << model.path.string()
+              << " part of it\n";
+    return ExitCode::kDone;
+  }
+  const fs::path output = arguments.output();
+  refuse_overlap(output, model.path);
+  AtomicFolder folder(output, arguments.force());
+  expand::fuse_packs(model, folder.path());
+  folder.commit();
+  log_info(concat("model with ", num_packs, " packs as part of it written to ", output.string()));
+  arguments.emit_json({{"fused", num_packs}, {"output", output.string()}});
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+Command expand_fuse_command() {
+  return {.name = "expand fuse",
+          .summary = "make a model's packs part of it, to graft another language on top",
+          .operands = "",
+          .example = "polygraft expand fuse --model runs/id/model -o models/with-id",
+          .add_options =
+              [](po::options_description& o) {
+                o.add_options()("model", po::value<std::string>(), "model with packs");
+              },
+          .add_operands = nullptr,
+          .run = run};
+}
+
+}  // namespace polygraft::cli
