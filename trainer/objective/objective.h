@@ -15,9 +15,8 @@
 // (z_j - t))^2 over the highest z_j, p = mean of -log(the base's share of the router's softmax)
 // (router_loss.h), averaged over the layers that have added experts. c goes with kl, hinge and
 // polyak. No document start is captured: at BOS no router can know the language, and an old
-// document's BOS must stay with the base. c reaches new input rows and experts: no old text holds a
-// new token, so what these write into the states can mark the language for later routers at no
-// cost.
+// document's BOS must stay with the base. c reaches new input rows, which old
+// text hardly uses, and new experts: they can mark the language for later routers.
 #pragma once
 #include <cstdint>
 #include <string>
