@@ -9,14 +9,15 @@
 //   activations   4 bytes times what autograd keeps of one token, times the tokens that go through
 //   together, times 1.25 for
 //                 the temporaries of the layer at work
-//   logits        three float32 copies of a chunk of 512 tokens
+//   logits        a chunk's in float32, twice: the model's and the base's
 // On a GPU it is the GPU's memory: 2 bytes a weight and a number kept, 4 more for additions (their
-// masters), and a logits' chunk of 16,384 tokens at most (head_loss.cpp).
+// masters), and a chunk's logits, three times.
 // Optimistic only where an allocator fragments; a test holds it against a measured run.
 // Legend: D model width, F expert width, K experts per token.
 #include <algorithm>
 
 #include "expand/packs/pack_on_base.h"
+#include "model/architecture/head_loss.h"
 #include "model/checkpoint/model_folder.h"
 #include "tokenizer/text_size.h"
 #include "trainer/data/training_data.h"
@@ -28,7 +29,6 @@ namespace polygraft::trainer {
 namespace {
 
 constexpr int64_t kRuntimeBytes = int64_t{192} << 20;
-constexpr int64_t kLogitChunkTokens = 512;
 constexpr int64_t kConvertedElements = int64_t{4} << 20;  ///< of a stored matrix at once
 
 struct Shapes {
@@ -86,14 +86,17 @@ int64_t kept_per_token(const model::ModelConfig& config) {
   return sum;
 }
 
+int64_t logits_bytes(const Shapes& shapes, int64_t tokens, bool on_gpu) {
+  const int64_t rows = shapes.config.vocab_rows;
+  return 4 * std::min(tokens, model::head_chunk_tokens(rows, on_gpu)) * rows;
+}
+
 int64_t peak_gpu_bytes(const TrainConfig& train, const Shapes& shapes, int64_t num_trainable) {
   const int64_t tokens =
       train.micro_batch_tokens > 0 ? train.micro_batch_tokens : train.batch_tokens;
   const int64_t weights = 2 * model::count_parameters(shapes.config).total + 4 * num_trainable;
   const int64_t activations = 5 * tokens * kept_per_token(shapes.config) / 2;
-  const int64_t vocab_rows = std::max<int64_t>(shapes.config.vocab_rows, 1);
-  const int64_t chunk = 32 * std::clamp<int64_t>((int64_t{2} << 20) / vocab_rows, 64, 512);
-  const int64_t logits = 3 * 4 * std::min(tokens, chunk) * vocab_rows;
+  const int64_t logits = 3 * logits_bytes(shapes, tokens, /*on_gpu=*/true);
   return weights + 12 * num_trainable + activations + logits;
 }
 
@@ -106,7 +109,7 @@ int64_t peak_bytes(const TrainConfig& train, const Shapes& shapes, int64_t num_t
                                 : model::count_parameters(shapes.config).total;
   const int64_t weights = (train.trainable == "lora" ? 12 : 4) * in_memory;
   const int64_t activations = 5 * tokens * kept_per_token(shapes.config);  // 4 bytes, times 1.25
-  const int64_t logits = 3 * 4 * std::min(tokens, kLogitChunkTokens) * shapes.config.vocab_rows;
+  const int64_t logits = 2 * logits_bytes(shapes, tokens, /*on_gpu=*/false);
   return kRuntimeBytes + weights + 12 * num_trainable + activations + logits;
 }
 

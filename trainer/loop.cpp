@@ -1,13 +1,13 @@
 // trainer/loop.cpp: the loop of a run: probe when due, checkpoint when due, step. Its end is
 // finish.cpp.
 #include <ATen/Parallel.h>
-#include <malloc.h>
 
 #include <chrono>
 #include <cmath>
 #include <numbers>
 
 #include "core/error.h"
+#include "core/freed_memory.h"
 #include "core/log.h"
 #include "core/progress.h"
 #include "core/stop.h"
@@ -68,14 +68,6 @@ ProbeOptions probe_options(const TrainJob& job, const RunRanks& ranks) {
 kernels::Precision precision_of(const TrainConfig& config) {
   const bool rounds = config.device == "cpu" && config.precision == "bfloat16";
   return rounds ? kernels::Precision::kBFloat16 : kernels::Precision::kFloat32;
-}
-
-/// Every step allocates and frees the same large tensors. By default glibc hands such blocks back
-/// to the kernel, which then clears their pages again at each step; kept, they cost nothing (5 % of
-/// a small model's step, measured). 32 MiB is the highest threshold that glibc accepts.
-void keep_freed_memory() {
-  mallopt(M_MMAP_THRESHOLD, 32 << 20);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }
 
 Fingerprint fingerprint_of(const TrainJob& job, const LanguageRoles& roles,

@@ -1,11 +1,10 @@
 // model/architecture/head_loss.cpp: see head_loss.h.
 // Every loss is a sum over tokens of a function of the token's logits z, which are h E_base^T and h
-// E_added^T in the stored rows' order (head_columns.h). Its gradient with respect to z is known as
-// soon as the logits are (p - onehot, q - p_base, ...), so the forward pass forms
+// E_added^T (logit_losses.h). Its gradient with respect to z is known as soon as the logits are (p
+// - onehot, q - p_base, ...), so the forward pass forms
 //   dH = dz E   and   dE += dz^T h
 // chunk by chunk and backward merely scales them by the incoming scalar (as Liger-Kernel's fused
-// linear losses do). Legend: C tokens of a chunk, V base rows, v added rows, N
-// stored rows.
+// linear losses do). Legend: C tokens of a chunk, V base rows, v added rows.
 #include "model/architecture/head_loss.h"
 
 #include <algorithm>
@@ -13,8 +12,8 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "model/architecture/head_columns.h"
 #include "model/architecture/linear_product.h"
+#include "model/architecture/logit_losses.h"
 
 namespace polygraft::model {
 namespace {
@@ -22,14 +21,8 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// Tokens per chunk: about 8 MiB of float32 logits, from 64 tokens (large vocabularies) to 512; on
-/// a GPU, whose products want more rows, 32 times as many. Depends on the base's rows alone: with
-/// additions masked the products then have the base's shapes, hence its bits.
 int64_t chunk_tokens(const SplitRows& head) {
-  constexpr int64_t kLogitsPerChunk = int64_t{2} << 20;
-  const int64_t most =
-      std::clamp<int64_t>(kLogitsPerChunk / std::max<int64_t>(head.num_base(), 1), 64, 512);
-  return head.base.is_cpu() ? most : 32 * most;
+  return head_chunk_tokens(head.num_base(), !head.base.is_cpu());
 }
 
 /// Which gradients somebody will ask for.
@@ -42,18 +35,17 @@ bool wants_grad(const at::Tensor& tensor) {
   return at::GradMode::is_enabled() && tensor.defined() && tensor.requires_grad();
 }
 
-/// The base's logits [C, V] and those of added rows, in the stored order [C, N].
-at::Tensor with_added_columns(const at::Tensor& hidden_CD, const at::Tensor& base_CV,
-                              const SplitRows& head) {
-  const auto added_Cv = head.added.defined() ? added_product(hidden_CD, head.added) : at::Tensor();
-  return in_stored_order(base_CV, added_Cv, head.layout());
+/// The rows of a base on its own.
+RowLayout base_alone(const SplitRows& head) { return {head.num_base(), 0, {}}; }
+
+SplitLogits base_logits(const at::Tensor& hidden_CD, const SplitRows& head) {
+  return {linear_product(hidden_CD, head.base), at::Tensor()};
 }
 
-/// float32 logits [C, N] in the stored order; of the base alone [C, V].
-at::Tensor chunk_logits(const at::Tensor& hidden_CD, const SplitRows& head, bool with_added) {
-  const auto base_CV = linear_product(hidden_CD, head.base);
-  if (!with_added) return base_CV.to(at::kFloat);
-  return with_added_columns(hidden_CD, base_CV, head).to(at::kFloat);
+SplitLogits all_logits(const at::Tensor& hidden_CD, const SplitRows& head) {
+  SplitLogits logits = base_logits(hidden_CD, head);
+  if (head.added.defined()) logits.added_Cv = added_product(hidden_CD, head.added);
+  return logits;
 }
 
 /// The products dH and dE of all chunks.
@@ -67,26 +59,27 @@ class HeadGradient {
     if (wanted.added) d_added_ = at::zeros(head.added.sizes(), options);
   }
 
-  /// @param d_logits_CN float32. Products run in the weights' dtype, sums over chunks in float32.
-  void add(int64_t first, const at::Tensor& d_logits_CN) {
-    const auto d_CN = d_logits_CN.to(hidden_TD_.scalar_type());
-    const auto hidden_CD = hidden_TD_.narrow(0, first, d_CN.size(0));
-    const RowLayout layout = head_.layout();
-    const auto d_base_CV = base_gradient(d_CN, layout);
-    const bool with_added = layout.num_added > 0;
-    const auto d_added_Cv = with_added ? added_columns(d_CN, layout) : at::Tensor();
+  /// Products run in the weights' dtype, sums over chunks in float32.
+  void add(int64_t first, const SplitLogits& gradient) {
+    const auto d_base_CV = gradient.base_CV.to(hidden_TD_.scalar_type());
+    const auto hidden_CD = hidden_TD_.narrow(0, first, d_base_CV.size(0));
+    if (wanted_.base) add_weight_gradient(d_base_, d_base_CV, hidden_CD);
     if (wanted_.hidden) {
-      auto out_CD = d_hidden_.narrow(0, first, d_CN.size(0));
+      auto out_CD = d_hidden_.narrow(0, first, d_base_CV.size(0));
       linear_product_gradient(out_CD, d_base_CV, head_.base);
-      if (with_added) out_CD.addmm_(d_added_Cv, head_.added.to(d_CN.scalar_type()));
     }
-    if (wanted_.base) accumulate(d_base_, d_base_CV, hidden_CD);
-    if (wanted_.added && with_added) accumulate(d_added_, d_added_Cv, hidden_CD);
+    if (gradient.added_Cv.defined()) add_added(first, gradient.added_Cv);
   }
-  /// Gradient of added rows alone, from their logits alone.
-  void add_to_added(int64_t first, const at::Tensor& d_logits_Cv) {
-    accumulate(d_added_, d_logits_Cv.to(hidden_TD_.scalar_type()),
-               hidden_TD_.narrow(0, first, d_logits_Cv.size(0)));
+  /// From added rows' logits alone.
+  void add_added(int64_t first, const at::Tensor& gradient_Cv) {
+    const auto d_added_Cv = gradient_Cv.to(hidden_TD_.scalar_type());
+    const int64_t count = d_added_Cv.size(0);
+    if (wanted_.added)
+      add_weight_gradient(d_added_, d_added_Cv, hidden_TD_.narrow(0, first, count));
+    if (!wanted_.hidden) return;
+    auto out_CD = d_hidden_.narrow(0, first, count);
+    linear_product_gradient(out_CD, d_added_Cv, head_.added.to(d_added_Cv.scalar_type()),
+                            Onto::kSum);
   }
 
   /// {dH, dE_base, dE_added}, undefined where not wanted.
@@ -98,14 +91,6 @@ class HeadGradient {
   }
 
  private:
-  static void accumulate(at::Tensor& sum, const at::Tensor& d_logits, const at::Tensor& hidden_CD) {
-    if (hidden_CD.scalar_type() == at::kFloat) {
-      sum.addmm_(d_logits.t(), hidden_CD);
-    } else {
-      sum.add_(at::mm(d_logits.t(), hidden_CD));
-    }
-  }
-
   const at::Tensor& hidden_TD_;
   const SplitRows& head_;
   Wanted wanted_;
@@ -161,27 +146,28 @@ void check_targets(const at::Tensor& targets, int64_t num_rows) {
       .hint("with the added rows masked, text must be encoded with the base's tokenizer");
 }
 
-/// float64 [C] of -log p(target). @param log_p_CN float32.
-at::Tensor picked_nll(const at::Tensor& log_p_CN, const at::Tensor& targets_C) {
-  return log_p_CN.gather(1, targets_C.unsqueeze(1)).squeeze(1).to(at::kDouble).neg();
-}
-
 }  // namespace
+
+int64_t head_chunk_tokens(int64_t num_base_rows, bool on_gpu) {
+  const int64_t logits = int64_t{1} << (on_gpu ? 21 : 19);
+  const int64_t tokens = std::clamp<int64_t>(logits / std::max<int64_t>(num_base_rows, 1), 64, 512);
+  return on_gpu ? 32 * tokens : tokens;
+}
 
 at::Tensor token_nll(const at::Tensor& hidden_TD, const at::Tensor& targets_T,
                      const SplitRows& head, bool mask_added) {
   at::NoGradGuard no_grad;
   check_targets(targets_T, mask_added ? head.num_base() : head.layout().num_rows());
+  const RowLayout layout = mask_added ? base_alone(head) : head.layout();
   const auto all_targets_T = targets_T.to(hidden_TD.device());
   auto nll_T = at::zeros(targets_T.sizes(), all_targets_T.options().dtype(at::kDouble));
   const int64_t step = chunk_tokens(head);
   for (int64_t first = 0; first < hidden_TD.size(0); first += step) {
     const int64_t count = std::min(step, hidden_TD.size(0) - first);
-    const auto targets_C = all_targets_T.narrow(0, first, count);
-    const auto log_p_CN =
-        at::log_softmax(chunk_logits(hidden_TD.narrow(0, first, count), head, !mask_added), 1);
-    const auto nll_C = picked_nll(log_p_CN, targets_C.clamp_min(0));
-    nll_T.narrow(0, first, count).copy_(nll_C.masked_fill_(targets_C < 0, 0));
+    const auto hidden_CD = hidden_TD.narrow(0, first, count);
+    const auto logits = mask_added ? base_logits(hidden_CD, head) : all_logits(hidden_CD, head);
+    nll_T.narrow(0, first, count)
+        .copy_(negative_log_likelihood(logits, all_targets_T.narrow(0, first, count), layout));
   }
   return nll_T;
 }
@@ -190,25 +176,19 @@ TokenNll token_nll_both_ways(const at::Tensor& hidden_TD, const at::Tensor& targ
                              const SplitRows& head) {
   at::NoGradGuard no_grad;
   check_targets(targets_T, head.layout().num_rows());
-  const int64_t num_base = head.num_base();
   const auto all_targets_T = targets_T.to(hidden_TD.device());
+  const auto old_targets_T = all_targets_T.masked_fill(all_targets_T >= head.num_base(), -1);
   const auto options = all_targets_T.options().dtype(at::kDouble);
   TokenNll nll{at::zeros(targets_T.sizes(), options), at::zeros(targets_T.sizes(), options)};
   const int64_t step = chunk_tokens(head);
   for (int64_t first = 0; first < hidden_TD.size(0); first += step) {
     const int64_t count = std::min(step, hidden_TD.size(0) - first);
-    const auto hidden_CD = hidden_TD.narrow(0, first, count);
-    const auto targets_C = all_targets_T.narrow(0, first, count);
-    const auto base_CV = linear_product(hidden_CD, head.base);
-    const auto keep = [&](const at::Tensor& logits_CN, const at::Tensor& skipped_C,
-                          at::Tensor& out) {
-      const auto safe_targets_C = targets_C.masked_fill(skipped_C, 0);
-      const auto log_p_CN = at::log_softmax(logits_CN.to(at::kFloat), 1);
-      const auto nll_C = picked_nll(log_p_CN, safe_targets_C);
-      out.narrow(0, first, count).copy_(nll_C.masked_fill_(skipped_C, 0));
-    };
-    keep(with_added_columns(hidden_CD, base_CV, head), targets_C < 0, nll.all_T);
-    keep(base_CV, (targets_C < 0).logical_or(targets_C >= num_base), nll.masked_T);
+    const auto part = [&](const at::Tensor& of_T) { return of_T.narrow(0, first, count); };
+    const auto logits = all_logits(part(hidden_TD), head);
+    part(nll.all_T).copy_(negative_log_likelihood(logits, part(all_targets_T), head.layout()));
+    part(nll.masked_T)
+        .copy_(
+            negative_log_likelihood({logits.base_CV, {}}, part(old_targets_T), base_alone(head)));
   }
   return nll;
 }
@@ -218,58 +198,29 @@ at::Tensor cross_entropy_sum(const at::Tensor& hidden_TD, const at::Tensor& targ
   check_targets(targets_T, head.layout().num_rows());
   const Wanted wanted{wants_grad(hidden_TD), wants_grad(head.base), wants_grad(head.added)};
   const auto all_targets_T = targets_T.to(hidden_TD.device());
-  return sum_over_chunks(
-      hidden_TD, head, wanted, [&](int64_t first, int64_t count, HeadGradient* gradient) {
-        const auto targets_C = all_targets_T.narrow(0, first, count);
-        const auto skipped_C = targets_C < 0;
-        const auto safe_targets_C = targets_C.clamp_min(0);
-        auto log_p_CN =
-            at::log_softmax(chunk_logits(hidden_TD.narrow(0, first, count), head, true), 1);
-        const auto sum = picked_nll(log_p_CN, safe_targets_C).masked_fill_(skipped_C, 0).sum();
-        if (gradient != nullptr) {
-          auto d_logits_CN = log_p_CN.exp_();  // p - onehot(target)
-          d_logits_CN.scatter_add_(1, safe_targets_C.unsqueeze(1),
-                                   at::full({count, 1}, -1.0F, d_logits_CN.options()));
-          d_logits_CN.masked_fill_(skipped_C.unsqueeze(1), 0);
-          gradient->add(first, d_logits_CN);
-        }
-        return sum;
-      });
+  return sum_over_chunks(hidden_TD, head, wanted,
+                         [&](int64_t first, int64_t count, HeadGradient* gradient) {
+                           const auto targets_C = all_targets_T.narrow(0, first, count);
+                           auto logits = all_logits(hidden_TD.narrow(0, first, count), head);
+                           if (gradient == nullptr) {
+                             return negative_log_likelihood(logits, targets_C, head.layout()).sum();
+                           }
+                           const auto sum = cross_entropy(logits, targets_C, head.layout()).sum();
+                           gradient->add(first, logits);
+                           return sum;
+                         });
 }
-
-namespace {
-
-/// In place, at the base rows that are not displaced.
-void subtract_kept(at::Tensor& stored_CN, const at::Tensor& base_CK, const RowLayout& layout) {
-  const int64_t num_front = layout.first_added(), num_behind = layout.num_behind();
-  stored_CN.narrow(1, 0, num_front).sub_(base_CK.narrow(1, 0, num_front));
-  if (num_behind == 0) return;
-  stored_CN.narrow(1, num_front + layout.num_added, num_behind)
-      .sub_(base_CK.narrow(1, num_front, num_behind));
-}
-
-}  // namespace
 
 at::Tensor kl_to_base_sum(const at::Tensor& base_hidden_TD, const at::Tensor& hidden_TD,
                           const SplitRows& head) {
   const Wanted wanted{wants_grad(hidden_TD), wants_grad(head.base), wants_grad(head.added)};
-  const RowLayout layout = head.layout();
   return sum_over_chunks(
       hidden_TD, head, wanted, [&](int64_t first, int64_t count, HeadGradient* gradient) {
-        const auto base_logits_CV =
-            chunk_logits(base_hidden_TD.narrow(0, first, count), head, false);
-        const auto log_base_CK = at::log_softmax(kept_columns(base_logits_CV, layout), 1);
-        auto log_q_CN =
-            at::log_softmax(chunk_logits(hidden_TD.narrow(0, first, count), head, true), 1);
-        const auto base_CK = log_base_CK.exp();
-        const auto ratio_CK = at::sub(log_base_CK, kept_columns_of_stored(log_q_CN, layout));
-        const auto sum = ratio_CK.mul_(base_CK).sum(1).sum(at::kDouble);
-        if (gradient != nullptr) {
-          auto d_logits_CN = log_q_CN.exp_();  // q - p_base, which is 0 at added and padding rows
-          subtract_kept(d_logits_CN, base_CK, layout);
-          gradient->add(first, d_logits_CN);
-        }
-        return sum;
+        auto of_base_CV = base_logits(base_hidden_TD.narrow(0, first, count), head).base_CV;
+        auto logits = all_logits(hidden_TD.narrow(0, first, count), head);
+        const auto kl_C = kl_divergence(of_base_CV, logits, head.layout(), gradient != nullptr);
+        if (gradient != nullptr) gradient->add(first, logits);
+        return kl_C.sum();
       });
 }
 
@@ -284,16 +235,11 @@ HeadLeak head_leak_sum(const at::Tensor& hidden_TD, const SplitRows& head) {
   const SplitRows rows{head.base.detach(), head.added, head.placement};
   leak.cost_sum = sum_over_chunks(
       detached_TD, rows, wanted, [&](int64_t first, int64_t count, HeadGradient* gradient) {
-        const auto hidden_CD = detached_TD.narrow(0, first, count);
-        const auto base_CV = linear_product(hidden_CD, rows.base).to(at::kFloat);
-        const auto base_C1 = at::logsumexp(kept_columns(base_CV, rows.layout()), 1, true);
-        const auto added_Cv = added_product(hidden_CD, rows.added).to(at::kFloat);
-        const auto excess_C1 = at::logsumexp(added_Cv, 1, true) - base_C1;
-        // d softplus(excess) / d added logit = its probability in the whole softmax
-        auto added_p_Cv = at::exp(added_Cv - (base_C1 + at::softplus(excess_C1)));
-        leak.leaked_mass_sum += added_p_Cv.sum(at::kDouble).item<double>();
-        if (gradient != nullptr) gradient->add_to_added(first, added_p_Cv);
-        return at::softplus(excess_C1).sum(at::kDouble);
+        auto logits = all_logits(detached_TD.narrow(0, first, count), rows);
+        const AddedShare share = added_share(logits, rows.layout(), gradient != nullptr);
+        leak.leaked_mass_sum += share.mass_C.sum().item<double>();
+        if (gradient != nullptr) gradient->add_added(first, logits.added_Cv);
+        return share.cost_C.sum();
       });
   return leak;
 }

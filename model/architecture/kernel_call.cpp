@@ -31,6 +31,8 @@ bool suits_kernels(const at::Tensor& weight, at::ScalarType activations) {
   return activations == at::kFloat && is_known && weight.is_cpu() && kernels::operations().is_fast;
 }
 
+bool rounds_operands() { return kernels::precision() == kernels::Precision::kBFloat16; }
+
 kernels::Matrix as_matrix(const at::Tensor& matrix) {
   TORCH_INTERNAL_ASSERT(matrix.dim() == 2 && matrix.stride(1) == 1);
   const kernels::Stored stored = stored_as(matrix.scalar_type());

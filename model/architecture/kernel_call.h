@@ -11,6 +11,9 @@ namespace polygraft::model {
 /// the processor has a fast path. Depends on no shape, so that a row's bits do not either.
 bool suits_kernels(const at::Tensor& weight, at::ScalarType activations);
 
+/// Whether this thread's products round their operands to bfloat16 (kernels::PrecisionScope).
+bool rounds_operands();
+
 /// @param matrix 2-D, CPU, elements of a row side by side; it must outlive the result.
 kernels::Matrix as_matrix(const at::Tensor& matrix);
 

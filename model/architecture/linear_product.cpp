@@ -32,9 +32,14 @@ int64_t block_rows(const at::Tensor& weight_ND, at::ScalarType dtype) {
   return std::max<int64_t>(kBlockElements / weight_ND.size(1), 1);
 }
 
-/// float32 weights need no conversion, and stay with LibTorch.
+/// float32 weights need no conversion, and stay with LibTorch unless operands are rounded.
 bool uses_kernels(const at::Tensor& weight_ND, at::ScalarType activations) {
-  return weight_ND.scalar_type() != at::kFloat && suits_kernels(weight_ND, activations);
+  const bool is_wide = weight_ND.scalar_type() == at::kFloat;
+  return (!is_wide || rounds_operands()) && suits_kernels(weight_ND, activations);
+}
+
+at::Tensor with_rows_side_by_side(const at::Tensor& rows) {
+  return rows.stride(1) == 1 ? rows : rows.contiguous();
 }
 
 kernels::LinearShape shape_of(const at::Tensor& rows, const at::Tensor& weight_ND) {
@@ -44,10 +49,11 @@ kernels::LinearShape shape_of(const at::Tensor& rows, const at::Tensor& weight_N
 struct StoredLinear : torch::autograd::Function<StoredLinear> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_TD,
                             const at::Tensor& weight_ND, const std::optional<at::Tensor>& bias_N) {
-    ctx->save_for_backward({weight_ND});
+    ctx->save_for_backward({weight_ND, weight_ND.requires_grad() ? x_TD : at::Tensor()});
+    ctx->saved_data["has_bias"] = bias_N.has_value();
     auto out_TN = at::empty({x_TD.size(0), weight_ND.size(0)}, x_TD.options());
     if (uses_kernels(weight_ND, x_TD.scalar_type())) {
-      const auto rows_TD = x_TD.stride(1) == 1 ? x_TD : x_TD.contiguous();
+      const auto rows_TD = with_rows_side_by_side(x_TD);
       const float* bias = bias_N.has_value() ? bias_N->const_data_ptr<float>() : nullptr;
       kernels::linear_forward(kernel_runner(), shape_of(x_TD, weight_ND), as_rows(rows_TD),
                               as_matrix(weight_ND), bias, as_rows(out_TN));
@@ -68,10 +74,20 @@ struct StoredLinear : torch::autograd::Function<StoredLinear> {
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
-    const auto weight_ND = ctx->get_saved_variables()[0];
-    auto d_x_TD = at::empty({grads[0].size(0), weight_ND.size(1)}, grads[0].options());
-    linear_product_gradient(d_x_TD, grads[0], weight_ND);
-    return {d_x_TD, at::Tensor(), at::Tensor()};
+    const auto saved = ctx->get_saved_variables();
+    const auto &weight_ND = saved[0], &x_TD = saved[1];
+    at::Tensor d_x_TD, d_weight_ND, d_bias_N;
+    if (ctx->needs_input_grad(0)) {
+      d_x_TD = at::empty({grads[0].size(0), weight_ND.size(1)}, grads[0].options());
+      linear_product_gradient(d_x_TD, grads[0], weight_ND);
+    }
+    if (ctx->needs_input_grad(1)) {
+      d_weight_ND = at::zeros(weight_ND.sizes(), weight_ND.options());
+      add_weight_gradient(d_weight_ND, grads[0], x_TD);
+    }
+    const bool has_bias = ctx->saved_data["has_bias"].toBool();  // else it is no input
+    if (has_bias && ctx->needs_input_grad(2)) d_bias_N = grads[0].sum(0);
+    return {d_x_TD, d_weight_ND, d_bias_N};
   }
 };
 
@@ -84,7 +100,7 @@ at::Tensor for_use(const at::Tensor& stored, at::ScalarType dtype) {
 
 at::Tensor linear_product(const at::Tensor& x_TD, const at::Tensor& weight_ND,
                           const at::Tensor& bias_N) {
-  if (!is_usable(weight_ND, x_TD.scalar_type())) {
+  if (!is_usable(weight_ND, x_TD.scalar_type()) || uses_kernels(weight_ND, x_TD.scalar_type())) {
     return StoredLinear::apply(x_TD, weight_ND,
                                bias_N.defined() ? std::optional(bias_N) : std::nullopt);
   }
@@ -92,26 +108,40 @@ at::Tensor linear_product(const at::Tensor& x_TD, const at::Tensor& weight_ND,
 }
 
 at::Tensor added_product(const at::Tensor& x_TD, const at::Tensor& rows_nD) {
-  return at::mm(x_TD, rows_nD.to(x_TD.scalar_type()).t());
+  return linear_product(x_TD, rows_nD.to(x_TD.scalar_type()));
 }
 
 void linear_product_gradient(at::Tensor& out_TD, const at::Tensor& d_out_TN,
-                             const at::Tensor& weight_ND) {
+                             const at::Tensor& weight_ND, Onto onto) {
+  const bool accumulate = onto == Onto::kSum;
   if (uses_kernels(weight_ND, d_out_TN.scalar_type())) {
-    const auto rows_TN = d_out_TN.stride(1) == 1 ? d_out_TN : d_out_TN.contiguous();
+    const auto rows_TN = with_rows_side_by_side(d_out_TN);
     return kernels::linear_input_gradient(kernel_runner(), shape_of(d_out_TN, weight_ND),
-                                          as_rows(rows_TN), as_matrix(weight_ND), as_rows(out_TD));
+                                          as_rows(rows_TN), as_matrix(weight_ND), as_rows(out_TD),
+                                          accumulate);
   }
   const int64_t step = block_rows(weight_ND, d_out_TN.scalar_type());
   for (int64_t first = 0; first < weight_ND.size(0); first += step) {
     const int64_t count = std::min(step, weight_ND.size(0) - first);
     const auto block = for_use(weight_ND.narrow(0, first, count), d_out_TN.scalar_type());
     const auto d_out = d_out_TN.narrow(1, first, count);
-    if (first == 0) {
+    if (first == 0 && !accumulate) {
       at::mm_out(out_TD, d_out, block);
     } else {
       out_TD.addmm_(d_out, block);
     }
+  }
+}
+
+void add_weight_gradient(at::Tensor& sum_ND, const at::Tensor& d_out_TN, const at::Tensor& x_TD) {
+  if (x_TD.scalar_type() != at::kFloat) {
+    sum_ND.add_(at::mm(d_out_TN.t(), x_TD));
+  } else if (uses_kernels(sum_ND, x_TD.scalar_type())) {
+    const auto rows_TN = with_rows_side_by_side(d_out_TN), rows_TD = with_rows_side_by_side(x_TD);
+    kernels::linear_weight_gradient(kernel_runner(), shape_of(x_TD, sum_ND), as_rows(rows_TN),
+                                    as_rows(rows_TD), sum_ND.mutable_data_ptr<float>(), true);
+  } else {
+    sum_ND.addmm_(d_out_TN.t(), x_TD);
   }
 }
 

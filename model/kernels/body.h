@@ -15,6 +15,7 @@
 
 #include "model/kernels/elementwise.h"
 #include "model/kernels/operations.h"
+#include "model/kernels/softmax_row.h"
 
 namespace polygraft::kernels {
 
@@ -355,6 +356,7 @@ struct Body {
 
   static constexpr Operations operations(const char* name) {
     using Each = Elementwise<I>;
+    using Softmax = SoftmaxRow<I>;
     return {name,
             I::kIsFast,
             I::kTileRows,
@@ -366,6 +368,10 @@ struct Body {
             Each::rms_norm,
             Each::rms_norm_backward,
             Each::rotate,
+            Softmax::maximum,
+            Softmax::exp_sum,
+            Softmax::exp_difference,
+            Softmax::scale_subtract,
             transpose,
             widen,
             round_bf16};

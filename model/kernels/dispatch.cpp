@@ -77,6 +77,8 @@ bool has_precision(Precision precision) {
   return precision == Precision::kFloat32;
 }
 
+Precision precision() { return precision_here; }
+
 PrecisionScope::PrecisionScope(Precision precision) : before_(precision_here) {
   if (!has_precision(precision)) {
     throw ConfigError("CPU kernels", "this processor has no products in bfloat16")

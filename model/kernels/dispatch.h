@@ -28,6 +28,9 @@ enum class Precision { kFloat32, kBFloat16 };
 /// Whether operations() can have it: bfloat16 is AMX-BF16's alone.
 bool has_precision(Precision precision);
 
+/// This thread's.
+Precision precision();
+
 /// operations() called on this thread have a precision for as long as this lives; without, float32.
 class PrecisionScope {
  public:

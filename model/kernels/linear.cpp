@@ -56,6 +56,7 @@ struct RowProduct {
   const Matrix& weight;
   bool units_are_rows;
   const float* bias;
+  bool accumulate;
 };
 
 void run_part(const Operations& operations, const RowProduct& whole, const Grid& grid,
@@ -76,7 +77,7 @@ void run_part(const Operations& operations, const RowProduct& whole, const Grid&
   const Matrix weight =
       whole.units_are_rows ? whole.weight.from(unit, 0) : whole.weight.from(0, unit);
   operations.product({rows.data(), num_rows, num_units, whole.depth, weight, whole.units_are_rows,
-                      out, stride, whole.bias != nullptr},
+                      out, stride, whole.accumulate || whole.bias != nullptr},
                      scratch(Scratch::kProduct, operations.product_scratch));
   for (int64_t r = 0; r < num_rows && !direct; ++r) {
     char* to = whole.out.row(row + r) + unit * bytes_of(whole.out.stored);
@@ -119,13 +120,13 @@ void add_outputs(const Operations& operations, const LinearShape& shape, const R
 void linear_forward(const Runner& runner, const LinearShape& shape, const Rows& x,
                     const Matrix& weight, const float* bias, const Rows& out) {
   multiply_rows(runner, shape.num_rows, shape.width_out,
-                {x, out, shape.width_in, weight, true, bias});
+                {x, out, shape.width_in, weight, true, bias, false});
 }
 
 void linear_input_gradient(const Runner& runner, const LinearShape& shape, const Rows& d_out,
-                           const Matrix& weight, const Rows& d_x) {
+                           const Matrix& weight, const Rows& d_x, bool accumulate) {
   multiply_rows(runner, shape.num_rows, shape.width_in,
-                {d_out, d_x, shape.width_out, weight, false, nullptr});
+                {d_out, d_x, shape.width_out, weight, false, nullptr, accumulate});
 }
 
 void linear_weight_gradient(const Runner& runner, const LinearShape& shape, const Rows& d_out,

@@ -23,9 +23,9 @@ struct LinearShape {
 void linear_forward(const Runner& runner, const LinearShape& shape, const Rows& x,
                     const Matrix& weight, const float* bias, const Rows& out);
 
-/// d_x [T, D] = d_out [T, N] W.
+/// d_x [T, D] = d_out [T, N] W; or added to what is there, which is float32 then.
 void linear_input_gradient(const Runner& runner, const LinearShape& shape, const Rows& d_out,
-                           const Matrix& weight, const Rows& d_x);
+                           const Matrix& weight, const Rows& d_x, bool accumulate = false);
 
 /// d_weight [N, D] = d_out^T x, summed over rows in their order; or added to what is there.
 void linear_weight_gradient(const Runner& runner, const LinearShape& shape, const Rows& d_out,

@@ -74,6 +74,11 @@ struct RotaryRow {
   float* y = nullptr;
 };
 
+/// Sums over a stretch of x and y: of exp(x - shift), and of exp(x - shift) (x - y).
+struct ExpDifference {
+  double exp_sum = 0, weighted = 0;
+};
+
 struct Operations {
   const char* name;
   /// Whether layers are faster on it than with LibTorch's products.
@@ -95,6 +100,14 @@ struct Operations {
   float (*rms_norm)(const NormRow& row, float* y);
   void (*rms_norm_backward)(const NormRowBackward& row);
   void (*rotate)(const RotaryRow& row);
+  /// -infinity of nothing.
+  float (*maximum)(const float* x, int64_t count);
+  /// out = exp(x - shift), where it is wanted (not null; it may be x). @return its sum.
+  double (*exp_sum)(const float* x, int64_t count, float shift, float* out);
+  /// x becomes exp(x - shift).
+  ExpDifference (*exp_difference)(float* x, const float* y, int64_t count, float shift);
+  /// x = scale_x x - scale_y y; null y: nothing is subtracted.
+  void (*scale_subtract)(float* x, float scale_x, const float* y, float scale_y, int64_t count);
   /// out[c, r] = in[r, c].
   void (*transpose)(const float* in, int64_t in_stride, int64_t rows, int64_t columns, float* out,
                     int64_t out_stride);

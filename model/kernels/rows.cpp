@@ -1,24 +1,9 @@
 // model/kernels/rows.cpp: see rows.h.
 #include "model/kernels/rows.h"
 
-#include <algorithm>
+#include "model/kernels/for_rows.h"
 
 namespace polygraft::kernels {
-namespace {
-
-constexpr int64_t kTaskElements = 16384;  // what is worth handing to another thread
-
-/// Calls each(row) for all rows, some at a time.
-template <class Each>
-void for_rows(const Runner& runner, int64_t num_rows, int64_t width, const Each& each) {
-  const int64_t step = std::max<int64_t>(kTaskElements / std::max<int64_t>(width, 1), 1);
-  runner.threads.run((num_rows + step - 1) / step, [&](int64_t task) {
-    const int64_t end = std::min(num_rows, (task + 1) * step);
-    for (int64_t row = task * step; row < end; ++row) each(row);
-  });
-}
-
-}  // namespace
 
 void rms_norm_forward(const Runner& runner, const NormShape& shape, const float* x,
                       const float* weight, float eps, float* y, float* inverse) {

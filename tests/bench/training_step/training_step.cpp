@@ -13,6 +13,7 @@
 #include <iostream>
 
 #include "core/error.h"
+#include "core/freed_memory.h"
 #include "core/json.h"
 #include "model/architecture/gpu.h"
 #include "model/architecture/head_loss.h"
@@ -104,6 +105,7 @@ int serve(const std::function<double()>& step) {
 int run(const std::string& folder, const std::string& mode, bool with_gpu) {
   Bench bench = read(folder, mode, with_gpu);
   if (mode == "forward") return serve([&] { return score(bench); });
+  keep_freed_memory();  // as training does
   trainer::TrainConfig config;
   config.trainable = mode;
   config.optimizer.router_learning_rate_scale = 1.0;
