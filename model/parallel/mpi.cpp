@@ -24,7 +24,10 @@ using Clock = std::chrono::steady_clock;
 constexpr int kFarewellTag = 1;    // a rank leaves early, and why
 constexpr int kFirstGroupTag = 2;  // a group's messages; MPI keeps those of one tag in order
 constexpr size_t kMessageBytes = size_t{1} << 30;  // counts are ints
-constexpr auto kShortestPause = std::chrono::microseconds(5);
+// A sleep takes 50 us more than asked, and a step waits hundreds of times: for an exchange, or for
+// a rank that has more rows of a layer. Whoever else wants the core has it meanwhile.
+constexpr auto kYieldFor = std::chrono::milliseconds(20);
+constexpr auto kShortestPause = std::chrono::microseconds(20);
 constexpr auto kLongestPause = std::chrono::microseconds(200);
 constexpr auto kBetweenLooks = std::chrono::milliseconds(100);
 
@@ -146,9 +149,13 @@ class Messages : public Pending {
     auto last_look = start;
     std::chrono::microseconds pause = kShortestPause;
     while (!are_done()) {
+      const auto now = Clock::now();
+      if (now - start < kYieldFor) {
+        std::this_thread::yield();
+        continue;
+      }
       std::this_thread::sleep_for(pause);  // the cores are wanted for products
       pause = std::min(pause * 2, std::chrono::microseconds(kLongestPause));
-      const auto now = Clock::now();
       // A rank that has sent all that it had to may be gone by now.
       if (now - last_look < kBetweenLooks || are_done()) continue;
       last_look = now;
