@@ -149,8 +149,11 @@ void check_targets(const at::Tensor& targets, int64_t num_rows) {
 }  // namespace
 
 int64_t head_chunk_tokens(int64_t num_base_rows, bool on_gpu) {
+  constexpr int64_t kLargeVocabulary = 32768;
   const int64_t logits = int64_t{1} << (on_gpu ? 21 : 19);
-  const int64_t tokens = std::clamp<int64_t>(logits / std::max<int64_t>(num_base_rows, 1), 64, 512);
+  const int64_t least = !on_gpu && num_base_rows >= kLargeVocabulary ? 256 : 64;
+  const int64_t rows = std::max<int64_t>(num_base_rows, 1);
+  const int64_t tokens = std::clamp<int64_t>(logits / rows, least, 512);
   return on_gpu ? 32 * tokens : tokens;
 }
 
