@@ -7,8 +7,7 @@
 //                 matrices are there twice, and have a gradient
 //   training      12 bytes a trainable parameter (gradient, two moments)
 //   activations   4 bytes times what autograd keeps of one token, times the tokens that go through
-//   together, times 1.25 for
-//                 the temporaries of the layer at work
+//                 together, times 1.25 for the temporaries of the layer at work
 //   logits        a chunk's in float32, twice: the model's and the base's
 // On a GPU it is the GPU's memory: 2 bytes a weight and a number kept, 4 more for additions (their
 // masters), and a chunk's logits, three times.
