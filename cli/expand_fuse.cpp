@@ -13,7 +13,8 @@ namespace {
 
 ExitCode run(const Arguments& arguments) {
   const auto model = model::ModelFolder::open(arguments.path("model"));
-  const size_t num_packs = model.manifest ? model.manifest->packs.size() : 0;
+  expand::require_packs(model);
+  const size_t num_packs = model.manifest->packs.size();
   if (arguments.dry_run()) {
     std::cout << "would make " << num_packs << " packs of " << model.path.string()
               << " part of it\n";

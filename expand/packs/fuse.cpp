@@ -23,12 +23,16 @@ void copy_whole(const fs::path& from, const fs::path& to) {
 
 }  // namespace
 
-void fuse_packs(const model::ModelFolder& expanded, const fs::path& out) {
+void require_packs(const model::ModelFolder& expanded) {
   if (!expanded.manifest || expanded.manifest->packs.empty()) {
     throw NotComparable(expanded.path.string(), "a model without packs has nothing to fuse")
         .expected("an expanded model")
         .hint("a language can be grafted onto this one as it is");
   }
+}
+
+void fuse_packs(const model::ModelFolder& expanded, const fs::path& out) {
+  require_packs(expanded);
   // Folders hold what is kept of the base and of packs; the model is what lies beside them.
   for (const fs::directory_entry& entry : fs::directory_iterator(expanded.path)) {
     const fs::path name = entry.path().filename();

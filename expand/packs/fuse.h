@@ -9,9 +9,12 @@
 
 namespace polygraft::expand {
 
+/// @throws NotComparable when the model has no packs.
+void require_packs(const model::ModelFolder& expanded);
+
 /// Copies the expanded model's files into `out` (an AtomicFolder's path), without those that tell
 /// what was added.
-/// @throws NotComparable when the model has no packs; IoError.
+/// @throws as require_packs(); IoError.
 void fuse_packs(const model::ModelFolder& expanded, const std::filesystem::path& out);
 
 }  // namespace polygraft::expand
