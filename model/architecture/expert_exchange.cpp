@@ -1,7 +1,9 @@
 // model/architecture/expert_exchange.cpp: see expert_exchange.h.
 #include "model/architecture/expert_exchange.h"
 
+#include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "model/architecture/kernel_call.h"
 
@@ -43,25 +45,42 @@ at::Tensor gathered(const at::Tensor& rows_TD, const std::vector<int64_t>& token
 
 }  // namespace
 
-std::vector<int64_t> ExpertShards::experts_of(int64_t rank) const {
-  std::vector<int64_t> ids;
-  for (int64_t e = base_of(rank).first; e < base_of(rank).end(); ++e) ids.push_back(e);
-  for (int64_t e = added_of(rank).first; e < added_of(rank).end(); ++e) ids.push_back(num_base + e);
-  return ids;
-}
-
-ExpertExchange::ExpertExchange(parallel::Communicator& group, const ExpertShards& shards,
+ExpertExchange::ExpertExchange(parallel::Communicator& group, const DealtExperts& experts,
                                const SortedSlots& slots, const at::Tensor& x_TD,
                                const at::Tensor& weight_TK, bool wants_d_x)
-    : group_(group), shards_(shards), num_tokens_(x_TD.size(0)), top_k_(weight_TK.size(1)) {
+    : group_(group), num_tokens_(x_TD.size(0)), top_k_(weight_TK.size(1)) {
+  share_counts(experts, slots, wants_d_x);
   plan(slots);
-  send_counts(slots, wants_d_x);
-  const auto notes = outgoing_notes(weight_TK);
-  arrivals_.notes.resize(static_cast<size_t>(arrivals_.num_slots()));
-  const auto notes_under_way = group_.start_all_to_all_v(exchange_of(
-      notes.data(), first_slot_, arrivals_.notes.data(), arrivals_.first_slot, sizeof(SlotNote)));
+  exchange_notes(weight_TK);
   arrivals_.x_UD = send_tokens(x_TD);
-  notes_under_way->wait();
+}
+
+void ExpertExchange::share_counts(const DealtExperts& experts, const SortedSlots& slots,
+                                  bool wants_d_x) {
+  // From each rank: its rows of every expert, and whether it wants the gradient of its tokens.
+  const auto num_experts = static_cast<size_t>(experts.size());
+  std::vector<int64_t> own;
+  for (size_t e = 0; e < num_experts; ++e)
+    own.push_back(slots.first_row[e + 1] - slots.first_row[e]);
+  own.push_back(wants_d_x ? 1 : 0);
+  const auto num_ranks = static_cast<size_t>(group_.size());
+  std::vector<int64_t> all(num_ranks * own.size());
+  group_.all_gather(std::as_bytes(std::span(own)), std::as_writable_bytes(std::span(all)));
+  std::vector<int64_t> rows_of_expert(num_experts, 0);
+  for (size_t i = 0; i < all.size(); ++i) {
+    const size_t e = i % own.size();
+    if (e < num_experts) rows_of_expert[e] += all[i];
+  }
+  deal_.emplace(experts, rows_of_expert, group_.size());
+  arrivals_.first_slot = {0};
+  for (size_t source = 0; source < num_ranks; ++source) {
+    const int64_t* counts = all.data() + source * own.size();
+    auto& rows = arrivals_.rows_of_expert.emplace_back();
+    for (const int64_t e : own_experts()) rows.push_back(counts[e]);
+    arrivals_.first_slot.push_back(
+        std::accumulate(rows.begin(), rows.end(), arrivals_.first_slot.back()));
+    arrivals_.any_wants_d_x = arrivals_.any_wants_d_x || counts[num_experts] != 0;
+  }
 }
 
 void ExpertExchange::plan(const SortedSlots& slots) {
@@ -70,11 +89,11 @@ void ExpertExchange::plan(const SortedSlots& slots) {
   place_of_slot_ = at::empty({slots.first_row.back()}, at::kLong);
   int64_t* place_of_slot = place_of_slot_.mutable_data_ptr<int64_t>();
   std::vector<int64_t> note_of_token(static_cast<size_t>(num_tokens_));
-  for (int64_t rank = 0; rank < shards_.num_ranks; ++rank) {
+  for (int rank = 0; rank < deal_->num_ranks(); ++rank) {
     first_slot_.push_back(static_cast<int64_t>(slot_of_place_.size()));
     first_token_.push_back(static_cast<int64_t>(tokens_.size()));
     std::fill(note_of_token.begin(), note_of_token.end(), -1);
-    for (const int64_t e : shards_.experts_of(rank)) {
+    for (const int64_t e : deal_->experts_of(rank)) {
       for (int64_t row = slots.first_row[e]; row < slots.first_row[e + 1]; ++row) {
         int64_t& note = note_of_token[static_cast<size_t>(token_of_row[row])];
         if (note < 0) {
@@ -91,33 +110,17 @@ void ExpertExchange::plan(const SortedSlots& slots) {
   first_token_.push_back(static_cast<int64_t>(tokens_.size()));
 }
 
-void ExpertExchange::send_counts(const SortedSlots& slots, bool wants_d_x) {
-  // To each rank: rows of each of its experts, distinct tokens, and whether their gradient is
-  // wanted.
-  std::vector<int64_t> sent, sent_first = {0}, received_first = {0};
-  const size_t num_own = shards_.experts_of(group_.rank()).size();
-  for (int64_t rank = 0; rank < shards_.num_ranks; ++rank) {
-    for (const int64_t e : shards_.experts_of(rank)) {
-      sent.push_back(slots.first_row[e + 1] - slots.first_row[e]);
-    }
-    const auto r = static_cast<size_t>(rank);
-    sent.push_back(first_token_[r + 1] - first_token_[r]);
-    sent.push_back(wants_d_x ? 1 : 0);
-    sent_first.push_back(static_cast<int64_t>(sent.size()));
-    received_first.push_back(received_first.back() + static_cast<int64_t>(num_own) + 2);
-  }
-  std::vector<int64_t> received(static_cast<size_t>(received_first.back()));
-  group_.all_to_all_v(
-      exchange_of(sent.data(), sent_first, received.data(), received_first, sizeof(int64_t)));
-  arrivals_.first_slot = arrivals_.first_token = {0};
-  for (int64_t source = 0; source < shards_.num_ranks; ++source) {
-    const int64_t* counts = received.data() + received_first[static_cast<size_t>(source)];
-    arrivals_.rows_of_expert.emplace_back(counts, counts + num_own);
-    int64_t num_slots = 0;
-    for (const int64_t count : arrivals_.rows_of_expert.back()) num_slots += count;
-    arrivals_.first_slot.push_back(arrivals_.first_slot.back() + num_slots);
-    arrivals_.first_token.push_back(arrivals_.first_token.back() + counts[num_own]);
-    arrivals_.any_wants_d_x = arrivals_.any_wants_d_x || counts[num_own + 1] != 0;
+void ExpertExchange::exchange_notes(const at::Tensor& weight_TK) {
+  const auto notes = outgoing_notes(weight_TK);
+  arrivals_.notes.resize(static_cast<size_t>(arrivals_.num_slots()));
+  group_.all_to_all_v(exchange_of(notes.data(), first_slot_, arrivals_.notes.data(),
+                                  arrivals_.first_slot, sizeof(SlotNote)));
+  arrivals_.first_token = {0};
+  for (size_t source = 0; source + 1 < arrivals_.first_slot.size(); ++source) {
+    int32_t num_tokens = 0;  // numbered as they first occur
+    for (int64_t s = arrivals_.first_slot[source]; s < arrivals_.first_slot[source + 1]; ++s)
+      num_tokens = std::max(num_tokens, arrivals_.notes[static_cast<size_t>(s)].token + 1);
+    arrivals_.first_token.push_back(arrivals_.first_token.back() + num_tokens);
   }
 }
 

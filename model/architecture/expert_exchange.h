@@ -1,33 +1,21 @@
 // model/architecture/expert_exchange.h: the tokens of a layer on their way to the ranks that hold
-// their experts, and back. Every rank of the group holds a slice of the base's experts and one of
-// the added ones. A token goes once to each rank that holds any of its experts, with a note for
-// each of its slots there; a result comes back for every slot, so that its own rank can sum them in
-// slot order. Nothing is dropped, nothing padded. Legend: T tokens of this rank, K experts of a
-// token, R = T K slots; S slots that came here and U tokens that they came with; D width.
+// their experts, and back. Ranks first tell one another how many rows each has for every expert,
+// and deal experts by that (expert_deal.h). A token goes once to each rank that has any of its
+// experts, with a note for each of its slots there; a result comes back for every slot, so that its
+// own rank can sum them in slot order. Nothing is dropped, nothing padded. Legend: T tokens of this
+// rank, K experts of a token, R = T K slots; S slots that came here and U tokens that they came
+// with; D width.
 #pragma once
 #include <ATen/ATen.h>
 
+#include <optional>
 #include <vector>
 
+#include "model/architecture/expert_deal.h"
 #include "model/architecture/sorted_slots.h"
 #include "model/parallel/communicator.h"
 
 namespace polygraft::model {
-
-/// Which experts each rank holds. Ids: base first, then added.
-struct ExpertShards {
-  int64_t num_base = 0, num_added = 0, num_ranks = 1;
-
-  parallel::Slice base_of(int64_t rank) const {
-    return parallel::slice_of(num_base, rank, num_ranks);
-  }
-  /// Counted from the first added one.
-  parallel::Slice added_of(int64_t rank) const {
-    return parallel::slice_of(num_added, rank, num_ranks);
-  }
-  /// Ids of a rank's experts, ascending.
-  std::vector<int64_t> experts_of(int64_t rank) const;
-};
 
 /// A slot as the rank of its expert sees it.
 struct SlotNote {
@@ -50,12 +38,14 @@ struct Arrivals {
 /// One layer's exchange: made by the forward pass, used again backward.
 class ExpertExchange {
  public:
-  /// Sends tokens out. @param x_TD float32. @param slots sorted over all experts.
-  ExpertExchange(parallel::Communicator& group, const ExpertShards& shards,
+  /// Deals experts and sends tokens out. @param x_TD float32. @param slots sorted over all experts.
+  ExpertExchange(parallel::Communicator& group, const DealtExperts& experts,
                  const SortedSlots& slots, const at::Tensor& x_TD, const at::Tensor& weight_TK,
                  bool wants_d_x);
 
   const Arrivals& arrivals() const { return arrivals_; }
+  /// Ids of the experts that this rank computes, ascending.
+  const std::vector<int64_t>& own_experts() const { return deal_->experts_of(group_.rank()); }
 
   /// Results of the slots that came here go back. @return [R, D], in the order in which they were
   /// sent.
@@ -70,12 +60,13 @@ class ExpertExchange {
   at::Tensor combine(const at::Tensor& rows_RD, const at::Tensor& weight_TK) const;
 
  private:
+  void share_counts(const DealtExperts& experts, const SortedSlots& slots, bool wants_d_x);
   void plan(const SortedSlots& slots);
-  void send_counts(const SortedSlots& slots, bool wants_d_x);
+  void exchange_notes(const at::Tensor& weight_TK);
   std::vector<SlotNote> outgoing_notes(const at::Tensor& weight_TK) const;
 
   parallel::Communicator& group_;
-  ExpertShards shards_;
+  std::optional<ExpertDeal> deal_;
   int64_t num_tokens_, top_k_;
   // What goes out, by receiving rank.
   std::vector<int64_t> first_slot_;                  // in the order of sending, and the total

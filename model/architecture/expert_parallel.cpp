@@ -27,7 +27,7 @@ struct Work {
 struct Call : torch::CustomClassHolder {
   ExpertParallel* parallel = nullptr;
   SplitRows gate_up, down;
-  ExpertShards shards;
+  DealtExperts dealt;
   std::unique_ptr<ExpertExchange> exchange;
   std::vector<Work> works;
   kernels::MoeLayer layer;
@@ -36,10 +36,8 @@ struct Call : torch::CustomClassHolder {
   std::vector<float> weight_S;
   at::Tensor gate_up_SG;
 
-  int rank() const { return parallel->group().rank(); }
-  bool is_base(size_t expert) const {
-    return static_cast<int64_t>(expert) < shards.base_of(rank()).count;
-  }
+  int64_t id_of(size_t expert) const { return exchange->own_experts()[expert]; }
+  bool is_base(size_t expert) const { return id_of(expert) < dealt.num_base; }
   /// The two tensors that hold an expert of this rank.
   const at::Tensor& gate_up_of(size_t expert) const {
     return is_base(expert) ? gate_up.base : gate_up.added;
@@ -49,13 +47,17 @@ struct Call : torch::CustomClassHolder {
   }
 };
 
+bool trains(const at::Tensor& gate_up, const at::Tensor& down) {
+  return (gate_up.defined() && gate_up.requires_grad()) || (down.defined() && down.requires_grad());
+}
+
 std::vector<Work> cut_works(const Call& call, size_t num_experts) {
-  const auto num_sources = static_cast<size_t>(call.shards.num_ranks);
+  const auto num_sources = static_cast<size_t>(call.parallel->group().size());
   std::vector<Work> works;
   for (size_t e = 0; e < num_experts; ++e) {
-    const bool trains = call.gate_up_of(e).requires_grad() || call.down_of(e).requires_grad();
-    if (!trains) works.push_back({e, 0, num_sources});
-    for (size_t source = 0; trains && source < num_sources; ++source)
+    const bool by_source = trains(call.gate_up_of(e), call.down_of(e));
+    if (!by_source) works.push_back({e, 0, num_sources});
+    for (size_t source = 0; by_source && source < num_sources; ++source)
       works.push_back({e, source, 1});
   }
   return works;
@@ -94,15 +96,14 @@ void number_rows(Call& call) {
 }
 
 void lay_out(Call& call, int64_t width) {
-  const std::vector<int64_t> own = call.shards.experts_of(call.rank());
-  call.works = cut_works(call, own.size());
+  call.works = cut_works(call, call.exchange->own_experts().size());
   number_rows(call);
   call.layer.num_tokens = call.exchange->arrivals().num_slots();
   call.layer.top_k = 1;
   call.layer.width = width;
   call.layer.expert_width = call.down.base.size(2);
   for (const Work& work : call.works) {
-    call.layer.experts.push_back(expert_matrices(call.gate_up, call.down, own[work.expert]));
+    call.layer.experts.push_back(expert_matrices(call.gate_up, call.down, call.id_of(work.expert)));
   }
   call.layer.num_active = static_cast<int64_t>(call.works.size());
   call.layer.first_row = call.first_row.data();
@@ -123,29 +124,43 @@ at::Tensor compute_forward(Call& call) {
   return out_SD;
 }
 
+/// Where a bank's gradients go: those of this rank's slice of it, which is what it was dealt if the
+/// bank trains.
+class GradientPlaces {
+ public:
+  GradientPlaces(ExpertParallel& parallel, const at::Tensor& bank, int64_t first_id) {
+    if (!bank.defined() || !bank.requires_grad()) return;
+    const auto slice =
+        parallel::slice_of(bank.size(0), parallel.group().rank(), parallel.group().size());
+    first_id_ = first_id + slice.first;
+    by_source_ = &parallel.new_gradients(bank, slice.count);
+  }
+
+  float* of(const Work& work, int64_t id) const {
+    if (by_source_ == nullptr) return nullptr;
+    return (*by_source_)[work.first_source].select(0, id - first_id_).mutable_data_ptr<float>();
+  }
+
+ private:
+  int64_t first_id_ = 0;
+  std::vector<at::Tensor>* by_source_ = nullptr;
+};
+
 /// Where each work's weight gradients go.
 std::vector<kernels::ExpertGradients> destinations(Call& call) {
-  const int64_t num_base = call.shards.base_of(call.rank()).count;
-  const int64_t num_added = call.shards.added_of(call.rank()).count;
-  const auto places = [&](const at::Tensor& bank, int64_t count) {
-    const bool trains = bank.defined() && bank.requires_grad();
-    return trains ? &call.parallel->new_gradients(bank, count) : nullptr;
+  const auto places = [&](const at::Tensor& bank, int64_t first_id) {
+    return GradientPlaces(*call.parallel, bank, first_id);
   };
-  const auto* base_gate_up = places(call.gate_up.base, num_base);
-  const auto* base_down = places(call.down.base, num_base);
-  const auto* added_gate_up = places(call.gate_up.added, num_added);
-  const auto* added_down = places(call.down.added, num_added);
-  const auto point = [](const std::vector<at::Tensor>* to, const Work& work, int64_t expert) {
-    return to == nullptr ? nullptr
-                         : (*to)[work.first_source].select(0, expert).mutable_data_ptr<float>();
-  };
+  const int64_t num_base = call.dealt.num_base;
+  const auto base_gate_up = places(call.gate_up.base, 0), base_down = places(call.down.base, 0);
+  const auto added_gate_up = places(call.gate_up.added, num_base),
+             added_down = places(call.down.added, num_base);
   std::vector<kernels::ExpertGradients> gradients;
   for (const Work& work : call.works) {
-    const auto expert = static_cast<int64_t>(work.expert);
-    const bool is_base = expert < num_base;
-    const int64_t place = is_base ? expert : expert - num_base;
-    gradients.push_back({point(is_base ? base_gate_up : added_gate_up, work, place),
-                         point(is_base ? base_down : added_down, work, place)});
+    const int64_t id = call.id_of(work.expert);
+    const bool is_base = call.is_base(work.expert);
+    gradients.push_back({(is_base ? base_gate_up : added_gate_up).of(work, id),
+                         (is_base ? base_down : added_down).of(work, id)});
   }
   return gradients;
 }
@@ -190,10 +205,11 @@ at::Tensor ExpertParallel::experts(const at::Tensor& x_TD, const Routing& routin
   call->parallel = this;
   call->gate_up = gate_up;
   call->down = down;
-  call->shards = {gate_up.num_base(), gate_up.num_added(), group_.size()};
-  const auto slots = sort_slots(routing.expert_TK, call->shards.num_base + call->shards.num_added);
+  call->dealt = {gate_up.num_base(), gate_up.num_added(), trains(gate_up.base, down.base),
+                 trains(gate_up.added, down.added)};
+  const auto slots = sort_slots(routing.expert_TK, call->dealt.size());
   const auto x = x_TD.contiguous(), weight_TK = routing.weight_TK.contiguous();
-  call->exchange = std::make_unique<ExpertExchange>(group_, call->shards, slots, x.detach(),
+  call->exchange = std::make_unique<ExpertExchange>(group_, call->dealt, slots, x.detach(),
                                                     weight_TK.detach(), x_TD.requires_grad());
   lay_out(*call, x_TD.size(1));
   return ExpertParallelFunction::apply(x, weight_TK, call);

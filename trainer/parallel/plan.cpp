@@ -94,8 +94,8 @@ double layer_bytes(const Quantities& q, const Grid& grid) {
   const double forward = (1 + q.replayed) * (rows + slots * kSlotNoteBytes);
   const double backward = rows + slots * kWeightGradientBytes;
   const double passes = q.replayed > 0 ? 2 : 1;
-  const double experts_here = static_cast<double>(q.config.num_experts) / grid.ep;
-  const double counts = passes * others * (experts_here + 2) * sizeof(int64_t);
+  const double counts =
+      passes * others * static_cast<double>(q.config.num_experts + 1) * sizeof(int64_t);
   return rounds_of(q, grid) * (q.piece_tokens * (forward + backward) + counts);
 }
 

@@ -24,11 +24,12 @@ struct Layer {
   SplitRows gate_up, down;
 };
 
-/// A base in bfloat16, stacked or matrix by matrix, and added experts that train.
-Layer random_layer(int64_t num_base, int64_t num_added, bool in_pieces) {
+/// A base in bfloat16, stacked or matrix by matrix, and added experts that train or are frozen too.
+Layer random_layer(int64_t num_base, int64_t num_added, bool in_pieces, bool added_train) {
   const auto bank = [&](int64_t rows, int64_t columns) {
     SplitRows split{random_tensor({num_base, rows, columns}, 0.3).to(at::kBFloat16), {}};
-    if (num_added > 0) split.added = leaf(random_tensor({num_added, rows, columns}, 0.3));
+    if (num_added > 0) split.added = random_tensor({num_added, rows, columns}, 0.3);
+    if (num_added > 0 && added_train) split.added = leaf(split.added);
     if (!in_pieces) return split;
     for (int64_t e = 0; e < num_base; ++e) split.pieces.push_back(split.base.select(0, e).clone());
     split.base = at::empty(split.base.sizes(), split.base.options().device(at::kMeta));
@@ -105,9 +106,10 @@ TEST_CASE("shared experts give each rank the bits that it would get alone",
           "[model][moe][parallel]") {
   const int num_ranks = GENERATE(1, 2, 4);
   const auto [num_base, num_added] = GENERATE(table<int64_t, int64_t>({{8, 4}, {7, 3}, {5, 0}}));
-  const bool in_pieces = GENERATE(false, true);
+  const auto [in_pieces, added_train] =
+      GENERATE(table<bool, bool>({{false, true}, {true, true}, {false, false}}));
   at::manual_seed(num_ranks);
-  const Layer layer = random_layer(num_base, num_added, in_pieces);
+  const Layer layer = random_layer(num_base, num_added, in_pieces, added_train);
   std::vector<Batch> alone;
   for (int r = 0; r < num_ranks; ++r) {
     const int64_t num_tokens = r == 1 ? 0 : 11 + 9 * r;  // one rank has nothing to send
@@ -128,7 +130,7 @@ TEST_CASE("shared experts give each rank the bits that it would get alone",
   for (size_t r = 0; r < alone.size(); ++r) {
     INFO("rank " << r << " of " << num_ranks);
     CHECK(difference(alone[r], shared[r]).empty());
-    for (size_t bank = 0; bank < 2 && num_added > 0; ++bank) {
+    for (size_t bank = 0; bank < 2 && num_added > 0 && added_train; ++bank) {
       std::vector<at::Tensor> slices;
       for (const auto& of_owner : d_banks) slices.push_back(of_owner[bank][r]);
       CHECK(bitwise_equal(at::cat(slices), alone[r].d_banks[bank]));
