@@ -71,14 +71,16 @@ int64_t count_trainable(const Shapes& shapes, const TrainConfig& train) {
          row_kinds * shapes.num_added_vocab_rows * width;
 }
 
-/// Numbers that autograd keeps of one token: inputs of every product, norm and nonlinearity.
-int64_t kept_per_token(const model::ModelConfig& config) {
+/// Numbers that autograd keeps of one token: inputs of every product, norm and nonlinearity; where
+/// products are rounded, the kernels keep an expert's gate and up in half of the memory.
+int64_t kept_per_token(const model::ModelConfig& config, bool rounds) {
   const int64_t width = config.hidden_size;
   const int64_t query = config.num_heads * config.head_dim;
   const int64_t key_value = 2 * config.num_kv_heads * config.head_dim;
   const int64_t attention = 4 * width + 3 * (query + key_value);
-  const int64_t moe =
-      3 * width + 3 * config.num_experts + config.top_k * (width + 3 * config.expert_width);
+  const int64_t expert_widths = rounds ? 2 : 3;
+  const int64_t moe = 3 * width + 3 * config.num_experts +
+                      config.top_k * (width + expert_widths * config.expert_width);
   const int64_t dense = 3 * width + 4 * config.dense_width;
   int64_t sum = 4 * width;
   for (const bool is_moe : config.layer_is_moe) sum += attention + (is_moe ? moe : dense);
@@ -94,7 +96,7 @@ int64_t peak_gpu_bytes(const TrainConfig& train, const Shapes& shapes, int64_t n
   const int64_t tokens =
       train.micro_batch_tokens > 0 ? train.micro_batch_tokens : train.batch_tokens;
   const int64_t weights = 2 * model::count_parameters(shapes.config).total + 4 * num_trainable;
-  const int64_t activations = 5 * tokens * kept_per_token(shapes.config) / 2;
+  const int64_t activations = 5 * tokens * kept_per_token(shapes.config, /*rounds=*/false) / 2;
   const int64_t logits = 3 * logits_bytes(shapes, tokens, /*on_gpu=*/true);
   return weights + 12 * num_trainable + activations + logits;
 }
@@ -107,7 +109,8 @@ int64_t peak_bytes(const TrainConfig& train, const Shapes& shapes, int64_t num_t
                                 ? num_trainable + kConvertedElements
                                 : model::count_parameters(shapes.config).total;
   const int64_t weights = (train.trainable == "lora" ? 12 : 4) * in_memory;
-  const int64_t activations = 5 * tokens * kept_per_token(shapes.config);  // 4 bytes, times 1.25
+  const int64_t kept = kept_per_token(shapes.config, train.precision == "bfloat16");
+  const int64_t activations = 5 * tokens * kept;  // 4 bytes, times 1.25
   const int64_t logits = 2 * logits_bytes(shapes, tokens, /*on_gpu=*/false);
   return kRuntimeBytes + weights + 12 * num_trainable + activations + logits;
 }

@@ -115,12 +115,11 @@ void lay_out(Call& call, int64_t width) {
 at::Tensor compute_forward(Call& call) {
   const at::Tensor& x_UD = call.exchange->arrivals().x_UD;
   const int64_t num_slots = call.layer.num_tokens;
-  call.gate_up_SG = at::empty({num_slots, call.gate_up.base.size(1)}, x_UD.options());
+  call.gate_up_SG = new_gate_up(num_slots, call.gate_up.base.size(1));
   auto out_SD = at::empty({num_slots, x_UD.size(1)}, x_UD.options());
   call.layer.weight = nullptr;  // ones: the slot's own rank weights it
   kernels::moe_forward(kernel_runner(), call.layer, as_activations(x_UD),
-                       call.gate_up_SG.mutable_data_ptr<float>(),
-                       static_cast<char*>(out_SD.mutable_data_ptr()));
+                       as_gate_up(call.gate_up_SG), static_cast<char*>(out_SD.mutable_data_ptr()));
   return out_SD;
 }
 
@@ -186,7 +185,7 @@ struct ExpertParallelFunction : torch::autograd::Function<ExpertParallelFunction
     call->layer.weight = call->weight_S.data();
     kernels::moe_backward(
         kernel_runner(), call->layer,
-        {as_activations(x_UD), as_activations(d_out_UD), call->gate_up_SG.const_data_ptr<float>(),
+        {as_activations(x_UD), as_activations(d_out_UD), as_gate_up(call->gate_up_SG),
          d_weight_S.mutable_data_ptr<float>(),
          wants_d_x ? static_cast<char*>(d_x_SD.mutable_data_ptr()) : nullptr, destinations(*call)});
     variable_list result(3);

@@ -111,7 +111,7 @@ struct MoeExpertsFunction : torch::autograd::Function<MoeExpertsFunction> {
                             const at::Tensor& weight_TK, const at::Tensor& expert_TK,
                             const at::Tensor& gate_up_base, const MaybeTensor& gate_up_added,
                             const at::Tensor& down_base, const MaybeTensor& down_added,
-                            const Pieces& pieces, bool silence_added) {
+                            const Pieces& pieces, bool silence_added, bool goes_backward) {
     const SplitRows gate_up{gate_up_base, gate_up_added.value_or(at::Tensor()), {}, pieces.gate_up};
     const SplitRows down{down_base, down_added.value_or(at::Tensor()), {}, pieces.down};
     const int64_t num_base = gate_up.num_base(), num_experts = num_base + gate_up.num_added();
@@ -126,7 +126,8 @@ struct MoeExpertsFunction : torch::autograd::Function<MoeExpertsFunction> {
       ctx->saved_data["silence_added"] = silence_added;
     };
     if (experts_suit_kernels(gate_up, down, x_TD.scalar_type())) {
-      auto out_TD = kernel_experts({x_TD, weight_TK, slots, num_active, gate_up, down}, gate_up_RG);
+      auto out_TD = kernel_experts({x_TD, weight_TK, slots, num_active, gate_up, down},
+                                   goes_backward ? &gate_up_RG : nullptr);
       save();
       return out_TD;
     }
@@ -193,6 +194,7 @@ variable_list MoeExpertsFunction::backward(AutogradContext* ctx, const variable_
             gradients.d_down_base,
             gradients.d_down_added,
             {},
+            {},
             {}};
   }
   const ExpertRows experts{slots, num_base, num_active};
@@ -203,7 +205,7 @@ variable_list MoeExpertsFunction::backward(AutogradContext* ctx, const variable_
   const auto h_RF = at::mul(silu_RF, up_of(gate_up_RG));
   const auto weight_R1 =
       weight_TK.to(x_TD.scalar_type()).flatten().index_select(0, slots.slot_of_row).unsqueeze(1);
-  variable_list result(9);
+  variable_list result(10);
   if (weight_TK.requires_grad()) {
     const auto d_weight_R = at::mul(d_h_RF, h_RF).sum(1, false, at::kFloat);
     result[1] = d_weight_R.index_select(0, slots.row_of_slot).view_as(weight_TK);
@@ -229,10 +231,14 @@ variable_list MoeExpertsFunction::backward(AutogradContext* ctx, const variable_
 
 at::Tensor moe_experts(const at::Tensor& x_TD, const Routing& routing, const SplitRows& gate_up,
                        const SplitRows& down, bool silence_added) {
+  const auto trains = [](const at::Tensor& t) { return t.defined() && t.requires_grad(); };
+  const bool goes_backward = at::GradMode::is_enabled() &&
+                             (trains(x_TD) || trains(routing.weight_TK) || trains(gate_up.base) ||
+                              trains(gate_up.added) || trains(down.base) || trains(down.added));
   return MoeExpertsFunction::apply(x_TD.contiguous(), routing.weight_TK.contiguous(),
                                    routing.expert_TK, gate_up.base, maybe(gate_up.added), down.base,
                                    maybe(down.added), Pieces{gate_up.pieces, down.pieces},
-                                   silence_added);
+                                   silence_added, goes_backward);
 }
 
 }  // namespace polygraft::model

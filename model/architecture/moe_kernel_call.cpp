@@ -88,11 +88,25 @@ bool experts_suit_kernels(const SplitRows& gate_up, const SplitRows& down,
          suits_kernels(any_matrix(down), activations);
 }
 
-at::Tensor kernel_experts(const MoeKernelCall& call, at::Tensor& gate_up_RG) {
-  gate_up_RG = at::empty({call.weight_TK.numel(), call.gate_up.base.size(1)}, call.x_TD.options());
+at::Tensor new_gate_up(int64_t num_rows, int64_t row_width) {
+  return at::empty({num_rows, row_width}, rounds_operands() ? at::kBFloat16 : at::kFloat);
+}
+
+kernels::GateUp as_gate_up(const at::Tensor& gate_up_RG) {
+  if (!gate_up_RG.defined()) return {};
+  const bool is_wide = gate_up_RG.scalar_type() == at::kFloat;
+  return {static_cast<char*>(gate_up_RG.mutable_data_ptr()),
+          is_wide ? kernels::Stored::kF32 : kernels::Stored::kBF16};
+}
+
+at::Tensor kernel_experts(const MoeKernelCall& call, at::Tensor* gate_up_RG) {
+  at::Tensor kept_RG;
+  if (gate_up_RG != nullptr) {
+    kept_RG = *gate_up_RG = new_gate_up(call.weight_TK.numel(), call.gate_up.base.size(1));
+  }
   auto out_TD = at::empty(call.x_TD.sizes(), call.x_TD.options());
   kernels::moe_forward(kernel_runner(), layer_of(call), as_activations(call.x_TD),
-                       floats_of(gate_up_RG), static_cast<char*>(out_TD.mutable_data_ptr()));
+                       as_gate_up(kept_RG), static_cast<char*>(out_TD.mutable_data_ptr()));
   return out_TD;
 }
 
@@ -106,7 +120,7 @@ MoeKernelGradients kernel_experts_gradients(const MoeKernelCall& call, const at:
                                like_if(trains(call.down.added), call.down.added)};
   kernels::moe_backward(
       kernel_runner(), layer_of(call),
-      {as_activations(call.x_TD), as_activations(d_out_TD), gate_up_RG.const_data_ptr<float>(),
+      {as_activations(call.x_TD), as_activations(d_out_TD), as_gate_up(gate_up_RG),
        floats_of(gradients.d_weight_TK), reinterpret_cast<char*>(floats_of(gradients.d_x_TD)),
        destinations(call, gradients)});
   return gradients;

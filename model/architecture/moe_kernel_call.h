@@ -27,8 +27,13 @@ kernels::Activations as_activations(const at::Tensor& contiguous_TD);
 bool experts_suit_kernels(const SplitRows& gate_up, const SplitRows& down,
                           at::ScalarType activations);
 
-/// @param gate_up_RG float32, written: what backward wants. @return [T, D].
-at::Tensor kernel_experts(const MoeKernelCall& call, at::Tensor& gate_up_RG);
+/// [g | u] of that many rows, for backward: float32, or bfloat16 where operands are rounded.
+at::Tensor new_gate_up(int64_t num_rows, int64_t row_width);
+/// As the kernels take it. @param gate_up_RG new_gate_up(), or undefined: not kept.
+kernels::GateUp as_gate_up(const at::Tensor& gate_up_RG);
+
+/// @param gate_up_RG written: what backward wants; null where none follows. @return [T, D].
+at::Tensor kernel_experts(const MoeKernelCall& call, at::Tensor* gate_up_RG);
 
 /// Undefined where not wanted.
 struct MoeKernelGradients {

@@ -47,15 +47,21 @@ struct Activations {
   Stored stored = Stored::kF32;
 };
 
+/// [g | u] of all rows, [R, 2F], contiguous: what backward wants of forward. bfloat16 halves the
+/// memory; forward itself goes on from the float32 values.
+struct GateUp {
+  char* data = nullptr;  ///< null: not kept
+  Stored stored = Stored::kF32;
+};
+
 /// What runs a layer, and on what.
 struct Runner {
   const Operations& operations;
   const Threads& threads;
 };
 
-/// @param gate_up [R, 2F] floats that backward wants, written here; null: not kept.
-/// @param out [T, D] in x's dtype.
-void moe_forward(const Runner& runner, const MoeLayer& layer, Activations x, float* gate_up,
+/// @param gate_up is written. @param out [T, D] in x's dtype.
+void moe_forward(const Runner& runner, const MoeLayer& layer, Activations x, GateUp gate_up,
                  char* out);
 
 /// Where an expert's weight gradients go, [2F, D] and [D, F]; null: frozen.
@@ -65,7 +71,7 @@ struct ExpertGradients {
 
 struct MoeBackward {
   Activations x, d_out;
-  const float* gate_up = nullptr;        ///< from moe_forward()
+  GateUp gate_up;                        ///< from moe_forward(); read
   float* d_weight = nullptr;             ///< [R], by slot; null: not wanted
   char* d_x = nullptr;                   ///< [T, D] in x's dtype; null: not wanted
   std::vector<ExpertGradients> experts;  ///< [E], or empty when all are frozen

@@ -15,20 +15,30 @@ struct RowGradients {
   float* weighted_h = nullptr;  // [R, F]; null: no down matrix trains
 };
 
+/// One row of [g | u]: where it lies, or widened into `wide`.
+const float* gate_up_row(const Operations& operations, const GateUp& gate_up, int64_t row,
+                         int64_t row_width, float* wide) {
+  const char* kept = gate_up.data + row * row_width * bytes_of(gate_up.stored);
+  if (gate_up.stored == Stored::kF32) return reinterpret_cast<const float*>(kept);
+  operations.widen(kept, gate_up.stored, row_width, wide);
+  return wide;
+}
+
 void row_gradients(const Runner& runner, const MoeLayer& layer, const MoeBackward& backward,
                    const Piece& piece, const RowGradients& to) {
   const Operations& operations = runner.operations;
   const int64_t width = layer.expert_width;
   RowPointers rows;
   gather_rows(operations, layer, piece, backward.d_out, rows);
-  float* d_h = scratch(Scratch::kUnits, piece.num_rows * width);
+  float* d_h = scratch(Scratch::kUnits, (piece.num_rows + 2) * width);
+  float* wide = d_h + piece.num_rows * width;
   const ExpertMatrices& expert = layer.experts[static_cast<size_t>(piece.expert)];
   operations.product(
       {rows.data(), piece.num_rows, width, layer.width, expert.down, false, d_h, width},
       scratch(Scratch::kProduct, operations.product_scratch));
   for (int64_t i = 0; i < piece.num_rows; ++i) {
     const int64_t row = piece.first_row + i, slot = layer.slot_of_row[row];
-    const float* gate = backward.gate_up + row * 2 * width;
+    const float* gate = gate_up_row(operations, backward.gate_up, row, 2 * width, wide);
     float* d_gate = to.d_gate_up + row * 2 * width;
     const float d_weight = operations.swiglu_backward(
         {gate, gate + width, d_h + i * width, layer.weight[slot], width, d_gate, d_gate + width,

@@ -4,15 +4,21 @@
 namespace polygraft::kernels {
 namespace {
 
+/// Where a piece's [g | u] are computed: where they are kept, or else for a moment.
+float* place_for(const Piece& piece, const GateUp& gate_up, int64_t row_width) {
+  const bool in_place = gate_up.data != nullptr && gate_up.stored == Stored::kF32;
+  return in_place ? reinterpret_cast<float*>(gate_up.data) + piece.first_row * row_width
+                  : scratch(Scratch::kUnits, piece.num_rows * row_width);
+}
+
 /// h of one piece's rows, and [g | u] on the way.
 void hidden_piece(const Runner& runner, const MoeLayer& layer, const Piece& piece, Activations x,
-                  float* gate_up, float* hidden) {
+                  GateUp gate_up, float* hidden) {
   const Operations& operations = runner.operations;
   const int64_t width = layer.expert_width;
   RowPointers rows;
   gather_rows(operations, layer, piece, x, rows);
-  float* out = gate_up != nullptr ? gate_up + piece.first_row * 2 * width
-                                  : scratch(Scratch::kUnits, piece.num_rows * 2 * width);
+  float* out = place_for(piece, gate_up, 2 * width);
   float* work = scratch(Scratch::kProduct, operations.product_scratch);
   const ExpertMatrices& expert = layer.experts[static_cast<size_t>(piece.expert)];
   Product product{rows.data(), piece.num_rows, 2 * width, layer.width,
@@ -30,11 +36,14 @@ void hidden_piece(const Runner& runner, const MoeLayer& layer, const Piece& piec
     const float* gate = out + i * 2 * width;
     operations.swiglu(gate, gate + width, width, hidden + (piece.first_row + i) * width);
   }
+  if (gate_up.data == nullptr || gate_up.stored != Stored::kBF16) return;
+  const int64_t kept = piece.first_row * 2 * width * bytes_of(gate_up.stored);
+  operations.round_bf16(out, piece.num_rows * 2 * width, gate_up.data + kept);
 }
 
 }  // namespace
 
-void moe_forward(const Runner& runner, const MoeLayer& layer, Activations x, float* gate_up,
+void moe_forward(const Runner& runner, const MoeLayer& layer, Activations x, GateUp gate_up,
                  char* out) {
   const std::vector<Piece> pieces = cut_pieces(layer, runner);
   const int64_t width = layer.expert_width;

@@ -71,7 +71,7 @@ void run_alone(Batch& batch, const Layer& layer) {
   const model::MoeKernelCall call{batch.x_TD,  batch.routing.weight_TK, slots,
                                   num_experts, layer.gate_up,           layer.down};
   at::Tensor gate_up_RG;
-  batch.out_TD = model::kernel_experts(call, gate_up_RG);
+  batch.out_TD = model::kernel_experts(call, &gate_up_RG);
   const auto gradients = model::kernel_experts_gradients(call, gate_up_RG, batch.d_out_TD);
   batch.d_x_TD = gradients.d_x_TD;
   batch.d_weight_TK = gradients.d_weight_TK;

@@ -66,7 +66,7 @@ TEST_CASE("experts through the kernels agree with the plain form", "[model][moe]
                            slots,          silence_added ? kBase : kBase + kAdded,
                            kernel_gate_up, kernel_down};
   at::Tensor gate_up_RG;
-  require_close("output", model::kernel_experts(call, gate_up_RG), expected_TD);
+  require_close("output", model::kernel_experts(call, &gate_up_RG), expected_TD);
   const auto gradients = model::kernel_experts_gradients(call, gate_up_RG, d_out_TD);
   require_close("x", gradients.d_x_TD, x_TD.grad());
   require_close("weight", gradients.d_weight_TK, routing.weight_TK.grad());
@@ -83,7 +83,7 @@ TEST_CASE("the kernels form no gradient that nobody wants", "[model][moe][kernel
   const auto slots = model::sort_slots(at::full({kTokens, 1}, kBase, at::kLong), kBase + kAdded);
   const MoeKernelCall call{x_TD, weight_TK, slots, kBase + kAdded, gate_up, down};
   at::Tensor gate_up_RG;
-  const auto out_TD = model::kernel_experts(call, gate_up_RG);
+  const auto out_TD = model::kernel_experts(call, &gate_up_RG);
   const auto gradients = model::kernel_experts_gradients(call, gate_up_RG, out_TD);
   REQUIRE_FALSE(gradients.d_x_TD.defined());
   REQUIRE_FALSE(gradients.d_weight_TK.defined());

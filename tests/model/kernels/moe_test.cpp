@@ -82,6 +82,38 @@ TEST_CASE("few rows, many rows, every expert chosen, one expert for all", "[kern
   }
 }
 
+TEST_CASE("what forward keeps for backward changes no output", "[kernels][moe][property]") {
+  Random random(16);
+  const auto problem = random_problem(random, {300, 40, 24, 6, 2}, Stored::kBF16);
+  const MoeResults wide = run(problem, threads(2), 3);
+  REQUIRE(run_forward(problem, threads(2)) == wide.out);
+  REQUIRE(run(problem, threads(2), 3, Stored::kBF16).out == wide.out);
+}
+
+TEST_CASE("gradients of rounded gate and up products are off by their rounding", "[kernels][moe]") {
+  Random random(17);
+  const auto problem = random_problem(random, {300, 40, 24, 6, 2}, Stored::kF32);
+  const MoeResults kept = run(problem, threads(2), 3, Stored::kBF16);
+  const MoeResults wide = run(problem, threads(2), 3);
+  const auto off = [](const std::vector<float>& a, const std::vector<float>& b) {
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < a.size(); ++i) {
+      difference += (double{a[i]} - b[i]) * (double{a[i]} - b[i]);
+      size += double{b[i]} * b[i];
+    }
+    return std::sqrt(difference / size);
+  };
+  for (const auto part : {&MoeResults::d_x, &MoeResults::d_weight}) {
+    // Each number is off by up to 2^-9 of itself, and both factors of a product are such.
+    REQUIRE(off(kept.*part, wide.*part) < 0x1p-8);
+    REQUIRE(off(kept.*part, wide.*part) > 0x1p-12);
+  }
+  for (size_t e = 3; e < 6; ++e) {
+    REQUIRE(off(kept.d_gate_up[e], wide.d_gate_up[e]) < 0x1p-8);
+    REQUIRE(off(kept.d_down[e], wide.d_down[e]) < 0x1p-8);
+  }
+}
+
 TEST_CASE("a token's bits do not depend on the other tokens", "[kernels][moe][property]") {
   Random random(13);
   const auto problem = random_problem(random, {90, 40, 24, 4, 2}, Stored::kBF16);

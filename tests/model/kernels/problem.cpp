@@ -217,25 +217,40 @@ kernels::MoeLayer MoeProblem::layer() const {
   return layer;
 }
 
-MoeResults run(const MoeProblem& problem, const kernels::Threads& threads, int64_t first_trained) {
+namespace {
+
+kernels::Activations input(const std::vector<float>& values) {
+  return {reinterpret_cast<const char*>(values.data()), Stored::kF32};
+}
+
+}  // namespace
+
+std::vector<float> run_forward(const MoeProblem& problem, const kernels::Threads& threads) {
+  std::vector<float> out(problem.x.size(), 7);
+  kernels::moe_forward({path_under_test(), threads}, problem.layer(), input(problem.x), {},
+                       reinterpret_cast<char*>(out.data()));
+  return out;
+}
+
+MoeResults run(const MoeProblem& problem, const kernels::Threads& threads, int64_t first_trained,
+               kernels::Stored kept) {
   const MoeShape& shape = problem.shape;
   const kernels::MoeLayer layer = problem.layer();
   const kernels::Runner runner{path_under_test(), threads};
-  const auto input = [](const std::vector<float>& values) {
-    return kernels::Activations{reinterpret_cast<const char*>(values.data()), Stored::kF32};
-  };
   MoeResults results;
   results.out.assign(problem.x.size(), 7);
   results.d_x.assign(problem.x.size(), 7);
   results.d_weight.assign(problem.weight.size(), 7);
   results.d_gate_up.resize(problem.gate.size());
   results.d_down.resize(problem.gate.size());
-  std::vector<float> gate_up(problem.weight.size() * 2 * shape.expert_width);
-  kernels::moe_forward(runner, layer, input(problem.x), gate_up.data(),
+  std::vector<char> kept_bytes(problem.weight.size() * 2 * shape.expert_width *
+                               kernels::bytes_of(kept));
+  const kernels::GateUp gate_up{kept_bytes.data(), kept};
+  kernels::moe_forward(runner, layer, input(problem.x), gate_up,
                        reinterpret_cast<char*>(results.out.data()));
   kernels::MoeBackward backward{input(problem.x),
                                 input(problem.d_out),
-                                gate_up.data(),
+                                gate_up,
                                 results.d_weight.data(),
                                 reinterpret_cast<char*>(results.d_x.data()),
                                 {}};

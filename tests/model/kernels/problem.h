@@ -57,8 +57,11 @@ struct MoeResults {
   std::vector<float> out, d_x, d_weight;
   std::vector<std::vector<float>> d_gate_up, d_down;  ///< by expert; empty: frozen
 };
-/// The experts from `first_trained` on train.
-MoeResults run(const MoeProblem& problem, const kernels::Threads& threads, int64_t first_trained);
+/// The experts from `first_trained` on train. @param kept how forward leaves [g | u] to backward.
+MoeResults run(const MoeProblem& problem, const kernels::Threads& threads, int64_t first_trained,
+               kernels::Stored kept = kernels::Stored::kF32);
+/// What forward alone gives, nothing kept.
+std::vector<float> run_forward(const MoeProblem& problem, const kernels::Threads& threads);
 /// The same by the definitions, in float64.
 MoeResults run_reference(const MoeProblem& problem, int64_t first_trained);
 
