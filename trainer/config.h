@@ -185,9 +185,10 @@ struct TrainConfig {
             "or none-but-router");
     v.field("device", device,
             "cpu, or cuda: this process's GPU, in bfloat16 with float32 masters; additions alone");
-    v.field("precision", precision,
-            "of a step's products on the CPU: float32, or bfloat16: operands rounded, sums float32 "
-            "(needs AMX; probes stay float32)");
+    v.field(
+        "precision", precision,
+        "of products on the CPU, a step's and a probe's: float32, or bfloat16: operands rounded, "
+        "sums float32 (needs AMX)");
     v.required("tokens", tokens, "training tokens, replayed ones included");
     v.field("sequence_length", sequence_length,
             "longest row; a longer document becomes several rows, each with its own BOS");

@@ -52,22 +52,23 @@ int64_t text_bytes(const std::vector<Row>& rows, const std::vector<int32_t>& byt
   return sum;
 }
 
+/// Of products on this processor, a step's and a probe's; a GPU's are bfloat16 whatever is asked.
+kernels::Precision precision_of(const TrainConfig& config) {
+  const bool rounds = config.device == "cpu" && config.precision == "bfloat16";
+  return rounds ? kernels::Precision::kBFloat16 : kernels::Precision::kFloat32;
+}
+
 ProbeOptions probe_options(const TrainJob& job, const RunRanks& ranks) {
   ProbeOptions options;
   options.batch_tokens = job.train.batch_tokens;
   if (job.train.micro_batch_tokens > 0) options.batch_tokens = job.train.micro_batch_tokens;
   if (job.train.budget) options.confidence = job.train.budget->confidence;
   options.seed = job.seed;
+  options.precision = precision_of(job.train);
   options.base_is_frozen = job.train.trainable != "all";
   options.rank = ranks.rank();
   options.num_ranks = ranks.size();
   return options;
-}
-
-/// Of a step's products on this processor; a GPU's are bfloat16 whatever is asked.
-kernels::Precision precision_of(const TrainConfig& config) {
-  const bool rounds = config.device == "cpu" && config.precision == "bfloat16";
-  return rounds ? kernels::Precision::kBFloat16 : kernels::Precision::kFloat32;
 }
 
 Fingerprint fingerprint_of(const TrainJob& job, const LanguageRoles& roles,

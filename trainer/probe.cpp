@@ -70,6 +70,7 @@ InterferenceProbe::InterferenceProbe(const model::Transformer& transformer,
       texts_(std::move(texts)),
       options_(options) {
   const at::NoGradGuard no_grad;
+  const kernels::PrecisionScope scope(options_.precision);
   for (const std::string& language : roles.guarded) {
     auto& scores = base_scores_[language];
     if (!is_mine(language)) continue;
@@ -91,6 +92,7 @@ eval::ScoreOptions InterferenceProbe::score_options() const {
 
 ProbeResult InterferenceProbe::run() const {
   const at::NoGradGuard no_grad;
+  const kernels::PrecisionScope scope(options_.precision);
   ProbeResult result;
   for (const auto& [language, documents] : texts_) {
     result[language] = is_mine(language) ? probe_language(language) : ProbeLine{};

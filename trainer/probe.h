@@ -11,6 +11,7 @@
 
 #include "core/json.h"
 #include "eval/scoring.h"
+#include "model/kernels/dispatch.h"
 #include "trainer/budget.h"
 #include "trainer/data/training_data.h"
 #include "trainer/trainer.h"
@@ -24,6 +25,7 @@ struct ProbeOptions {
   int64_t batch_tokens = 4096;
   double confidence = 0.95;
   uint64_t seed = 17;
+  kernels::Precision precision = kernels::Precision::kFloat32;  ///< of base and model alike
   bool base_is_frozen = true;  ///< else masks do not give the base back, and no cause can be told
   /// Of several ranks, which one this is: each probes its share of the languages.
   int rank = 0, num_ranks = 1;

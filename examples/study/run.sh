@@ -15,13 +15,14 @@ source "$here/../unpack_package.sh"
 usage() {
   cat <<USAGE
 usage: bash examples/study/run.sh [--quick] [--seeds N] [--arms "ARM..."] [--languages "CODE..."] [--tune]
-                                  [--work DIR] [--threads N] [--venv DIR] [--program FILE]
+                                  [--work DIR] [--out DIR] [--threads N] [--venv DIR] [--program FILE]
   --quick      one seed, one near and one far language, the main arms
   --seeds N    seeds of the main arms; the others have one (default: 3)
   --arms "..." these arms alone: $all_arms
   --languages "CODE..."  the languages to add, each on its own (default: $all_languages; --quick: $quick_languages)
   --tune       also train every arm at the other learning rates of learning_rates.txt (first language, first seed)
   --work DIR   where texts, models and results go (default: \${XDG_CACHE_HOME:-~/.cache}/polygraft/study)
+  --out DIR    where RESULTS.md and its plots go (default: beside this script)
   --threads N  threads of the program (default: one for each core)
   --venv DIR   the Python environment with LibTorch (default: \${XDG_CACHE_HOME:-~/.cache}/polygraft/venv)
   --program FILE  a polygraft that is built already
@@ -272,9 +273,9 @@ summarise() {
     [[ ! -e $work/$code-tokenizer || " ${all[*]} " == *" $code "* ]] || all+=("$code")
   done
   python3 "$here/summarise.py" --work "$work" --rates "$here/learning_rates.txt" --program "$polygraft" \
-    --command "$command_line" --out "$here" "${all[@]}" ||
+    --command "$command_line" --out "$out" "${all[@]}" ||
     FAIL_CODE=1 fail "the results could not be summarised"
-  say "results are in $here/RESULTS.md"
+  say "results are in $out/RESULTS.md"
 }
 
 # Main arms first, every language at one seed before the next seed: a run that is cut short has whole comparisons.
@@ -316,6 +317,7 @@ languages=
 quick=no
 tuned=no
 work=
+out=$here
 venv=
 polygraft=
 threads=()
@@ -327,6 +329,7 @@ while (($# > 0)); do
     --arms) arms=${2:?--arms needs names} && command_line+=" $1 \"$2\"" && shift ;;
     --languages) languages=${2:?--languages needs codes} && command_line+=" $1 \"$2\"" && shift ;;
     --work) work=${2:?--work needs a folder} && shift ;;
+    --out) out=${2:?--out needs a folder} && shift ;;
     --threads) threads=(--threads "${2:?--threads needs a number}") && shift ;;
     --venv) venv=${2:?--venv needs a folder} && shift ;;
     --program) polygraft=${2:?--program needs a file} && shift ;;
@@ -348,6 +351,7 @@ mkdir -p "$work" || fail "cannot make the work folder '$work'" "name another by 
 work=$(cd "$work" && pwd)
 log=$work/study.log
 
+mkdir -p "$out" || fail "cannot make the results' folder '$out'" "name another by --out"
 hold_lock
 if [[ -z $polygraft ]]; then
   bash "$root/cmake/install.sh" --venv "$venv"

@@ -148,7 +148,17 @@ TEST_CASE("steps in bfloat16 begin as steps in float32 do, where the processor h
   train(exact);
   train(rounded);
   const Json first = metrics_of(exact.run_dir).front(), start = metrics_of(rounded.run_dir).front();
-  CHECK(first["probe"] == start["probe"]);  // probes are float32
+  const auto number = [](const Json& line, const char* language, const char* key) {
+    return line["probe"][language][key].get<double>();
+  };
+  for (const char* language : {"aa", "bb"}) {
+    const double exact_bits = number(first, language, "bits_per_byte");
+    CHECK(number(start, language, "bits_per_byte") == Approx(exact_bits).epsilon(0.002));
+    CHECK(number(start, language, "bits_per_byte") != exact_bits);
+    // Both of a pair are rounded alike: what they differ by is nearly what it was.
+    CHECK(number(start, language, "delta_relative") ==
+          Approx(number(first, language, "delta_relative")).margin(5e-4));
+  }
   // Afterwards rounding spreads: 12 steps of a tiny model answer to a thousandth of the rate.
   std::vector<double> losses[2];
   for (const TrainJob* job : std::initializer_list<const TrainJob*>{&exact, &rounded}) {
