@@ -1,6 +1,7 @@
 // model/architecture/attention.cpp: see attention.h.
 #include "model/architecture/attention.h"
 
+#include "model/architecture/causal_attention.h"
 #include "model/architecture/linear_product.h"
 #include "model/architecture/rms_norm.h"
 
@@ -25,15 +26,24 @@ at::Tensor attention_mask(const SequenceGroup& group, int64_t window) {
   return mask_LL & (position_L.unsqueeze(1) - position_L < window);
 }
 
+/// Whether more is hidden from a token than what comes after it.
+bool is_masked(const SequenceGroup& group, int64_t window) {
+  return (window > 0 && group.length > window) || !group.branches.empty();
+}
+
 /// Causal attention within each sequence of one group, `window` tokens back at most (0: no limit).
 /// @return [tokens, H, C].
 at::Tensor attend(const SequenceGroup& group, int64_t window, const at::Tensor& q_THC,
                   const at::Tensor& k_TJC, const at::Tensor& v_TJC) {
+  const bool masked = is_masked(group, window);
+  if (!masked && attention_suits_kernels(q_THC)) {
+    const std::vector<int64_t> lengths(static_cast<size_t>(group.num_sequences), group.length);
+    return causal_attention(q_THC, k_TJC, v_TJC, lengths);
+  }
   const auto rows = [&group](const at::Tensor& x) {
     return x.view({group.num_sequences, group.length, x.size(1), x.size(2)}).transpose(1, 2);
   };
   const bool grouped_queries = q_THC.size(1) != k_TJC.size(1);
-  const bool masked = (window > 0 && group.length > window) || !group.branches.empty();
   const std::optional<at::Tensor> mask =
       masked ? std::optional(attention_mask(group, window).to(q_THC.device())) : std::nullopt;
   const auto out_BHLC =
@@ -55,6 +65,31 @@ at::Tensor attend_cached(int64_t window, const at::Tensor& q_THC, const LayerCac
       mask_TP.to(q_THC.device()), 0.0,
       /*is_causal=*/false, std::nullopt, grouped_queries);
   return out_BHTC.squeeze(0).transpose(0, 1);
+}
+
+/// The same for all groups, which the kernels take at once where none is masked.
+at::Tensor attend_groups(const std::vector<SequenceGroup>& groups, int64_t window,
+                         const at::Tensor& q_THC, const at::Tensor& k_TJC,
+                         const at::Tensor& v_TJC) {
+  if (groups.size() == 1) return attend(groups[0], window, q_THC, k_TJC, v_TJC);
+  std::vector<int64_t> sizes, lengths;
+  bool any_masked = false;
+  for (const SequenceGroup& group : groups) {
+    sizes.push_back(group.num_tokens());
+    lengths.insert(lengths.end(), static_cast<size_t>(group.num_sequences), group.length);
+    any_masked = any_masked || is_masked(group, window);
+  }
+  if (!any_masked && attention_suits_kernels(q_THC)) {
+    return causal_attention(q_THC, k_TJC, v_TJC, lengths);
+  }
+  const auto q = at::split_with_sizes(q_THC, sizes);
+  const auto k = at::split_with_sizes(k_TJC, sizes);
+  const auto v = at::split_with_sizes(v_TJC, sizes);
+  std::vector<at::Tensor> parts;
+  for (size_t i = 0; i < groups.size(); ++i) {
+    parts.push_back(attend(groups[i], window, q[i], k[i], v[i]));
+  }
+  return at::cat(parts);
 }
 
 void append(const at::Tensor& key_TJC, const at::Tensor& value_TJC, LayerCache& cache) {
@@ -116,23 +151,9 @@ at::Tensor attention(const at::Tensor& x_TD, const AttentionWeights& weights,
   const auto k_TJC = apply_rope(heads(weights.key, weights.key_bias, weights.key_norm), rope);
   const auto v_TJC = heads(weights.value, weights.value_bias, {});
 
-  at::Tensor out_THC;
-  if (!caches.empty()) {
-    out_THC = continue_sequences(groups, rule.window, q_THC, k_TJC, v_TJC, caches);
-  } else if (groups.size() == 1) {
-    out_THC = attend(groups[0], rule.window, q_THC, k_TJC, v_TJC);
-  } else {
-    std::vector<int64_t> sizes;
-    for (const auto& group : groups) sizes.push_back(group.num_tokens());
-    const auto q = at::split_with_sizes(q_THC, sizes);
-    const auto k = at::split_with_sizes(k_TJC, sizes);
-    const auto v = at::split_with_sizes(v_TJC, sizes);
-    std::vector<at::Tensor> parts;
-    for (size_t i = 0; i < groups.size(); ++i) {
-      parts.push_back(attend(groups[i], rule.window, q[i], k[i], v[i]));
-    }
-    out_THC = at::cat(parts);
-  }
+  const auto out_THC = caches.empty()
+                           ? attend_groups(groups, rule.window, q_THC, k_TJC, v_TJC)
+                           : continue_sequences(groups, rule.window, q_THC, k_TJC, v_TJC, caches);
   return linear_product(out_THC.reshape({num_tokens, -1}), weights.output, weights.output_bias);
 }
 

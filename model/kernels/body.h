@@ -372,6 +372,7 @@ struct Body {
             Softmax::exp_sum,
             Softmax::exp_difference,
             Softmax::scale_subtract,
+            Softmax::softmax_gradient,
             transpose,
             widen,
             round_bf16};

@@ -108,6 +108,8 @@ struct Operations {
   ExpDifference (*exp_difference)(float* x, const float* y, int64_t count, float shift);
   /// x = scale_x x - scale_y y; null y: nothing is subtracted.
   void (*scale_subtract)(float* x, float scale_x, const float* y, float scale_y, int64_t count);
+  /// x = p (x - shift): the gradient of scores whose softmax is p.
+  void (*softmax_gradient)(float* x, const float* p, float shift, int64_t count);
   /// out[c, r] = in[r, c].
   void (*transpose)(const float* in, int64_t in_stride, int64_t rows, int64_t columns, float* out,
                     int64_t out_stride);

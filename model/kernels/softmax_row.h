@@ -89,6 +89,14 @@ struct SoftmaxRow {
       Each::store_some(x + i, count - i, value);
     }
   }
+
+  static void softmax_gradient(float* x, const float* p, float shift, int64_t count) {
+    const Reg shifts = I::set(shift);
+    for (int64_t i = 0; i < count; i += I::kLanes) {
+      const Reg shifted = I::subtract(Each::load_some(x + i, count - i), shifts);
+      Each::store_some(x + i, count - i, I::multiply(Each::load_some(p + i, count - i), shifted));
+    }
+  }
 };
 
 }  // namespace polygraft::kernels
