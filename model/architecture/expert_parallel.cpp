@@ -8,6 +8,7 @@
 
 #include "model/architecture/expert_exchange.h"
 #include "model/architecture/kernel_call.h"
+#include "model/architecture/maybe_tensor.h"
 #include "model/architecture/moe_kernel_call.h"
 #include "model/architecture/sorted_slots.h"
 
@@ -47,15 +48,11 @@ struct Call : torch::CustomClassHolder {
   }
 };
 
-bool trains(const at::Tensor& gate_up, const at::Tensor& down) {
-  return (gate_up.defined() && gate_up.requires_grad()) || (down.defined() && down.requires_grad());
-}
-
 std::vector<Work> cut_works(const Call& call, size_t num_experts) {
   const auto num_sources = static_cast<size_t>(call.parallel->group().size());
   std::vector<Work> works;
   for (size_t e = 0; e < num_experts; ++e) {
-    const bool by_source = trains(call.gate_up_of(e), call.down_of(e));
+    const bool by_source = trains(call.gate_up_of(e)) || trains(call.down_of(e));
     if (!by_source) works.push_back({e, 0, num_sources});
     for (size_t source = 0; by_source && source < num_sources; ++source)
       works.push_back({e, source, 1});
@@ -128,7 +125,7 @@ at::Tensor compute_forward(Call& call) {
 class GradientPlaces {
  public:
   GradientPlaces(ExpertParallel& parallel, const at::Tensor& bank, int64_t first_id) {
-    if (!bank.defined() || !bank.requires_grad()) return;
+    if (!trains(bank)) return;
     const auto slice =
         parallel::slice_of(bank.size(0), parallel.group().rank(), parallel.group().size());
     first_id_ = first_id + slice.first;
@@ -204,8 +201,8 @@ at::Tensor ExpertParallel::experts(const at::Tensor& x_TD, const Routing& routin
   call->parallel = this;
   call->gate_up = gate_up;
   call->down = down;
-  call->dealt = {gate_up.num_base(), gate_up.num_added(), trains(gate_up.base, down.base),
-                 trains(gate_up.added, down.added)};
+  call->dealt = {gate_up.num_base(), gate_up.num_added(), trains(gate_up.base) || trains(down.base),
+                 trains(gate_up.added) || trains(down.added)};
   const auto slots = sort_slots(routing.expert_TK, call->dealt.size());
   const auto x = x_TD.contiguous(), weight_TK = routing.weight_TK.contiguous();
   call->exchange = std::make_unique<ExpertExchange>(group_, call->dealt, slots, x.detach(),

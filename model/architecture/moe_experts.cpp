@@ -231,7 +231,6 @@ variable_list MoeExpertsFunction::backward(AutogradContext* ctx, const variable_
 
 at::Tensor moe_experts(const at::Tensor& x_TD, const Routing& routing, const SplitRows& gate_up,
                        const SplitRows& down, bool silence_added) {
-  const auto trains = [](const at::Tensor& t) { return t.defined() && t.requires_grad(); };
   const bool goes_backward = at::GradMode::is_enabled() &&
                              (trains(x_TD) || trains(routing.weight_TK) || trains(gate_up.base) ||
                               trains(gate_up.added) || trains(down.base) || trains(down.added));

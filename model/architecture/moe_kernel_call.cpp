@@ -2,6 +2,7 @@
 #include "model/architecture/moe_kernel_call.h"
 
 #include "model/architecture/kernel_call.h"
+#include "model/architecture/maybe_tensor.h"
 
 namespace polygraft::model {
 namespace {
@@ -47,8 +48,6 @@ float* floats_of(const at::Tensor& tensor) {
 at::Tensor like_if(bool wanted, const at::Tensor& tensor) {
   return wanted ? at::empty(tensor.sizes(), tensor.options().requires_grad(false)) : at::Tensor();
 }
-
-bool trains(const at::Tensor& tensor) { return tensor.defined() && tensor.requires_grad(); }
 
 /// Where each expert's gradients go: nowhere where it is frozen.
 std::vector<kernels::ExpertGradients> destinations(const MoeKernelCall& call,

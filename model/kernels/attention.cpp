@@ -3,13 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 namespace polygraft::kernels {
 namespace {
 
 constexpr int64_t kScoreFloats = int64_t{1} << 17;  // of a block: half a MiB
-constexpr int64_t kMostRows = 96;                   // of a block, where few tokens are few rows
+constexpr int64_t kMostRows = 96;                   // of a block: later keys are computed in vain
 
 /// Consecutive queries of one sequence, in all heads that share keys and values. Row r is query
 /// r % num_tokens of the block in head r / num_tokens of those.
@@ -101,9 +100,7 @@ class BlockWork {
       const double sum = operations_.exp_sum(row, count, largest, row);
       std::fill(row + count, row + scores.width, 0.0F);
       inverse_sums.push_back(static_cast<float>(1.0 / sum));
-      if (io.log_sum != nullptr) {
-        io.log_sum[layout_.place(block, r)] = static_cast<float>(largest + std::log(sum));
-      }
+      io.log_sum[layout_.place(block, r)] = static_cast<float>(largest + std::log(sum));
     }
     const RowTable out(q.data, block.num_rows, dim);  // the queries have done their work
     multiply(scores, layout_.kv_matrix(block, io.v), /*units_are_rows=*/false, out);

@@ -23,7 +23,7 @@ struct AttentionShape {
 };
 
 /// @param q, out [T, H, C]. @param k, v [T, J, C]. @param log_sum [T, H], the logarithm of the sum
-/// of exp(s), written here; null: not wanted.
+/// of exp(s), which backward wants. `out` and `log_sum` are written.
 struct AttentionForward {
   const float *q = nullptr, *k = nullptr, *v = nullptr;
   float *out = nullptr, *log_sum = nullptr;
