@@ -2,8 +2,9 @@
 // router rows. Which text is cut how: the head's offset is about contexts h as the base makes them,
 // so the base's own tokenizer cuts the new text for it. The routers will meet new tokens at once,
 // so for them the extended tokenizer cuts the new text, and new tokens enter with their initial
-// input rows. Old text is cut by the extended tokenizer, which the guard made equal there. Legend:
-// D model width, E base experts, n new experts, v new vocabulary rows, T tokens.
+// input rows, which carry the language's mark. Old text is cut by the extended tokenizer, which the
+// guard made equal there. Legend: D model width, E base experts, n new experts, v new vocabulary
+// rows, T tokens.
 #include "core/error.h"
 #include "core/log.h"
 #include "core/random.h"
@@ -14,6 +15,7 @@
 #include "expand/expert_clones.h"
 #include "expand/graft.h"
 #include "expand/head_offset.h"
+#include "expand/language_mark.h"
 #include "expand/padding_row.h"
 #include "expand/place_rows.h"
 #include "expand/router_rows.h"
@@ -123,6 +125,7 @@ class AdditionBuilder {
   std::vector<Sequence> new_sequences(const Tokenizer& tokenizer) const;
   std::vector<Sequence> old_sequences() const;
   StartRows start_rows(bool own_head) const;
+  at::Tensor marked(const at::Tensor& start_vD) const;
   void add_output_rows(const at::Tensor& start_vD, const at::Tensor& old_hidden_TD);
   void add_experts(const LayerPlan& layer);
   void add_donor_rows(const LayerPlan& layer);
@@ -168,6 +171,22 @@ StartRows AdditionBuilder::start_rows(bool own_head) const {
   return pursued_rows(base_.weights(), parts,
                       collect_contexts(base_, sequences, parts, num_old, team_), own_head,
                       {.num_old = num_old, .most_atoms = config.init_atoms});
+}
+
+/// The input rows with the mark of their language.
+at::Tensor AdditionBuilder::marked(const at::Tensor& start_vD) const {
+  const auto with_rows = [this](const at::Tensor& rows_vD) {
+    return with_input_rows(base_, rows_vD, computed_.vocab.placement);
+  };
+  std::vector<int64_t> layers;
+  for (const LayerPlan& layer : plan_.layers) layers.push_back(layer.layer);
+  const LanguageMark mark = fit_language_mark(base_, with_rows, start_vD, old_tokenizer_.size(),
+                                              layers, new_sequences(extended_), old_sequences(),
+                                              {.steps = plan_.vocabulary.mark_steps}, team_);
+  log_info(concat("mark of new input rows: routers' inputs tell the languages apart at ",
+                  fixed(mark.first_cost, 3), " nats a token at first, ", fixed(mark.last_cost, 3),
+                  " in the end (knowing nothing: 0.693)"));
+  return start_vD + mark.mark_D;
 }
 
 /// The start rows, lowered on old contexts by the shared offset.
@@ -269,6 +288,7 @@ ComputedAdditions AdditionBuilder::build() {
   StartRows rows;
   if (plan_.new_vocab_rows > 0) {
     rows = start_rows(own_head);
+    if (plan_.vocabulary.mark_steps > 0) rows.input_vD = marked(rows.input_vD);
     additions_[kAddedEmbedding] = rows.input_vD;
     input_model = with_input_rows(base_, additions_[kAddedEmbedding], placement);
   }

@@ -27,6 +27,8 @@ void VocabularyConfig::validate(Problems& problems) const {
   problems.require(init == "mean" || init == "norm_mean" || init == "omp", "init", init,
                    "must be mean, norm_mean or omp");
   problems.require(init_atoms >= 1, "init_atoms", concat(init_atoms), "must be 1 or more");
+  problems.require(mark_steps >= 0 && mark_steps <= 100'000, "mark_steps", concat(mark_steps),
+                   "must be a number of steps, 0 to 100000");
   problems.require(head == "untied" || head == "tied", "head", head, "must be untied or tied");
   problems.require(head_margin >= 0, "head_margin", concat(head_margin), "must be 0 or more nats");
   require_positive(problems, "head_old_weight", head_old_weight);

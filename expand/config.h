@@ -17,6 +17,7 @@ struct VocabularyConfig {
   double guard_max_changed = 0.0;
   std::string init = "mean";     ///< start_rows.h: mean, norm_mean or omp
   int64_t init_atoms = 8;        ///< omp: old rows that make up a new one, at most
+  int64_t mark_steps = 240;      ///< language_mark.h; 0: no mark
   std::string head = "untied";   ///< untied: own output rows with the closed-form offset; tied:
                                  ///< input rows serve as output rows
   double head_margin = 5.0;      ///< M: by how many nats the offset lowers new rows on old contexts
@@ -37,6 +38,9 @@ struct VocabularyConfig {
             "new rows: mean (of their sub-tokens' rows), norm_mean (at those rows' norm), omp (of "
             "old rows, by context)");
     v.field("init_atoms", init_atoms, "with omp: old rows that make up a new one, at most");
+    v.field("mark_steps", mark_steps,
+            "steps that fit the mark, a vector common to all new input rows by which routers tell "
+            "the language; 0: none (needs output rows of their own and fitted router rows)");
     v.field("head", head, "output rows: untied (own rows, closed-form offset) or tied");
     v.field("head_margin", head_margin,
             "nats by which new output rows are lowered on old contexts");

@@ -86,6 +86,14 @@ AddedSizes count_added(const ModelConfig& config, const ExpansionPlan& plan) {
   return sizes;
 }
 
+/// A mark needs new input rows that are not output rows, too, and routers above the first layer
+/// that are fitted to it.
+bool can_mark(const ModelConfig& config, const ExpansionPlan& plan) {
+  const bool own_head = plan.untie_head || !config.tied_embeddings;
+  return plan.new_vocab_rows > 0 && own_head && plan.experts.router == "discriminant" &&
+         !plan.layers.empty() && plan.layers.back().layer > 0;
+}
+
 /// What one forward pass of a batch holds at once: the chosen experts' intermediates, and a handful
 /// of tensors as wide as the model.
 int64_t activation_bytes(const ModelConfig& config) {
@@ -111,7 +119,11 @@ int64_t estimate_peak_memory(const ModelConfig& config, const ExpansionPlan& pla
   const int64_t hidden = 4 * (tokens + new_tokens) * width;  // new text is cut in two ways
   // Inputs and one scaled copy of them; targets, scores and hinges; moment matrix and its factor.
   const int64_t fit = 8 * (2 * tokens * width + 4 * tokens * n + 3 * width * width);
-  return kProgramBytes + weights + features + hidden + std::max(fit, activation_bytes(config));
+  const int64_t calibration = features + hidden + std::max(fit, activation_bytes(config));
+  // Of the mark's batches, a quarter of the others, every layer is kept for the backward pass.
+  const bool has_mark = plan.vocabulary.mark_steps > 0;
+  const int64_t mark = has_mark ? activation_bytes(config) * num_layers / 4 : 0;
+  return kProgramBytes + weights + std::max(calibration, mark);
 }
 
 }  // namespace
@@ -143,6 +155,7 @@ ExpansionPlan plan_expansion(const ModelConfig& config, const Profile& profile,
         {layer.layer, choose_donors(layer, request.language, plan.nearest,
                                     request.experts.donors == "nearest", num_new)});
   }
+  if (!can_mark(config, plan)) plan.vocabulary.mark_steps = 0;
   plan.softmax_shift = predict_softmax_shift(config, profile, request.experts, plan.layers);
   const AddedSizes sizes = count_added(config, plan);
   plan.added_parameters = sizes.parameters;

@@ -112,7 +112,9 @@ std::string vocabulary_line(const ExpansionPlan& plan) {
                    count(plan.grown_vocab_rows), " behind it)");
   }
   if (plan.padding_vocab_rows > 0) line += concat(", ", count(plan.padding_vocab_rows), " padding");
-  return line + (plan.untie_head ? ", head untied" : "");
+  if (plan.untie_head) line += ", head untied";
+  const int64_t mark_steps = plan.vocabulary.mark_steps;
+  return line + (mark_steps > 0 ? concat(", marked in ", mark_steps, " steps") : "");
 }
 
 }  // namespace

@@ -131,6 +131,7 @@ prepare_start() {
     unprotected | prior) graft donor 8 ;;
     ours-n[0-9]*) graft discriminant "${1#ours-n}" ;;
     ours-tied) graft discriminant 8 head=tied ;;
+    ours-nomark) graft discriminant 8 mark_steps=0 ;;
     ours-strict | ours-polyak) graft discriminant 8 head_margin=8 ;;
     ours*) graft discriminant 8 ;;
     *) fail "there is no arm '$1'" "there are: $all_arms" ;;
@@ -305,8 +306,8 @@ run_study() {
 }
 
 main_arms="ours unprotected moe-replay dense-replay prior lora moe-full ours-strict"
-all_arms="$main_arms dense-full ours-loose ours-polyak ours-text ours-self ours-n4 ours-n16 ours-tied ours-nohinge ours-nocapture"
-all_arms+=" ours-balance origins stack"
+all_arms="$main_arms dense-full ours-loose ours-polyak ours-text ours-self ours-n4 ours-n16 ours-tied ours-nomark ours-nohinge"
+all_arms+=" ours-nocapture ours-balance origins stack"
 stack_languages="pt-BR ca"
 quick_languages="id pt-BR"
 all_languages="id pt-BR ca hu"

@@ -17,7 +17,7 @@ LABELS = {
     "moe-replay": "MoE, full, replay", "lora": "MoE, LoRA, replay", "unprotected": "graft, unprotected",
     "prior": "graft, language prior (as MoE-LPR)", "ours": "ours, 0.15 %", "ours-strict": "ours, strict",
     "ours-loose": "ours, loose", "ours-polyak": "ours, strict by Polyak's steps", "ours-text": "ours, replay by text", "ours-self": "ours, self text",
-    "ours-tied": "ours, tied head", "ours-nohinge": "ours, no hinge", "ours-nocapture": "ours, no capture",
+    "ours-tied": "ours, tied head", "ours-nomark": "ours, no mark", "ours-nohinge": "ours, no hinge", "ours-nocapture": "ours, no capture",
     "ours-balance": "ours, balanced experts", "ours-n4": "ours, 4 experts a layer", "ours-n16": "ours, 16 experts a layer",
 }
 LETTER_WIDTH = 6.2  # of the plots' letters, pixels, on average
@@ -230,7 +230,7 @@ def questions_section(study, first):
     lines = ["1. What remains of the cost to the new language is in the table above (against unprotected); is balance among the new "
              f"experts worth having? {variant(study, first, 'ours-balance')}.",
              "2. What do the parts do? " + "; ".join(variant(study, first, arm) for arm in (
-                 "ours-tied", "ours-nohinge", "ours-nocapture", "ours-text", "ours-n4", "ours-n16")) + ".",
+                 "ours-tied", "ours-nomark", "ours-nohinge", "ours-nocapture", "ours-text", "ours-n4", "ours-n16")) + ".",
              f"3. Old text that the base writes itself, instead of real text: {variant(study, first, 'ours-self')}."]
     near = []
     for language in study.added:

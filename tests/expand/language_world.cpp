@@ -138,6 +138,7 @@ expand::ExpansionPlan make_plan(const LanguageWorld& world, const fs::path& base
   request.language = "cc";
   request.num_tokens = tokenizer::Tokenizer::load(base_path).size();
   request.new_vocab_rows = static_cast<int64_t>(world.extension.tokens.size());
+  request.vocabulary.mark_steps = 8;
   request.experts.experts_per_layer = 2;
   request.experts.calibration_new_tokens = 1500;
   request.experts.calibration_old_tokens = 2500;

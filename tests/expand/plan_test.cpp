@@ -123,6 +123,7 @@ TEST_CASE("a plan counts what it adds", "[expand]") {
             plan.peak_memory_bytes >=
         4'000'000 * (2 * (16 + 2 + 2) + 16));
   CHECK_THAT(plan_table(plan), Contains("ms") && Contains("1 (0.700), 0 (0.400)"));
+  CHECK_THAT(plan_table(plan), Contains("head untied, marked in 240 steps"));
 
   PlanRequest tied = request();
   tied.vocabulary.head = "tied";
@@ -130,6 +131,18 @@ TEST_CASE("a plan counts what it adds", "[expand]") {
   CHECK_FALSE(small.untie_head);
   CHECK(small.added_bytes == 2 * small.added_parameters);
   CHECK_FALSE(plan_expansion(moe_config(), profile(), request(2, 0)).untie_head);
+}
+
+TEST_CASE("a plan marks input rows that are apart from output rows, for routers fitted to them",
+          "[expand]") {
+  PlanRequest tied = request(), copied = request();
+  tied.vocabulary.head = "tied";
+  copied.experts.router = "donor";
+  for (const PlanRequest& without : {tied, copied, request(2, 0)}) {
+    const ExpansionPlan plan = plan_expansion(moe_config(), profile(), without);
+    CHECK(plan.vocabulary.mark_steps == 0);
+    CHECK_THAT(plan_table(plan), !Contains("marked"));
+  }
 }
 
 TEST_CASE("a plan says how far old weights move where they are not renormalised", "[expand]") {

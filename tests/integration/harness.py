@@ -36,7 +36,7 @@ run_dir: {run_dir}
 seed: 17
 base: {base}
 corpus: {corpus}
-tokenizer: {{new_tokens: 120}}
+tokenizer: {{new_tokens: 120, mark_steps: 20}}
 expand: {{experts_per_layer: 4, calibration_new_tokens: 3000, calibration_old_tokens: 6000}}
 train:
   tokens: 40000

@@ -29,7 +29,7 @@ PLAN_YAML = """\
 language: {language}
 corpus: {corpus}
 extended_tokenizer: {tokenizer}
-tokenizer: {{new_tokens: 60}}
+tokenizer: {{new_tokens: 60, mark_steps: 8}}
 expand: {{experts_per_layer: 2, calibration_new_tokens: 1500, calibration_old_tokens: 3000}}
 """
 

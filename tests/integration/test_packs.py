@@ -27,6 +27,7 @@ def make_pack(folder, language):
     run("expand", "profile", "--model", BASE, "--corpus", corpus, "--tokens", 3000, "-o", work / "profile.json")
     plan = work / "plan.yaml"
     plan.write_text(f"language: {language}\ncorpus: {corpus}\nextended_tokenizer: {work / 'tokenizer'}\n"
+                    "tokenizer: {mark_steps: 8}\n"
                     "expand: {experts_per_layer: 2, calibration_new_tokens: 2000, calibration_old_tokens: 3000}\n")
     run("expand", "plan", "--model", BASE, "--profile", work / "profile.json", "--config", plan, "-o", work / "plan.json")
     run("expand", "graft", "--model", BASE, "--plan", work / "plan.json", "-o", work / "model")

@@ -1,7 +1,8 @@
 """The peer's graft: which experts the languages use, donors, and an expanded model with fitted router and output rows.
 
 The same equations as expand/ (README.md there): donors by use and by how specific they are to the nearest languages, half of
-a clone's units redrawn, router rows by ridge regression and L-BFGS on hinges, one closed-form offset of the output rows.
+a clone's units redrawn, one mark in all new input rows, router rows by ridge regression and L-BFGS on hinges, one closed-form
+offset of the output rows.
 """
 import copy
 import random
@@ -16,9 +17,10 @@ from peer_scoring import padded
 SEQUENCE_TOKENS = 512
 PROFILE_TOKENS = 20_000  # of each language
 NEW_TOKENS, OLD_TOKENS = 12_000, 24_000  # for the fits
-MARGIN, OLD_WEIGHT, RIDGE, START_WEIGHT, ITERATIONS = 0.3, 8.0, 1e-3, 16.0, 60
-HEAD_MARGIN = 5.0
+MARGIN, OLD_WEIGHT, RIDGE, START_WEIGHT, ITERATIONS = 0.3, 64.0, 1e-3, 16.0, 60
+HEAD_MARGIN, HEAD_OLD_WEIGHT = 5.0, 8.0
 BATCH_SEQUENCES = 8
+MARK_TOKENS, MARK_SHARE, READER_SCORE, PREDICTION_WEIGHT = 1024, 1 / 6, 6.0, 0.3
 
 
 def sample_sequences(tokenizer, texts, prefix, num_tokens, seed):
@@ -118,10 +120,56 @@ def fit_router(gate, donors, top_k, old, new, old_first):
     return rows.detach().float()
 
 
+def separation(readers, layers, mask, wanted):
+    """Cost of telling the text from the other kind by a linear reader of each layer's router inputs but the first's, nats."""
+    cost = 0
+    for (reader, bias), inputs in zip(readers, layers[1:]):
+        score = functional.rms_norm(inputs[mask], inputs.shape[-1:]) @ reader + bias
+        cost = cost + functional.softplus(-wanted * score).mean()
+    return cost / len(readers)
+
+
+@torch.enable_grad()
+def fit_mark(base, start_rows, sequences, steps):
+    """One vector for all new input rows, by which routers tell new text from old (expand/language_mark.h)."""
+    rows, width = base.model.embed_tokens.weight, base.config.hidden_size
+    mark = torch.zeros(width, requires_grad=True)
+    readers = [(torch.zeros(width, requires_grad=True), torch.zeros(1, requires_grad=True)) for _ in base.model.layers[1:]]
+    optimizer = torch.optim.Adam([
+        {"params": [mark], "lr": MARK_SHARE * start_rows.square().mean().sqrt().item()},
+        {"params": [parameter for reader in readers for parameter in reader], "lr": READER_SCORE / width}])
+    seen = [None] * len(base.model.layers)
+
+    def keep(layer):
+        def hook(gate, inputs):
+            seen[layer] = inputs[0].reshape(-1, width)
+        return hook
+    hooks = [block.mlp.gate.register_forward_pre_hook(keep(layer)) for layer, block in enumerate(base.model.layers)]
+    count = MARK_TOKENS // SEQUENCE_TOKENS  # sequences a step
+    for step in range(steps):
+        old, new = ([side[(step * count + i) % len(side)] for i in range(count)] for side in sequences)
+        real, later = (padded([[begun or position > 0 for position in range(len(s))] for s in side], False)
+                       for side, begun in ((old, True), (new, False)))
+        embedding = torch.cat([rows, start_rows + mark])
+        with torch.no_grad():
+            base.model(inputs_embeds=functional.embedding(padded(old), embedding), use_cache=False)
+        cost = separation(readers, seen, real.flatten(), -1)
+        logits = base(inputs_embeds=functional.embedding(padded(new), embedding), use_cache=False).logits
+        cost = cost + separation(readers, seen, later.flatten(), 1)
+        targets = padded(new).masked_fill(~later | (padded(new) >= len(rows)), -100)[:, 1:]
+        cost = cost + PREDICTION_WEIGHT * functional.cross_entropy(logits[:, :-1].flatten(0, 1), targets.flatten())
+        optimizer.zero_grad()
+        cost.backward()
+        optimizer.step()
+    for hook in hooks:
+        hook.remove()
+    return mark.detach()
+
+
 def head_offset(old_hidden, new_hidden):
     old, new = old_hidden.double(), new_hidden.double()
-    moment, _ = ridged(second_moment(new) + OLD_WEIGHT * second_moment(old))
-    return (-HEAD_MARGIN * OLD_WEIGHT * torch.linalg.solve(moment, old.mean(0))).float()
+    moment, _ = ridged(second_moment(new) + HEAD_OLD_WEIGHT * second_moment(old))
+    return (-HEAD_MARGIN * HEAD_OLD_WEIGHT * torch.linalg.solve(moment, old.mean(0))).float()
 
 
 def redraw(expert, units, generator):
@@ -148,13 +196,15 @@ def grown(base, num_experts, num_rows):
 
 
 @torch.no_grad()
-def graft(base, tokenizers, texts, prefix, parts, donors, reinit_ratio, seed):
+def graft(base, tokenizers, texts, prefix, parts, donors, reinit_ratio, mark_steps, seed):
     """@param tokenizers, texts (old, new). @return the expanded model before training."""
     model = grown(base, donors.shape[1], len(parts))
     generator = torch.Generator().manual_seed(seed)
     rows = base.model.embed_tokens.weight
     new_rows = torch.stack([rows[torch.tensor(part)].mean(0) for part in parts])
-    embedding = torch.cat([rows, new_rows])
+    of_mark = [sample_sequences(tokenizers[1], side, prefix, mark_steps * MARK_TOKENS, seed) for side in texts]
+    marked_rows = new_rows + fit_mark(base, new_rows, of_mark, mark_steps)
+    embedding = torch.cat([rows, marked_rows])
     old_sequences = sample_sequences(tokenizers[1], texts[0], prefix, OLD_TOKENS, seed)
     old = RouterInputs(base, old_sequences, embedding)
     new = RouterInputs(base, sample_sequences(tokenizers[1], texts[1], prefix, NEW_TOKENS, seed), embedding)
@@ -169,6 +219,6 @@ def graft(base, tokenizers, texts, prefix, parts, donors, reinit_ratio, seed):
             units = torch.randperm(width, generator=generator)[:round(reinit_ratio * width)]
             redraw((experts.gate_up_proj[i], experts.down_proj[i]), units, generator)
     in_old_tokens = RouterInputs(base, sample_sequences(tokenizers[0], texts[1], prefix, NEW_TOKENS, seed), rows)
-    model.model.embed_tokens.weight[len(rows):] = new_rows
+    model.model.embed_tokens.weight[len(rows):] = marked_rows
     model.lm_head.weight[len(rows):] = new_rows + head_offset(old.hidden, in_old_tokens.hidden[~in_old_tokens.first])
     return model

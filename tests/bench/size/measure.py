@@ -32,7 +32,7 @@ PLAN = """\
 language: cc
 corpus: corpus.yaml
 extended_tokenizer: extended
-tokenizer: {init: mean, head: %s, pad_to: %d}
+tokenizer: {init: mean, mark_steps: 2, head: %s, pad_to: %d}
 expand: {experts_per_layer: %d, router: %s, calibration_new_tokens: %d, calibration_old_tokens: %d}
 """
 TRAIN = """\
