@@ -353,6 +353,7 @@ work=$(cd "$work" && pwd)
 log=$work/study.log
 
 mkdir -p "$out" || fail "cannot make the results' folder '$out'" "name another by --out"
+out=$(cd "$out" && pwd)
 hold_lock
 if [[ -z $polygraft ]]; then
   bash "$root/cmake/install.sh" --venv "$venv"
