@@ -5,10 +5,8 @@
 #include <catch2/catch.hpp>
 
 #include "core/random.h"
-#include "expand/plan.h"
 #include "model/parallel/in_process.h"
 #include "tests/core/temporary_folder.h"
-#include "tests/expand/language_world.h"
 #include "tests/expand/tiny_model.h"
 
 namespace polygraft::testing {
