@@ -68,6 +68,7 @@ void ReplayConfig::validate(Problems& problems) const {
   require_name(problems, "mix", mix, {"text", "harm"});
   problems.require(!writes_text() || fraction > 0, "fraction", concat(fraction),
                    "must be above 0 where the base writes old text");
+  require_range(problems, "quoted", quoted, 0.0, 1.0);
   require_positive(problems, "self_tokens", self_tokens);
   require_range(problems, "self_chats", self_chats, 0.0, 1.0);
   problems.require(writes_text() || self_chats == 0, "self_chats", concat(self_chats),

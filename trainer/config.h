@@ -44,6 +44,7 @@ struct ReplayConfig {
   double fraction = 0.25;
   std::string source = "corpus";  ///< corpus | self | corpus+self
   std::string mix = "harm";       ///< harm | text
+  double quoted = 0.0;
   int64_t self_tokens = 65'536;
   double self_chats = 0;
   std::string self_system;
@@ -60,6 +61,9 @@ struct ReplayConfig {
         "mix", mix,
         "shares of a corpus's old languages: harm: with a budget, mostly by what the last probe "
         "says that each lost; text: as much as there is of each");
+    v.field("quoted", quoted,
+            "protect.method kl: share of replayed rows that stand behind a passage of the new "
+            "language, as a text does that quotes or translates it");
     v.field("self_tokens", self_tokens, "tokens that the base writes; replayed again and again");
     v.field("self_chats", self_chats,
             "share of its documents that are chats, question and answer, in the model's format");

@@ -13,6 +13,7 @@
 #include "core/stop.h"
 #include "core/text.h"
 #include "model/kernels/dispatch.h"
+#include "tokenizer/base_view.h"
 #include "trainer/data/self_text.h"
 #include "trainer/optim/schedule.h"
 #include "trainer/training_run.h"
@@ -121,6 +122,12 @@ TrainingRun::TrainingRun(const TrainJob& job)
   if (protection == Protection::kPolyak) {
     polyak_.emplace(trainee_.transformer, trainee_.tokenizer.prefix_id(), job_.train);
   }
+  if (protection == Protection::kKl && data_.replayed && job_.train.replay.quoted > 0) {
+    const auto first = static_cast<tokenizer::TokenId>(trainee_.transformer.first_added_token());
+    quotations_.emplace(data_.learned.rows(),
+                        tokenizer::old_parts_of_added_tokens(trainee_.tokenizer, first), first,
+                        job_.train.replay.quoted, job_.seed);
+  }
   if (ranks_.grid() != nullptr) {
     parallel_step_.emplace(*ranks_.grid(), trainee_.transformer, trainee_.tokenizer.prefix_id(),
                            job_.train, optimizer_.shares());
@@ -218,6 +225,7 @@ void TrainingRun::train_step() {
   const int64_t learned_grant = config.batch_tokens - (data_.replayed ? replayed_grant : 0);
   rows.learned = data_.learned.take(learned_grant, /*at_least_one=*/true);
   if (data_.replayed) rows.replayed = data_.replayed->take(replayed_grant, /*at_least_one=*/true);
+  if (quotations_) quotations_->put_before(rows.replayed, state_.step, config.sequence_length);
 
   StepReport report;
   report.learning_rate = learning_rate_at(config.optimizer, state_.step, num_steps_);

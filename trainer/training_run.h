@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "trainer/checkpoint.h"
+#include "trainer/data/quotations.h"
 #include "trainer/metrics.h"
 #include "trainer/objective/polyak_steps.h"
 #include "trainer/optim/lora.h"
@@ -67,6 +68,7 @@ class TrainingRun {
   Parameters parameters_;
   SharedOptimizer optimizer_;
   Objective objective_;
+  std::optional<Quotations> quotations_;       ///< with method kl
   std::optional<PolyakSteps> polyak_;          ///< with method polyak
   std::optional<ParallelStep> parallel_step_;  ///< in its place where there are several ranks
   InterferenceProbe probe_;

@@ -72,7 +72,8 @@ TrainJob mortal(const TrainJob& job, int64_t last) {
 
 TEST_CASE("every grid of ranks trains the same bits as one process", "[trainer][parallel]") {
   const auto mode = GENERATE(as<std::string>{}, "rollback", "kl", "weightless", "hinge", "polyak",
-                             "prior", "none", "none-but-router", "scratch", "all", "lora", "self");
+                             "prior", "none", "none-but-router", "scratch", "all", "lora", "self",
+                             "quoted");
   const TemporaryFolder folder;
   const TrainJob one = pieces_job(mode, folder / "one");
   train(one);

@@ -59,7 +59,7 @@ TEST_CASE("a batch begins a document with the prefix, and what continues one wit
   rows[1].before = 7;
   const TokenBatch batch = make_batch(rows, 1);
   CHECK(batch.inputs.ids_T.equal(at::tensor({1, 5, 6, 7}, at::kLong)));
-  CHECK(batch.targets_T.equal(at::tensor({5, 6, 7, 8}, at::kLong)));
+  CHECK(batch.targets_P.equal(at::tensor({5, 6, 7, 8}, at::kLong)));
   CHECK(batch.is_first_T.equal(at::tensor({1, 0, 0, 1}).to(at::kBool)));
   CHECK(batch.inputs.lengths == std::vector<int64_t>{3, 1});
 }

@@ -191,6 +191,7 @@ void set_mode(trainer::TrainJob& job, const std::string& mode) {
     job.train.replay.source = "self";
     job.train.replay.self_tokens = 300;
   }
+  if (mode == "quoted") job.train.replay.quoted = 0.5;
   if (mode == "rollback") {
     job.train.protect.method = "none";
     job.train.optimizer.learning_rate = 0.05;

@@ -27,8 +27,9 @@ trainer::TrainJob additions_job(const std::filesystem::path& run);
 trainer::TrainJob scratch_job(const std::filesystem::path& run);
 
 /// Makes another kind of run out of additions_job(): "all" or "lora" (the base's own weights learn
-/// cc), "self" (replay of what the base writes), "rollback" (harm on purpose, so that weights and
-/// moments are set back on the way); other modes leave the job as it is.
+/// cc), "self" (replay of what the base writes), "quoted" (half of what is replayed stands behind
+/// cc), "rollback" (harm on purpose, so that weights and moments are set back on the way); other
+/// modes leave the job as it is.
 void set_mode(trainer::TrainJob& job, const std::string& mode);
 
 /// Documents of an invented language: words from a few syllables of its own. Deterministic.

@@ -26,25 +26,43 @@ int64_t num_tokens(std::span<const Row> rows) {
   return sum;
 }
 
-TokenBatch make_batch(std::span<const Row> rows, tokenizer::TokenId prefix) {
-  const int64_t total = num_tokens(rows);
+int64_t num_inputs(const Row& row) {
+  const size_t quoted = row.quotation ? row.quotation->ids.size() : 0;
+  return static_cast<int64_t>(quoted + row.size());
+}
+
+at::Tensor TokenBatch::predicting(const at::Tensor& x_T) const {
+  return predicting_P.defined() ? x_T.index_select(0, predicting_P.to(x_T.device())) : x_T;
+}
+
+at::Tensor TokenBatch::predicts_T() const {
+  const at::Tensor ones_T = at::ones_like(inputs.ids_T, at::kFloat);
+  return predicting_P.defined() ? at::zeros_like(ones_T).index_fill_(0, predicting_P, 1) : ones_T;
+}
+
+TokenBatch make_batch(std::span<const Row> rows, tokenizer::TokenId prefix, Reader reader) {
+  std::vector<int64_t> ids, targets, predicting, first;
   TokenBatch batch;
-  batch.inputs.ids_T = at::empty({total}, at::kLong);
-  batch.targets_T = at::empty({total}, at::kLong);
-  batch.is_first_T = at::zeros({total}, at::kBool);
-  auto* ids = batch.inputs.ids_T.mutable_data_ptr<int64_t>();
-  auto* targets = batch.targets_T.mutable_data_ptr<int64_t>();
-  auto* is_first = batch.is_first_T.mutable_data_ptr<bool>();
   for (const Row& row : rows) {
-    *ids = row.before.value_or(prefix);
-    *is_first = true;
-    std::copy(row.begin(), row.end() - 1, ids + 1);
-    std::copy(row.begin(), row.end(), targets);
-    ids += row.size();
-    targets += row.size();
-    is_first += row.size();
-    batch.inputs.lengths.push_back(static_cast<int64_t>(row.size()));
+    const size_t begin = ids.size();
+    first.push_back(static_cast<int64_t>(begin));
+    ids.push_back(row.before.value_or(prefix));
+    if (row.quotation) {
+      const Quotation& quotation = *row.quotation;
+      const auto& quoted = reader == Reader::kBase ? quotation.base_ids : quotation.ids;
+      ids.insert(ids.end(), quoted.begin(), quoted.end());
+    }
+    for (size_t i = 0; i < row.size(); ++i)
+      predicting.push_back(static_cast<int64_t>(ids.size() - 1 + i));
+    ids.insert(ids.end(), row.begin(), row.end() - 1);
+    targets.insert(targets.end(), row.begin(), row.end());
+    batch.inputs.lengths.push_back(static_cast<int64_t>(ids.size() - begin));
   }
+  batch.inputs.ids_T = at::tensor(ids, at::kLong);
+  batch.targets_P = at::tensor(targets, at::kLong);
+  batch.is_first_T = at::zeros({static_cast<int64_t>(ids.size())}, at::kBool);
+  batch.is_first_T.index_fill_(0, at::tensor(first, at::kLong), true);
+  if (predicting.size() < ids.size()) batch.predicting_P = at::tensor(predicting, at::kLong);
   return batch;
 }
 

@@ -146,7 +146,7 @@ void Objective::take_part(model::Mask mask, Sum* sum) const {
 
 /// Which tokens of a piece count for which router loss, in the pass that gradients go through.
 RouterLossTokens Objective::forward_tokens(const Piece& piece, const TokenBatch& batch) const {
-  const int64_t num_replayed = batch.targets_T.size(0) - piece.num_learned;
+  const int64_t num_replayed = batch.inputs.ids_T.size(0) - piece.num_learned;
   const ProtectConfig& protect = config_.protect;
   RouterLossTokens tokens;
   tokens.margin = protect.margin_or_default();
@@ -156,7 +156,7 @@ RouterLossTokens Objective::forward_tokens(const Piece& piece, const TokenBatch&
   }
   if (num_replayed > 0) {
     const at::Tensor replayed_T = part_weights(piece.num_learned, 0, num_replayed, 1);
-    if (protection_ == Protection::kKl) tokens.keep_out_weight_T = replayed_T;
+    if (protection_ == Protection::kKl) tokens.keep_out_weight_T = replayed_T * batch.predicts_T();
     if (protection_ == Protection::kPrior) tokens.prior_weight_T = replayed_T;
   }
   tokens.balance_base = config_.changes_base();
@@ -181,17 +181,18 @@ void Objective::add_forward(const Piece& piece, const StepTotals& totals,
   const ProtectConfig& protect = config_.protect;
   const RouterLossTokens tokens = forward_tokens(piece, batch);
   RouterCollector collector(transformer_, tokens);
-  const at::Tensor hidden_TD = transformer_.hidden(batch.inputs, {}, collector.observer());
+  const at::Tensor hidden_PD =
+      batch.predicting(transformer_.hidden(batch.inputs, {}, collector.observer()));
 
   const int64_t num_scored = piece.num_learned + (scores_replayed() ? num_replayed : 0);
   if (num_scored > 0) {
-    const at::Tensor nll = model::cross_entropy_sum(hidden_TD.narrow(0, 0, num_scored),
-                                                    batch.targets_T.narrow(0, 0, num_scored),
+    const at::Tensor nll = model::cross_entropy_sum(hidden_PD.narrow(0, 0, num_scored),
+                                                    batch.targets_P.narrow(0, 0, num_scored),
                                                     transformer_.weights().head);
     sum.add(divided(nll, totals.scored), 1.0, sum.loss.cross_entropy);
   }
-  if (protection_ == Protection::kKl) add_kl(piece, hidden_TD, totals, multipliers, sum);
-  if (in_lockstep_ && num_scored == 0) sum.reach(hidden_TD);  // which a KL of weight 0 does not
+  if (protection_ == Protection::kKl) add_kl(piece, hidden_PD, totals, multipliers, sum);
+  if (in_lockstep_ && num_scored == 0) sum.reach(hidden_PD);  // which a KL of weight 0 does not
   sum.add(divided(collector.keep_out_sum(), totals.replayed_weight),
           multipliers.routing * protect.hinge_or_default(), sum.loss.hinge);
   sum.add(divided(collector.capture_sum(), totals.captured), protect.capture, sum.loss.capture);
@@ -203,22 +204,23 @@ void Objective::add_forward(const Piece& piece, const StepTotals& totals,
           sum.loss.load_balance);
 }
 
-void Objective::add_kl(const Piece& piece, const at::Tensor& hidden_TD, const StepTotals& totals,
+void Objective::add_kl(const Piece& piece, const at::Tensor& hidden_PD, const StepTotals& totals,
                        const Multipliers& multipliers, Sum& sum) const {
   if (totals.replayed == 0) return;
   if (piece.num_replayed == 0) return take_part(model::Mask::all_but_embedding(), nullptr);
-  at::Tensor base_hidden_TD;
+  at::Tensor base_hidden_PD;
   {
     const at::NoGradGuard no_grad;
-    const TokenBatch batch = make_batch(piece.rows.replayed, prefix_);
-    base_hidden_TD = transformer_.hidden(batch.inputs, model::Mask::all_but_embedding());
+    const TokenBatch batch = make_batch(piece.rows.replayed, prefix_, Reader::kBase);
+    base_hidden_PD =
+        batch.predicting(transformer_.hidden(batch.inputs, model::Mask::all_but_embedding()));
   }
   // Output rows meet the KL in its head part alone, -log(1 - mass of added rows): their gradient
   // counts by that part's multiplier.
   model::SplitRows head = transformer_.weights().head;
   head.added = with_scaled_gradient(head.added, multipliers.head / multipliers.routing);
   const at::Tensor kl = model::kl_to_base_sum(
-      base_hidden_TD, hidden_TD.narrow(0, piece.num_learned, piece.num_replayed), head);
+      base_hidden_PD, hidden_PD.narrow(0, piece.num_learned, piece.num_replayed), head);
   sum.add(divided(kl, totals.replayed), multipliers.routing * config_.protect.kl, sum.loss.kl);
 }
 

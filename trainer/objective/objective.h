@@ -84,7 +84,7 @@ class Objective {
   RouterLossTokens forward_tokens(const Piece& piece, const TokenBatch& batch) const;
   void add_forward(const Piece& piece, const StepTotals& totals, const Multipliers& multipliers,
                    Sum& sum) const;
-  void add_kl(const Piece& piece, const at::Tensor& hidden_TD, const StepTotals& totals,
+  void add_kl(const Piece& piece, const at::Tensor& hidden_PD, const StepTotals& totals,
               const Multipliers& multipliers, Sum& sum) const;
   void add_forward_only_hinge(const Piece& piece, const StepTotals& totals,
                               const Multipliers& multipliers, Sum& sum) const;

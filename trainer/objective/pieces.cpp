@@ -7,11 +7,9 @@
 namespace polygraft::trainer {
 namespace {
 
-int64_t length(const Row& row) { return static_cast<int64_t>(row.size()); }
-
 int64_t total_length(const std::vector<Row>& rows) {
   int64_t total = 0;
-  for (const Row& row : rows) total += length(row);
+  for (const Row& row : rows) total += num_inputs(row);
   return total;
 }
 
@@ -20,10 +18,10 @@ std::vector<size_t> deal(const std::vector<Row>& rows, std::vector<int64_t>& loa
   std::vector<size_t> order(rows.size()), piece_of(rows.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return rows[a].size() > rows[b].size(); });
+                   [&](size_t a, size_t b) { return num_inputs(rows[a]) > num_inputs(rows[b]); });
   for (const size_t row : order) {
     const auto least = std::min_element(loads.begin(), loads.end());
-    *least += length(rows[row]);
+    *least += num_inputs(rows[row]);
     piece_of[row] = static_cast<size_t>(least - loads.begin());
   }
   return piece_of;
@@ -44,7 +42,7 @@ Dealt deal_into(size_t num_pieces, const StepRows& rows) {
 
 int64_t longest(const std::vector<Row>& rows) {
   int64_t most = 0;
-  for (const Row& row : rows) most = std::max(most, length(row));
+  for (const Row& row : rows) most = std::max(most, num_inputs(row));
   return most;
 }
 
@@ -68,12 +66,12 @@ std::vector<Piece> cut_pieces(const StepRows& rows, int64_t most_tokens) {
   for (size_t i = 0; i < rows.learned.size(); ++i) {
     Piece& piece = pieces[dealt.learned[i]];
     piece.rows.learned.push_back(rows.learned[i]);
-    piece.num_learned += length(rows.learned[i]);
+    piece.num_learned += static_cast<int64_t>(rows.learned[i].size());
   }
   for (size_t i = 0; i < rows.replayed.size(); ++i) {
     Piece& piece = pieces[dealt.replayed[i]];
     piece.rows.replayed.push_back(rows.replayed[i]);
-    piece.num_replayed += length(rows.replayed[i]);
+    piece.num_replayed += static_cast<int64_t>(rows.replayed[i].size());
   }
   return pieces;
 }
