@@ -31,13 +31,11 @@ void show(const Arguments& arguments, const eval::BpbResult& result) {
 ExitCode run(const Arguments& arguments) {
   const MeasuredModel measured = measured_model(arguments);
   const auto corpus = tokenizer::load_corpus(arguments.path("corpus"));
+  const BpbOptions options{arguments.flag("causes"), arguments.text("behind")};
   return run_evaluation<eval::BpbResult>(
       arguments, measured,
       {.planned = concat("the held-out text of ", corpus.languages.size(), " languages"),
-       .evaluate =
-           [&](const MeasuredModel& model) {
-             return evaluate_bpb(model, corpus, arguments.flag("causes"));
-           },
+       .evaluate = [&](const MeasuredModel& model) { return evaluate_bpb(model, corpus, options); },
        .write = eval::write_bpb_result,
        .show = show});
 }
@@ -59,6 +57,10 @@ Command eval_bpb_command() {
             add("causes", po::bool_switch(),
                 "also split the change on old languages by cause: segmentation, head, router, "
                 "experts (scores their text twice more)");
+            add("behind", po::value<std::string>()->default_value(""),
+                "a language of the corpus: the others' documents stand behind a passage of it, "
+                "which "
+                "is read and not scored: what text costs that quotes or translates it");
           },
       .add_operands = nullptr,
       .run = run,

@@ -3,6 +3,7 @@
 
 #include "cli/version.h"
 #include "core/text.h"
+#include "eval/quotation.h"
 #include "tokenizer/base_view.h"
 #include "tokenizer/tokenizer.h"
 
@@ -44,6 +45,32 @@ void check_causes(const MeasuredModel& measured, const model::Transformer& trans
   if (transformer.num_added_experts() > 0 || transformer.num_added_vocab_rows() > 0) return;
   throw ConfigError("causes", "the model has no additions whose effect could be split")
       .hint("evaluate the expanded model, or put a pack on with --pack");
+}
+
+void check_texts(const tokenizer::Corpus& corpus) {
+  for (const auto& [language, texts] : corpus.languages) {
+    eval::check_name("languages", language);
+    if (!texts.heldout.empty()) continue;
+    throw ConfigError(concat("corpus language '", language, "'"),
+                      "has no held-out text to measure on");
+  }
+}
+
+std::vector<tokenizer::Document> heldout_documents(const tokenizer::LanguageTexts& texts) {
+  return tokenizer::read_documents({texts.heldout.begin(), texts.heldout.end()});
+}
+
+/// @param language "": none.
+std::vector<tokenizer::Document> quoted_documents(const tokenizer::Corpus& corpus,
+                                                  const std::string& language) {
+  if (language.empty()) return {};
+  const auto found = corpus.languages.find(language);
+  if (found == corpus.languages.end() || corpus.languages.size() == 1) {
+    throw ConfigError("behind", "texts of other languages are to stand behind one of the corpus")
+        .expected("a language of the corpus, and others beside it")
+        .found(concat("'", language, "' and a corpus of ", corpus.languages.size()));
+  }
+  return heldout_documents(found->second);
 }
 
 }  // namespace
@@ -90,22 +117,20 @@ MeasuredModel measured_model(const Arguments& arguments) {
 }
 
 eval::BpbResult evaluate_bpb(const MeasuredModel& measured, const tokenizer::Corpus& corpus,
-                             bool causes) {
-  for (const auto& [language, texts] : corpus.languages) {
-    eval::check_name("languages", language);
-    if (texts.heldout.empty()) {
-      throw ConfigError(concat("corpus language '", language, "'"),
-                        "has no held-out text to measure on");
-    }
-  }
+                             const BpbOptions& asked) {
+  check_texts(corpus);
+  const std::vector<tokenizer::Document> quoted = quoted_documents(corpus, asked.behind);
   const expand::OpenModel model = open_measured(measured);
-  if (causes) check_causes(measured, model.transformer);
+  if (asked.causes) check_causes(measured, model.transformer);
   eval::BpbResult result;
   describe(measured, model, result);
+  if (!asked.behind.empty()) result.config["behind"] = asked.behind;
   for (const auto& [language, texts] : corpus.languages) {
+    if (language == asked.behind) continue;
     auto options = score_options(measured, model, "evaluating", concat("bpb_", language));
-    options.head_masked_too = causes && texts.role == "old";
-    const auto documents = tokenizer::read_documents({texts.heldout.begin(), texts.heldout.end()});
+    options.head_masked_too = asked.causes && texts.role == "old";
+    auto documents = heldout_documents(texts);
+    if (!quoted.empty()) eval::put_behind(quoted, documents);
     const auto& scores = result.languages[language] =
         eval::score_documents(model.transformer, model.tokenizer, documents, options);
     if (!options.head_masked_too) continue;

@@ -64,11 +64,16 @@ MeasuredModel measured_model(const Arguments& arguments);
 expand::OpenModel open_measured(const MeasuredModel& measured);
 model::Mask mask_of(const MeasuredModel& measured);
 
-/// @param causes also split the change on old languages by cause (eval/causes.h).
-/// @throws ConfigError when a language has no held-out text, or for causes of a mask or of a model
-/// without additions.
+struct BpbOptions {
+  bool causes = false;      ///< also split the change on old languages by cause (eval/causes.h)
+  std::string behind = {};  ///< a language whose passages stand before the others' documents
+                            ///< (eval/quotation.h); it is not measured itself
+};
+
+/// @throws ConfigError when a language has no held-out text, for causes of a mask or of a model
+/// without additions, or when there is no other language than `behind`.
 eval::BpbResult evaluate_bpb(const MeasuredModel& measured, const tokenizer::Corpus& corpus,
-                             bool causes = false);
+                             const BpbOptions& options = {});
 
 eval::ChoiceResult evaluate_choice(
     const MeasuredModel& measured,

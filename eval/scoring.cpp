@@ -13,20 +13,48 @@
 namespace polygraft::eval {
 namespace {
 
+/// A document's tokens, and how many of them are its context's.
+struct EncodedDocument {
+  std::vector<tokenizer::TokenId> tokens;
+  size_t num_context = 0;
+};
+
+EncodedDocument encoded(const tokenizer::Document& document,
+                        const tokenizer::Tokenizer& tokenizer) {
+  if (document.context.empty()) return {tokenizer.encode(document.text)};
+  EncodedDocument read{tokenizer.encode(document.context)};
+  read.num_context = read.tokens.size();
+  const std::vector<tokenizer::TokenId> text = tokenizer.encode(document.text);
+  read.tokens.insert(read.tokens.end(), text.begin(), text.end());
+  return read;
+}
+
+/// Leaves out the first `count` targets.
+void forget_targets(std::vector<TokenWindow>& windows, size_t count) {
+  for (TokenWindow& window : windows) {
+    for (int64_t& target : window.targets) {
+      if (count == 0) return;
+      if (target < 0) continue;
+      target = -1;
+      --count;
+    }
+  }
+}
+
 /// Windows of every document, in document order; fills the scores' counts.
 std::vector<ScoredSequence> cut_documents(const std::vector<tokenizer::Document>& documents,
                                           const tokenizer::Tokenizer& tokenizer, int64_t max_tokens,
                                           std::vector<DocumentScore>& scores) {
-  std::vector<std::vector<tokenizer::TokenId>> encoded(documents.size());
+  std::vector<EncodedDocument> read(documents.size());
   parallel_for(documents.size(), /*num_threads=*/0,
-               [&](size_t d) { encoded[d] = tokenizer.encode(documents[d].text); });
+               [&](size_t d) { read[d] = encoded(documents[d], tokenizer); });
   std::vector<ScoredSequence> windows;
   for (size_t d = 0; d < documents.size(); ++d) {
-    const std::vector<tokenizer::TokenId>& tokens = encoded[d];
-    scores[d].num_tokens = static_cast<int64_t>(tokens.size());
-    for (TokenWindow& window : rolling_windows(tokens, tokenizer.prefix_id(), max_tokens)) {
-      windows.push_back({d, std::move(window)});
-    }
+    const auto& [tokens, num_context] = read[d];
+    scores[d].num_tokens = static_cast<int64_t>(tokens.size() - num_context);
+    auto cut = rolling_windows(tokens, tokenizer.prefix_id(), max_tokens);
+    forget_targets(cut, num_context);
+    for (TokenWindow& window : cut) windows.push_back({d, std::move(window)});
   }
   return windows;
 }
@@ -73,7 +101,7 @@ std::vector<DocumentScore> score_documents(const model::Transformer& transformer
   for (const ScoredSequence& window : windows) sums[window.owner].add(window);
   for (size_t d = 0; d < documents.size(); ++d) {
     scores[d].id = documents[d].id;
-    scores[d].text_hash = sha256(documents[d].text);
+    scores[d].text_hash = sha256(documents[d].context + documents[d].text);
     scores[d].num_bytes = static_cast<int64_t>(documents[d].text.size());
   }
   return scores;

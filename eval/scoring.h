@@ -1,7 +1,8 @@
 // eval/scoring.h: the one scoring path: bits per byte of documents under a model.
 // A document is scored as lm-evaluation-harness does (loglikelihood_rolling): conditioned on BOS
 // (EOS where there is none), every token counted, divided by the UTF-8 bytes of the text as given.
-// Longer than the context: windows with full coverage, each token scored once.
+// Longer than the context: windows with full coverage, each token scored once. What a document has
+// before its text (Document::context) is read and counts for nothing.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -26,7 +27,7 @@ size_t position_band(int64_t position);
 
 struct DocumentScore {
   std::string id;
-  std::string text_hash;  ///< SHA-256 of the text, for pairing
+  std::string text_hash;  ///< SHA-256 of context and text, for pairing
   int64_t num_bytes = 0;
   int64_t num_tokens = 0;
   double nats = 0;  ///< total negative log-likelihood

@@ -22,7 +22,8 @@ namespace fs = std::filesystem;
 struct Document {
   std::string
       id;  ///< "id" of the .jsonl line, else "FILE:LINE" (file name without folder, line from 1)
-  std::string text;  ///< valid UTF-8, not empty
+  std::string text;          ///< valid UTF-8, not empty
+  std::string context = {};  ///< read before the text and not scored; a file's documents have none
 };
 
 /// Calls `visit` for each document of one file, in order; empty lines of .txt files are skipped.

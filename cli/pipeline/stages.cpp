@@ -187,7 +187,7 @@ void evaluate(const Run& run, const EvaluateWork& work, const fs::path& folder) 
   measured.unfinished = unfinished.folder();
   const EvaluateConfig& config = run.config().evaluate;
   if (config.bpb) {
-    eval::write_bpb_result(evaluate_bpb(measured, run.pipeline.corpus, work.causes), folder);
+    eval::write_bpb_result(evaluate_bpb(measured, run.pipeline.corpus, {work.causes}), folder);
   }
   if (!config.choice.empty()) {
     const auto tasks = eval::read_choice_items({config.choice.begin(), config.choice.end()});

@@ -65,19 +65,22 @@ fetch_guide() {
   } >"$work/$language-guide.yaml"
 }
 
-# measure MODEL TEXT: bits per byte of every language's pages; TEXT is corpus (help) or guide.
+# measure MODEL TEXT: bits per byte of every language's pages; TEXT is corpus (help), guide, or behind: the old languages'
+# help pages, each behind a passage of the new language.
 measure() {
-  local texts
-  mapfile -t texts < <(sed -n "s|^.*heldout: \[\([^]]*\)\].*$|$work/\1|p" "$work/$language-$2.yaml")
-  step "$1-$2-$language" "$(hash_of "$work/$1.stamp" "$work/$language-$2.yaml" "${texts[@]}")" \
-    "$polygraft" eval bpb --model "$work/$1" --corpus "$work/$language-$2.yaml" -o "$work/$1-$2-$language" "${threads[@]}"
+  local texts behind=() list=$work/$language-$2.yaml
+  [[ $2 != behind ]] || { behind=(--behind "$language") && list=$work/$language-corpus.yaml; }
+  mapfile -t texts < <(sed -n "s|^.*heldout: \[\([^]]*\)\].*$|$work/\1|p" "$list")
+  step "$1-$2-$language" "$(hash_of "$work/$1.stamp" "$list" "${texts[@]}")" \
+    "$polygraft" eval bpb --model "$work/$1" --corpus "$list" "${behind[@]}" -o "$work/$1-$2-$language" "${threads[@]}"
 }
 
 # compare BASELINE CANDIDATE TEXT FILE: a paired comparison. Verdicts are figures here: no exit code ends the study.
 compare() {
-  local code=0 file=$work/$4
+  local code=0 file=$work/$4 new=$language
+  [[ $3 != behind ]] || new=   # it is not measured itself
   [[ ! $file -nt $work/$1-$3-$language || ! $file -nt $work/$2-$3-$language ]] || return 0
-  "$polygraft" eval compare "$work/$1-$3-$language" "$work/$2-$3-$language" --set new_languages="[$language]" \
+  "$polygraft" eval compare "$work/$1-$3-$language" "$work/$2-$3-$language" --set new_languages="[$new]" \
     --json "$file.partial" >&2 || code=$?
   ((code == 0 || code == 3 || code == 4)) || exit "$code"
   mv "$file.partial" "$file"
@@ -164,7 +167,7 @@ train_arm() {
 run_arm() {
   local text
   train_arm "$1" "$(chosen_rate "$1")"
-  for text in "$lists" ${guide:+guide}; do
+  for text in "$lists" ${guide:+guide behind}; do
     measure "$origin" "$text"
     measure "$trained" "$text"
     compare "$origin" "$trained" "$text" "$trained.$text.json"
@@ -306,8 +309,8 @@ run_study() {
 }
 
 main_arms="ours unprotected moe-replay dense-replay prior lora moe-full ours-strict"
-all_arms="$main_arms dense-full ours-loose ours-polyak ours-text ours-self ours-n4 ours-n16 ours-tied ours-nomark ours-nohinge"
-all_arms+=" ours-nocapture ours-balance origins stack"
+all_arms="$main_arms dense-full ours-loose ours-polyak ours-text ours-self ours-quoted ours-n4 ours-n16 ours-tied ours-nomark"
+all_arms+=" ours-nohinge ours-nocapture ours-balance origins stack"
 stack_languages="pt-BR ca"
 quick_languages="id pt-BR"
 all_languages="id pt-BR ca hu"

@@ -17,6 +17,7 @@ LABELS = {
     "moe-replay": "MoE, full, replay", "lora": "MoE, LoRA, replay", "unprotected": "graft, unprotected",
     "prior": "graft, language prior (as MoE-LPR)", "ours": "ours, 0.15 %", "ours-strict": "ours, strict",
     "ours-loose": "ours, loose", "ours-polyak": "ours, strict by Polyak's steps", "ours-text": "ours, replay by text", "ours-self": "ours, self text",
+    "ours-quoted": "ours, replay behind passages",
     "ours-tied": "ours, tied head", "ours-nomark": "ours, no mark", "ours-nohinge": "ours, no hinge", "ours-nocapture": "ours, no capture",
     "ours-balance": "ours, balanced experts", "ours-n4": "ours, 4 experts a layer", "ours-n16": "ours, 16 experts a layer",
 }
@@ -167,6 +168,21 @@ def stack_section(study, first):
         lines += ["Packs trained apart, put together on the base:", ""]
         lines += table(["against", "worst of the languages that it has, %"], together)
     return lines if rows or together else ["Missing.", ""]
+
+
+def quotation_section(study):
+    """Old pages behind a passage of the new language: what text pays that quotes or translates it. No arm is held to this."""
+    rows = []
+    for language in study.added:
+        for arm in study.rates:
+            found = [study.changes(run, "behind") for run in study.runs(language, arm)]
+            found = [old for old, _ in filter(None, found)]
+            if not found:
+                continue
+            worst = hull([max(old, key=lambda f: f.value) for old in found])
+            mean = sum(sum(f.value for f in old) / len(old) for old in found) / len(found)
+            rows.append([f"{language}, {LABELS[arm]}", worst.language, interval(worst), percent(mean)])
+    return table(["arm", "worst old", "change, % [95 %]", "mean old, %"], rows) if rows else ["Missing.", ""]
 
 
 def tuning_section(study, language):
@@ -350,6 +366,8 @@ def main():
         plot = pareto(study, language)
         if plot:
             (args.out / f"{language}.svg").write_text(plot)
+    text += ["## Behind a passage of the new language", "", "Old help pages behind the first words of one of the new language's, "
+             "against what the arm started from.", ""] + quotation_section(study)
     text += ["## Upcycled against from scratch", ""] + origins_section(study, args.languages[0])
     text += ["## One language after the other", ""] + stack_section(study, args.languages[0])
     text += ["## Where the change is", "", "Of the worst old language, on the selection split, as the probe splits it.", ""]

@@ -81,6 +81,17 @@ class Study(unittest.TestCase):
         self.assertIn("ours, balanced experts: new +10.0 % against ours, worst old de +2.00 [+1.90, +2.20] %.", text)
         self.assertIn("ours, tied head: not run", text)
 
+    def test_pages_behind_a_passage_have_a_table_of_their_own(self):
+        work = fresh("study-behind")
+        (work / "data").mkdir()
+        rate = next(chosen for arm, chosen, *_ in RATES if arm == "ours")
+        tests = [change("de", 0.01), change("it", 0.03)]
+        (work / f"id-ours-{rate}-s17.behind.json").write_text(json.dumps({"tests": tests}))
+        (work / f"id-ours-{rate}-s17.corpus.json").write_text(json.dumps({"tests": [*tests, change("id", -0.5, True)]}))
+        subprocess.run([sys.executable, STUDY / "summarise.py", "--work", work, "--rates", STUDY / "learning_rates.txt",
+                        "--program", PROGRAM, "--command", "run.sh", "--out", work, "id"], check=True)
+        self.assertIn("| id, ours, 0.15 % | it | +3.00 [+2.90, +3.20] | +2.00 |", (work / "RESULTS.md").read_text())
+
     def test_languages_one_after_the_other_are_tabulated_in_their_order(self):
         work = fresh("study-stack")
         (work / "data").mkdir()
