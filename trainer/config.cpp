@@ -130,6 +130,10 @@ void TrainConfig::validate(Problems& problems) const {
   validate_part(problems, "optimizer", optimizer);
   validate_part(problems, "lora", lora);
   validate_part(problems, "replay", replay);
+  const bool weighs_kl = protect.method == "kl" && !changes_base() && replay.fraction > 0;
+  problems.require(replay.quoted == 0 || weighs_kl, "replay.quoted", concat(replay.quoted),
+                   "needs text that counts by KL: `protect.method: kl`, old weights that stay, and "
+                   "a replay.fraction above 0");
   validate_part(problems, "protect", protect);
   validate_part(problems, "probe", probe);
   if (budget) validate_part(problems, "budget", *budget);

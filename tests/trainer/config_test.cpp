@@ -104,6 +104,18 @@ TEST_CASE("every broken rule is reported, each with its dotted path", "[trainer]
   }
 }
 
+TEST_CASE("quoted replay is refused where nothing would come of it", "[trainer][config]") {
+  CHECK(problems_of(kGoodFile, {"train.replay.quoted=0.25"}).empty());
+  for (const std::string why : {"train.protect.method=hinge", "train.trainable=all",
+                                "train.trainable=lora", "train.replay.fraction=0"}) {
+    INFO(why);
+    CHECK_THAT(problems_of(kGoodFile, {"train.replay.quoted=0.25", why}),
+               Catch::Contains("replay.quoted"));
+  }
+  CHECK_THAT(problems_of(kGoodFile, {"train.replay.quoted=1.5"}),
+             Catch::Contains("train.replay.quoted"));
+}
+
 TEST_CASE("a file starts from a model or from scratch, not both, not neither",
           "[trainer][config]") {
   const std::string architecture =
