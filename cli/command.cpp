@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "core/file.h"
+#include "core/json.h"
 #include "core/text.h"
 
 namespace polygraft::cli {

@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "core/log.h"
 #include "core/overlap.h"
 #include "core/text.h"

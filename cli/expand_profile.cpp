@@ -5,6 +5,7 @@
 #include "cli/model_option.h"
 #include "cli/ranks.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "expand/profile.h"

@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "cli/model_option.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "model/checkpoint/serving_lint.h"
 

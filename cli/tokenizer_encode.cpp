@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "cli/command.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "tokenizer/tokenizer.h"
 

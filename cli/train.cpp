@@ -6,6 +6,7 @@
 #include "cli/ranks.h"
 #include "core/file.h"
 #include "core/folder_lock.h"
+#include "core/json.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "trainer/trainer.h"

@@ -44,24 +44,34 @@ function(polygraft_library name)
   endif()
 endfunction()
 
-# ATen's headers cost most of a compilation: one precompiled header, made once, serves every target that sees tensors.
-function(polygraft_use_torch target)
-  target_link_libraries(${target} PUBLIC polygraft_torch)
-  if(NOT TARGET polygraft_pch)
-    file(WRITE ${CMAKE_BINARY_DIR}/pch.cpp "// carries the precompiled header\n")
-    add_library(polygraft_pch OBJECT ${CMAKE_BINARY_DIR}/pch.cpp)
-    target_link_libraries(polygraft_pch PUBLIC polygraft_options polygraft_torch)
-    target_precompile_headers(polygraft_pch PRIVATE ${CMAKE_SOURCE_DIR}/cmake/torch_pch.h)
-    set_target_properties(polygraft_pch PROPERTIES CXX_CLANG_TIDY "")
-    # What decides the header's content besides the compiler and its flags, which ccache looks at anyway.
-    set(header ${CMAKE_SOURCE_DIR}/cmake/torch_pch.h)
-    set_property(DIRECTORY ${CMAKE_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${header} ${torch_root}/version.py)
-    file(SHA256 ${header} header_hash)
-    file(SHA256 ${torch_root}/version.py torch_hash)
-    get_target_property(pch_folder polygraft_pch BINARY_DIR)
-    file(WRITE ${pch_folder}/CMakeFiles/polygraft_pch.dir/cmake_pch.hxx.gch.sum "${header_hash} ${torch_hash}\n")
+# polygraft_precompiled_header(NAME HEADER): an object library that carries cmake/HEADER, made once for all that reuse it.
+function(polygraft_precompiled_header name header)
+  file(WRITE ${CMAKE_BINARY_DIR}/${name}.cpp "// carries the precompiled header\n")
+  add_library(${name} OBJECT ${CMAKE_BINARY_DIR}/${name}.cpp)
+  target_link_libraries(${name} PUBLIC polygraft_options polygraft_torch)
+  target_precompile_headers(${name} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/${header})
+  set_target_properties(${name} PROPERTIES CXX_CLANG_TIDY "")
+  # What decides the header's content besides the compiler and its flags, which ccache looks at anyway.
+  set(file ${CMAKE_SOURCE_DIR}/cmake/${header})
+  set_property(DIRECTORY ${CMAKE_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file} ${torch_root}/version.py)
+  file(SHA256 ${file} header_hash)
+  file(SHA256 ${torch_root}/version.py torch_hash)
+  get_target_property(folder ${name} BINARY_DIR)
+  file(WRITE ${folder}/CMakeFiles/${name}.dir/cmake_pch.hxx.gch.sum "${header_hash} ${torch_hash}\n")
+endfunction()
+
+# ATen's headers cost most of a compilation: one precompiled header serves every target that sees tensors, and one with
+# Catch2 their tests.
+function(polygraft_use_torch target)  # [torch_test_pch]
+  set(header torch_pch)
+  if(ARGC GREATER 1)
+    set(header ${ARGV1})
   endif()
-  target_precompile_headers(${target} REUSE_FROM polygraft_pch)
+  if(NOT TARGET polygraft_${header})
+    polygraft_precompiled_header(polygraft_${header} ${header}.h)
+  endif()
+  target_link_libraries(${target} PUBLIC polygraft_torch)
+  target_precompile_headers(${target} REUSE_FROM polygraft_${header})
   # g++ 12 at -O3 sees overflows inside std::string's own append.
   target_compile_options(${target} PRIVATE
     $<$<AND:$<CXX_COMPILER_ID:GNU>,$<CONFIG:Release>>:-Wno-stringop-overflow;-Wno-array-bounds>)

@@ -224,4 +224,14 @@ void write_json(const std::filesystem::path& file, const OrderedJson& json) {
   write_any_json(file, json);
 }
 
+BoxedJson::BoxedJson() : json_(std::make_unique<OrderedJson>(OrderedJson::object())) {}
+BoxedJson::BoxedJson(const OrderedJson& json) : json_(std::make_unique<OrderedJson>(json)) {}
+BoxedJson::BoxedJson(const BoxedJson& other) : BoxedJson(*other) {}
+BoxedJson::BoxedJson(BoxedJson&& other) noexcept = default;
+BoxedJson& BoxedJson::operator=(BoxedJson other) noexcept {
+  json_ = std::move(other.json_);
+  return *this;
+}
+BoxedJson::~BoxedJson() = default;
+
 }  // namespace polygraft

@@ -5,10 +5,9 @@
 #include <string>
 #include <string_view>
 
-namespace polygraft {
+#include "core/json_fwd.h"
 
-using Json = nlohmann::json;                 ///< keys sorted: the same content gives the same bytes
-using OrderedJson = nlohmann::ordered_json;  ///< keys in the order they were read or written
+namespace polygraft {
 
 /// @throws FormatError with the byte offset, or for nesting deeper than 256. `where` names the
 /// source in errors.

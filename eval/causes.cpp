@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/parallel.h"
 #include "core/text.h"
 #include "tokenizer/base_view.h"

@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "core/config.h"
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "eval/results.h"
 #include "eval/statistics.h"
 

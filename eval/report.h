@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "eval/compare.h"
 #include "eval/routing_map.h"
 

@@ -2,6 +2,8 @@
 // weights.
 #include "expand/additions.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <set>
 
 #include "core/error.h"

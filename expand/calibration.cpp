@@ -1,6 +1,8 @@
 // expand/calibration.cpp: calibration text read evenly from the corpus, and run through the base.
 #include "expand/calibration.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 #include <map>
 #include <utility>

@@ -5,6 +5,8 @@
 // input rows, which carry the language's mark. Old text is cut by the extended tokenizer, which the
 // guard made equal there. Legend: D model width, E base experts, n new experts, v new vocabulary
 // rows, T tokens.
+#include <ATen/core/grad_mode.h>
+
 #include "core/error.h"
 #include "core/log.h"
 #include "core/random.h"

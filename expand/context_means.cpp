@@ -1,6 +1,8 @@
 // expand/context_means.cpp: see context_means.h.
 #include "expand/context_means.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 #include <set>
 

@@ -1,6 +1,8 @@
 // expand/expert_clones.cpp: clone and redraw.
 #include "expand/expert_clones.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>

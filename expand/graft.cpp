@@ -3,6 +3,7 @@
 #include "expand/graft.h"
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text.h"
 
 namespace polygraft::expand {

@@ -1,6 +1,8 @@
 // expand/head_offset.cpp: the closed form of head_offset.h.
 #include "expand/head_offset.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include "core/error.h"
 
 namespace polygraft::expand {

@@ -1,6 +1,8 @@
 // expand/language_mark.cpp: see language_mark.h.
 #include "expand/language_mark.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>

@@ -1,6 +1,8 @@
 // expand/matching_pursuit.cpp: see matching_pursuit.h.
 #include "expand/matching_pursuit.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 #include <vector>
 

@@ -2,6 +2,7 @@
 #include "expand/merge_list.h"
 
 #include "core/error.h"
+#include "core/json.h"
 
 namespace polygraft::expand {
 

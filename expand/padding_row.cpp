@@ -1,6 +1,8 @@
 // expand/padding_row.cpp: see padding_row.h. Legend: C tokens of a chunk, V vocabulary rows.
 #include "expand/padding_row.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 
 #include "model/architecture/linear_product.h"

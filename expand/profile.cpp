@@ -2,6 +2,8 @@
 // Legend: T tokens, K experts per token.
 #include "expand/profile.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 
 #include "core/error.h"

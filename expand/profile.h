@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "model/architecture/transformer.h"
 #include "model/parallel/team.h"
 #include "tokenizer/corpus.h"

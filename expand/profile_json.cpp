@@ -1,5 +1,6 @@
 // expand/profile_json.cpp: a profile as JSON and back (keys: `expand profile --json`).
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "expand/profile.h"
 

@@ -1,6 +1,8 @@
 // expand/router_rows.cpp: the discriminant fit of RouterFeatures.
 #include "expand/router_rows.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include "core/error.h"
 #include "expand/lbfgs.h"
 

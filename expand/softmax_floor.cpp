@@ -1,6 +1,8 @@
 // expand/softmax_floor.cpp: see softmax_floor.h.
 #include "expand/softmax_floor.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 #include <bit>
 #include <cmath>

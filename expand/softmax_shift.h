@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "expand/config.h"
 #include "expand/profile.h"
 #include "model/checkpoint/model_config.h"

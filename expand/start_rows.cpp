@@ -2,6 +2,8 @@
 // tokens with a context, C context width (D, or 2D for tied rows).
 #include "expand/start_rows.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include "core/log.h"
 #include "core/text.h"
 #include "expand/matching_pursuit.h"

@@ -5,6 +5,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +14,7 @@
 #include <utility>
 
 #include "core/background.h"
+#include "core/json.h"
 #include "core/progress.h"
 #include "core/random.h"
 #include "core/stop.h"
@@ -214,7 +216,7 @@ void upcycle(const ModelFolder& dense, const UpcyclePlan& plan, const std::files
   const at::NoGradGuard no_grad;
   create_folders(out);
   write_tensors(dense, plan, out);
-  write_json(out / "config.json", plan.config_json);
+  write_json(out / "config.json", *plan.config_json);
   model::copy_side_files(dense.path, out, /*without_tokenizer=*/false);
   write_json(out / "upcycle.json", provenance(dense, plan));
 }

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "core/config.h"
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "model/checkpoint/model_folder.h"
 
 namespace polygraft::expand {
@@ -51,7 +51,7 @@ struct UpcycleConfig {
 /// What will be written, decided before anything is.
 struct UpcyclePlan {
   UpcycleConfig config;                  ///< resolved
-  OrderedJson config_json;               ///< of the result
+  BoxedJson config_json;                 ///< of the result
   model::ModelConfig model;              ///< the same, parsed
   std::vector<std::string> why_changed;  ///< what changes the function; empty: it is kept
 

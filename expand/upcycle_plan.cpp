@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "expand/upcycle.h"
 
@@ -44,7 +45,7 @@ void state_shared_keys(const ModelConfig& dense, OrderedJson& json) {
 
 OrderedJson moe_config_json(const ModelFolder& dense, const Family& family,
                             const UpcycleConfig& config) {
-  OrderedJson json = dense.config_json;
+  OrderedJson json = *dense.config_json;
   json["model_type"] = family.model_type;
   json["architectures"] = {family.architecture};
   state_shared_keys(dense.config, json);
@@ -134,7 +135,7 @@ UpcyclePlan plan_upcycle(const ModelFolder& dense, const UpcycleConfig& config) 
   if (plan.config.top_k == 0) plan.config.top_k = config.slices;
   require_divisible(dense, plan.config);
   plan.config_json = moe_config_json(dense, family, plan.config);
-  plan.model = model::parse_model_config(Json(plan.config_json), dense.path / "config.json");
+  plan.model = model::parse_model_config(Json(*plan.config_json), dense.path / "config.json");
   require_same_outside_ffn(dense, plan.model);
   plan.why_changed = what_changes_the_function(plan.config);
   return plan;

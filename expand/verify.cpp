@@ -1,7 +1,10 @@
 // expand/verify.cpp: all checks of an expanded model against its base, and their report.
 #include "expand/verify.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "expand/verify_parts.h"
 #include "model/checkpoint/displaced_rows.h"

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "eval/causes.h"
 #include "expand/packs/open_model.h"
 #include "model/checkpoint/model_folder.h"

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "expand/merge_list.h"
 #include "expand/verify_parts.h"
@@ -36,7 +37,7 @@ std::string value_text(const Json& object, const std::string& key) {
 }
 
 void verify_config(const ModelFolder& base, const ModelFolder& expanded, VerifyReport& report) {
-  const Json before = base.config_json, after = expanded.config_json;
+  const Json before = *base.config_json, after = *expanded.config_json;
   const auto differing = differing_keys(
       before, after, {"num_experts", "num_local_experts", "vocab_size", "tie_word_embeddings"});
   for (const std::string& key : differing) {

@@ -1,6 +1,8 @@
 // expand/vocabulary_rows.cpp: see vocabulary_rows.h.
 #include "expand/vocabulary_rows.h"
 
+#include <ATen/core/grad_mode.h>
+
 namespace polygraft::expand {
 
 namespace {

@@ -5,6 +5,7 @@
 
 #include "core/background.h"
 #include "core/error.h"
+#include "core/json.h"
 #include "core/mapped_pages.h"
 #include "core/progress.h"
 #include "core/stop.h"
@@ -329,7 +330,7 @@ std::string write_expanded(const ModelFolder& source, const Packs& packs,
   const SourceMap map =
       map_sources(source, packs, expanded.make_expert, vocab, config.tied_embeddings);
   std::string base_hash = write_tensors(source, config, map, out);
-  write_json(out / "config.json", edited_config(source.config_json, config));
+  write_json(out / "config.json", edited_config(*source.config_json, config));
   const bool new_tokenizer = !expanded.tokenizer.empty();
   model::copy_side_files(source.path, out, /*without_tokenizer=*/new_tokenizer);
   if (new_tokenizer) copy_tokenizer_files(expanded.tokenizer, out);

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/metaspace.h"

@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "tokenizer/replacement.h"
 
 namespace polygraft::tokenizer {

@@ -1,6 +1,7 @@
 // tokenizer/extend_report.cpp: see extend_report.h and bpe_trainer.h.
 #include "tokenizer/extend_report.h"
 
+#include "core/json.h"
 #include "core/parallel.h"
 #include "core/progress.h"
 #include "tokenizer/corpus.h"

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text.h"
 
 namespace polygraft::tokenizer {

@@ -5,7 +5,7 @@
 #pragma once
 #include <filesystem>
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/vocabulary.h"
 

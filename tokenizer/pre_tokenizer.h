@@ -9,7 +9,7 @@
 #include <variant>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "tokenizer/metaspace.h"
 #include "tokenizer/pattern.h"
 

@@ -2,6 +2,7 @@
 #include "tokenizer/replacement.h"
 
 #include "core/error.h"
+#include "core/json.h"
 
 namespace polygraft::tokenizer {
 namespace {

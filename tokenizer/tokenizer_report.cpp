@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "core/json.h"
 #include "core/stop.h"
 #include "tokenizer/corpus.h"
 #include "tokenizer/vocabulary_use.h"

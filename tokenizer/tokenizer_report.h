@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "tokenizer/tokenizer.h"
 
 namespace polygraft::tokenizer {

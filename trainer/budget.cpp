@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/json.h"
+
 namespace polygraft::trainer {
 namespace {
 
@@ -51,6 +53,8 @@ std::optional<ProbeSummary> summary_from(const Json& json, const std::filesystem
 }
 
 }  // namespace
+
+Json Multipliers::to_json() const { return {{"routing", routing}, {"head", head}}; }
 
 std::string_view action_name(BudgetAction action) {
   switch (action) {

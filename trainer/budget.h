@@ -24,7 +24,7 @@
 #include <optional>
 #include <string>
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "trainer/config.h"
 
 namespace polygraft::trainer {
@@ -32,7 +32,7 @@ namespace polygraft::trainer {
 /// By how much the configured weights of protection are multiplied.
 struct Multipliers {
   double routing = 1, head = 1;
-  Json to_json() const { return {{"routing", routing}, {"head", head}}; }
+  Json to_json() const;
 };
 
 /// One probe in a few numbers. The worst old language is the one with the highest upper bound.

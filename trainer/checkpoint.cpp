@@ -1,6 +1,8 @@
 // trainer/checkpoint.cpp: see checkpoint.h.
 #include "trainer/checkpoint.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 #include <charconv>
 #include <set>

@@ -15,6 +15,7 @@
 // Legend: D model width, F expert width, K experts per token.
 #include <algorithm>
 
+#include "core/json.h"
 #include "expand/packs/pack_on_base.h"
 #include "model/architecture/head_loss.h"
 #include "model/checkpoint/model_folder.h"

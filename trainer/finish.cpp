@@ -1,4 +1,6 @@
 // trainer/finish.cpp: the end of a run: the weights that are its result, and the output.
+#include <ATen/core/grad_mode.h>
+
 #include "core/log.h"
 #include "core/text.h"
 #include "trainer/output.h"

@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "core/error.h"
+#include "core/json.h"
 
 namespace polygraft::trainer {
 

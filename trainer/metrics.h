@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "core/file.h"
-#include "core/json.h"
+#include "core/json_fwd.h"
 
 namespace polygraft::trainer {
 

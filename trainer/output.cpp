@@ -3,6 +3,7 @@
 
 #include "core/config.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "expand/graft.h"
 #include "expand/packs/pack_on_base.h"
 #include "expand/tokenizer_files.h"
@@ -12,7 +13,7 @@ namespace {
 
 /// The manifest's, with what this run adds to it.
 OrderedJson provenance_of(const TrainJob& job, const Trainee& trainee, const TrainResult& result) {
-  OrderedJson provenance = trainee.folder->manifest->provenance;
+  OrderedJson provenance = *trainee.folder->manifest->provenance;
   OrderedJson& training = provenance["training"];
   training["config"] = config_to_yaml(job.train);
   training["seed"] = job.seed;
@@ -42,7 +43,7 @@ void write_whole(const TrainJob& job, const Trainee& trainee, const fs::path& ou
       moe ? model::ExpertLayout::kPerExpert : model::ExpertLayout::kNone;
   const model::FolderLayout layout = trainee.folder ? trainee.folder->layout : new_layout;
   model::write_weights(trainee.transformer.weights(), trainee.transformer.config(), layout, out);
-  write_json(out / "config.json", trainee.config_json);
+  write_json(out / "config.json", *trainee.config_json);
   if (trainee.folder) {
     model::copy_side_files(job.model, out, /*without_tokenizer=*/!job.tokenizer.empty());
   }

@@ -1,8 +1,11 @@
 // trainer/probe.cpp: see probe.h.
 #include "trainer/probe.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 
+#include "core/json.h"
 #include "core/text.h"
 #include "eval/statistics.h"
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "eval/scoring.h"
 #include "model/kernels/dispatch.h"
 #include "trainer/budget.h"

@@ -4,6 +4,7 @@
 #include "trainer/trainee.h"
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "expand/packs/pack_on_base.h"
@@ -43,7 +44,7 @@ Trainee from_scratch(const TrainJob& job) {
 Trainee from_pack(const TrainJob& job, model::ModelFolder base) {
   expand::PackOnBase with_pack = expand::put_pack_on(base, job.pack);
   base.manifest = std::move(with_pack.manifest);
-  OrderedJson json = base.config_json;
+  OrderedJson json = *base.config_json;
   model::Transformer transformer(std::move(with_pack.config), std::move(with_pack.weights));
   return {std::move(base), std::move(json), std::move(with_pack.tokenizer), std::move(transformer)};
 }
@@ -56,7 +57,7 @@ Trainee from_folder(const TrainJob& job) {
         .expected(concat("an expanded model with ", model::kManifestFile))
         .hint("run `polygraft expand graft` first, name a `pack`, or set train.trainable to all");
   }
-  OrderedJson json = folder.config_json;
+  OrderedJson json = *folder.config_json;
   model::ModelConfig config = folder.config;
   auto tokenizer = tokenizer::Tokenizer::load(job.model);
   // What trains must be in memory; a base that stays as it is need not be.

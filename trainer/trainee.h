@@ -2,7 +2,7 @@
 #pragma once
 #include <optional>
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "model/architecture/transformer.h"
 #include "model/checkpoint/model_folder.h"
 #include "tokenizer/tokenizer.h"
@@ -14,7 +14,7 @@ struct Trainee {
   /// What it was read from; none from scratch. The manifest of a base that a pack was put on is the
   /// sum's.
   std::optional<model::ModelFolder> folder;
-  OrderedJson config_json;  ///< what its output's config.json will say
+  BoxedJson config_json;  ///< what its output's config.json will say
   tokenizer::Tokenizer tokenizer;
   model::Transformer transformer;  ///< float32, but on a GPU
 };

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "model/checkpoint/quote.h"
 #include "model/checkpoint/side_files.h"

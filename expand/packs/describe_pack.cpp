@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "expand/additions.h"
 #include "expand/packs/base_snapshot.h"
@@ -49,11 +50,11 @@ Pack describe_only_pack(const ModelFolder& expanded, const PackEntry& entry) {
                manifest.base_vocab_rows, manifest.base_tied_embeddings};
   pack.untied_head = manifest.base_tied_embeddings && !expanded.config.tied_embeddings;
   pack.provenance = manifest.provenance;
-  pack.pad_to = pad_to_of(manifest.provenance, expanded.path / model::kManifestFile);
+  pack.pad_to = pad_to_of(*manifest.provenance, expanded.path / model::kManifestFile);
   if (manifest.vocab_placement.num_padding > 0) {
     pack.padding_row = manifest.vocab_placement.padding_row;
   }
-  const auto donors = donors_of(manifest.provenance);
+  const auto donors = donors_of(*manifest.provenance);
   for (const int64_t layer : AdditionShapes::of(expanded.config).moe_layers) {
     const auto known = donors.find(layer);
     pack.layers.push_back(
@@ -96,7 +97,7 @@ Pack read_attached_pack(const ModelFolder& expanded, const PackEntry& entry) {
   }
   pack.additions_hash.clear();
   pack.untied_head = pack.untied_head || has_output_rows(expanded, entry);
-  if (!manifest.provenance.empty()) pack.provenance["together"] = manifest.provenance;
+  if (!manifest.provenance->empty()) (*pack.provenance)["together"] = *manifest.provenance;
   return pack;
 }
 

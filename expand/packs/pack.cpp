@@ -95,7 +95,7 @@ OrderedJson Pack::to_json() const {
           {"layers", layers_json(*this)},
           {"tokens", tokens},
           {"merges", merges},
-          {"provenance", provenance}};
+          {"provenance", *provenance}};
 }
 
 Pack Pack::from_json(const OrderedJson& json, const fs::path& file) {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "expand/graft.h"
 #include "expand/merge_list.h"
 
@@ -43,7 +43,7 @@ struct Pack {
   std::vector<std::string> tokens;  ///< as tokenizer.json spells them; one vocabulary row each
   std::vector<MergePair> merges;    ///< by priority, after all of the base's
   std::string additions_hash;       ///< hash_tensors() of additions.safetensors
-  OrderedJson provenance = OrderedJson::object();
+  BoxedJson provenance;
 
   int64_t num_experts() const { return layers.empty() ? 0 : layers.front().num_experts; }
   int64_t num_vocab_rows() const { return static_cast<int64_t>(tokens.size()); }

@@ -2,6 +2,7 @@
 #include "expand/packs/pack_on_base.h"
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "expand/packs/base_check.h"
 #include "expand/packs/composition.h"

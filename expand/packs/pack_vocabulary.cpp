@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "model/checkpoint/quote.h"
 #include "tokenizer/sentencepiece_growth.h"

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "core/progress.h"
 #include "core/stop.h"
 #include "core/text.h"

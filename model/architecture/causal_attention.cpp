@@ -1,6 +1,8 @@
 // model/architecture/causal_attention.cpp: see causal_attention.h.
 #include "model/architecture/causal_attention.h"
 
+#include <torch/csrc/autograd/custom_function.h>
+
 #include "model/architecture/kernel_call.h"
 #include "model/kernels/attention.h"
 

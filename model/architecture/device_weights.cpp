@@ -1,6 +1,8 @@
 // model/architecture/device_weights.cpp: see device_weights.h.
 #include "model/architecture/device_weights.h"
 
+#include <ATen/core/grad_mode.h>
+
 namespace polygraft::model {
 namespace {
 

@@ -4,6 +4,7 @@
 // one slot, which is returned as it is.
 #include "model/architecture/expert_parallel.h"
 
+#include <torch/csrc/autograd/custom_function.h>
 #include <torch/custom_class.h>
 
 #include "model/architecture/expert_exchange.h"

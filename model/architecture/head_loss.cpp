@@ -7,6 +7,9 @@
 // linear losses do). Legend: C tokens of a chunk, V base rows, v added rows.
 #include "model/architecture/head_loss.h"
 
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
 #include <algorithm>
 #include <functional>
 

@@ -11,6 +11,9 @@
 // so that Y itself is needed by neither direction (as in SonicMoE, 2025). Added experts have the
 // last ids: their rows are one contiguous tail, and a frozen base costs no weight gradient. Legend:
 // R rows (= T K slots), D model width, F expert width, G = 2F.
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
 #include "model/architecture/maybe_tensor.h"
 #include "model/architecture/moe_kernel_call.h"
 #include "model/architecture/moe_layer.h"

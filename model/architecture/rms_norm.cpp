@@ -1,6 +1,8 @@
 // model/architecture/rms_norm.cpp: see rms_norm.h.
 #include "model/architecture/rms_norm.h"
 
+#include <torch/csrc/autograd/custom_function.h>
+
 #include "model/architecture/kernel_call.h"
 #include "model/kernels/rows.h"
 

@@ -1,6 +1,8 @@
 // model/architecture/rope.cpp: see rope.h.
 #include "model/architecture/rope.h"
 
+#include <torch/csrc/autograd/custom_function.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>

@@ -141,7 +141,7 @@ OrderedJson Manifest::to_json() const {
   }
   if (!displaced_rows_hash.empty()) json["displaced_rows_hash"] = displaced_rows_hash;
   json["packs"] = packs_to_json(packs);
-  json["provenance"] = provenance;
+  json["provenance"] = *provenance;
   return json;
 }
 

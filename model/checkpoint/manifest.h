@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "model/checkpoint/row_layout.h"
 
 namespace polygraft::model {
@@ -35,8 +35,7 @@ struct Manifest {
   /// SHA-256 of the file that keeps displaced base rows (displaced_rows.h); empty: none are.
   std::string displaced_rows_hash;
   std::vector<PackEntry> packs;
-  OrderedJson provenance =
-      OrderedJson::object();  ///< plan, seeds, resolved config: free-form, carried along
+  BoxedJson provenance;  ///< plan, seeds, resolved config: free-form, carried along
 
   int64_t num_added_experts() const;  ///< of all packs
   RowLayout vocab_layout() const;

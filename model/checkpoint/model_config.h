@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "model/checkpoint/tensor_file.h"
 
 namespace polygraft::model {

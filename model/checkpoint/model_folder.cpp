@@ -2,6 +2,7 @@
 #include "model/checkpoint/model_folder.h"
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "model/checkpoint/displaced_rows.h"
@@ -41,7 +42,7 @@ void check_manifest(const Manifest& manifest, const ModelConfig& config, const f
 void take_stored_dtype(ModelFolder& folder) {
   const Dtype stored = stored_dtype(folder.tensors);
   const bool stated =
-      folder.config_json.contains("dtype") || folder.config_json.contains("torch_dtype");
+      folder.config_json->contains("dtype") || folder.config_json->contains("torch_dtype");
   if (stated && stored != folder.config.dtype) {
     log_warn(concat((folder.path / kConfigFile).string(), " says ",
                     torch_dtype_name(folder.config.dtype), ", but the weights are ",
@@ -60,7 +61,7 @@ ModelFolder ModelFolder::open(const fs::path& path) {
   ModelFolder folder;
   folder.path = path;
   folder.config_json = read_ordered_json(path / kConfigFile);
-  folder.config = parse_model_config(Json(folder.config_json), path / kConfigFile);
+  folder.config = parse_model_config(Json(*folder.config_json), path / kConfigFile);
   folder.family = &find_family(folder.config.family);
   folder.tensors = TensorFolder::open(path);
   folder.layout = detect_expert_layout(folder.config, folder.tensors);

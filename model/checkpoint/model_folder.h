@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/json_fwd.h"
 #include "model/checkpoint/families.h"
 #include "model/checkpoint/manifest.h"
 #include "model/checkpoint/model_config.h"
@@ -16,7 +17,7 @@ namespace polygraft::model {
 
 struct ModelFolder {
   fs::path path;
-  OrderedJson config_json;  ///< as read, unknown keys included, order kept
+  BoxedJson config_json;  ///< as read, unknown keys included, order kept
   ModelConfig config;
   const Family* family = nullptr;
   FolderLayout layout = ExpertLayout::kNone;

@@ -1,6 +1,8 @@
 // model/checkpoint/quote.cpp: see quote.h.
 #include "model/checkpoint/quote.h"
 
+#include "core/json.h"
+
 namespace polygraft::model {
 namespace {
 

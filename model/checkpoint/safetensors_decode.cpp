@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "model/checkpoint/quote.h"
 #include "model/checkpoint/safetensors_header.h"

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "model/checkpoint/quote.h"
 #include "model/checkpoint/safetensors_header.h"

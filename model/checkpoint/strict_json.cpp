@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "model/checkpoint/quote.h"
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/parallel.h"
 #include "core/text.h"
 #include "model/checkpoint/quote.h"

@@ -148,3 +148,15 @@ TEST_CASE("what is written reads back, ends with a newline, and holds no NaN", "
   CHECK(folder.entries().size() == 2);
   CHECK_THROWS_AS(read_json(folder / "c.json"), IoError);
 }
+
+TEST_CASE("a boxed value is a copy of its own", "[core][json]") {
+  BoxedJson one;
+  CHECK(*one == OrderedJson::object());
+  (*one)["z"] = 1;
+  BoxedJson two = one;
+  (*two)["a"] = 2;
+  CHECK(one->dump() == R"({"z":1})");
+  CHECK(two->dump() == R"({"z":1,"a":2})");
+  one = std::move(two);
+  CHECK(one->dump() == R"({"z":1,"a":2})");
+}

@@ -2,6 +2,8 @@
 // drawn as old text's are, so that nothing but a mark can tell the two apart.
 #include "expand/language_mark.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <catch2/catch.hpp>
 
 #include "core/random.h"

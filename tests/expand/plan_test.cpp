@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "expand/donors.h"
 #include "expand/similarity.h"
 

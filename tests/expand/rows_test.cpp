@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "expand/expert_clones.h"
 #include "expand/merge_list.h"
 #include "expand/vocabulary_rows.h"

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "expand/packs/attach.h"
 #include "expand/packs/open_model.h"
 #include "expand/packs/pack_vocabulary.h"

@@ -1,6 +1,8 @@
 // tests/expand/start_rows_test.cpp: what new vocabulary rows begin with.
 #include "expand/start_rows.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <catch2/catch.hpp>
 
 #include "core/random.h"

@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "expand/softmax_floor.h"
 #include "model/parallel/in_process.h"
 #include "tests/expand/language_world.h"

@@ -2,6 +2,7 @@
 #include "tests/expand/tiny_model.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 
 #include <cstring>
 #include <set>

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "model/architecture/transformer.h"
 #include "model/architecture/weights.h"
 #include "tests/core/temporary_folder.h"
@@ -144,7 +145,7 @@ TEST_CASE("what is no FFN is carried along byte for byte, and repeats", "[expand
   config.copies = 4;
   const ModelFolder moe = upcycled(dense, config, folder / "moe");
   CHECK(moe.config.family == "mixtral");
-  CHECK(moe.config_json.at("a_key_nobody_knows") == "kept");
+  CHECK(moe.config_json->at("a_key_nobody_knows") == "kept");
   CHECK(std::filesystem::exists(folder / "moe" / "generation_config.json"));
   int num_carried = 0;
   for (const std::string& name : dense.tensors.names()) {

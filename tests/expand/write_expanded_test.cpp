@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "expand/additions.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/expand/tiny_model.h"
@@ -105,11 +106,11 @@ TEST_CASE("old bytes are copied and config.json changes only where it must", "[e
   }
   const std::string_view embedding = base.tensors.get("model.embed_tokens.weight").bytes;
   CHECK(expanded.tensors.get("lm_head.weight").bytes.substr(0, embedding.size()) == embedding);
-  OrderedJson expected = base.config_json;
+  OrderedJson expected = *base.config_json;
   expected["num_experts"] = 9;
   expected["vocab_size"] = 101;
   expected["tie_word_embeddings"] = false;
-  CHECK(expanded.config_json.dump() == expected.dump());
+  CHECK(expanded.config_json->dump() == expected.dump());
   CHECK(read_file(pair.folder / "out" / "generation_config.json") ==
         read_file(pair.folder / "base" / "generation_config.json"));
 }

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "sample_tokenizer.h"
 #include "tokenizer/json_cursor.h"

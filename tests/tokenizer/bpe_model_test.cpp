@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/random.h"
 #include "sample_tokenizer.h"
 #include "tests/core/stderr_capture.h"

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/random.h"
 #include "sample_tokenizer.h"
 #include "tokenizer/bpe_tokenizer.h"

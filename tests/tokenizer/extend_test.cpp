@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "core/parallel.h"
 #include "sample_tokenizer.h"
 #include "tokenizer/bpe_trainer.h"

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <ctime>
 
+#include "core/json.h"
 #include "core/random.h"
 #include "core/text.h"
 #include "sample_sentencepiece.h"

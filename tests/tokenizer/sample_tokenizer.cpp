@@ -1,6 +1,7 @@
 // tests/tokenizer/sample_tokenizer.cpp: see sample_tokenizer.h.
 #include "sample_tokenizer.h"
 
+#include "core/json.h"
 #include "core/random.h"
 #include "core/text.h"
 #include "tokenizer/byte_alphabet.h"

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "core/json.h"
 #include "sample_tokenizer.h"
 #include "tokenizer/word_breaker.h"
 

@@ -1,6 +1,8 @@
 // tests/trainer/grown_vocabulary_test.cpp: a whole model continued under an extended tokenizer.
 #include "trainer/grown_vocabulary.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <catch2/catch.hpp>
 
 #include "core/error.h"

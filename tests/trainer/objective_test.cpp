@@ -1,6 +1,8 @@
 // tests/trainer/objective_test.cpp: what each method costs, and whom its gradient reaches.
 #include "trainer/objective/objective.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <catch2/catch.hpp>
 #include <map>
 

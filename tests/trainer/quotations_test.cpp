@@ -2,6 +2,8 @@
 // reader sees, and what they cost.
 #include "trainer/data/quotations.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <catch2/catch.hpp>
 
 #include "tests/trainer/tiny_world.h"

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <map>
 
+#include "core/json.h"
 #include "tests/trainer/tiny_world.h"
 #include "trainer/data/training_data.h"
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "core/json.h"
+
 namespace polygraft::trainer {
 namespace {
 constexpr double kByHarm = 0.75;  ///< of the shares; the rest is equal: no language goes unseen

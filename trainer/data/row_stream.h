@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "trainer/data/rows.h"
 
 namespace polygraft::trainer {

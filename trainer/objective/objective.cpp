@@ -1,6 +1,8 @@
 // trainer/objective/objective.cpp: see objective.h.
 #include "trainer/objective/objective.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 
 #include "core/text.h"

@@ -1,6 +1,8 @@
 // trainer/objective/polyak_steps.cpp: see polyak_steps.h.
 #include "trainer/objective/polyak_steps.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 
 #include "model/architecture/head_loss.h"

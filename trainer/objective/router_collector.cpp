@@ -1,6 +1,8 @@
 // trainer/objective/router_collector.cpp: see router_collector.h.
 #include "trainer/objective/router_collector.h"
 
+#include <ATen/core/grad_mode.h>
+
 namespace polygraft::trainer {
 
 RouterLossTokens RouterLossTokens::on(at::Device device) const {

@@ -1,6 +1,8 @@
 // trainer/optim/adamw.cpp: see adamw.h.
 #include "trainer/optim/adamw.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <cmath>
 #include <map>
 

@@ -1,6 +1,8 @@
 // trainer/optim/lora.cpp: see lora.h.
 #include "trainer/optim/lora.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <cmath>
 
 #include "core/random.h"

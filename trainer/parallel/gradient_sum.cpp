@@ -1,6 +1,8 @@
 // trainer/parallel/gradient_sum.cpp: see gradient_sum.h.
 #include "trainer/parallel/gradient_sum.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 
 namespace polygraft::trainer {

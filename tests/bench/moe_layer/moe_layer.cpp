@@ -9,6 +9,7 @@
 #include "model/architecture/moe_layer.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 
 #include <chrono>
 #include <filesystem>

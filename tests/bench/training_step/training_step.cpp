@@ -7,6 +7,7 @@
 // Weights are held as training and scoring hold them: what is frozen stays in the mapped file, or
 // is on the GPU in bfloat16.
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 
 #include <chrono>
 #include <functional>

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "core/random.h"
 #include "expand/addition_names.h"
 #include "expand/verify.h"

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "expand/profile.h"
 #include "expand/verify.h"
 #include "tests/expand/language_world.h"

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "expand/additions.h"
 #include "expand/packs/base_snapshot.h"
 #include "expand/packs/stored_pack.h"
@@ -36,7 +37,7 @@ TEST_CASE("a pack's tensors are the additions, in either layout", "[expand][pack
       CHECK(pack.pack.num_vocab_rows() == 12);
       CHECK(pack.pack.merges.size() >= 12);
       CHECK(pack.pack.untied_head == untie);
-      CHECK(pack.pack.provenance["made_for"] == "cc");
+      CHECK((*pack.pack.provenance)["made_for"] == "cc");
       CHECK(pack.pack.base.tensors_hash ==
             model::hash_tensors(model::ModelFolder::open(world.base).tensors));
     }

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/file.h"
+#include "core/json.h"
 #include "core/random.h"
 #include "expand/packs/stored_pack.h"
 #include "expand/tokenizer_files.h"
@@ -62,7 +63,7 @@ fs::path PackWorld::expand(const std::string& language, int64_t num_experts, boo
       describe(model, num_experts, 12, untie && model.config.tied_embeddings);
   expanded.manifest.packs[0].name = language;
   expanded.manifest.base_tokenizer_hash = tokenizer::Tokenizer::load(base).hash();
-  expanded.manifest.provenance["made_for"] = language;
+  (*expanded.manifest.provenance)["made_for"] = language;
   expanded.tokenizer = extended;
   const fs::path out = folder / (language + ".model");
   fs::remove_all(out);

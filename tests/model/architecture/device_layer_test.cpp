@@ -2,6 +2,8 @@
 // on the host with every access checked, everything else LibTorch's on the CPU.
 #include "model/architecture/device_layer.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include "core/error.h"
 #include "model/architecture/gpu.h"
 #include "model/architecture/transformer.h"

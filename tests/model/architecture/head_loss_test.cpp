@@ -2,6 +2,8 @@
 // float64 autograd.
 #include "model/architecture/head_loss.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include "core/error.h"
 #include "tests/model/architecture/compare.h"
 #include "tests/model/architecture/naive_moe.h"

@@ -1,5 +1,7 @@
 // tests/model/architecture/moe_experts_test.cpp: the experts' forward and explicit backward against
 // float64 autograd.
+#include <ATen/core/grad_mode.h>
+
 #include "model/architecture/moe_layer.h"
 #include "tests/model/architecture/compare.h"
 #include "tests/model/architecture/naive_moe.h"

@@ -2,6 +2,7 @@
 // counts of released models.
 #include "model/checkpoint/families.h"
 
+#include "core/json.h"
 #include "fixtures.h"
 
 using Catch::Contains;

@@ -1,6 +1,7 @@
 // tests/model/checkpoint/fixtures.cpp: see fixtures.h.
 #include "fixtures.h"
 
+#include "core/json.h"
 #include "core/text.h"
 #include "model/checkpoint/tensor_writer.h"
 

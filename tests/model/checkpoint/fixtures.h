@@ -7,7 +7,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "core/json.h"
+#include "core/json_fwd.h"
 #include "model/checkpoint/families.h"
 #include "model/checkpoint/model_folder.h"
 #include "tests/core/temporary_folder.h"

@@ -2,6 +2,7 @@
 // what is refused.
 #include "model/checkpoint/model_config.h"
 
+#include "core/json.h"
 #include "fixtures.h"
 
 using Catch::Contains;

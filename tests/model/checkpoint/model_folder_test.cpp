@@ -1,5 +1,6 @@
 // tests/model/checkpoint/model_folder_test.cpp: a folder opens when config, tensors, layout and
 // manifest agree, and says what disagrees otherwise.
+#include "core/json.h"
 #include "fixtures.h"
 #include "model/checkpoint/tensor_writer.h"
 
@@ -51,7 +52,7 @@ TEST_CASE("config.json is kept as it was, unknown keys and order included", "[mo
   OrderedJson json = {{"zebra", {{"b", 1}, {"a", 2}}}};
   json.update(OrderedJson(tiny_config("llama")));
   write_json(scratch / "config.json", json);
-  CHECK(ModelFolder::open(scratch.path()).config_json.dump() == json.dump());
+  CHECK(ModelFolder::open(scratch.path()).config_json->dump() == json.dump());
 }
 
 TEST_CASE("a wrong shape names tensor, expected and found shape, and counts the experts",

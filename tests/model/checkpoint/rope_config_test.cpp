@@ -1,5 +1,6 @@
 // tests/model/checkpoint/rope_config_test.cpp: rotary parameters in both forms, against what
 // transformers 5.23 makes of them.
+#include "core/json.h"
 #include "fixtures.h"
 
 using Catch::Contains;

@@ -6,6 +6,7 @@
 
 #include <csignal>
 
+#include "core/json.h"
 #include "fixtures.h"
 
 using Catch::Contains;

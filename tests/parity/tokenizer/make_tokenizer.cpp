@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "core/json.h"
 #include "tokenizer/bpe_trainer.h"
 
 namespace {
