@@ -59,8 +59,7 @@ Command eval_bpb_command() {
                 "experts (scores their text twice more)");
             add("behind", po::value<std::string>()->default_value(""),
                 "a language of the corpus: the others' documents stand behind a passage of it, "
-                "which "
-                "is read and not scored: what text costs that quotes or translates it");
+                "read and not scored: what text costs that quotes or translates it");
           },
       .add_operands = nullptr,
       .run = run,

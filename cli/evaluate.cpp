@@ -66,9 +66,11 @@ std::vector<tokenizer::Document> quoted_documents(const tokenizer::Corpus& corpu
   if (language.empty()) return {};
   const auto found = corpus.languages.find(language);
   if (found == corpus.languages.end() || corpus.languages.size() == 1) {
+    std::vector<std::string> names;
+    for (const auto& [name, texts] : corpus.languages) names.push_back(name);
     throw ConfigError("behind", "texts of other languages are to stand behind one of the corpus")
-        .expected("a language of the corpus, and others beside it")
-        .found(concat("'", language, "' and a corpus of ", corpus.languages.size()));
+        .expected(concat("one of ", join(names, ", "), ", and others beside it"))
+        .found(concat("'", language, "'"));
   }
   return heldout_documents(found->second);
 }
