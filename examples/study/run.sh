@@ -17,7 +17,7 @@ usage() {
 usage: bash examples/study/run.sh [--quick] [--seeds N] [--arms "ARM..."] [--languages "CODE..."] [--tune]
                                   [--work DIR] [--out DIR] [--threads N] [--venv DIR] [--program FILE]
   --quick      one seed, one near and one far language, the main arms
-  --seeds N    seeds of the main arms; the others have one (default: 3)
+  --seeds N    seeds of the main arms, or of those that --arms names; the others have one (default: 3)
   --arms "..." these arms alone: $all_arms
   --languages "CODE..."  the languages to add, each on its own (default: $all_languages; --quick: $quick_languages)
   --tune       also train every arm at the other learning rates of learning_rates.txt (first language, first seed)
@@ -297,7 +297,7 @@ run_study() {
           [[ $seed != 17 || $language != "${languages%% *}" ]] || (run_origins)
         elif [[ $arm == stack ]]; then
           continue
-        elif [[ $seed == 17 || " $main_arms " == *" $arm "* ]]; then
+        elif [[ $seed == 17 || " $seeded_arms " == *" $arm "* ]]; then
           run_arm "$arm"
           [[ $tuned == no || $seed != 17 || $language != "${languages%% *}" ]] || tune "$arm"
         fi
@@ -309,7 +309,7 @@ run_study() {
 }
 
 main_arms="ours unprotected moe-replay dense-replay prior lora moe-full ours-strict"
-all_arms="$main_arms dense-full ours-loose ours-polyak ours-text ours-self ours-quoted ours-n4 ours-n16 ours-tied ours-nomark"
+all_arms="$main_arms dense-full ours-tight ours-loose ours-polyak ours-text ours-self ours-quoted ours-n4 ours-n16 ours-tied ours-nomark"
 all_arms+=" ours-nohinge ours-nocapture ours-balance origins stack"
 stack_languages="pt-BR ca"
 quick_languages="id pt-BR"
@@ -347,6 +347,7 @@ if [[ $quick == yes ]]; then
   arms=${arms:-$main_arms}
   languages=${languages:-$quick_languages}
 fi
+seeded_arms=${arms:-$main_arms}   # the others run with the first seed alone
 arms=${arms:-$all_arms}
 languages=${languages:-$all_languages}
 work=${work:-$(polygraft_cache_dir)/study}
