@@ -28,7 +28,7 @@ void show(const Arguments& arguments, const eval::BpbResult& result) {
   arguments.emit_json({{"bits_per_byte", json}, {"output", output}});
 }
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_eval_bpb(const Arguments& arguments) {
   const MeasuredModel measured = measured_model(arguments);
   const auto corpus = tokenizer::load_corpus(arguments.path("corpus"));
   const BpbOptions options{arguments.flag("causes"), arguments.text("behind")};
@@ -62,7 +62,7 @@ Command eval_bpb_command() {
                 "read and not scored: what text costs that quotes or translates it");
           },
       .add_operands = nullptr,
-      .run = run,
+      .run = run_eval_bpb,
       .has_ranks = true};
 }
 

@@ -46,7 +46,7 @@ void show(const Arguments& arguments, const eval::ChoiceResult& result) {
   arguments.emit_json({{"tasks", json}, {"output", output}});
 }
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_eval_choice(const Arguments& arguments) {
   const MeasuredModel measured = measured_model(arguments);
   std::vector<fs::path> files;
   for (const std::string& file : arguments.texts("tasks")) files.emplace_back(file);
@@ -77,7 +77,7 @@ Command eval_choice_command() {
                     "files of {\"id\", \"language\", \"context\", \"choices\", \"gold\"} lines");
               },
           .add_operands = nullptr,
-          .run = run,
+          .run = run_eval_choice,
           .has_ranks = true};
 }
 

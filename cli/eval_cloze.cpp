@@ -19,7 +19,7 @@ void write_task(const std::string& language, const std::vector<OrderedJson>& ite
   write_file_atomically(folder / (task + ".yaml"), eval::cloze_task_yaml(task, task + ".jsonl"));
 }
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_eval_cloze(const Arguments& arguments) {
   const auto corpus = tokenizer::load_corpus(arguments.path("corpus"));
   const auto options = bind_config<eval::ClozeOptions>(arguments.config_or_defaults());
   const fs::path output = arguments.output();
@@ -59,7 +59,7 @@ Command eval_cloze_command() {
                 o.add_options()("corpus", po::value<std::string>(), "corpus.yaml");
               },
           .add_operands = nullptr,
-          .run = run};
+          .run = run_eval_cloze};
 }
 
 }  // namespace polygraft::cli

@@ -39,7 +39,7 @@ ExitCode only_write_baseline(const Arguments& arguments, const eval::ResultFolde
   return ExitCode::kDone;
 }
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_eval_compare(const Arguments& arguments) {
   const auto gate = bind_config<eval::GateConfig>(arguments.config_or_defaults());
   const auto read = [&](const char* operand) {
     return eval::read_result_folder(arguments.path(operand), gate.document_field);
@@ -88,7 +88,7 @@ Command eval_compare_command() {
           },
       .add_operands =
           [](po::positional_options_description& p) { p.add("baseline", 1).add("candidate", 1); },
-      .run = run};
+      .run = run_eval_compare};
 }
 
 }  // namespace polygraft::cli

@@ -12,7 +12,7 @@
 namespace polygraft::cli {
 namespace {
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_expand_attach(const Arguments& arguments) {
   const auto model = model::ModelFolder::open(arguments.path("model"));
   std::vector<fs::path> packs;
   Json names = Json::array();
@@ -55,7 +55,7 @@ Command expand_attach_command() {
                     "attach a pack of another base if its shapes fit");
               },
           .add_operands = nullptr,
-          .run = run};
+          .run = run_expand_attach};
 }
 
 }  // namespace polygraft::cli

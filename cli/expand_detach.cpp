@@ -12,7 +12,7 @@
 namespace polygraft::cli {
 namespace {
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_expand_detach(const Arguments& arguments) {
   const auto model = model::ModelFolder::open(arguments.path("model"));
   const std::string name = arguments.text("pack");
   const size_t num_packs = model.manifest ? model.manifest->packs.size() : 0;
@@ -47,7 +47,7 @@ Command expand_detach_command() {
                 add("pack", po::value<std::string>(), "name of the pack");
               },
           .add_operands = nullptr,
-          .run = run};
+          .run = run_expand_detach};
 }
 
 }  // namespace polygraft::cli

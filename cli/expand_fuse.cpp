@@ -12,7 +12,7 @@
 namespace polygraft::cli {
 namespace {
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_expand_fuse(const Arguments& arguments) {
   const auto model = model::ModelFolder::open(arguments.path("model"));
   expand::require_packs(model);
   const size_t num_packs = model.manifest->packs.size();
@@ -43,7 +43,7 @@ Command expand_fuse_command() {
                 o.add_options()("model", po::value<std::string>(), "model with packs");
               },
           .add_operands = nullptr,
-          .run = run};
+          .run = run_expand_fuse};
 }
 
 }  // namespace polygraft::cli

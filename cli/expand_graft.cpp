@@ -13,7 +13,7 @@
 namespace polygraft::cli {
 namespace {
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_expand_graft(const Arguments& arguments) {
   const fs::path plan_file = arguments.path("plan");
   const auto plan = expand::ExpansionPlan::from_json(read_json(plan_file), plan_file);
   const auto base = model::ModelFolder::open(arguments.path("model"));
@@ -54,7 +54,7 @@ Command expand_graft_command() {
             Ranks::add_options(o);
           },
       .add_operands = nullptr,
-      .run = run,
+      .run = run_expand_graft,
       .has_ranks = true};
 }
 

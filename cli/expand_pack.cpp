@@ -34,7 +34,7 @@ void check_base(const Arguments& arguments, const model::ModelFolder& expanded) 
       .found(hash);
 }
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_expand_pack(const Arguments& arguments) {
   const auto expanded = model::ModelFolder::open(arguments.path("expanded"));
   const std::string name = chosen_pack(arguments, expanded);
   check_base(arguments, expanded);
@@ -78,7 +78,7 @@ Command expand_pack_command() {
                 add("pack", po::value<std::string>(), "which pack, where the model has several");
               },
           .add_operands = nullptr,
-          .run = run};
+          .run = run_expand_pack};
 }
 
 }  // namespace polygraft::cli

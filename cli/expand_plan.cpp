@@ -43,7 +43,7 @@ struct PlanFile {
   }
 };
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_expand_plan(const Arguments& arguments) {
   const auto file = bind_config<PlanFile>(arguments.config());
   const auto folder = model::ModelFolder::open(arguments.path("model"));
   const fs::path profile_file = arguments.path("profile");
@@ -87,7 +87,7 @@ Command expand_plan_command() {
                 add("profile", po::value<std::string>(), "what `expand profile` wrote");
               },
           .add_operands = nullptr,
-          .run = run};
+          .run = run_expand_plan};
 }
 
 }  // namespace polygraft::cli

@@ -24,7 +24,7 @@ void show(const Arguments& arguments, const expand::Profile& profile, const Json
   arguments.emit_json(json);
 }
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_expand_profile(const Arguments& arguments) {
   const fs::path output = arguments.output();
   refuse_existing_output(output, arguments.force() || arguments.dry_run());
   const auto folder = model::ModelFolder::open(arguments.path("model"));
@@ -70,7 +70,7 @@ Command expand_profile_command() {
                 "tokens of training text per language");
           },
       .add_operands = nullptr,
-      .run = run,
+      .run = run_expand_profile,
       .has_ranks = true};
 }
 

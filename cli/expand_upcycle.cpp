@@ -27,7 +27,7 @@ std::string describe(const expand::UpcyclePlan& plan) {
   return text;
 }
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_expand_upcycle(const Arguments& arguments) {
   const auto config = bind_config<expand::UpcycleConfig>(arguments.config_or_defaults());
   const auto dense = model::ModelFolder::open(arguments.path("model"));
   const expand::UpcyclePlan plan = expand::plan_upcycle(dense, config);
@@ -59,7 +59,7 @@ Command expand_upcycle_command() {
                 add("model", po::value<std::string>(), "dense model folder (llama or qwen3)");
               },
           .add_operands = nullptr,
-          .run = run};
+          .run = run_expand_upcycle};
 }
 
 }  // namespace polygraft::cli

@@ -24,7 +24,7 @@ void print(const expand::VerifyReport& report) {
   std::cout << eval::causes_text(report.step0);
 }
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_expand_verify(const Arguments& arguments) {
   const auto base = model::ModelFolder::open(arguments.path("base"));
   expand::VerifyOptions options;
   options.packs = chosen_packs(arguments);
@@ -59,7 +59,7 @@ Command expand_verify_command() {
                 add_pack_options(o);
               },
           .add_operands = nullptr,
-          .run = run};
+          .run = run_expand_verify};
 }
 
 }  // namespace polygraft::cli

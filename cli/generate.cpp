@@ -63,7 +63,7 @@ class TextPrinter {
   size_t num_printed_ = 0;
 };
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_generate(const Arguments& arguments) {
   const auto options = bind_config<eval::GenerationOptions>(arguments.config_or_defaults());
   const MeasuredModel measured = measured_model(arguments);
   const std::string text = arguments.text("prompt");
@@ -101,7 +101,7 @@ Command generate_command() {
                 add("system", po::value<std::string>(), "with --chat: the system text");
               },
           .add_operands = nullptr,
-          .run = run};
+          .run = run_generate};
 }
 
 }  // namespace polygraft::cli

@@ -166,7 +166,7 @@ ProposalInputs proposal_inputs(const Arguments& arguments, const Languages& lang
   return inputs;
 }
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_init(const Arguments& arguments) {
   const fs::path output = fs::absolute(arguments.output()).lexically_normal();
   refuse_existing_output(output, arguments.force());
   Languages languages = read_languages(arguments);
@@ -214,7 +214,7 @@ Command init_command() {
                 "memory to stay below; 0: this machine's");
           },
       .add_operands = nullptr,
-      .run = run};
+      .run = run_init};
 }
 
 }  // namespace polygraft::cli

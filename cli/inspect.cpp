@@ -50,7 +50,7 @@ Json inspect_json(const model::ModelFolder& folder, const expand::PackChoice& ch
           {"warnings", find_warnings(folder.path, model)}};
 }
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_inspect(const Arguments& arguments) {
   const Json json =
       inspect_json(model::ModelFolder::open(arguments.path("model")), chosen_packs(arguments));
   if (arguments.stdout_is_free()) {
@@ -75,7 +75,7 @@ Command inspect_command() {
           .example = "polygraft inspect models/base --json -",
           .add_options = [](po::options_description& o) { add_model_options(o); },
           .add_operands = [](po::positional_options_description& p) { p.add("model", 1); },
-          .run = run};
+          .run = run_inspect};
 }
 
 }  // namespace polygraft::cli

@@ -89,7 +89,7 @@ void print_plans(const Json& plans, std::ostream& out) {
   }
 }
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_plan_parallel(const Arguments& arguments) {
   const fs::path file = arguments.path("pipeline");
   ConfigSource source = ConfigSource::from_file(file);
   for (const std::string& assignment : arguments.texts("set")) source.set(assignment);
@@ -137,7 +137,7 @@ Command plan_parallel_command() {
                     "numbers of ranks to plan for (default: machine.rank.per_host)");
               },
           .add_operands = [](po::positional_options_description& p) { p.add("pipeline", 1); },
-          .run = run};
+          .run = run_plan_parallel};
 }
 
 }  // namespace polygraft::cli

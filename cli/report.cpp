@@ -8,7 +8,7 @@
 namespace polygraft::cli {
 namespace {
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_report(const Arguments& arguments) {
   const fs::path run_dir = arguments.path("run_dir");
   if (!fs::is_directory(run_dir))
     throw IoError(run_dir, "is no folder").expected("a run folder of `polygraft run`");
@@ -34,7 +34,7 @@ Command report_command() {
                 o.add_options()("run_dir", po::value<std::string>(), "run folder");
               },
           .add_operands = [](po::positional_options_description& p) { p.add("run_dir", 1); },
-          .run = run};
+          .run = run_report};
 }
 
 }  // namespace polygraft::cli

@@ -62,7 +62,7 @@ ExitCode finish(const Arguments& arguments, const fs::path& run_dir) {
   return eval::outcome_exit_code(report.comparison.outcome);
 }
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_pipeline(const Arguments& arguments) {
   const fs::path file = arguments.path("pipeline");
   ConfigSource source = ConfigSource::from_file(file);
   for (const std::string& assignment : arguments.texts("set")) source.set(assignment);
@@ -107,7 +107,7 @@ Command run_command() {
                     "stop after this stage");
               },
           .add_operands = [](po::positional_options_description& p) { p.add("pipeline", 1); },
-          .run = run};
+          .run = run_pipeline};
 }
 
 }  // namespace polygraft::cli

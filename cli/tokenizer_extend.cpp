@@ -27,7 +27,7 @@ std::map<std::string, std::vector<fs::path>> by_language(const std::vector<std::
   return files;
 }
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_tokenizer_extend(const Arguments& arguments) {
   const auto new_texts = by_language(arguments.texts("text"), "new");
   const auto guard_texts = by_language(arguments.texts("guard"), "old");
   if (new_texts.empty())
@@ -100,7 +100,7 @@ Command tokenizer_extend_command() {
                     "share of each guard language's documents that may be cut differently");
               },
           .add_operands = nullptr,
-          .run = run};
+          .run = run_tokenizer_extend};
 }
 
 }  // namespace polygraft::cli

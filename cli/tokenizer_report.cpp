@@ -23,7 +23,7 @@ void print(const Json& json) {
   std::cout << "Tokens per word: all tokens over the words of Unicode's UAX #29.\n";
 }
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_tokenizer_report(const Arguments& arguments) {
   const std::string split = arguments.text("split");
   if (split != "heldout" && split != "train") {
     throw ConfigError("--split", "no such part of a corpus")
@@ -68,7 +68,7 @@ Command tokenizer_report_command() {
                     "which of its texts: heldout or train");
               },
           .add_operands = nullptr,
-          .run = run};
+          .run = run_tokenizer_report};
 }
 
 }  // namespace polygraft::cli

@@ -11,7 +11,7 @@
 namespace polygraft::cli {
 namespace {
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_tokenizer_train(const Arguments& arguments) {
   tokenizer::TrainOptions options;
   options.vocab_size = arguments.integer("vocab-size");
   options.pattern = arguments.text("pattern");
@@ -51,7 +51,7 @@ Command tokenizer_train_command() {
                     "pre-tokenizer: gpt2, qwen2 or llama3");
               },
           .add_operands = nullptr,
-          .run = run};
+          .run = run_tokenizer_train};
 }
 
 }  // namespace polygraft::cli

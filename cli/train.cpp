@@ -33,7 +33,7 @@ Json to_json(const trainer::TrainResult& result, const fs::path& output) {
           {"output", output.string()}};
 }
 
-ExitCode run(const Arguments& arguments) {
+ExitCode run_train(const Arguments& arguments) {
   const auto file = bind_config<trainer::TrainFile>(arguments.config());
   trainer::TrainJob job =
       trainer::resolve_job(file, fs::absolute(arguments.path("config")).parent_path());
@@ -72,7 +72,7 @@ Command train_command() {
       .example = "polygraft train --config examples/quickstart/base.yaml --set train.tokens=200000",
       .add_options = Ranks::add_grid_options,
       .add_operands = nullptr,
-      .run = run,
+      .run = run_train,
       .has_ranks = true};
 }
 

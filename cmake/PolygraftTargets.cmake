@@ -13,6 +13,8 @@ target_include_directories(polygraft_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(polygraft_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Werror;-Wno-missing-field-initializers>
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-fpch-preprocess>
+  # In a unity build every source file is an included one, whose anonymous types g++ takes for a header's.
+  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>,$<BOOL:${CMAKE_UNITY_BUILD}>>:-Wno-subobject-linkage>
   # g++ 12 at -O3 sees overlapping copies in `"text" + string` (GCC bug 105651).
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>,$<CONFIG:Release>>:-Wno-restrict>)
 if(POLYGRAFT_SANITIZE)

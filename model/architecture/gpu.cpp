@@ -61,7 +61,7 @@ void wait_for_gpu() {}
 int64_t peak_gpu_bytes() { return 0; }
 
 Gpu open_gpu() {
-  throw ConfigError("device", "this build has no CUDA")
+  throw ConfigError("train.device", "this build has no CUDA")
       .expected("cpu")
       .found("cuda")
       .hint("build the preset `cuda` (cmake --preset cuda), which needs nvcc");

@@ -22,7 +22,6 @@ constexpr int64_t kMostHeads = 1 << 14;
 constexpr int64_t kMostExperts = 1 << 14;
 constexpr int64_t kMostWidth = 1 << 22;
 constexpr int64_t kMostVocabRows = 1 << 28;
-constexpr int64_t kMostPositions = int64_t{1} << 40;
 constexpr double kMostParameters = 1e17;
 
 [[noreturn]] void contradiction(const JsonFields& json, const std::string& problem,

@@ -9,8 +9,6 @@
 namespace polygraft::model {
 namespace {
 
-constexpr int64_t kMostPositions = int64_t{1} << 40;
-
 [[noreturn]] void contradiction(const JsonFields& config, const std::string& a,
                                 const std::string& b) {
   throw FormatError(config.file(), concat("keys '", a, "' and '", b, "' contradict each other"))

@@ -6,6 +6,8 @@
 
 namespace polygraft::model {
 
+constexpr int64_t kMostPositions = int64_t{1} << 40;  ///< above it a config is taken for damaged
+
 /// Reads `rope_parameters` (transformers 5) or `rope_theta` with `rope_scaling` (transformers 4).
 /// @throws NotBuiltError for a rope type we lack; FormatError for parameters that are missing,
 /// contradictory or impossible.

@@ -2,15 +2,14 @@
 #include "model/kernels/linear.h"
 
 #include <algorithm>
-#include <array>
+
+#include "model/kernels/piece_rows.h"
 
 namespace polygraft::kernels {
 namespace {
 
-constexpr int64_t kPieceRows = 252;  // as in moe_pieces.h
-constexpr int64_t kUnitStep = 128;   // a multiple of all paths' blocks
+constexpr int64_t kUnitStep = 128;  // a multiple of all paths' blocks
 constexpr int64_t kTasksPerThread = 4;
-constexpr int64_t kDepthRows = 256;  // rows that one step of a weight gradient adds up
 
 /// How a product's rows and units are cut into tasks.
 struct Grid {
@@ -32,8 +31,6 @@ struct Grid {
     return std::min(steps * part / unit_parts * kUnitStep, num_units);
   }
 };
-
-using RowPointers = std::array<const float*, kPieceRows>;
 
 void point_at_rows(const Operations& operations, const Rows& from, int64_t first, int64_t count,
                    int64_t width, RowPointers& pointers) {
@@ -105,7 +102,7 @@ void add_outputs(const Operations& operations, const LinearShape& shape, const R
     }
     float* left = scratch(Scratch::kTranspose, count * depth);
     operations.transpose(wide, count, depth, count, left, depth);
-    std::array<const float*, kPieceRows> left_rows;
+    RowPointers left_rows;
     for (int64_t o = 0; o < count; ++o) left_rows[static_cast<size_t>(o)] = left + o * depth;
     const Matrix right{x.row(row), x.stored, x.stride * bytes_of(x.stored)};
     operations.product({left_rows.data(), count, shape.width_in, depth, right, false, out,

@@ -6,7 +6,6 @@
 namespace polygraft::kernels {
 namespace {
 
-constexpr int64_t kDepthRows = 256;     // rows that one step of a weight gradient adds up
 constexpr int64_t kFewestOutputs = 96;  // rows of a weight's gradient that are worth a task
 
 /// What all rows leave behind for the later steps.

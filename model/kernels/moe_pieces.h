@@ -1,15 +1,12 @@
 // model/kernels/moe_pieces.h: how a layer's rows are cut into work, and how pieces get at their
 // rows; shared by moe_forward.cpp and moe_backward.cpp.
 #pragma once
-#include <array>
 #include <vector>
 
 #include "model/kernels/moe.h"
+#include "model/kernels/piece_rows.h"
 
 namespace polygraft::kernels {
-
-constexpr int64_t kPieceRows =
-    252;  // a multiple of all tiles' rows; their inputs fit a core's cache
 
 /// Consecutive rows of one expert.
 struct Piece {
@@ -18,9 +15,6 @@ struct Piece {
 
 /// All rows of the active experts. One with many rows is cut, also so that every thread gets some.
 std::vector<Piece> cut_pieces(const MoeLayer& layer, const Runner& runner);
-
-/// Addresses of a piece's rows.
-using RowPointers = std::array<const float*, kPieceRows>;
 
 /// Rows of activations as float32: where they lie, or widened into the thread's scratch.
 void gather_rows(const Operations& operations, const MoeLayer& layer, const Piece& piece,

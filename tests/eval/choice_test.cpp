@@ -10,14 +10,10 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "eval/results.h"
-#include "tests/eval/fixture.h"
+#include "tests/eval/small_model.h"
 
 namespace polygraft::eval {
 namespace {
-
-tokenizer::Tokenizer byte_tokenizer() {
-  return tokenizer::Tokenizer::load(fixture_path("lm_eval/model"));
-}
 
 const model::Transformer& small_model() {  // a context of 16 tokens
   static const auto loaded =

@@ -1,11 +1,9 @@
 // tests/eval/small_model.h: a mixture of experts small enough for unit tests, and the texts of the
 // lm-eval fixture to score with it.
 #pragma once
-#include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
-
 #include "model/architecture/transformer.h"
 #include "tests/eval/fixture.h"
+#include "tests/model/architecture/tiny_model.h"
 #include "tokenizer/corpus.h"
 #include "tokenizer/tokenizer.h"
 
@@ -43,19 +41,11 @@ inline model::ModelConfig small_moe() {
 /// The same base weights with three experts a layer and five vocabulary rows added.
 inline model::Transformer grown_moe() {
   model::ModelConfig config = small_moe();
-  model::Weights weights = model::random_weights(config, 5, at::kFloat);
-  at::Generator generator = at::detail::createCPUGenerator(9);
-  const auto draw = [&](at::IntArrayRef shape) { return at::randn(shape, generator); };
-  for (model::LayerWeights& layer : weights.layers) {
-    layer.moe.router.added = draw({3, 16});
-    layer.moe.gate_up.added = draw({3, 16, 16});
-    layer.moe.down.added = draw({3, 16, 8});
-  }
-  weights.embedding.added = draw({5, 16});
-  weights.head.added = weights.tied ? weights.embedding.added : draw({5, 16});
+  const model::Weights base = model::random_weights(config, 5, at::kFloat);
+  at::manual_seed(9);
   config.num_experts += 3;
   config.vocab_rows += 5;
-  return {config, weights};
+  return {config, testing::grown(base, 3, 5)};
 }
 
 }  // namespace polygraft::eval

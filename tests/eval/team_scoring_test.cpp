@@ -11,11 +11,10 @@
 #include "eval/scoring.h"
 #include "model/parallel/in_process.h"
 #include "tests/eval/small_model.h"
+#include "tests/model/parallel/patience.h"
 
 namespace polygraft::eval {
 namespace {
-
-constexpr parallel::Timeout kTimeout(240000);  // a busy machine may let a thread wait for long
 
 using Scores = std::vector<DocumentScore>;
 
@@ -27,7 +26,7 @@ Scores score_alone(const model::Transformer& transformer, const ScoreOptions& op
 std::vector<Scores> score_on(int num_ranks, const model::Transformer& transformer,
                              const ScoreOptions& options) {
   std::vector<Scores> scores(static_cast<size_t>(num_ranks));
-  parallel::run_in_threads(num_ranks, kTimeout, [&](parallel::Communicator& world) {
+  parallel::run_in_threads(num_ranks, testing::kPatience, [&](parallel::Communicator& world) {
     ScoreOptions own = options;
     own.team = parallel::Team(&world);
     scores[static_cast<size_t>(world.rank())] = score_alone(transformer, own);
@@ -66,7 +65,7 @@ TEST_CASE("batches are shared out evenly, and each is computed once", "[eval][sc
   score_alone(transformer, options);
   std::array<std::atomic<int64_t>, 3> taps{};
   std::atomic<int64_t> num_foreign{0};
-  parallel::run_in_threads(3, kTimeout, [&](parallel::Communicator& world) {
+  parallel::run_in_threads(3, testing::kPatience, [&](parallel::Communicator& world) {
     ScoreOptions own{.batch_tokens = 50};
     own.team = parallel::Team(&world);
     own.observer = [&](const model::RouterTap& tap) {
@@ -107,7 +106,7 @@ TEST_CASE("ranks that are about to score something else are refused", "[eval][pa
     own.log_key = world.rank() == 1 ? "another model" : "model";
     score_alone(transformer, own);
   };
-  CHECK_THROWS_AS(parallel::run_in_threads(2, kTimeout, work), ConfigError);
+  CHECK_THROWS_AS(parallel::run_in_threads(2, testing::kPatience, work), ConfigError);
 }
 
 TEST_CASE("the rank that cannot score a document names it, and the others stop",
@@ -123,7 +122,7 @@ TEST_CASE("the rank that cannot score a document names it, and the others stop",
     own.team = parallel::Team(&world);
     score_documents(transformer, byte_tokenizer(), some, own);
   };
-  CHECK_THROWS_WITH(parallel::run_in_threads(2, kTimeout, work),
+  CHECK_THROWS_WITH(parallel::run_in_threads(2, testing::kPatience, work),
                     Catch::Contains("document 'culprit'"));
 }
 

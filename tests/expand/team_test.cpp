@@ -8,6 +8,7 @@
 #include "model/parallel/in_process.h"
 #include "tests/expand/language_world.h"
 #include "tests/expand/tiny_model.h"
+#include "tests/model/parallel/patience.h"
 
 namespace polygraft::testing {
 
@@ -15,13 +16,11 @@ using model::ModelFolder;
 
 namespace {
 
-constexpr parallel::Timeout kTimeout(240000);  // a busy machine may let a thread wait for long
-
 /// What work(team) returns, by rank.
 template <class Result, class Work>
 std::vector<Result> on_ranks(int num_ranks, const Work& work) {
   std::vector<Result> results(static_cast<size_t>(num_ranks));
-  parallel::run_in_threads(num_ranks, kTimeout, [&](parallel::Communicator& world) {
+  parallel::run_in_threads(num_ranks, testing::kPatience, [&](parallel::Communicator& world) {
     results[static_cast<size_t>(world.rank())] = work(parallel::Team(&world));
   });
   return results;
@@ -130,7 +129,7 @@ TEST_CASE("ranks that are about to graft something else are refused", "[expand][
     own.seed += static_cast<uint64_t>(ranks.rank());
     expand::graft(base, own, world.folder / "refused-ranks", parallel::Team(&ranks));
   };
-  CHECK_THROWS_AS(parallel::run_in_threads(2, kTimeout, work), ConfigError);
+  CHECK_THROWS_AS(parallel::run_in_threads(2, testing::kPatience, work), ConfigError);
 }
 
 }  // namespace polygraft::testing

@@ -17,11 +17,6 @@ std::string error_of(const std::string& text) {
   return message_of<FormatError>([&] { parse_tokenizer(text, "tokenizer.json", "/nowhere"); });
 }
 
-bool has(const std::string& message, std::string_view part) {
-  INFO(message);
-  return message.find(part) != std::string::npos;
-}
-
 /// The sample's text with one part replaced.
 std::string edited(const std::string& from, const std::string& to) {
   std::string text = sample_json({"a b"}).dump(1);

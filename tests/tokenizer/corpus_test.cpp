@@ -25,11 +25,6 @@ std::string compressed(const std::string& text) {
   return bytes.str();
 }
 
-bool has(const std::string& message, std::string_view part) {
-  INFO(message);
-  return message.find(part) != std::string::npos;
-}
-
 std::string failure(const fs::path& file) {
   return message_of<FormatError>([&] { read_documents({file}); });
 }

@@ -1,6 +1,8 @@
 // tests/tokenizer/sample_tokenizer.cpp: see sample_tokenizer.h.
 #include "sample_tokenizer.h"
 
+#include <catch2/catch.hpp>
+
 #include "core/json.h"
 #include "core/random.h"
 #include "core/text.h"
@@ -92,6 +94,11 @@ std::vector<std::string> tokens_of(const Tokenizer& tokenizer, std::string_view 
   std::vector<std::string> tokens;
   for (const TokenId id : tokenizer.encode(text)) tokens.push_back(tokenizer.token(id));
   return tokens;
+}
+
+bool has(const std::string& message, std::string_view part) {
+  UNSCOPED_INFO(message);
+  return message.find(part) != std::string::npos;
 }
 
 }  // namespace polygraft::tokenizer

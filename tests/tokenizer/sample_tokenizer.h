@@ -48,4 +48,7 @@ std::string message_of(const Action& action) {
   return {};
 }
 
+/// Whether a message names `part`; a failing test prints the message.
+bool has(const std::string& message, std::string_view part);
+
 }  // namespace polygraft::tokenizer

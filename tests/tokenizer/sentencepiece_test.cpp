@@ -22,11 +22,6 @@ std::string refusal(const std::string& bytes) {
   return message_of<FormatError>([&] { load_model(bytes); });
 }
 
-bool has(const std::string& message, std::string_view part) {
-  INFO(message);
-  return message.find(part) != std::string::npos;
-}
-
 }  // namespace
 
 TEST_CASE("a SentencePiece model is a tokenizer like any other", "[tokenizer]") {

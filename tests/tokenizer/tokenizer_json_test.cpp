@@ -12,11 +12,6 @@
 namespace polygraft::tokenizer {
 namespace {
 
-bool has(const std::string& message, std::string_view part) {
-  INFO(message);
-  return message.find(part) != std::string::npos;
-}
-
 template <class ErrorType>
 std::string refusal(const Json& json) {
   return message_of<ErrorType>([&] { load_json(json); });

@@ -6,6 +6,7 @@
 #include "core/hash.h"
 #include "model/kernels/dispatch.h"
 #include "model/parallel/in_process.h"
+#include "tests/model/parallel/patience.h"
 #include "tests/trainer/run_files.h"
 #include "tests/trainer/tiny_world.h"
 #include "trainer/trainer.h"
@@ -16,8 +17,6 @@ namespace {
 using parallel::GridShape;
 using testing::metrics_of;
 using testing::TemporaryFolder;
-
-constexpr parallel::Timeout kTimeout(240000);  // a busy machine may let a thread wait for long
 
 /// Several pieces a step, a number that few grids divide, some without text of one kind.
 TrainJob pieces_job(const std::string& mode, const fs::path& run) {
@@ -35,7 +34,7 @@ TrainJob pieces_job(const std::string& mode, const fs::path& run) {
 }
 
 void train_on(GridShape shape, const TrainJob& job) {
-  parallel::run_in_threads(static_cast<int>(shape.ep * shape.dp), kTimeout,
+  parallel::run_in_threads(static_cast<int>(shape.ep * shape.dp), testing::kPatience,
                            [&](parallel::Communicator& world) {
                              const parallel::RankGrid grid(world, shape);
                              TrainJob own = job;
@@ -71,9 +70,9 @@ TrainJob mortal(const TrainJob& job, int64_t last) {
 }  // namespace
 
 TEST_CASE("every grid of ranks trains the same bits as one process", "[trainer][parallel]") {
-  const auto mode = GENERATE(as<std::string>{}, "rollback", "kl", "weightless", "hinge", "polyak",
-                             "prior", "none", "none-but-router", "scratch", "all", "lora", "self",
-                             "quoted");
+  const auto mode =
+      GENERATE(as<std::string>{}, "rollback", "kl", "weightless", "hinge", "polyak", "prior",
+               "none", "none-but-router", "scratch", "all", "lora", "self", "quoted");
   const TemporaryFolder folder;
   const TrainJob one = pieces_job(mode, folder / "one");
   train(one);
@@ -120,7 +119,7 @@ TEST_CASE("a rank that fails ends the others, and leaves the last checkpoint",
       throw;
     }
   };
-  CHECK_THROWS_AS(parallel::run_in_threads(2, kTimeout, work), Killed);
+  CHECK_THROWS_AS(parallel::run_in_threads(2, testing::kPatience, work), Killed);
   CHECK_THAT(heard[0], Catch::Contains("rank 1"));
   CHECK(heard[1].empty());
   CHECK(fs::exists(job.run_dir / "checkpoint-2" / "state.json"));
@@ -137,7 +136,7 @@ TEST_CASE("ranks that are about to do different things are refused", "[trainer][
     own.ranks = &grid;
     train(own);
   };
-  CHECK_THROWS_WITH(parallel::run_in_threads(2, kTimeout, work),
+  CHECK_THROWS_WITH(parallel::run_in_threads(2, testing::kPatience, work),
                     Catch::Contains("rank 1") && Catch::Contains("rank 0"));
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "model/parallel/in_process.h"
+#include "tests/model/parallel/patience.h"
 #include "tests/trainer/tiny_world.h"
 #include "trainer/data/training_data.h"
 #include "trainer/parallel/parallel_step.h"
@@ -21,7 +22,6 @@ namespace {
 
 using testing::TemporaryFolder;
 
-constexpr parallel::Timeout kTimeout(240000);
 constexpr int64_t kLearned = 96, kReplayed = 32;  // tokens of a step
 
 TrainConfig planned_config() {
@@ -150,7 +150,7 @@ TEST_CASE("the bytes of a plan are those that ranks send", "[trainer][plan][para
   const StepRows rows{data.learned.take(kLearned, true), data.replayed->take(kReplayed, true)};
   std::vector<double> exchanged(static_cast<size_t>(ep * dp)), all(exchanged.size());
   std::vector<double> shares(exchanged.size());  // of all trainable numbers
-  parallel::run_in_threads(ep * dp, kTimeout, [&](parallel::Communicator& world) {
+  parallel::run_in_threads(ep * dp, testing::kPatience, [&](parallel::Communicator& world) {
     const parallel::RankGrid grid(world, {ep, dp});
     Trainee trainee = load_trainee(job);
     const Parameters trained = select_parameters(trainee.transformer.weights(), job.train);

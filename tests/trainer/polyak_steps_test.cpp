@@ -52,8 +52,8 @@ TEST_CASE("a row that offends nobody stays", "[trainer][polyak]") {
 }
 
 /// The tiny expanded model under method polyak, and a step's rows.
-struct World {
-  explicit World(TrainJob job_in)
+struct PolyakWorld {
+  explicit PolyakWorld(TrainJob job_in)
       : job(std::move(job_in)),
         trainee(load_trainee(job)),
         parameters(select_parameters(trainee.transformer.weights(), job.train)),
@@ -79,7 +79,7 @@ TrainJob polyak_job(const TemporaryFolder& run) {
 TEST_CASE("steps move added router and output rows alone, and old text costs less after them",
           "[trainer][polyak]") {
   const TemporaryFolder run;
-  World world(polyak_job(run));
+  PolyakWorld world(polyak_job(run));
   std::vector<at::Tensor> before;
   for (const Parameter& parameter : world.parameters) before.push_back(parameter.value.clone());
   const StepLoss first = world.steps.take(world.rows, {});
@@ -100,7 +100,7 @@ TEST_CASE("steps move added router and output rows alone, and old text costs les
 
 TEST_CASE("what a step starts from is the forward-only hinge's loss", "[trainer][polyak]") {
   const TemporaryFolder run;
-  World world(polyak_job(run));
+  PolyakWorld world(polyak_job(run));
   TrainConfig hinge = world.job.train;
   hinge.protect.method = "hinge";
   const Objective objective(world.trainee.transformer, world.trainee.tokenizer.prefix_id(), hinge);

@@ -38,7 +38,7 @@ TEST_CASE("a quotation is read before a row and predicted by nothing", "[trainer
 }
 
 /// The tiny expanded model, its new text, and rows of an old language.
-struct World {
+struct QuotedWorld {
   TemporaryFolder folder;
   TrainJob job;
   Trainee trainee;
@@ -47,7 +47,7 @@ struct World {
   TokenId first_added;
   std::vector<Row> old_rows;
 
-  World()
+  QuotedWorld()
       : job(testing::additions_job(folder / "run")),
         trainee(load_trainee(job)),
         parameters(select_parameters(trainee.transformer.weights(), job.train)),
@@ -73,7 +73,7 @@ std::vector<const int32_t*> places_of(const std::vector<Row>& rows) {
 }
 
 TEST_CASE("both readers read the same passage, each in its own tokens", "[trainer][quotations]") {
-  const World world;
+  const QuotedWorld world;
   const std::vector<Row> rows = world.quoted(1.0);
   int num_quoted = 0, num_with_new_tokens = 0;
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -99,7 +99,7 @@ TEST_CASE("both readers read the same passage, each in its own tokens", "[traine
 }
 
 TEST_CASE("seed and step alone settle which rows get which quotation", "[trainer][quotations]") {
-  const World world;
+  const QuotedWorld world;
   CHECK(places_of(world.quoted(0.5, 3)) == places_of(world.quoted(0.5, 3)));
   CHECK(places_of(world.quoted(0.5, 3)) != places_of(world.quoted(0.5, 4)));
   for (const Row& row : world.quoted(0.0)) CHECK(!row.quotation);
@@ -107,7 +107,7 @@ TEST_CASE("seed and step alone settle which rows get which quotation", "[trainer
 
 TEST_CASE("a quoted row costs the KL to the base that reads it in its own tokens",
           "[trainer][quotations]") {
-  World world;
+  QuotedWorld world;
   const StepRows rows{world.data.learned.take(60, true), world.quoted(1.0)};
   const Objective objective(world.trainee.transformer, world.trainee.tokenizer.prefix_id(),
                             world.job.train);
@@ -131,7 +131,7 @@ TEST_CASE("a quoted row costs the KL to the base that reads it in its own tokens
 }
 
 TEST_CASE("no router is kept from a passage of the new language", "[trainer][quotations]") {
-  World world;
+  QuotedWorld world;
   const StepRows rows{{}, world.quoted(1.0)};
   const double margin = world.job.train.protect.margin_or_default();
   const Objective objective(world.trainee.transformer, world.trainee.tokenizer.prefix_id(),

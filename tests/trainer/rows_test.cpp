@@ -15,7 +15,7 @@ namespace {
 using testing::TemporaryFolder;
 using testing::tiny_world;
 
-constexpr int64_t kSequenceLength = 16;
+constexpr int64_t kLongestRow = 16;
 
 TokenShard shard_of(const TemporaryFolder& folder, const std::string& language) {
   return open_or_encode_shard(folder / (language + ".tokens"),
@@ -36,12 +36,12 @@ std::vector<int> coverage(const TokenShard& shard, const std::vector<Row>& rows)
 TEST_CASE("rows cover every token once and cross no document", "[trainer][rows]") {
   const TemporaryFolder folder;
   const TokenShard shard = shard_of(folder, "aa");
-  const std::vector<Row> rows = cut_rows(shard, shard.num_documents(), kSequenceLength);
+  const std::vector<Row> rows = cut_rows(shard, shard.num_documents(), kLongestRow);
   const std::vector<int> counts = coverage(shard, rows);
   CHECK(std::all_of(counts.begin(), counts.end(), [](int count) { return count == 1; }));
   int64_t document = 0;
   for (const Row& row : rows) {
-    CHECK(row.size() <= kSequenceLength);
+    CHECK(row.size() <= kLongestRow);
     const int64_t first = row.data() - shard.ids().data();
     while (first >= shard.first_token(document) + shard.document_tokens(document)) ++document;
     CHECK(first + static_cast<int64_t>(row.size()) <=
@@ -70,7 +70,7 @@ RowStream stream_of(const TemporaryFolder& folder, uint64_t seed) {
   std::vector<TokenShard> shards;
   for (const char* language : {"aa", "bb"}) {
     shards.push_back(shard_of(folder, language));
-    const auto cut = cut_rows(shards.back(), shards.back().num_documents(), kSequenceLength);
+    const auto cut = cut_rows(shards.back(), shards.back().num_documents(), kLongestRow);
     rows.insert(rows.end(), cut.begin(), cut.end());
   }
   return {"aa+bb", shards, rows, seed};
@@ -110,7 +110,7 @@ TEST_CASE("what is granted is handed out exactly in the long run", "[trainer][ro
     const std::vector<Row> rows = stream.take(70, false);
     taken += num_tokens(rows);
     CHECK(taken <= granted);
-    CHECK(granted - taken < kSequenceLength);
+    CHECK(granted - taken < kLongestRow);
     CHECK(std::is_sorted(rows.begin(), rows.end(),
                          [](const Row& a, const Row& b) { return a.size() > b.size(); }));
   }

@@ -8,6 +8,7 @@
 
 #include "core/text.h"
 #include "model/parallel/in_process.h"
+#include "tests/model/parallel/patience.h"
 #include "trainer/parallel/gradient_sum.h"
 #include "trainer/parallel/shared_optimizer.h"
 
@@ -16,7 +17,6 @@ namespace {
 
 using parallel::Slice;
 
-constexpr parallel::Timeout kTimeout(240000);
 constexpr int64_t kNumPieces = 4, kNumSteps = 2;
 
 at::Tensor wave(at::IntArrayRef shape, double frequency) {
@@ -122,7 +122,7 @@ TEST_CASE("ranks that keep a share of the moments each train one process's bits"
   REQUIRE(alone.norms[0] > 1.0);  // clipped
   const int num_ranks = GENERATE(1, 2, 3, 7);
   std::vector<Trained> trained(static_cast<size_t>(num_ranks));
-  parallel::run_in_threads(num_ranks, kTimeout, [&](parallel::Communicator& world) {
+  parallel::run_in_threads(num_ranks, testing::kPatience, [&](parallel::Communicator& world) {
     trained[static_cast<size_t>(world.rank())] = train_on(parallel::RankGrid(world, {1, 0}));
   });
   for (const Trained& rank : trained) {
@@ -139,7 +139,7 @@ TEST_CASE("every moment is kept by one rank, and ranks keep about as many",
   const int64_t numbers = num_elements(some_parameters());
   const int num_ranks = GENERATE(1, 2, 3, 7);
   std::vector<int64_t> bytes(static_cast<size_t>(num_ranks));
-  parallel::run_in_threads(num_ranks, kTimeout, [&](parallel::Communicator& world) {
+  parallel::run_in_threads(num_ranks, testing::kPatience, [&](parallel::Communicator& world) {
     const parallel::RankGrid grid(world, {1, 0});
     bytes[static_cast<size_t>(world.rank())] =
         moment_bytes(SharedOptimizer(&grid, some_parameters(), optimizer_config()));
