@@ -60,6 +60,11 @@ std::vector<tokenizer::Document> heldout_documents(const tokenizer::LanguageText
   return tokenizer::read_documents({texts.heldout.begin(), texts.heldout.end()});
 }
 
+/// How the log names the work, and what keeps its scores apart.
+std::string task_name(const std::string& language, const std::string& behind) {
+  return concat("bpb_", language, behind.empty() ? "" : "_behind_", behind);
+}
+
 /// @param language "": none.
 std::vector<tokenizer::Document> quoted_documents(const tokenizer::Corpus& corpus,
                                                   const std::string& language) {
@@ -129,7 +134,7 @@ eval::BpbResult evaluate_bpb(const MeasuredModel& measured, const tokenizer::Cor
   if (!asked.behind.empty()) result.config["behind"] = asked.behind;
   for (const auto& [language, texts] : corpus.languages) {
     if (language == asked.behind) continue;
-    auto options = score_options(measured, model, "evaluating", concat("bpb_", language));
+    auto options = score_options(measured, model, "evaluating", task_name(language, asked.behind));
     options.head_masked_too = asked.causes && texts.role == "old";
     auto documents = heldout_documents(texts);
     if (!quoted.empty()) eval::put_behind(quoted, documents);

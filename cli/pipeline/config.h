@@ -23,12 +23,16 @@ inline constexpr const char* kSelfTextStage = "self-text";
 struct EvaluateConfig {
   bool bpb = true;
   bool causes = true;
+  bool behind = true;
   std::vector<std::string> choice;
 
   template <class Visitor>
   void visit(Visitor& v) {
     v.field("bpb", bpb, "bits per byte of the held-out text");
     v.field("causes", causes, "the change on old languages split by cause");
+    v.field("behind", behind,
+            "also old text behind a passage of the new language, as text that quotes or translates "
+            "it: reported, the gate does not look at it");
     v.field("choice", choice, "multiple-choice task files (`eval choice`), before and after");
   }
   void validate(Problems& problems) const;

@@ -2,6 +2,7 @@
 // each.
 #pragma once
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,9 @@ std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& has
 
 /// What the stage `evaluate-base` or `evaluate` measured: bits per byte, choices, or both.
 eval::ResultFolder read_measurements(const std::filesystem::path& stage_folder);
+
+/// What it measured of old text behind a passage of the new language (`evaluate.behind`).
+std::optional<eval::ResultFolder> read_behind(const std::filesystem::path& stage_folder);
 
 /// The report of a run folder, from what its stages left there. @throws IoError naming the stage
 /// that is missing.

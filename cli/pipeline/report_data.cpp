@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/text.h"
+#include "eval/number_text.h"
 
 namespace polygraft::cli {
 namespace {
@@ -164,6 +165,27 @@ eval::Table additions_table(const Json& plan) {
   return table;
 }
 
+/// Old languages' change where a passage of the new one stands before their text; none where that
+/// was not measured.
+std::vector<eval::Table> behind_tables(const fs::path& run_dir, eval::GateConfig gate) {
+  const auto baseline = read_behind(run_dir / "stages" / "evaluate-base");
+  const auto candidate = read_behind(run_dir / "stages" / "evaluate");
+  if (!baseline || !candidate) return {};
+  eval::Table table{
+      .title = concat("Old text behind a passage of ", join(gate.new_languages, ", "),
+                      " (the gate does not look at it)"),
+      .header = {"language", "bits per byte before", "after", "change", "interval", "documents"},
+      .rows = {}};
+  gate.new_languages.clear();  // they are what the passages are of
+  for (const auto& test : eval::compare_results(*baseline, *candidate, gate).tests) {
+    table.rows.push_back({test.language, fixed(test.estimate.baseline, 4),
+                          fixed(test.estimate.candidate, 4), eval::signed_percent(test.change()),
+                          eval::signed_percent(test.change_interval()),
+                          human_count(static_cast<uint64_t>(test.estimate.num_documents))});
+  }
+  return {table};
+}
+
 /// "12 % of the steps'"
 std::string share_text(double seconds, double of_seconds) {
   return of_seconds > 0 ? concat(fixed(100 * seconds / of_seconds, 0), " % of the steps'") : "-";
@@ -210,7 +232,8 @@ eval::Report make_report(const fs::path& run_dir) {
     if (!chart->curves.empty()) report.charts.push_back(std::move(*chart));
   report.heat_maps = {similarity_map(profile)};
   report.routing = routing_map(profile);
-  report.tables = tokenizer_tables(tokens);
+  report.tables = behind_tables(run_dir, config.gate);
+  for (eval::Table& table : tokenizer_tables(tokens)) report.tables.push_back(std::move(table));
   for (const eval::Table& table :
        {guard_table(extend), additions_table(plan), provenance_table(verify, training, plan)}) {
     report.tables.push_back(table);

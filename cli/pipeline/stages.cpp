@@ -174,6 +174,7 @@ void pack(const Run& run, const fs::path& folder) {
 }
 
 constexpr const char* kChoiceFolder = "choice";  ///< of an evaluation's own
+constexpr const char* kBehindFolder = "behind";  ///< likewise
 
 struct EvaluateWork {
   std::string stage;
@@ -188,6 +189,11 @@ void evaluate(const Run& run, const EvaluateWork& work, const fs::path& folder) 
   const EvaluateConfig& config = run.config().evaluate;
   if (config.bpb) {
     eval::write_bpb_result(evaluate_bpb(measured, run.pipeline.corpus, {work.causes}), folder);
+  }
+  if (config.bpb && config.behind) {
+    const BpbOptions behind{.behind = run.pipeline.new_language};
+    eval::write_bpb_result(evaluate_bpb(measured, run.pipeline.corpus, behind),
+                           folder / kBehindFolder);
   }
   if (!config.choice.empty()) {
     const auto tasks = eval::read_choice_items({config.choice.begin(), config.choice.end()});
@@ -221,6 +227,12 @@ eval::ResultFolder read_measurements(const fs::path& stage_folder) {
   const bool has_both = fs::exists(choice) && !fs::equivalent(measured.path, choice);
   if (has_both) eval::add_results(eval::read_result_folder(choice), measured);
   return measured;
+}
+
+std::optional<eval::ResultFolder> read_behind(const fs::path& stage_folder) {
+  const fs::path folder = stage_folder / kBehindFolder;
+  if (!fs::exists(folder)) return {};
+  return eval::read_result_folder(folder);
 }
 
 std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& hashes) {

@@ -309,7 +309,7 @@ run_study() {
 }
 
 main_arms="ours unprotected moe-replay dense-replay prior lora moe-full ours-strict"
-all_arms="$main_arms dense-full ours-tight ours-loose ours-polyak ours-text ours-self ours-quoted ours-n4 ours-n16 ours-tied ours-nomark"
+all_arms="$main_arms dense-full ours-tight ours-wide ours-loose ours-polyak ours-text ours-self ours-quoted ours-n4 ours-n16 ours-tied ours-nomark"
 all_arms+=" ours-nohinge ours-nocapture ours-balance origins stack"
 stack_languages="pt-BR ca"
 quick_languages="id pt-BR"

@@ -15,7 +15,7 @@ TEXTS = {"corpus": "help pages", "guide": "installation guide"}
 LABELS = {
     "dense-full": "dense, full", "dense-replay": "dense, full, replay", "moe-full": "MoE, full",
     "moe-replay": "MoE, full, replay", "lora": "MoE, LoRA, replay", "unprotected": "graft, unprotected",
-    "prior": "graft, language prior (as MoE-LPR)", "ours": "ours, 0.15 %", "ours-tight": "ours, 0.10 %",
+    "prior": "graft, language prior (as MoE-LPR)", "ours": "ours, 0.15 %", "ours-tight": "ours, 0.10 %", "ours-wide": "ours, 0.20 %",
     "ours-strict": "ours, strict, 0.04 %", "ours-loose": "ours, loose, 0.5 %", "ours-polyak": "ours, strict by Polyak's steps",
     "ours-text": "ours, replay by text", "ours-self": "ours, self text", "ours-quoted": "ours, replay behind passages",
     "ours-tied": "ours, tied head", "ours-nomark": "ours, no mark", "ours-nohinge": "ours, no hinge", "ours-nocapture": "ours, no capture",

@@ -2,6 +2,7 @@
 #include "model/parallel/communicator.h"
 
 #include <cstring>
+#include <numeric>
 #include <stdexcept>
 
 #include "core/text.h"
@@ -21,6 +22,12 @@ Bytes part_of_bytes(Bytes all, int64_t element_bytes, int rank, int size) {
 }
 
 }  // namespace
+
+std::vector<int> all_ranks(int size) {
+  std::vector<int> ranks(static_cast<size_t>(size));
+  std::iota(ranks.begin(), ranks.end(), 0);
+  return ranks;
+}
 
 Membership Membership::subgroup(const std::vector<int>& ranks) const {
   Membership inner{{}, -1};

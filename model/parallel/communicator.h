@@ -44,6 +44,9 @@ class Pending {
 };
 using PendingPtr = std::unique_ptr<Pending>;
 
+/// 0 to size - 1: the members of the group of all.
+std::vector<int> all_ranks(int size);
+
 /// Who a group consists of, by ranks of the whole world, and which of them this process is.
 struct Membership {
   std::vector<int> members;

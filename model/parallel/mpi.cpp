@@ -246,12 +246,6 @@ class MpiGroup : public Communicator {
   int rank_, tag_;
 };
 
-std::vector<int> all_ranks(int size) {
-  std::vector<int> ranks;
-  for (int r = 0; r < size; ++r) ranks.push_back(r);
-  return ranks;
-}
-
 /// The group of all, which owns MPI itself.
 class MpiWorld : private World, public MpiGroup {
  public:

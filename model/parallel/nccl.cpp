@@ -182,12 +182,6 @@ class NcclGroup : public Communicator {
   NcclChannel channel_;
 };
 
-std::vector<int> all_ranks(int size) {
-  std::vector<int> ranks;
-  for (int r = 0; r < size; ++r) ranks.push_back(r);
-  return ranks;
-}
-
 /// A stream of this process.
 class OwnStream {
  public:

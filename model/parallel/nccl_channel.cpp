@@ -14,7 +14,7 @@ using Clock = std::chrono::steady_clock;
 using device::DeviceError;
 
 constexpr auto kPause = std::chrono::microseconds(50);
-constexpr auto kBetweenLooks = std::chrono::milliseconds(200);
+constexpr auto kBetweenNcclLooks = std::chrono::milliseconds(200);
 constexpr const char* kFarewellKey = "polygraft/farewell";
 
 std::vector<uint8_t> to_bytes(const std::string& text) { return {text.begin(), text.end()}; }
@@ -87,7 +87,7 @@ void NcclShared::wait_until(const std::function<bool()>& is_done,
   while (!is_done()) {
     std::this_thread::sleep_for(kPause);
     const auto now = Clock::now();
-    if (now - last_look < kBetweenLooks) continue;
+    if (now - last_look < kBetweenNcclLooks) continue;
     last_look = now;
     look_for_losses();
     if (now - start > timeout) give_up(awaited);

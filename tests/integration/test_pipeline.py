@@ -109,6 +109,19 @@ class Pipeline(unittest.TestCase):
             self.assertIn((language, "bits_per_byte"), metrics)
             self.assertIn((language, "acc"), metrics)
 
+    def test_old_text_behind_the_new_language_is_reported(self):
+        folders = [self.run_dir / "stages" / stage / "behind" for stage in ["evaluate-base", "evaluate"]]
+        compared = json.loads(run("eval", "compare", *folders, "--json", "-", expect=None).stdout)["tests"]
+        report = load_json(self.run_dir / "report.json")
+        table, = [t for t in report["tables"] if t["title"].startswith(f"Old text behind a passage of {NEW_LANGUAGE}")]
+        self.assertEqual([row[0] for row in table["rows"]], sorted(OLD_LANGUAGES))
+        self.assertEqual([row[1:3] for row in table["rows"]],
+                         [[f"{test['baseline']:.4f}", f"{test['candidate']:.4f}"] for test in compared])
+        plain = {test["language"]: test["baseline"] for test in report["comparison"]["tests"]}
+        for test in compared:
+            self.assertNotEqual(test["baseline"], plain[test["language"]])
+        self.assertIn("Old text behind a passage", (self.run_dir / "report.md").read_text())
+
     def test_masked_model_says_what_the_base_says(self):
         def generate(model, *options):
             result = run("generate", "--model", model, "--prompt", "The document", "--set", "max_new_tokens=30", "--json", "-",
