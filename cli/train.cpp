@@ -14,25 +14,6 @@
 namespace polygraft::cli {
 namespace {
 
-Json to_json(const trainer::TrainResult& result, const fs::path& output) {
-  Json probe = Json::object();
-  for (const auto& [language, line] : result.last_probe) {
-    probe[language] = {{"bits_per_byte", line.bits_per_byte},
-                       {"delta_relative", line.delta_relative},
-                       {"ci_low", line.ci_low},
-                       {"ci_high", line.ci_high}};
-  }
-  return {{"steps", result.steps},
-          {"tokens", result.tokens},
-          {"seconds", result.seconds},
-          {"probe_seconds", result.probe_seconds},
-          {"best_step", result.best_step},
-          {"blend", result.blend ? trainer::to_json(*result.blend) : Json(nullptr)},
-          {"within_budget", result.within_budget},
-          {"probe", probe},
-          {"output", output.string()}};
-}
-
 ExitCode run_train(const Arguments& arguments) {
   const auto file = bind_config<trainer::TrainFile>(arguments.config());
   trainer::TrainJob job =
@@ -57,7 +38,9 @@ ExitCode run_train(const Arguments& arguments) {
   const trainer::TrainResult result = trainer::train(job);
   if (ranks.is_first()) {
     log_info(concat("model written to ", job.output.string()));
-    arguments.emit_json(to_json(result, job.output));
+    Json json = trainer::to_json(result);
+    json["output"] = job.output.string();
+    arguments.emit_json(json);
   }
   return result.within_budget ? ExitCode::kDone : ExitCode::kGateFailed;
 }

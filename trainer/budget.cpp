@@ -33,6 +33,7 @@ Json summary_json(const std::optional<ProbeSummary>& probe) {
           {"worst_low", probe->worst_low},
           {"routing", probe->routing},
           {"head", probe->head},
+          {"segmentation", probe->segmentation},
           {"new_bits_per_byte", probe->new_bits_per_byte},
           {"learning_rate", probe->learning_rate}};
 }
@@ -47,6 +48,7 @@ std::optional<ProbeSummary> summary_from(const Json& json, const std::filesystem
   probe.worst_low = json_get<double>(json, "worst_low", file);
   probe.routing = json_get<double>(json, "routing", file);
   probe.head = json_get<double>(json, "head", file);
+  probe.segmentation = json_get<double>(json, "segmentation", file);
   probe.new_bits_per_byte = json_get<double>(json, "new_bits_per_byte", file);
   probe.learning_rate = json_get<double>(json, "learning_rate", file);
   return probe;
@@ -76,7 +78,7 @@ double BudgetController::limit(const ProbeSummary& probe) const {
 
 void BudgetController::move_multipliers(const ProbeSummary& probe) {
   const double step = ascent_step(probe.worst_high, limit(probe));
-  const double leading = std::max(probe.routing, probe.head);
+  const double leading = std::max({probe.routing, probe.head, probe.segmentation});
   const auto share = [&](double of) {
     return step > 0 && leading > 0 ? std::max(of, 0.0) / leading : 1.0;
   };
@@ -115,16 +117,16 @@ void BudgetController::restore(const Json& json, const std::filesystem::path& fi
 }
 
 bool BestTracker::offer(const ProbeSummary& probe) {
-  const bool inside = is_inside(probe);
-  bool better = !best_;
-  if (best_ && inside != has_inside()) {
-    better = inside;
-  } else if (best_) {
-    better = inside ? probe.new_bits_per_byte < best_->new_bits_per_byte
-                    : probe.worst_high < best_->worst_high;
-  }
+  const bool better = !best_ || is_better(probe, *best_);
   if (better) best_ = probe;
   return better;
+}
+
+bool BestTracker::is_better(const ProbeSummary& probe, const ProbeSummary& best) const {
+  const bool inside = is_inside(probe);
+  if (inside != is_inside(best)) return inside;
+  if (inside) return probe.new_bits_per_byte < best.new_bits_per_byte;
+  return best.step == 0 || probe.worst_high < best.worst_high;
 }
 
 Json BestTracker::to_json() const { return summary_json(best_); }

@@ -12,13 +12,15 @@
 // a step each probe:
 //   log2 m_c += s_c d,  d = 1.5 (U/b_r - 0.75) within [-1, 1]
 // within [1/8, 64]. s_c: what c does to the worst language, as a share of what the leading cause
-// does, when d > 0: only what does harm is held harder, while slack lets all go. A probe's text is
+// does, segmentation included, when d > 0: only what does harm is held harder, while slack lets all
+// go. A probe's text is
 // the same each time, so that U moves by what training does and not by chance, and may be led close
 // to the limit.
 //   routing (causes router and experts)  weights kl and hinge; the length of Polyak's steps
 //   head                                 what output rows pay: kl's part (method kl), head (hinge),
 //                                        the length of their own steps (polyak)
-// Segmentation is settled before training, no weight moves it.
+// Segmentation is settled before training, no multiplier moves it: where it leads, holding the
+// others harder would cost the new text and bring the bound no nearer.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -42,7 +44,8 @@ struct ProbeSummary {
   double worst_delta = 0;        ///< its relative rise in bits per byte, point estimate
   double worst_high = 0;         ///< upper confidence bound of the rise
   double worst_low = 0;          ///< highest lower bound of any old language
-  double routing = 0, head = 0;  ///< the worst language's rise by cause; both 0: not known
+  double routing = 0, head = 0;  ///< the worst language's rise by cause; all 0: not known
+  double segmentation = 0;       ///< what documents do that the extended tokenizer cuts anew
   double new_bits_per_byte = 0;  ///< mean over learned languages
   double learning_rate = 0;      ///< of the step before, as a share of the peak
 };
@@ -79,7 +82,7 @@ class BudgetController {
 
 /// The probe whose weights are written at the end: among those whose upper bound is inside the
 /// budget the one with the lowest bits per byte of new text; while there is none, the one with the
-/// lowest upper bound.
+/// lowest upper bound, of those after the first step: before it nothing is learned yet.
 class BestTracker {
  public:
   explicit BestTracker(double max_relative_bpb) : max_relative_bpb_(max_relative_bpb) {}
@@ -94,6 +97,8 @@ class BestTracker {
   void restore(const Json& json, const std::filesystem::path& file);
 
  private:
+  bool is_better(const ProbeSummary& probe, const ProbeSummary& best) const;
+
   double max_relative_bpb_;
   std::optional<ProbeSummary> best_;
 };

@@ -1,6 +1,9 @@
 // trainer/finish.cpp: the end of a run: the weights that are its result, and the output.
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+#include <string>
+
 #include "core/log.h"
 #include "core/text.h"
 #include "trainer/output.h"
@@ -26,10 +29,35 @@ void move_towards(const Parameters& parameters, const std::vector<at::Tensor>& t
   }
 }
 
+/// What no training mends.
+std::string segmentation_hint(const ProbeSummary& probe) {
+  if (probe.segmentation <= std::max(probe.routing, probe.head)) return "";
+  return concat("; ", percent(probe.segmentation, 2), " of it by text that the extended tokenizer ",
+                "cuts otherwise than the base's: extend it anew with such text guarded");
+}
+
 }  // namespace
 
 Json to_json(const Blend& blend) {
   return {{"from_step", blend.from_step}, {"share", blend.share}};
+}
+
+Json to_json(const TrainResult& result) {
+  Json probe = Json::object();
+  for (const auto& [language, line] : result.last_probe) {
+    probe[language] = {{"bits_per_byte", line.bits_per_byte},
+                       {"delta_relative", line.delta_relative},
+                       {"ci_low", line.ci_low},
+                       {"ci_high", line.ci_high}};
+  }
+  return {{"steps", result.steps},
+          {"tokens", result.tokens},
+          {"seconds", result.seconds},
+          {"probe_seconds", result.probe_seconds},
+          {"best_step", result.best_step},
+          {"blend", result.blend ? to_json(*result.blend) : Json(nullptr)},
+          {"within_budget", result.within_budget},
+          {"probe", probe}};
 }
 
 /// Often the last weights know most and are beyond the budget by a little, while those of an
@@ -83,7 +111,8 @@ TrainResult TrainingRun::finish() {
     log_warn(concat("no probe was inside the interference budget of ",
                     percent(job_.train.budget->max_relative_bpb, 2), "; the least harmful one's ",
                     "weights are written: step ", best.step, ", ", best.worst, " ",
-                    percent(best.worst_delta, 2), " (up to ", percent(best.worst_high, 2), ")"));
+                    percent(best.worst_delta, 2), " (up to ", percent(best.worst_high, 2), ")",
+                    segmentation_hint(best)));
   }
   if (ranks_.is_first()) {
     metrics_->sync();

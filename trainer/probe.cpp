@@ -172,6 +172,7 @@ ProbeSummary InterferenceProbe::summarise(const ProbeResult& result, int64_t ste
     const eval::Causes& causes = *line.causes;
     summary.routing = (causes.router.delta + causes.experts.delta) / causes.bits_per_byte_base;
     summary.head = causes.head.delta / causes.bits_per_byte_base;
+    summary.segmentation = causes.tokenizer.delta / causes.bits_per_byte_base;
   }
   for (const std::string& language : learned_) {
     summary.new_bits_per_byte +=

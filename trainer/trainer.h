@@ -73,6 +73,9 @@ struct TrainResult {
   std::map<std::string, ProbeLine> last_probe;
 };
 
+/// As `train --json` prints it, less `output`.
+Json to_json(const TrainResult& result);
+
 /// Sizes before a long job begins.
 struct TrainEstimate {
   int64_t steps = 0, trainable_parameters = 0, peak_memory_bytes = 0, train_tokens_available = 0;

@@ -138,15 +138,7 @@ void train(const Run& run, const std::string& key, const fs::path& folder) {
   job.seed = run.config().seed;
   job.train = run.config().train;
   job.replace_output = true;
-  const trainer::TrainResult result = trainer::train(job);
-  write_json(folder / "train.json",
-             Json{{"steps", result.steps},
-                  {"tokens", result.tokens},
-                  {"seconds", result.seconds},
-                  {"probe_seconds", result.probe_seconds},
-                  {"within_budget", result.within_budget},
-                  {"best_step", result.best_step},
-                  {"blend", result.blend ? trainer::to_json(*result.blend) : Json(nullptr)}});
+  write_json(folder / "train.json", trainer::to_json(trainer::train(job)));
 }
 
 void verify(const Run& run, const fs::path& folder) {

@@ -149,12 +149,41 @@ train_or_exceed() {
   ((code == 0 || code == 3)) || exit "$code"
 }
 
+# The pipeline of $work/$trained.yaml, whose model and training's figures are put where the other arms have theirs.
+run_pipeline() {
+  local code=0
+  "$polygraft" run "$work/$trained.yaml" "$@" || code=$?
+  ((code == 0 || code == 3 || code == 4)) || exit "$code"
+  cp "$work/$trained-run/stages/train/train.json" "$work/$trained.train.json"
+  mv "$work/$trained-run/model" "$work/$trained"
+}
+
+# train_without_old_text RATE [ARGUMENTS...]: as its users do it, by one `polygraft run`: what the base writes is also what the
+# tokenizer guards, what donors are chosen and routers fitted by.
+train_without_old_text() {
+  local rate=$1
+  shift
+  {
+    printf '# Made by examples/study/run.sh.\nversion: 1\nrun_dir: %s-run\nbase: %s\nlanguages:\n' "$trained" "$moe"
+    grep 'role: new' "$work/$language-$lists.yaml"
+    sed -n '/^train:/,$p' "$here/common.yaml"
+  } >"$work/$trained.yaml"
+  step "$trained" "$(hash_of "$work/$trained.yaml" "$here/arms/ours-self.set" "$work/$moe.stamp" "$work/data/$language.stamp")" \
+    run_pipeline --set seed="$seed" --set tokenizer.new_tokens=800 --set expand.experts_per_layer=8 \
+    --set evaluate.causes=false --set evaluate.behind=false "$@" --set train.optimizer.learning_rate="$rate" "${threads[@]}"
+}
+
 # train_arm ARM RATE: $trained is the model's name in $work.
 train_arm() {
   local arm=$1 rate=$2 inputs arguments
   trained=$tag-$arm-$rate-s$seed
-  prepare_start "$arm"
   mapfile -t arguments < <(settings "$here/arms/$arm.set")
+  if [[ $arm == ours-self ]]; then
+    origin=$moe
+    train_without_old_text "$rate" "${arguments[@]}"
+    return
+  fi
+  prepare_start "$arm"
   inputs=$(hash_of "$here/common.yaml" "$here/arms/$arm.set" "$work/$start.stamp" "$work/$extended.stamp")
   step "$trained" "$inputs" \
     train_or_exceed --config "$here/common.yaml" --set model="$work/$start" "${start_args[@]}" \

@@ -94,6 +94,18 @@ TEST_CASE("only what does harm is held harder", "[trainer][budget]") {
   CHECK(controller.multipliers().head == 2.0);
 }
 
+TEST_CASE("where segmentation leads, no multiplier is raised for what the others do not do",
+          "[trainer][budget]") {
+  BudgetController controller(budget_config());
+  ProbeSummary probe = probe_at(10, 10 * kBudget);
+  probe.segmentation = 0.010;
+  probe.routing = 0.005;
+  probe.head = 0;
+  controller.decide(probe, true);
+  CHECK(controller.multipliers().routing == Approx(std::sqrt(2.0)));
+  CHECK(controller.multipliers().head == 1.0);
+}
+
 TEST_CASE("a budget of zero is a budget", "[trainer][budget]") {
   BudgetConfig config = budget_config();
   config.max_relative_bpb = 0;
@@ -179,11 +191,24 @@ TEST_CASE("a restored controller decides as the one it was saved from", "[traine
 
 TEST_CASE("outside the budget the probe with the lowest bound is best", "[trainer][best]") {
   BestTracker best(kBudget);
-  CHECK(best.offer(probe_at(0, 0.02, 3.0)));
-  CHECK_FALSE(best.offer(probe_at(10, 0.03, 2.0)));
-  CHECK(best.offer(probe_at(20, 0.01, 2.5)));
+  CHECK(best.offer(probe_at(10, 0.02, 3.0)));
+  CHECK_FALSE(best.offer(probe_at(20, 0.03, 2.0)));
+  CHECK(best.offer(probe_at(30, 0.01, 2.5)));
   CHECK_FALSE(best.has_inside());
-  CHECK(best.best()->step == 20);
+  CHECK(best.best()->step == 30);
+}
+
+TEST_CASE("outside the budget, weights that learned nothing are not the least harmful",
+          "[trainer][best]") {
+  BestTracker best(kBudget);
+  CHECK(best.offer(probe_at(0, 0.0018, 3.0)));
+  CHECK(best.offer(probe_at(10, 0.0026, 2.0)));
+  CHECK_FALSE(best.offer(probe_at(20, 0.0027, 1.5)));
+  CHECK(best.best()->step == 10);
+  BestTracker inside(kBudget);
+  CHECK(inside.offer(probe_at(0, 0.0005, 3.0)));
+  CHECK_FALSE(inside.offer(probe_at(10, 0.0026, 2.0)));
+  CHECK(inside.best()->step == 0);
 }
 
 TEST_CASE("inside the budget, upper bound and all, the one that learned most is best",

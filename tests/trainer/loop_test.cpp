@@ -184,7 +184,7 @@ TEST_CASE("the result says whether any weights were inside the budget", "[traine
   const TrainResult tight = train(job);
   std::map<int64_t, double> worst_by_step;
   for (const Json& line : metrics_of(job.run_dir)) {
-    if (!line.contains("probe")) continue;
+    if (!line.contains("probe") || line["step"] == 0) continue;
     worst_by_step[line["step"]] = std::max(line["probe"]["aa"]["delta_relative"].get<double>(),
                                            line["probe"]["bb"]["delta_relative"].get<double>());
   }
