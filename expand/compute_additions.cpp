@@ -1,9 +1,8 @@
 // expand/compute_additions.cpp: a plan's additions before any training: vocabulary rows, experts,
-// router rows. Which text is cut how: the head's offset is about contexts h as the base makes them,
-// so the base's own tokenizer cuts the new text for it. The routers will meet new tokens at once,
-// so for them the extended tokenizer cuts the new text, and new tokens enter with their initial
-// input rows, which carry the language's mark. Old text is cut by the extended tokenizer, which the
-// guard made equal there. Legend: D model width, E base experts, n new experts, v new vocabulary
+// router rows. Routers and head will meet new tokens at once, so the extended tokenizer cuts the
+// new text that they are fitted to, and new tokens enter with their initial input rows, which carry
+// the language's mark. Old text is cut by the extended tokenizer, too, which the guard made equal
+// there. Legend: D model width, E base experts, n new experts, v new vocabulary
 // rows, T tokens.
 #include <ATen/core/grad_mode.h>
 
@@ -124,17 +123,17 @@ class AdditionBuilder {
   ComputedAdditions build();
 
  private:
-  std::vector<Sequence> new_sequences(const Tokenizer& tokenizer) const;
+  std::vector<Sequence> new_sequences() const;
   std::vector<Sequence> old_sequences() const;
   StartRows start_rows(bool own_head) const;
   at::Tensor marked(const at::Tensor& start_vD) const;
-  void add_output_rows(const at::Tensor& start_vD, const at::Tensor& old_hidden_TD);
+  void add_output_rows(const at::Tensor& start_vD, const std::vector<CalibrationFeatures>& texts);
   void add_experts(const LayerPlan& layer);
   void add_donor_rows(const LayerPlan& layer);
   RouterFit fit_rows(std::vector<LayerFeatures> texts) const;
   void add_router_rows(std::vector<LayerView> layers);
   void report(const LayerPlan& layer, const RouterFit& fit) const;
-  at::Tensor fit_routers(const Transformer& input_model);
+  std::vector<CalibrationFeatures> run_texts(const Transformer& input_model);
 
   const Transformer& base_;
   const Tokenizer& old_tokenizer_;
@@ -146,9 +145,9 @@ class AdditionBuilder {
   Additions& additions_ = computed_.additions;
 };
 
-std::vector<Sequence> AdditionBuilder::new_sequences(const Tokenizer& tokenizer) const {
+std::vector<Sequence> AdditionBuilder::new_sequences() const {
   return encode_sequences(
-      calibration_.new_documents, tokenizer,
+      calibration_.new_documents, extended_,
       {plan_.experts.calibration_new_tokens, sequence_tokens_for(base_.config())});
 }
 
@@ -168,7 +167,7 @@ StartRows AdditionBuilder::start_rows(bool own_head) const {
       tokenizer::old_parts_of_added_tokens(extended_, static_cast<tokenizer::TokenId>(num_old));
   const VocabularyConfig& config = plan_.vocabulary;
   if (config.init != "omp") return averaged_rows(base_.weights(), parts, config.init, own_head);
-  std::vector<Sequence> sequences = new_sequences(extended_);
+  std::vector<Sequence> sequences = new_sequences();
   for (Sequence& sequence : old_sequences()) sequences.push_back(std::move(sequence));
   return pursued_rows(base_.weights(), parts,
                       collect_contexts(base_, sequences, parts, num_old, team_), own_head,
@@ -182,25 +181,25 @@ at::Tensor AdditionBuilder::marked(const at::Tensor& start_vD) const {
   };
   std::vector<int64_t> layers;
   for (const LayerPlan& layer : plan_.layers) layers.push_back(layer.layer);
-  const LanguageMark mark = fit_language_mark(base_, with_rows, start_vD, old_tokenizer_.size(),
-                                              layers, new_sequences(extended_), old_sequences(),
-                                              {.steps = plan_.vocabulary.mark_steps}, team_);
+  const LanguageMark mark =
+      fit_language_mark(base_, with_rows, start_vD, old_tokenizer_.size(), layers, new_sequences(),
+                        old_sequences(), {.steps = plan_.vocabulary.mark_steps}, team_);
   log_info(concat("mark of new input rows: routers' inputs tell the languages apart at ",
                   fixed(mark.first_cost, 3), " nats a token at first, ", fixed(mark.last_cost, 3),
                   " in the end (knowing nothing: 0.693)"));
   return start_vD + mark.mark_D;
 }
 
-/// The start rows, lowered on old contexts by the shared offset.
-void AdditionBuilder::add_output_rows(const at::Tensor& start_vD, const at::Tensor& old_hidden_TD) {
-  const CalibrationFeatures new_text =
-      collect_features(base_, new_sequences(old_tokenizer_), "calibrating the head", team_);
+/// The start rows, lowered on old contexts by the shared offset. @param texts of old text and new.
+void AdditionBuilder::add_output_rows(const at::Tensor& start_vD,
+                                      const std::vector<CalibrationFeatures>& texts) {
+  const CalibrationFeatures &old_text = texts.at(0), &new_text = texts.at(1);
   // A sequence's first position is the same for every language: it belongs to the old side alone.
   const at::Tensor new_hidden_ND =
       new_text.hidden_TD.index_select(0, at::nonzero(~new_text.first_T).squeeze(1));
   const VocabularyConfig& config = plan_.vocabulary;
   const at::Tensor offset_D =
-      head_offset(new_hidden_ND, old_hidden_TD,
+      head_offset(new_hidden_ND, old_text.hidden_TD,
                   {config.head_margin, config.head_old_weight, config.head_ridge});
   additions_[kAddedHead] = start_vD + offset_D;
 }
@@ -274,13 +273,13 @@ void AdditionBuilder::report(const LayerPlan& layer, const RouterFit& fit) const
                   fixed(100 * fit.softmax_share_max, 2), " %"));
 }
 
-/// Fits the routers as their layers come by. @return the old text's hidden states.
-at::Tensor AdditionBuilder::fit_routers(const Transformer& input_model) {
+/// Old text and new through the base; routers are fitted as their layers come by.
+std::vector<CalibrationFeatures> AdditionBuilder::run_texts(const Transformer& input_model) {
   const auto fit = [this](std::vector<LayerView> layers) { add_router_rows(std::move(layers)); };
-  return collect_by_layer(input_model, {old_sequences(), new_sequences(extended_)}, plan_.layers,
-                          fit, "calibrating on old and new text", team_)
-      .front()
-      .hidden_TD;
+  const bool fits_routers = plan_.experts.router == "discriminant";
+  return collect_by_layer(input_model, {old_sequences(), new_sequences()},
+                          fits_routers ? plan_.layers : std::vector<LayerPlan>{}, fit,
+                          "calibrating on old and new text", team_);
 }
 
 ComputedAdditions AdditionBuilder::build() {
@@ -295,17 +294,14 @@ ComputedAdditions AdditionBuilder::build() {
     input_model = with_input_rows(base_, additions_[kAddedEmbedding], placement);
   }
   const bool discriminant = plan_.experts.router == "discriminant";
-  at::Tensor old_hidden_TD;
-  if (discriminant) {
-    old_hidden_TD = fit_routers(input_model);
-  } else if (rows.output_vD.defined() || placement.num_padding > 0) {
-    old_hidden_TD =
-        collect_features(input_model, old_sequences(), "calibrating on old text", team_).hidden_TD;
+  std::vector<CalibrationFeatures> texts;
+  if (discriminant || rows.output_vD.defined() || placement.num_padding > 0) {
+    texts = run_texts(input_model);
   }
-  if (rows.output_vD.defined()) add_output_rows(rows.output_vD, old_hidden_TD);
+  if (rows.output_vD.defined()) add_output_rows(rows.output_vD, texts);
   if (placement.num_padding > 0) {
-    placement.padding_row =
-        least_probable_row(old_hidden_TD, base_.weights().head.base, computed_.vocab.first_added());
+    placement.padding_row = least_probable_row(texts.at(0).hidden_TD, base_.weights().head.base,
+                                               computed_.vocab.first_added());
   }
   for (const LayerPlan& layer : plan_.layers) {
     add_experts(layer);

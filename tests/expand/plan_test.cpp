@@ -264,7 +264,7 @@ TEST_CASE("profiles and plans survive JSON", "[expand]") {
   plan.tokenizer = "/data/tokenizer";
   plan.seed = 12345678901234567890ULL;
   plan.experts.router_margin = 0.45;
-  plan.vocabulary.head_margin = 7;
+  plan.vocabulary.head_margin = 4;
   const ExpansionPlan again = ExpansionPlan::from_json(plan.to_json(), "plan.json");
   CHECK(again.to_json() == plan.to_json());
   CHECK(again.seed == plan.seed);

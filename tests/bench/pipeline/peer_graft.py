@@ -18,7 +18,7 @@ SEQUENCE_TOKENS = 512
 PROFILE_TOKENS = 20_000  # of each language
 NEW_TOKENS, OLD_TOKENS = 12_000, 24_000  # for the fits
 MARGIN, OLD_WEIGHT, RIDGE, START_WEIGHT, ITERATIONS = 0.3, 64.0, 1e-3, 16.0, 60
-HEAD_MARGIN, HEAD_OLD_WEIGHT = 5.0, 8.0
+HEAD_MARGIN, HEAD_OLD_WEIGHT = 7.0, 8.0
 BATCH_SEQUENCES = 8
 MARK_TOKENS, MARK_SHARE, READER_SCORE, PREDICTION_WEIGHT = 1024, 1 / 6, 6.0, 0.3
 
@@ -196,18 +196,18 @@ def grown(base, num_experts, num_rows):
 
 
 @torch.no_grad()
-def graft(base, tokenizers, texts, prefix, parts, donors, reinit_ratio, mark_steps, seed):
-    """@param tokenizers, texts (old, new). @return the expanded model before training."""
+def graft(base, extended, texts, prefix, parts, donors, reinit_ratio, mark_steps, seed):
+    """@param extended the extended tokenizer. @param texts (old, new). @return the expanded model before training."""
     model = grown(base, donors.shape[1], len(parts))
     generator = torch.Generator().manual_seed(seed)
     rows = base.model.embed_tokens.weight
     new_rows = torch.stack([rows[torch.tensor(part)].mean(0) for part in parts])
-    of_mark = [sample_sequences(tokenizers[1], side, prefix, mark_steps * MARK_TOKENS, seed) for side in texts]
+    of_mark = [sample_sequences(extended, side, prefix, mark_steps * MARK_TOKENS, seed) for side in texts]
     marked_rows = new_rows + fit_mark(base, new_rows, of_mark, mark_steps)
     embedding = torch.cat([rows, marked_rows])
-    old_sequences = sample_sequences(tokenizers[1], texts[0], prefix, OLD_TOKENS, seed)
+    old_sequences = sample_sequences(extended, texts[0], prefix, OLD_TOKENS, seed)
     old = RouterInputs(base, old_sequences, embedding)
-    new = RouterInputs(base, sample_sequences(tokenizers[1], texts[1], prefix, NEW_TOKENS, seed), embedding)
+    new = RouterInputs(base, sample_sequences(extended, texts[1], prefix, NEW_TOKENS, seed), embedding)
     for layer, block in enumerate(model.model.layers):
         block.mlp.gate.weight[base.config.num_experts:] = fit_router(
             base.model.layers[layer].mlp.gate.weight, donors[layer], base.config.num_experts_per_tok,
@@ -218,7 +218,6 @@ def graft(base, tokenizers, texts, prefix, parts, donors, reinit_ratio, mark_ste
             width = experts.down_proj.shape[2]
             units = torch.randperm(width, generator=generator)[:round(reinit_ratio * width)]
             redraw((experts.gate_up_proj[i], experts.down_proj[i]), units, generator)
-    in_old_tokens = RouterInputs(base, sample_sequences(tokenizers[0], texts[1], prefix, NEW_TOKENS, seed), rows)
     model.model.embed_tokens.weight[len(rows):] = marked_rows
-    model.lm_head.weight[len(rows):] = new_rows + head_offset(old.hidden, in_old_tokens.hidden[~in_old_tokens.first])
+    model.lm_head.weight[len(rows):] = new_rows + head_offset(old.hidden, new.hidden[~new.first])
     return model

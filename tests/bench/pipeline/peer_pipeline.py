@@ -75,7 +75,7 @@ def run(arguments):
     announce("graft")
     donors = peer_graft.choose_donors(shares, corpus.new, corpus.old, expand["experts_per_layer"])
     parts = peer_tokenizer.old_parts(merges, tokenizers[0].get_vocab_size())
-    model = peer_graft.graft(base, tokenizers, (corpus.old_texts(), corpus.train[corpus.new]), prefix, parts, donors,
+    model = peer_graft.graft(base, tokenizers[1], (corpus.old_texts(), corpus.train[corpus.new]), prefix, parts, donors,
                              expand["reinit_ratio"], settings["tokenizer"]["mark_steps"], seed)
     announce("evaluate-base")
     before = evaluate(base, tokenizers[0], corpus, prefix)
