@@ -1,18 +1,20 @@
 // cli/run.cpp: `polygraft run PIPELINE.yaml`: every stage; a finished one is skipped; the exit code
-// is the gate's.
+// is the gate's. On one process, or on all those that mpirun or srun started with this command.
 #include <algorithm>
 #include <iostream>
+#include <optional>
 
 #include "cli/command.h"
 #include "cli/pipeline/pipeline.h"
 #include "cli/pipeline/shape_plan.h"
+#include "cli/ranks.h"
 #include "cli/step_summary.h"
 #include "core/file.h"
 #include "core/folder_lock.h"
 #include "core/log.h"
 #include "core/overlap.h"
-#include "core/stop.h"
 #include "core/text.h"
+#include "trainer/parallel/parallel_step.h"
 
 namespace polygraft::cli {
 namespace {
@@ -34,21 +36,20 @@ void list_stages(const std::vector<Stage>& stages, const fs::path& run_dir) {
   }
 }
 
-ExitCode run_stages(const std::vector<Stage>& stages, const fs::path& run_dir,
-                    const std::string& until) {
+void run_stages(const std::vector<Stage>& stages, const fs::path& run_dir, const std::string& until,
+                const parallel::Team& team) {
   for (size_t i = 0; i < stages.size(); ++i) {
-    throw_if_stopped();
+    team.throw_if_stopped();
     const Stage& stage = stages[i];
     const std::string label = concat("[", i + 1, "/", stages.size(), "] ", stage.name);
-    if (stage_is_done(stage, run_dir)) {
+    if (team.as_first_says(stage_is_done(stage, run_dir) ? 1 : 0) != 0) {
       log_info(label + ": done before, skipped");
     } else {
       log_info(label);
-      run_stage(stage, run_dir);
+      run_stage(stage, run_dir, team);
     }
-    if (stage.name == until) return ExitCode::kDone;
+    if (stage.name == until) return;
   }
-  return ExitCode::kDone;
 }
 
 ExitCode finish(const Arguments& arguments, const fs::path& run_dir) {
@@ -67,29 +68,40 @@ ExitCode run_pipeline(const Arguments& arguments) {
   ConfigSource source = ConfigSource::from_file(file);
   for (const std::string& assignment : arguments.texts("set")) source.set(assignment);
   const ResolvedPipeline pipeline = resolve_pipeline(source, fs::absolute(file).parent_path());
+  const Ranks ranks(arguments, Ranks::grid_shape(arguments));
+  if (ranks.grid() != nullptr) trainer::require_pieces(pipeline.config.train, ranks.grid()->size());
   if (arguments.dry_run() && is_shape_alone(pipeline.config.base)) {
+    if (!ranks.is_first()) return ExitCode::kDone;
     const ShapePlan plan = plan_from_shape(pipeline.config);
     if (arguments.stdout_is_free()) std::cout << plan.text;
     arguments.emit_json(plan.json);
     return ExitCode::kDone;
   }
   const fs::path run_dir = pipeline.config.run_dir;
-  FileHashes hashes(run_dir);
-  const std::vector<Stage> stages = make_stages(pipeline, hashes);
   const std::string until = arguments.optional_text("until").value_or("report");
-  check_until(stages, until);
+  std::optional<FolderLock> lock;  // the first rank's
+  const auto begin = [&] {
+    FileHashes hashes(run_dir);
+    std::vector<Stage> stages = make_stages(pipeline, hashes, ranks.grid());
+    check_until(stages, until);
+    if (arguments.dry_run() || !ranks.is_first()) return stages;
+    for (const char* written : {"stages", "model"}) {
+      refuse_overlap(run_dir / written, pipeline.config.base);
+    }
+    lock.emplace(run_dir);
+    hashes.save();  // for the other ranks, too
+    write_file_atomically(run_dir / "pipeline.resolved.yaml", pipeline.yaml);
+    return stages;
+  };
+  const std::vector<Stage> stages = ranks.team().in_turn(begin);
   if (arguments.dry_run()) {
-    list_stages(stages, run_dir);
+    if (ranks.is_first()) list_stages(stages, run_dir);
     return ExitCode::kDone;
   }
-  for (const char* written : {"stages", "model"}) {
-    refuse_overlap(run_dir / written, pipeline.config.base);
-  }
-  const FolderLock lock(run_dir);
-  hashes.save();
-  write_file_atomically(run_dir / "pipeline.resolved.yaml", pipeline.yaml);
-  const ExitCode code = run_stages(stages, run_dir, until);
-  return until == "report" ? finish(arguments, run_dir) : code;
+  run_stages(stages, run_dir, until, ranks.team());
+  ExitCode code = ExitCode::kDone;
+  if (until == "report" && ranks.is_first()) code = finish(arguments, run_dir);
+  return static_cast<ExitCode>(ranks.team().as_first_says(static_cast<int64_t>(code)));
 }
 
 }  // namespace
@@ -105,9 +117,11 @@ Command run_command() {
                 add("pipeline", po::value<std::string>(), "pipeline.yaml");
                 add("until", po::value<std::string>()->value_name("STAGE"),
                     "stop after this stage");
+                Ranks::add_grid_options(o);
               },
           .add_operands = [](po::positional_options_description& p) { p.add("pipeline", 1); },
-          .run = run_pipeline};
+          .run = run_pipeline,
+          .has_ranks = true};
 }
 
 }  // namespace polygraft::cli

@@ -11,12 +11,15 @@
 #include "eval/compare.h"
 #include "eval/report.h"
 #include "eval/results.h"
+#include "model/parallel/rank_grid.h"
 
 namespace polygraft::cli {
 
 /// The stages of a run, in order, with their keys. Nothing is done yet.
-/// @param hashes remembers what the base and the texts hash to.
-std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& hashes);
+/// @param hashes remembers what the base and the texts hash to. @param grid of the ranks that share
+/// the work, referred to; null: this process alone.
+std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& hashes,
+                               const parallel::RankGrid* grid);
 
 /// What the stage `evaluate-base` or `evaluate` measured: bits per byte, choices, or both.
 eval::ResultFolder read_measurements(const std::filesystem::path& stage_folder);

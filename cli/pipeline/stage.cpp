@@ -25,11 +25,16 @@ bool stage_is_done(const Stage& stage, const fs::path& run_dir) {
                      [](const fs::path& p) { return fs::exists(p); });
 }
 
-void run_stage(const Stage& stage, const fs::path& run_dir) {
-  AtomicFolder folder(stage_folder(stage, run_dir), /*replace=*/true);
-  stage.run(folder.path());
-  write_json(folder.path() / "stamp.json", Json{{"stage", stage.name}, {"key", stage.key}});
-  folder.commit();
+void run_stage(const Stage& stage, const fs::path& run_dir, const parallel::Team& team) {
+  if (team.is_first()) {
+    AtomicFolder folder(stage_folder(stage, run_dir), /*replace=*/true);
+    stage.run(folder.path());
+    write_json(folder.path() / "stamp.json", Json{{"stage", stage.name}, {"key", stage.key}});
+    folder.commit();
+  } else if (stage.ranks == StageRanks::kAll) {
+    stage.run({});
+  }
+  team.wait_for_all();
 }
 
 FileHashes::FileHashes(fs::path run_dir)

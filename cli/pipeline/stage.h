@@ -9,24 +9,29 @@
 #include <vector>
 
 #include "core/json.h"
+#include "model/parallel/team.h"
 
 namespace polygraft::cli {
 
 namespace fs = std::filesystem;
+
+/// Which of several processes do a stage's work.
+enum class StageRanks { kFirst, kAll };
 
 struct Stage {
   std::string name;
   std::string key;                                  ///< SHA-256
   std::vector<fs::path> outputs;                    ///< must exist for the stage to count as done
   std::function<void(const fs::path& folder)> run;  ///< fills `folder`, which becomes stages/<name>
+  StageRanks ranks = StageRanks::kFirst;  ///< kAll: the first has the folder, the others "" for it
 };
 
 /// Whether stages/<name>/stamp.json carries the stage's key and every output exists.
 bool stage_is_done(const Stage& stage, const fs::path& run_dir);
 
 /// Runs the stage into an AtomicFolder and stamps it: a killed stage leaves nothing under its final
-/// name.
-void run_stage(const Stage& stage, const fs::path& run_dir);
+/// name. By every rank of the team, which goes on once all of it is there.
+void run_stage(const Stage& stage, const fs::path& run_dir, const parallel::Team& team);
 
 /// SHA-256 of files, remembered by (path, size, modification time) in run_dir/file-hashes.json, so
 /// that a second run of the pipeline does not read a large model again.

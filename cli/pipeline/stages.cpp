@@ -21,11 +21,14 @@
 namespace polygraft::cli {
 namespace {
 
-/// Everything the stages share; each stage function below fills its own folder.
+/// Everything the stages share; each stage function below fills its own folder, which only the
+/// first of several ranks has.
 struct Run {
   ResolvedPipeline pipeline;
   fs::path dir;
+  const parallel::RankGrid* grid = nullptr;
 
+  parallel::Team team() const { return parallel::Team(grid == nullptr ? nullptr : &grid->world()); }
   const PipelineConfig& config() const { return pipeline.config; }
   fs::path stage(const std::string& name) const { return dir / "stages" / name; }
   fs::path grafted_model() const { return stage("graft") / "model"; }
@@ -80,8 +83,10 @@ void extend_tokenizer(const Run& run, const fs::path& folder) {
 
 void profile(const Run& run, const fs::path& folder) {
   const auto base = model::ModelFolder::open(run.config().base);
-  write_json(folder / "profile.json",
-             expand::profile_folder(base, run.pipeline.corpus, {}).to_json());
+  expand::ProfileOptions options;
+  options.team = run.team();
+  const expand::Profile profile = expand::profile_folder(base, run.pipeline.corpus, options);
+  if (!folder.empty()) write_json(folder / "profile.json", profile.to_json());
 }
 
 void write_corpus(const Run& run, const fs::path& file) {
@@ -110,16 +115,19 @@ void plan(const Run& run, const fs::path& folder) {
 
 void graft(const Run& run, const fs::path& folder) {
   const fs::path plan_file = run.stage("plan") / "plan.json";
-  create_folders(folder / "model");
+  const fs::path model = folder.empty() ? fs::path() : folder / "model";
+  if (!model.empty()) create_folders(model);
   expand::graft(model::ModelFolder::open(run.config().base),
-                expand::ExpansionPlan::from_json(read_json(plan_file), plan_file),
-                folder / "model");
+                expand::ExpansionPlan::from_json(read_json(plan_file), plan_file), model,
+                run.team());
 }
 
 /// Training keeps its checkpoints in run_dir/training, which belongs to one stage key: another key
 /// starts afresh.
-void train(const Run& run, const std::string& key, const fs::path& folder) {
-  const fs::path training = run.dir / "training";
+fs::path training_folder(const Run& run) { return run.dir / "training"; }
+
+void begin_training(const Run& run, const std::string& key) {
+  const fs::path training = training_folder(run);
   const fs::path key_file = training / "stage-key";
   if (!fs::exists(key_file) || read_file(key_file) != key) {
     fs::remove_all(training);
@@ -129,16 +137,22 @@ void train(const Run& run, const std::string& key, const fs::path& folder) {
   const fs::path link = run.dir / "metrics.jsonl";
   fs::remove(link);
   fs::create_symlink("training/metrics.jsonl", link);
+}
+
+void train(const Run& run, const std::string& key, const fs::path& folder) {
+  if (!folder.empty()) begin_training(run, key);  // the others wait in trainer::train()
   trainer::TrainJob job;
   job.model = run.grafted_model();
   job.corpus = run.pipeline.corpus;
   job.languages = {run.pipeline.new_language};
-  job.run_dir = training;
+  job.run_dir = training_folder(run);
   job.output = run.model();
   job.seed = run.config().seed;
   job.train = run.config().train;
   job.replace_output = true;
-  write_json(folder / "train.json", trainer::to_json(trainer::train(job)));
+  job.ranks = run.grid;
+  const trainer::TrainResult result = trainer::train(job);
+  if (!folder.empty()) write_json(folder / "train.json", trainer::to_json(result));
 }
 
 void verify(const Run& run, const fs::path& folder) {
@@ -175,23 +189,27 @@ struct EvaluateWork {
 };
 
 void evaluate(const Run& run, const EvaluateWork& work, const fs::path& folder) {
-  Unfinished unfinished(Unfinished::beside(run.stage(work.stage)));
+  const fs::path scores = Unfinished::beside(run.stage(work.stage));
+  std::optional<Unfinished> unfinished;
+  if (!folder.empty()) unfinished.emplace(scores);
   MeasuredModel measured{model::ModelFolder::open(work.model)};
-  measured.unfinished = unfinished.folder();
+  measured.unfinished = scores;
+  measured.team = run.team();
   const EvaluateConfig& config = run.config().evaluate;
-  if (config.bpb) {
-    eval::write_bpb_result(evaluate_bpb(measured, run.pipeline.corpus, {work.causes}), folder);
-  }
+  const auto measure_bpb = [&](const BpbOptions& options, const fs::path& into) {
+    const eval::BpbResult result = evaluate_bpb(measured, run.pipeline.corpus, options);
+    if (!folder.empty()) eval::write_bpb_result(result, into);
+  };
+  if (config.bpb) measure_bpb({work.causes}, folder);
   if (config.bpb && config.behind) {
-    const BpbOptions behind{.behind = run.pipeline.new_language};
-    eval::write_bpb_result(evaluate_bpb(measured, run.pipeline.corpus, behind),
-                           folder / kBehindFolder);
+    measure_bpb({.behind = run.pipeline.new_language}, folder / kBehindFolder);
   }
   if (!config.choice.empty()) {
     const auto tasks = eval::read_choice_items({config.choice.begin(), config.choice.end()});
-    eval::write_choice_result(evaluate_choice(measured, tasks), folder / kChoiceFolder);
+    const eval::ChoiceResult result = evaluate_choice(measured, tasks);
+    if (!folder.empty()) eval::write_choice_result(result, folder / kChoiceFolder);
   }
-  unfinished.remove();
+  if (unfinished) unfinished->remove();
 }
 
 void compare(const Run& run, const fs::path& folder) {
@@ -227,17 +245,19 @@ std::optional<eval::ResultFolder> read_behind(const fs::path& stage_folder) {
   return eval::read_result_folder(folder);
 }
 
-std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& hashes) {
-  const Run run{pipeline, pipeline.config.run_dir};
+std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& hashes,
+                               const parallel::RankGrid* grid) {
+  const Run run{pipeline, pipeline.config.run_dir, grid};
   const PipelineConfig& config = pipeline.config;
   const std::string base = hashes.of(config.base);
   const std::string seed = std::to_string(config.seed);
   std::vector<Stage> stages;
   const auto add = [&](const std::string& name, const std::vector<std::string>& inputs,
-                       std::vector<fs::path> outputs, std::function<void(const fs::path&)> work) {
+                       std::vector<fs::path> outputs, std::function<void(const fs::path&)> work,
+                       StageRanks ranks = StageRanks::kFirst) {
     const std::string key = make_key(name, inputs);
     outputs.push_back(run.stage(name));
-    stages.push_back({name, key, std::move(outputs), std::move(work)});
+    stages.push_back({name, key, std::move(outputs), std::move(work), ranks});
     return key;
   };
   const bool writes_old_text = config.train.replay.writes_text();
@@ -264,30 +284,35 @@ std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& has
   const std::string tokenizer =
       add("tokenizer", {base, train_texts, heldout_texts, yaml_of(config.tokenizer)}, {},
           [run](const fs::path& f) { extend_tokenizer(run, f); });
-  const std::string profiled = add("profile", {base, train_texts, heldout_texts}, {},
-                                   [run](const fs::path& f) { profile(run, f); });
+  const std::string profiled = add(
+      "profile", {base, train_texts, heldout_texts}, {},
+      [run](const fs::path& f) { profile(run, f); }, StageRanks::kAll);
   const std::string planned =
       add("plan", {tokenizer, profiled, yaml_of(config.tokenizer), yaml_of(config.expand), seed},
           {}, [run](const fs::path& f) { plan(run, f); });
-  const std::string grafted =
-      add("graft", {planned}, {}, [run](const fs::path& f) { graft(run, f); });
+  const std::string grafted = add(
+      "graft", {planned}, {}, [run](const fs::path& f) { graft(run, f); }, StageRanks::kAll);
   std::string measured_on = heldout_texts + yaml_of(config.evaluate);
   for (const std::string& file : config.evaluate.choice) measured_on += hashes.of(file) + "\n";
-  const std::string base_evaluated =
-      add("evaluate-base", {base, measured_on}, {}, [run](const fs::path& f) {
+  const std::string base_evaluated = add(
+      "evaluate-base", {base, measured_on}, {},
+      [run](const fs::path& f) {
         evaluate(run, {"evaluate-base", run.config().base}, f);
-      });
+      },
+      StageRanks::kAll);
   const std::string train_key = make_key("train", {grafted, yaml_of(config.train), seed});
-  const std::string trained =
-      add("train", {grafted, yaml_of(config.train), seed}, {run.model()},
-          [run, train_key](const fs::path& f) { train(run, train_key, f); });
+  const std::string trained = add(
+      "train", {grafted, yaml_of(config.train), seed}, {run.model()},
+      [run, train_key](const fs::path& f) { train(run, train_key, f); }, StageRanks::kAll);
   const std::string verified =
       add("verify", {trained, heldout_texts}, {}, [run](const fs::path& f) { verify(run, f); });
   add("pack", {verified}, {run.pack()}, [run](const fs::path& f) { pack(run, f); });
-  const std::string evaluated =
-      add("evaluate", {trained, measured_on}, {}, [run](const fs::path& f) {
+  const std::string evaluated = add(
+      "evaluate", {trained, measured_on}, {},
+      [run](const fs::path& f) {
         evaluate(run, {"evaluate", run.model(), run.config().evaluate.causes}, f);
-      });
+      },
+      StageRanks::kAll);
   const std::string compared = add("compare", {base_evaluated, evaluated, yaml_of(config.gate)}, {},
                                    [run](const fs::path& f) { compare(run, f); });
   add("report", {compared, verified, pipeline.yaml},

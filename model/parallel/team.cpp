@@ -13,6 +13,13 @@ void Team::wait_for_all() const {
   if (!is_alone()) ranks_->barrier();
 }
 
+int64_t Team::as_first_says(int64_t own) const {
+  Deliveries deliveries(*this);
+  deliveries.to_all(0, std::as_writable_bytes(std::span(&own, 1)));
+  deliveries.wait();
+  return own;
+}
+
 void Team::throw_if_stopped() const {
   if (is_alone()) return polygraft::throw_if_stopped();
   int64_t num_stopped = stop_requested() ? 1 : 0;

@@ -27,6 +27,18 @@ class Team {
 
   void wait_for_all() const;
 
+  /// `work` on the first rank, then on the others, which find what it has written.
+  template <class Work>
+  auto in_turn(const Work& work) const {
+    if (!is_first()) wait_for_all();
+    auto result = work();
+    if (is_first()) wait_for_all();
+    return result;
+  }
+
+  /// What the first rank has decided.
+  int64_t as_first_says(int64_t own) const;
+
   /// All at the same place, once any of them was told to. @throws Interrupted.
   void throw_if_stopped() const;
 

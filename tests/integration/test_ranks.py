@@ -1,5 +1,5 @@
-"""`eval bpb`, `eval choice`, `expand profile` and `expand graft` on several processes: the bytes of one, whatever their
-number; a killed rank; commands that have no use for ranks."""
+"""`run`, `eval bpb`, `eval choice`, `expand profile` and `expand graft` on several processes: the bytes of one, whatever
+their number; a killed rank; commands that have no use for ranks."""
 
 import json
 import shutil
@@ -78,14 +78,41 @@ class Ranks(unittest.TestCase):
         self.assertNotIn("rank error", said)
 
     def test_a_command_for_one_process_is_refused_under_several(self):
-        for words in (["inspect", BASE], ["run", self.folder / "pipeline.yaml"],
-                      ["expand", "plan", "--model", BASE, "--dry-run"]):
+        for words in (["inspect", BASE], ["expand", "plan", "--model", BASE, "--dry-run"]):
             with self.subTest(words=words):
                 said = run_on(2, *command(*words), expect=[2])
                 self.assertIn("is the work of one process", said)
                 self.assertIn("2 by mpirun", said)
                 self.assertIn("unset OMPI_COMM_WORLD_SIZE", said)
         run_on(2, PROGRAM, "inspect", "--help")
+
+    def pipeline(self, name):
+        """@return the command of a whole run whose steps can be shared, and the folder of what it leaves."""
+        folder = fresh(name)
+        return command("run", write_pipeline(folder), "--set", "train.micro_batch_tokens=512"), folder / "run"
+
+    def test_a_whole_run_on_any_number_of_ranks(self):
+        alone, expected = self.pipeline("run-alone")
+        run_on(1, *alone)
+        shared, found = self.pipeline("run-shared")
+        said = run_on(2, *shared, "--ep", "2", "--until", "graft")
+        self.assertEqual(said.count("] graft"), 1, said)
+        said = run_on(3, *shared)
+        self.assertEqual(said.count("] graft: done before, skipped"), 1, said)
+        for part in ("model", "pack"):
+            self.assertEqual(hash_folder(found / part), hash_folder(expected / part), part)
+        for stage in ("profile/profile.json", "compare/comparison.json"):
+            texts = [json.loads((folder / "stages" / stage).read_text()) for folder in (expected, found)]
+            self.assertEqual(*texts, stage)
+        self.assertTrue((found / "report.html").exists())
+        self.assertEqual(partial_outputs(found), [])
+        self.assertEqual(list(found.glob("stages/*.unfinished")), [])
+
+    def test_a_run_whose_steps_cannot_be_shared_is_refused_before_it_begins(self):
+        folder = fresh("run-whole-steps")
+        said = run_on(2, *command("run", write_pipeline(folder)), expect=[2])
+        self.assertIn("train.micro_batch_tokens", said)
+        self.assertFalse((folder / "run").exists())
 
     def long_evaluation(self, name):
         """@return the command, and its output: enough text for the first language's scores to be seen on the way."""

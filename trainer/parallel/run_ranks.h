@@ -16,15 +16,6 @@ class RunRanks : public parallel::Team {
 
   const parallel::RankGrid* grid() const { return grid_; }
 
-  /// `work` on the first rank, then on the others, which find what it has written.
-  template <class Work>
-  auto in_turn(const Work& work) const {
-    if (!is_first()) wait_for_all();
-    auto result = work();
-    if (is_first()) wait_for_all();
-    return result;
-  }
-
   /// Every language's line, from the rank that has probed it.
   ProbeResult gathered(ProbeResult own) const;
 
