@@ -2,8 +2,10 @@
 #include "cli/evaluate.h"
 
 #include "cli/version.h"
+#include "core/hash.h"
 #include "core/text.h"
 #include "eval/quotation.h"
+#include "model/kernels/dispatch.h"
 #include "tokenizer/base_view.h"
 #include "tokenizer/tokenizer.h"
 
@@ -31,7 +33,10 @@ eval::ScoreOptions score_options(const MeasuredModel& measured, const expand::Op
   eval::ScoreOptions options;
   options.mask = mask_of(measured);
   options.progress_label = concat(doing, " ", task);
-  options.log_key = concat(kVersion, " ", model.hash);
+  // The weights' hash does not know how they are used.
+  options.log_key =
+      concat(kVersion, " ", model.hash, " ", sha256_file(measured.folder.path / "config.json"), " ",
+             kernels::operations().name);
   options.team = measured.team;
   if (!measured.unfinished.empty()) options.log = measured.unfinished / (task + kScoresExtension);
   return options;

@@ -92,7 +92,7 @@ class AtomicFolder {
   fs::path partial_;
   bool replace_;
   bool committed_ = false;
-  int lock_ = -1;  // held on partial_ while this process works on it
+  int lock_ = -1;  // held on TARGET.lock while this process works on it
 };
 
 /// @throws ConfigError "already exists; use --force" when `output` exists and `force` is false.

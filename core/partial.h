@@ -1,7 +1,7 @@
 // core/partial.h: names of unfinished outputs, and which of them nobody works on any more. Private
-// to core. A writer holds a lock (flock) on its `NAME.partial-PID`. The kernel drops the lock with
-// the process, whatever killed it, so a lock that can be had means an orphan. The process number
-// alone would not tell: containers reuse them.
+// to core. A writer holds a lock (flock) on its `NAME.partial-PID`, of a folder on `NAME.lock`. The
+// kernel drops the lock with the process, whatever killed it, so a lock that can be had means an
+// orphan. The process number alone would not tell: containers reuse them.
 #pragma once
 #include <filesystem>
 

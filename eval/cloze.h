@@ -1,6 +1,6 @@
 // eval/cloze.h: multiple-choice items out of any text, so that a language without a benchmark has
 // one: which of several passages continues the context? The wrong ones are real continuations too,
-// of other documents of the language, cut to the right one's length.
+// of other documents of the language, each cut as the right one is.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -83,9 +83,9 @@ struct LanguageTest {
   bool is_new = false;
   bool higher_is_better = false;  ///< accuracy; bits per byte is better when lower
   bool relative = true;  ///< margin and change are relative (bits per byte) or absolute (accuracy)
-  PairedEstimate estimate;          ///< in bits per byte, or accuracy
-  std::optional<McNemar> mcnemar;   ///< of answers that are right or wrong
-  std::optional<NoiseFloor> noise;  ///< shown beside the change; the gate does not look at it
+  PairedEstimate estimate;                ///< in bits per byte, or accuracy
+  std::optional<ChangedAnswers> answers;  ///< of those that are right or wrong
+  std::optional<NoiseFloor> noise;        ///< shown beside the change; the gate does not look at it
   double margin =
       0;  ///< the change that is still tolerated, on the scale and with the sign of change()
   double p_adjusted =

@@ -11,8 +11,9 @@ namespace {
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
 Json mcnemar_json(const LanguageTest& test) {
-  if (!test.mcnemar) return {};
-  return {{"lost", test.mcnemar->lost}, {"won", test.mcnemar->won}, {"p", test.mcnemar->p}};
+  if (!test.answers) return {};
+  const std::optional<double> p = test.answers->mcnemar_p;
+  return {{"lost", test.answers->lost}, {"won", test.answers->won}, {"p", p ? Json(*p) : Json()}};
 }
 
 Json noise_json(const LanguageTest& test) {

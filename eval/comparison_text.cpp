@@ -76,9 +76,12 @@ std::vector<std::string> obstacles(const Comparison& comparison) {
 std::vector<std::string> answers_changed(const Comparison& comparison) {
   std::vector<std::string> out;
   for (const LanguageTest& test : comparison.tests) {
-    if (!test.mcnemar) continue;
-    out.push_back(concat(test.task, " ", test.metric, ": ", test.mcnemar->lost, " answers lost, ",
-                         test.mcnemar->won, " won (exact McNemar p = ", p_text(test.mcnemar->p),
+    if (!test.answers) continue;
+    const std::optional<double> p = test.answers->mcnemar_p;
+    out.push_back(concat(test.task, " ", test.metric, ": ", test.answers->lost, " answers lost, ",
+                         test.answers->won, " won (",
+                         p ? concat("exact McNemar p = ", p_text(*p))
+                           : "several of a document, which McNemar's test does not allow",
                          ")"));
   }
   return out;

@@ -19,12 +19,13 @@ namespace {
 /// By which factor the documents must grow to bring the bound to the margin: a bootstrap bound's
 /// distance shrinks with the square root.
 double growth_needed(const LanguageTest& test, double bound, double margin, double confidence) {
-  const double ratio = (bound - test.harm()) / (margin - test.harm());
-  if (!test.mcnemar) return ratio * ratio;
-  const auto lost = static_cast<double>(test.mcnemar->lost);
-  const auto won = static_cast<double>(test.mcnemar->won);
+  const double by_bootstrap = std::pow((bound - test.harm()) / (margin - test.harm()), 2);
+  if (!test.answers) return by_bootstrap;
+  const auto lost = static_cast<double>(test.answers->lost);
+  const auto won = static_cast<double>(test.answers->won);
   const auto num_answers = static_cast<double>(test.estimate.num_pairs);
-  return growth_for_margin(lost, won, num_answers, confidence, margin);
+  const double by_score = growth_for_margin(lost, won, num_answers, confidence, margin);
+  return test.answers->mcnemar_p ? by_score : std::max(by_bootstrap, by_score);
 }
 
 std::string documents_needed(const LanguageTest& test, double bound, double margin,
@@ -101,10 +102,12 @@ double margin_of(const LanguageTest& test, const GateConfig& gate) {
   return test.relative ? gate.margin_relative_bpb : gate.margin_accuracy;
 }
 
-/// Independent answers that are right or wrong: the more cautious of the bootstrap's bound and the
-/// score test's.
-void bound_answers(LanguageTest& test, const std::optional<McNemar>& answers, double confidence) {
-  test.mcnemar = answers;
+/// Answers that are right or wrong: the more cautious of the bootstrap's bound, which draws those
+/// of a document together, and the score test's, which knows that answers could have changed though
+/// none did.
+void bound_answers(LanguageTest& test, const std::optional<ChangedAnswers>& answers,
+                   double confidence) {
+  test.answers = answers;
   if (!answers) return;
   const auto lost = static_cast<double>(answers->lost), won = static_cast<double>(answers->won);
   const auto num_answers = static_cast<double>(test.estimate.num_pairs);
@@ -135,7 +138,7 @@ LanguageTest measure(const PairedTask& paired, const GateConfig& gate) {
                                                    .resamples = gate.resamples,
                                                    .seed = static_cast<uint64_t>(gate.seed)});
   test.estimate = resampled.estimate;
-  if (test.higher_is_better) bound_answers(test, mcnemar_exact(paired.pairs), gate.confidence);
+  if (test.higher_is_better) bound_answers(test, changed_answers(paired.pairs), gate.confidence);
   test.p_adjusted = test.higher_is_better ? p_below(resampled.delta, test.margin)
                                           : p_above(resampled.relative, test.margin);
   return test;

@@ -64,9 +64,11 @@ struct ResultFolder {
   std::map<std::string, Causes> causes;  ///< by language, where they were measured
 };
 
-/// The first 64 bits of a SHA-256 written in hexadecimal, as lm-eval's hashes are; of any other
-/// text its FNV-1a; 0 for none.
+/// The first 64 bits of a SHA-256 written in hexadecimal, all of it as lm-eval's hashes are or
+/// those 16 digits; of any other text its name_fingerprint().
 uint64_t fingerprint(std::string_view hash);
+/// FNV-1a of a text that is no hash, though it may look like one; 0 for none alone.
+uint64_t name_fingerprint(std::string_view name);
 
 /// Whole numbers by size, and before all other names.
 bool doc_id_less(std::string_view a, std::string_view b);

@@ -151,16 +151,20 @@ bool doc_id_less(std::string_view a, std::string_view b) {
   return a < b;
 }
 
+uint64_t name_fingerprint(std::string_view name) {
+  if (name.empty()) return 0;
+  uint64_t value = 14695981039346656037U;  // FNV-1a, 64 bits
+  for (const char c : name) value = (value ^ static_cast<uint8_t>(c)) * 1099511628211U;
+  return value == 0 ? 1 : value;
+}
+
 uint64_t fingerprint(std::string_view hash) {
-  constexpr size_t kDigits = 16;
+  constexpr size_t kDigits = 16, kSha256Digits = 64;
+  if (hash.size() != kDigits && hash.size() != kSha256Digits) return name_fingerprint(hash);
   uint64_t value = 0;
-  const auto [end, error] =
-      std::from_chars(hash.data(), hash.data() + std::min(hash.size(), kDigits), value, 16);
-  if (error == std::errc() && end == hash.data() + kDigits) return value;
-  if (hash.empty()) return 0;
-  value = 14695981039346656037U;  // FNV-1a, 64 bits
-  for (const char c : hash) value = (value ^ static_cast<uint8_t>(c)) * 1099511628211U;
-  return value;
+  const auto [end, error] = std::from_chars(hash.data(), hash.data() + kDigits, value, 16);
+  const bool is_hash = error == std::errc() && end == hash.data() + kDigits;
+  return is_hash ? value : name_fingerprint(hash);
 }
 
 int64_t TaskSamples::metric_index(const std::string& metric) const {

@@ -120,9 +120,9 @@ std::string LineParser::doc_id(element sample) const {
 uint64_t LineParser::document(element sample, const Sample& read) const {
   element value;
   if (!sample["doc"][source_.document_field].get(value) && !value.is_null()) {
-    return fingerprint(plain_text(value));
+    return name_fingerprint(plain_text(value));
   }
-  return read.doc_hash != 0 ? read.doc_hash : fingerprint(read.doc_id);
+  return read.doc_hash != 0 ? read.doc_hash : name_fingerprint(read.doc_id);
 }
 
 void LineParser::read(element sample) {

@@ -70,8 +70,10 @@ class DocumentSum {
       if (window.window.targets[i] < 0) continue;  // scored in an earlier window
       score_.nats_by_position[position_band(position_++)] += window.nats_L[i];
       if (window.head_masked_L.empty()) continue;
-      score_.head_masked_nats += window.head_masked_L[i];
-      score_.leaked_mass -= std::expm1(window.head_masked_L[i] - window.nats_L[i]);
+      const double masked = window.head_masked_L[i];
+      if (masked == 0) continue;  // an added token: that it is likely is no leak
+      score_.head_masked_nats += masked;
+      score_.leaked_mass -= std::expm1(masked - window.nats_L[i]);
     }
   }
 

@@ -34,7 +34,7 @@ struct DocumentScore {
   NatsByPosition nats_by_position = {};
   // With ScoreOptions::head_masked_too:
   double head_masked_nats = 0;  ///< the same hidden states, added vocabulary rows left out
-  double leaked_mass = 0;       ///< sum over tokens of the probability that added rows take
+  double leaked_mass = 0;       ///< sum over old tokens of the probability that added rows take
 };
 
 struct ScoreOptions {

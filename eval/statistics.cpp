@@ -36,8 +36,11 @@ struct Resamples {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-double relative_change(double baseline, double candidate) {
-  return baseline == 0 ? kNaN : (candidate - baseline) / baseline;
+/// One division each: where values are 0 or 1 the sums are exact, so that one answer in a hundred
+/// is 0.01, the double that a margin is.
+double change(const Sums& sums) { return (sums.candidate - sums.baseline) / sums.weight; }
+double relative_change(const Sums& sums) {
+  return sums.baseline == 0 ? kNaN : (sums.candidate - sums.baseline) / sums.baseline;
 }
 
 void check(const std::vector<Pair>& pairs, const BootstrapOptions& options) {
@@ -128,12 +131,10 @@ Resamples draw_resamples(const Columns& columns, const BootstrapOptions& options
     std::fill(counts.begin(), counts.end(), 0.0);
     for (size_t draw = 0; draw < num_pairs; ++draw) counts[random.below(num_pairs)] += 1;
     const Sums sums = weighted_sums(columns, counts);
-    const double baseline = sums.baseline / sums.weight;
-    const double candidate = sums.candidate / sums.weight;
-    out.baseline.push_back(baseline);
-    out.candidate.push_back(candidate);
-    out.delta.push_back(candidate - baseline);
-    out.relative.push_back(relative_change(baseline, candidate));
+    out.baseline.push_back(sums.baseline / sums.weight);
+    out.candidate.push_back(sums.candidate / sums.weight);
+    out.delta.push_back(change(sums));
+    out.relative.push_back(relative_change(sums));
   }
   return out;
 }
@@ -218,8 +219,8 @@ PairedDistribution paired_bootstrap_distribution(const std::vector<Pair>& pairs,
   PairedEstimate estimate;
   estimate.baseline = sums.baseline / sums.weight;
   estimate.candidate = sums.candidate / sums.weight;
-  estimate.delta = estimate.candidate - estimate.baseline;
-  estimate.relative = relative_change(estimate.baseline, estimate.candidate);
+  estimate.delta = change(sums);
+  estimate.relative = relative_change(sums);
   estimate.baseline_interval = two_sided(resamples.baseline, options.confidence);
   estimate.candidate_interval = two_sided(resamples.candidate, options.confidence);
   estimate.delta_interval = two_sided(resamples.delta, options.confidence);
@@ -241,17 +242,18 @@ double mcnemar_p(int64_t lost, int64_t won) {
   return std::min(1.0, 2 * boost::math::cdf(discordant, static_cast<double>(std::min(lost, won))));
 }
 
-std::optional<McNemar> mcnemar_exact(const std::vector<Pair>& pairs) {
+std::optional<ChangedAnswers> changed_answers(const std::vector<Pair>& pairs) {
   const auto is_answer = [](double value) { return value == 0 || value == 1; };
-  McNemar out;
+  ChangedAnswers out;
   std::unordered_set<uint64_t> documents;
+  bool independent = true;
   for (const Pair& pair : pairs) {
     if (!is_answer(pair.baseline) || !is_answer(pair.candidate)) return {};
-    if (pair.document != 0 && !documents.insert(pair.document).second) return {};
+    if (pair.document != 0 && !documents.insert(pair.document).second) independent = false;
     out.lost += pair.baseline > pair.candidate ? 1 : 0;
     out.won += pair.baseline < pair.candidate ? 1 : 0;
   }
-  out.p = mcnemar_p(out.lost, out.won);
+  if (independent) out.mcnemar_p = mcnemar_p(out.lost, out.won);
   return out;
 }
 

@@ -76,15 +76,15 @@ double p_below(const std::vector<double>& ascending, double limit);
 /// used with the result. Order is kept.
 std::vector<double> holm_adjusted(const std::vector<double>& p_values);
 
-/// Exact McNemar test (1947) of "as many answers were lost as won": two-sided binomial p-value of
-/// the pairs in which exactly one side is right.
-struct McNemar {
+/// The pairs of answers in which exactly one side is right.
+struct ChangedAnswers {
   int64_t lost = 0, won = 0;  ///< right before and wrong now; wrong before and right now
-  double p = 1;
+  /// Exact McNemar test (1947) of "as many were lost as won", two-sided; nothing when samples share
+  /// a document: then they are not independent, which the test assumes.
+  std::optional<double> mcnemar_p;
 };
-/// Nothing when a value is neither 0 nor 1, or when samples share a document: then they are not
-/// independent, which the test assumes.
-std::optional<McNemar> mcnemar_exact(const std::vector<Pair>& pairs);
+/// Nothing when a value is neither 0 nor 1.
+std::optional<ChangedAnswers> changed_answers(const std::vector<Pair>& pairs);
 double mcnemar_p(int64_t lost, int64_t won);
 
 /// The chance that an unchanged model's one-sided bound at `confidence` stays within `margin`, for

@@ -216,6 +216,40 @@ TEST_CASE("few answers show no small margin, even if none of them changed", "[ev
   CHECK(compare_results(folder, folder, {.margin_accuracy = 0.07}).outcome == Outcome::kPass);
 }
 
+TEST_CASE("answers of few documents show no more than as many that stand alone",
+          "[eval][compare]") {
+  const auto reason = [](size_t per_document, int lost) {
+    ResultFolder baseline;
+    TaskSamples& task = baseline.tasks[{"quiz_de", "none"}];
+    task.metrics = {"acc"};
+    for (size_t i = 0; i < 200; ++i)
+      task.samples.push_back(
+          {.doc_id = std::to_string(i), .document = 1 + i / per_document, .values = {1.0}});
+    ResultFolder candidate = baseline;
+    for (int i = 0; i < lost; ++i)
+      candidate.tasks.begin()->second.samples[static_cast<size_t>(50 * i)].values = {0.0};
+    const Comparison comparison = compare_results(baseline, candidate, {.margin_accuracy = 0.01});
+    CHECK(comparison.outcome == Outcome::kInsufficient);
+    return comparison.tests[0].reason;
+  };
+  CHECK_THAT(reason(1, 0), Catch::Contains("could be -1.33 pp"));
+  CHECK_THAT(reason(4, 0), Catch::Contains("could be -1.33 pp"));
+  CHECK_THAT(reason(4, 1), Catch::Contains("documents like these would decide it"));
+}
+
+TEST_CASE("an accuracy at the margin itself is not beyond it", "[eval][compare]") {
+  ResultFolder baseline;
+  TaskSamples& task = baseline.tasks[{"quiz_de", "none"}];
+  task.metrics = {"acc"};
+  for (int i = 0; i < 100; ++i)
+    task.samples.push_back({.doc_id = std::to_string(i), .values = {i < 67 ? 1.0 : 0.0}});
+  ResultFolder candidate = baseline;
+  candidate.tasks.begin()->second.samples[0].values = {0.0};
+  const Comparison comparison = compare_results(baseline, candidate, {.margin_accuracy = 0.01});
+  CHECK(comparison.outcome == Outcome::kInsufficient);
+  CHECK_THAT(comparison.tests[0].reason, Catch::Contains("could be"));
+}
+
 TEST_CASE("a noise floor is shown and changes nothing else", "[eval][compare]") {
   const auto [baseline, candidate] = bpb_folders({{"de", {0.004, 0.002}}});
   auto [unused, repeat] = bpb_folders({{"de", {0.001, 0.0001}}});

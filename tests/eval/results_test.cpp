@@ -208,6 +208,8 @@ TEST_CASE("every broken sample is an exit 4, and a block of lines ends anywhere"
 TEST_CASE("hashes and ids keep what tells them apart", "[eval][results]") {
   CHECK(fingerprint(sha256("a")) == 0xca978112ca1bbdcaU);
   CHECK(fingerprint("") == 0);
+  CHECK(name_fingerprint("1700000000123456001") != name_fingerprint("1700000000123456002"));
+  CHECK(name_fingerprint("00000000000000000007") != 0);
   CHECK(fingerprint("no hexadecimal") != fingerprint("no hexadecimals"));
   CHECK(doc_id_less("9", "10"));
   CHECK(doc_id_less("10", "a"));

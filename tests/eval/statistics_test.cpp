@@ -145,17 +145,29 @@ TEST_CASE("McNemar's exact test and sample sizes equal statsmodels'", "[eval][st
   }
 }
 
-TEST_CASE("McNemar's test counts answers that changed sides, of independent samples only",
+TEST_CASE("answers that changed sides are counted, McNemar's test is of independent ones only",
           "[eval][statistics]") {
   std::vector<Pair> pairs = {{1, 0, 1, 1}, {1, 0, 1, 2}, {0, 1, 1, 3}, {1, 1, 1, 4}, {0, 0, 1, 0}};
-  const auto result = mcnemar_exact(pairs);
-  REQUIRE(result);
-  CHECK(result->lost == 2);
-  CHECK(result->won == 1);
-  CHECK(result->p == 1);
-  pairs[0].document = 4;
-  CHECK_FALSE(mcnemar_exact(pairs));
-  CHECK_FALSE(mcnemar_exact({{0.5, 1, 1}}));
+  for (const bool shared : {false, true}) {
+    if (shared) pairs[0].document = 4;
+    const auto result = changed_answers(pairs);
+    REQUIRE(result);
+    CHECK(result->lost == 2);
+    CHECK(result->won == 1);
+    CHECK(result->mcnemar_p == (shared ? std::optional<double>() : 1.0));
+  }
+  CHECK_FALSE(changed_answers({{0.5, 1, 1}}));
+}
+
+TEST_CASE("answers lost out of a hundred are hundredths, resampled or not", "[eval][statistics]") {
+  for (const int right : {30, 67, 96}) {
+    std::vector<Pair> pairs(100, {0, 0, 1});
+    for (int i = 0; i < right; ++i) pairs[static_cast<size_t>(i)] = {1, i == 0 ? 0.0 : 1.0, 1};
+    const PairedDistribution found = paired_bootstrap_distribution(pairs, {});
+    CHECK(found.estimate.delta == -0.01);
+    // None, one, two, ... lost: as likely to be at most one as Poisson's law has it, near enough.
+    CHECK(1 - p_below(found.delta, -0.01) == Approx(1 - 0.736).margin(0.04));
+  }
 }
 
 TEST_CASE("the same input gives the same bits, another seed does not", "[eval][statistics]") {
