@@ -149,6 +149,14 @@ void check_targets(const at::Tensor& targets, int64_t num_rows) {
       .hint("with the added rows masked, text must be encoded with the base's tokenizer");
 }
 
+/// Whether a target is an added token, whose place may be that of a spare base row, or padding.
+at::Tensor has_no_base_row(const at::Tensor& targets_T, const SplitRows& head) {
+  const RowLayout layout = head.layout();
+  const at::Tensor is_added =
+      (targets_T >= layout.first_added()) & (targets_T < layout.first_added() + layout.num_added);
+  return is_added | (targets_T >= layout.first_padding());
+}
+
 }  // namespace
 
 int64_t head_chunk_tokens(int64_t num_base_rows, bool on_gpu) {
@@ -183,7 +191,7 @@ TokenNll token_nll_both_ways(const at::Tensor& hidden_TD, const at::Tensor& targ
   at::NoGradGuard no_grad;
   check_targets(targets_T, head.layout().num_rows());
   const auto all_targets_T = targets_T.to(hidden_TD.device());
-  const auto old_targets_T = all_targets_T.masked_fill(all_targets_T >= head.num_base(), -1);
+  const auto old_targets_T = all_targets_T.masked_fill(has_no_base_row(all_targets_T, head), -1);
   const auto options = all_targets_T.options().dtype(at::kDouble);
   TokenNll nll{at::zeros(targets_T.sizes(), options), at::zeros(targets_T.sizes(), options)};
   const int64_t step = chunk_tokens(head);
