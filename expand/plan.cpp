@@ -103,20 +103,19 @@ int64_t activation_bytes(const ModelConfig& config) {
 }
 
 /// The additions in float32, and the block of the base's weights at work; of the calibration text,
-/// every layer's router inputs and scores in float32, and one layer's in float64 while it is
+/// the final states and one layer's router inputs and scores in float32, and in float64 while it is
 /// fitted. Files mapped into memory are not counted: the system takes their pages back when it
 /// needs them.
 int64_t estimate_peak_memory(const ModelConfig& config, const ExpansionPlan& plan) {
   constexpr int64_t kProgramBytes = int64_t{160} << 20;  // measured: LibTorch and its threads
-  const int64_t new_tokens = plan.experts.calibration_new_tokens;
-  const int64_t tokens = new_tokens + plan.experts.calibration_old_tokens;
+  const int64_t tokens = plan.experts.calibration_new_tokens + plan.experts.calibration_old_tokens;
   const int64_t width = config.hidden_size;
   const auto num_layers = static_cast<int64_t>(plan.layers.size());
   const int64_t n = plan.experts.experts_per_layer;
   constexpr int64_t kConvertedElements = int64_t{4} << 20;  // of a stored matrix at once
   const int64_t weights = 4 * (kConvertedElements + plan.added_parameters);
-  const int64_t features = 4 * tokens * num_layers * (width + n + 3);
-  const int64_t hidden = 4 * (tokens + new_tokens) * width;  // new text is cut in two ways
+  const int64_t features = 4 * tokens * (width + n + 3);
+  const int64_t hidden = 4 * tokens * width;
   // Inputs and one scaled copy of them; targets, scores and hinges; moment matrix and its factor.
   const int64_t fit = 8 * (2 * tokens * width + 4 * tokens * n + 3 * width * width);
   const int64_t calibration = features + hidden + std::max(fit, activation_bytes(config));

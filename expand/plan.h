@@ -33,7 +33,8 @@ struct ExpansionPlan {
   bool untie_head = false;
   int64_t added_parameters = 0;
   int64_t added_bytes = 0;
-  /// Of `expand graft`, estimated: the program, the base in float32, calibration features.
+  /// Of `expand graft`, estimated: the program, the additions in float32, calibration features. The
+  /// base is mapped, and not counted.
   int64_t peak_memory_bytes = 0;
   SoftmaxShift softmax_shift;
   std::vector<std::string> warnings;  ///< what serving engines would trip over in the result

@@ -66,7 +66,7 @@ ProbeOptions probe_options(const TrainJob& job, const RunRanks& ranks) {
   if (job.train.budget) options.confidence = job.train.budget->confidence;
   options.seed = job.seed;
   options.precision = precision_of(job.train);
-  options.base_is_frozen = job.train.trainable != "all";
+  options.base_is_frozen = !job.train.changes_base();
   options.rank = ranks.rank();
   options.num_ranks = ranks.size();
   return options;
@@ -177,7 +177,7 @@ TrainResult TrainingRun::run() {
   try {
     train_to_end();
   } catch (const Interrupted&) {
-    save_checkpoint();      // thrown between two steps only, so the state is whole
+    save_checkpoint();      // thrown between two steps or in a probe, so the state is whole
     ranks_.wait_for_all();  // a rank that ends makes a launcher end the others
     throw;
   }
@@ -240,7 +240,10 @@ void TrainingRun::train_step() {
   }
   optimizer_.step(report.learning_rate);
   use_new_values();
-  if (polyak_) report.loss += polyak_->take(rows, multipliers);
+  if (polyak_) {
+    const kernels::PrecisionScope scope(precision_of(config));
+    report.loss += polyak_->take(rows, multipliers);
+  }
 
   const int64_t num_learned = num_tokens(rows.learned);
   report.num_tokens = num_learned + num_tokens(rows.replayed);
@@ -285,6 +288,19 @@ bool TrainingRun::is_probe_due() const {
   if (state_.probed_tokens == state_.tokens) return false;
   return is_finished() ||
          crosses_multiple(state_.probed_tokens, state_.tokens, job_.train.probe.every_tokens);
+}
+
+/// A signal meets each rank in the middle of its own languages, or behind them: all stop together,
+/// before any of them sends what it has found.
+ProbeResult TrainingRun::run_probe() const {
+  ProbeResult own;
+  try {
+    own = probe_.run();
+  } catch (const Interrupted&) {
+    ranks_.throw_if_stopped();
+  }
+  ranks_.throw_if_stopped();
+  return ranks_.gathered(std::move(own));
 }
 
 /// Probes the weights as they are, and says so. @return the line for metrics.jsonl.

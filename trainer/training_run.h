@@ -43,7 +43,7 @@ class TrainingRun {
   bool is_finished() const { return state_.stopped || state_.step >= num_steps_; }
 
   bool is_probe_due() const;
-  ProbeResult run_probe() const { return ranks_.gathered(probe_.run()); }
+  ProbeResult run_probe() const;
   Json run_probe_line();
   void probe();
   void share_out_replay(Json& line);

@@ -66,7 +66,8 @@ Additions stored_additions(const OpenPack& open, const std::vector<int64_t>& sto
 }
 
 /// Where a graft of all these rows would put them. The padding is the strictest pack's, and copies
-/// the row that the first pack with padding copies.
+/// the row that the first pack with padding copies. Packs that needed none by themselves name no
+/// row, and together they get none either: a row of some token would take what is that token's.
 model::RowPlacement place_packs(const std::vector<OpenPack>& packs, int64_t num_base_rows,
                                 int64_t num_base_tokens, int64_t num_added) {
   int64_t pad_to = 1;
@@ -77,8 +78,9 @@ model::RowPlacement place_packs(const std::vector<OpenPack>& packs, int64_t num_
   for (const OpenPack& open : packs) {
     if (open.pack.padding_row < 0) continue;
     placement.padding_row = open.pack.padding_row;
-    break;
+    return placement;
   }
+  placement.num_padding = 0;
   return placement;
 }
 

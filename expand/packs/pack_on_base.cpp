@@ -14,6 +14,20 @@ namespace polygraft::expand {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+/// Added experts as what they are trained in, whatever their neighbours in the file are.
+void convert_experts(model::Weights& weights) {
+  const at::ScalarType dtype = weights.compute_dtype();
+  for (auto& layer : weights.layers) {
+    for (model::SplitRows* bank : {&layer.moe.gate_up, &layer.moe.down}) {
+      if (bank->added.defined()) bank->set_added(bank->added.to(dtype));
+    }
+  }
+}
+
+}  // namespace
+
 PackOnBase put_pack_on(const model::ModelFolder& base, const fs::path& pack) {
   if (base.manifest) {
     throw ConfigError(base.path.string(), "a pack is trained on its base, and this model has packs")
@@ -30,6 +44,7 @@ PackOnBase put_pack_on(const model::ModelFolder& base, const fs::path& pack) {
                     model::map_weights(base, at::kFloat, model::AddedExperts::kInMemory),
                     std::move(extended)};
   put_on(composition, result.weights);
+  convert_experts(result.weights);
   return result;
 }
 

@@ -122,6 +122,17 @@ struct World {
 class Messages : public Pending {
  public:
   explicit Messages(World& world) : world_(world) {}
+  /// Nothing is received any more into memory that may be gone, when a wait has failed or was never
+  /// come to.
+  ~Messages() override {
+    for (const size_t i : receives_) {
+      if (requests_[i] == MPI_REQUEST_NULL) continue;
+      MPI_Cancel(&requests_[i]);
+      MPI_Request_free(&requests_[i]);
+    }
+  }
+  Messages(const Messages&) = delete;
+  Messages& operator=(const Messages&) = delete;
 
   void send(int to, int tag, ConstBytes bytes) {
     for (size_t done = 0; done < bytes.size(); done += kMessageBytes) {
@@ -140,6 +151,7 @@ class Messages : public Pending {
       check(MPI_Irecv(bytes.data() + done, static_cast<int>(count), MPI_BYTE, from, tag,
                       MPI_COMM_WORLD, &request),
             "receiving");
+      receives_.push_back(requests_.size());
       add(request, from);
     }
   }
@@ -195,6 +207,7 @@ class Messages : public Pending {
   World& world_;
   std::vector<MPI_Request> requests_;
   std::vector<int> others_;
+  std::vector<size_t> receives_;  // of the requests
 };
 
 class MpiGroup : public Communicator {

@@ -132,11 +132,24 @@ class Author {
       requests.push_back({prompt, sampling});
     }
     std::vector<Continuation> texts;
-    for (const eval::Generated& written :
+    for (eval::Generated& written :
          eval::generate_all(transformer_, requests, end_tokens, model::Mask::all())) {
-      texts.push_back({without_broken_end(tokenizer_.decode(written.tokens, true)), written.ended});
+      const bool is_cut = cut_at_spare_row(written.tokens);
+      texts.push_back(
+          {without_broken_end(tokenizer_.decode(written.tokens, true)), written.ended && !is_cut});
     }
     return texts;
+  }
+
+  /// Where the model has rows without a token of its own, one of them may be drawn: the text ends
+  /// before it. (An extended tokenizer knows some of these ids: they are a new language's.)
+  bool cut_at_spare_row(Tokens& tokens) const {
+    const int64_t num_own = std::min(tokenizer_.size(), transformer_.first_added_token());
+    const auto spare = std::find_if(tokens.begin(), tokens.end(),
+                                    [&](tokenizer::TokenId id) { return id >= num_own; });
+    const bool is_cut = spare != tokens.end();
+    tokens.erase(spare, tokens.end());
+    return is_cut;
   }
 
   const model::Transformer& transformer_;
