@@ -55,6 +55,24 @@ std::vector<std::string> Arguments::texts(const std::string& option) const {
   return values_[option].as<std::vector<std::string>>();
 }
 
+std::vector<std::string> Arguments::values_of(const std::string& option) const {
+  if (values_.count(option) == 0 || values_[option].defaulted()) return {};
+  if (const auto* one = boost::any_cast<std::string>(&values_[option].value())) return {*one};
+  const auto* several = boost::any_cast<std::vector<std::string>>(&values_[option].value());
+  return several == nullptr ? std::vector<std::string>() : *several;
+}
+
+bool Arguments::takes_several(const std::string& option) const {
+  if (values_.count(option) == 0) return false;
+  return boost::any_cast<std::vector<std::string>>(&values_[option].value()) != nullptr;
+}
+
+fs::path Arguments::path(const std::string& option) const {
+  const std::string value = text(option);
+  if (value.empty()) throw ConfigError("command line", concat("--", option, " is empty"));
+  return value;
+}
+
 int64_t Arguments::integer(const std::string& option) const {
   return values_[option].as<int64_t>();
 }

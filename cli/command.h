@@ -25,9 +25,15 @@ class Arguments {
 
   /// @throws ConfigError naming the option when it is missing.
   std::string text(const std::string& option) const;
-  fs::path path(const std::string& option) const { return text(option); }
+  /// @throws ConfigError when it is missing or empty.
+  fs::path path(const std::string& option) const;
   std::optional<std::string> optional_text(const std::string& option) const;
   std::vector<std::string> texts(const std::string& option) const;  ///< empty when missing
+  /// What was given for a text option, of one value or of several; of one that the command does not
+  /// have nothing.
+  std::vector<std::string> values_of(const std::string& option) const;
+  /// Whether an option was given that may be given again.
+  bool takes_several(const std::string& option) const;
   int64_t integer(const std::string& option) const;
   double number(const std::string& option) const;
   bool flag(const std::string& option) const;
@@ -63,6 +69,8 @@ struct Command {
   std::function<ExitCode(const Arguments&)> run;
   /// Whether processes that a launcher started together share its work (ranks.h).
   bool has_ranks = false;
+  bool takes_config = false;   ///< --config and --set mean something to it
+  bool writes_output = false;  ///< so does -o
 };
 
 /// All commands, in the order of the help.

@@ -8,6 +8,7 @@
 #include <new>
 
 #include "cli/command.h"
+#include "cli/keep_inputs.h"
 #include "cli/ranks.h"
 #include "cli/version.h"
 #include "core/log.h"
@@ -94,6 +95,25 @@ void apply_common(const po::variables_map& values) {
   set_default_num_threads(static_cast<int>(threads));
 }
 
+/// What is silently ignored would be taken for done.
+void refuse_unused(const Command& command, const po::variables_map& values) {
+  const auto refuse = [&](const char* option, bool is_used, const char* hint) {
+    if (is_used || values.count(option) == 0) return;
+    throw ConfigError(concat("--", option), concat("means nothing to `", command.name, "`"))
+        .hint(hint);
+  };
+  refuse("config", command.takes_config, "it has no configuration; its options are in its --help");
+  refuse("set", command.takes_config, "it has no configuration; its options are in its --help");
+  refuse("output", command.writes_output, "it prints, or writes where its configuration says");
+}
+
+/// A result that did not get out is no success.
+ExitCode flushed(ExitCode code) {
+  std::cout.flush();
+  if (std::cout) return code;
+  throw IoError("standard output", "cannot be written").hint("is its disk full?");
+}
+
 ExitCode run_words(const std::vector<std::string>& words) {
   const std::vector<Command> commands = all_commands();
   if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
@@ -129,8 +149,11 @@ ExitCode run_words(const std::vector<std::string>& words) {
   }
   po::notify(values);
   apply_common(values);
+  refuse_unused(*command, values);
   if (!command->has_ranks) require_one_process(command->name);
-  return command->run(Arguments(std::move(values)));
+  const Arguments arguments(std::move(values));
+  keep_inputs(arguments);
+  return command->run(arguments);
 }
 
 }  // namespace
@@ -141,7 +164,7 @@ int run_command_line(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit then shows as a write error, which is
                                   // reported like a full disk
   try {
-    return static_cast<int>(run_words(std::vector<std::string>(argv + 1, argv + argc)));
+    return static_cast<int>(flushed(run_words(std::vector<std::string>(argv + 1, argv + argc))));
   } catch (const Error& error) {
     std::cerr << "polygraft: " << error.what() << "\n";
     return static_cast<int>(error.exit_code());

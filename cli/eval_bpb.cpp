@@ -63,7 +63,8 @@ Command eval_bpb_command() {
           },
       .add_operands = nullptr,
       .run = run_eval_bpb,
-      .has_ranks = true};
+      .has_ranks = true,
+      .writes_output = true};
 }
 
 }  // namespace polygraft::cli

@@ -78,7 +78,8 @@ Command eval_choice_command() {
               },
           .add_operands = nullptr,
           .run = run_eval_choice,
-          .has_ranks = true};
+          .has_ranks = true,
+          .writes_output = true};
 }
 
 }  // namespace polygraft::cli

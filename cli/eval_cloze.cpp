@@ -59,7 +59,9 @@ Command eval_cloze_command() {
                 o.add_options()("corpus", po::value<std::string>(), "corpus.yaml");
               },
           .add_operands = nullptr,
-          .run = run_eval_cloze};
+          .run = run_eval_cloze,
+          .takes_config = true,
+          .writes_output = true};
 }
 
 }  // namespace polygraft::cli

@@ -88,7 +88,8 @@ Command eval_compare_command() {
           },
       .add_operands =
           [](po::positional_options_description& p) { p.add("baseline", 1).add("candidate", 1); },
-      .run = run_eval_compare};
+      .run = run_eval_compare,
+      .takes_config = true};
 }
 
 }  // namespace polygraft::cli

@@ -55,7 +55,8 @@ Command expand_attach_command() {
                     "attach a pack of another base if its shapes fit");
               },
           .add_operands = nullptr,
-          .run = run_expand_attach};
+          .run = run_expand_attach,
+          .writes_output = true};
 }
 
 }  // namespace polygraft::cli

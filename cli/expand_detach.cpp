@@ -47,7 +47,8 @@ Command expand_detach_command() {
                 add("pack", po::value<std::string>(), "name of the pack");
               },
           .add_operands = nullptr,
-          .run = run_expand_detach};
+          .run = run_expand_detach,
+          .writes_output = true};
 }
 
 }  // namespace polygraft::cli

@@ -43,7 +43,8 @@ Command expand_fuse_command() {
                 o.add_options()("model", po::value<std::string>(), "model with packs");
               },
           .add_operands = nullptr,
-          .run = run_expand_fuse};
+          .run = run_expand_fuse,
+          .writes_output = true};
 }
 
 }  // namespace polygraft::cli

@@ -55,7 +55,8 @@ Command expand_graft_command() {
           },
       .add_operands = nullptr,
       .run = run_expand_graft,
-      .has_ranks = true};
+      .has_ranks = true,
+      .writes_output = true};
 }
 
 }  // namespace polygraft::cli

@@ -78,7 +78,8 @@ Command expand_pack_command() {
                 add("pack", po::value<std::string>(), "which pack, where the model has several");
               },
           .add_operands = nullptr,
-          .run = run_expand_pack};
+          .run = run_expand_pack,
+          .writes_output = true};
 }
 
 }  // namespace polygraft::cli

@@ -87,7 +87,9 @@ Command expand_plan_command() {
                 add("profile", po::value<std::string>(), "what `expand profile` wrote");
               },
           .add_operands = nullptr,
-          .run = run_expand_plan};
+          .run = run_expand_plan,
+          .takes_config = true,
+          .writes_output = true};
 }
 
 }  // namespace polygraft::cli

@@ -71,7 +71,8 @@ Command expand_profile_command() {
           },
       .add_operands = nullptr,
       .run = run_expand_profile,
-      .has_ranks = true};
+      .has_ranks = true,
+      .writes_output = true};
 }
 
 }  // namespace polygraft::cli

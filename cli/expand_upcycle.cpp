@@ -59,7 +59,9 @@ Command expand_upcycle_command() {
                 add("model", po::value<std::string>(), "dense model folder (llama or qwen3)");
               },
           .add_operands = nullptr,
-          .run = run_expand_upcycle};
+          .run = run_expand_upcycle,
+          .takes_config = true,
+          .writes_output = true};
 }
 
 }  // namespace polygraft::cli

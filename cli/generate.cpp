@@ -101,7 +101,8 @@ Command generate_command() {
                 add("system", po::value<std::string>(), "with --chat: the system text");
               },
           .add_operands = nullptr,
-          .run = run_generate};
+          .run = run_generate,
+          .takes_config = true};
 }
 
 }  // namespace polygraft::cli

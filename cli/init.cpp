@@ -4,6 +4,7 @@
 #include <ATen/ops/ones.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <iostream>
 
@@ -14,6 +15,7 @@
 #include "core/log.h"
 #include "core/parallel.h"
 #include "core/text.h"
+#include "model/checkpoint/pack_name.h"
 
 namespace polygraft::cli {
 namespace {
@@ -63,11 +65,19 @@ Languages read_languages(const Arguments& arguments) {
     throw ConfigError("--old", "is missing")
         .hint("old languages are what a run protects and measures: --old en=FILE --old de=FILE");
   }
+  for (const auto& [language, texts] : languages) {
+    if (texts.role == "new") model::check_pack_name(language, "--new");
+  }
   for (const std::string& value : arguments.texts("heldout")) {
     Texts texts = parse_texts("heldout", value);
     const auto entry = languages.find(texts.language);
     if (entry == languages.end()) {
       throw ConfigError("--heldout", concat("'", texts.language, "' is neither --new nor --old"));
+    }
+    for (const std::string& file : texts.files) {
+      const auto& train = entry->second.train;
+      if (std::find(train.begin(), train.end(), file) == train.end()) continue;
+      throw ConfigError("--heldout", "is trained on, too: it would prove nothing").found(file);
     }
     entry->second.heldout = std::move(texts.files);
   }
@@ -214,7 +224,8 @@ Command init_command() {
                 "memory to stay below; 0: this machine's");
           },
       .add_operands = nullptr,
-      .run = run_init};
+      .run = run_init,
+      .writes_output = true};
 }
 
 }  // namespace polygraft::cli

@@ -137,7 +137,8 @@ Command plan_parallel_command() {
                     "numbers of ranks to plan for (default: machine.rank.per_host)");
               },
           .add_operands = [](po::positional_options_description& p) { p.add("pipeline", 1); },
-          .run = run_plan_parallel};
+          .run = run_plan_parallel,
+          .takes_config = true};
 }
 
 }  // namespace polygraft::cli

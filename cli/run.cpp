@@ -19,6 +19,8 @@
 namespace polygraft::cli {
 namespace {
 
+constexpr const char* kResolvedFile = "pipeline.resolved.yaml";
+
 void check_until(const std::vector<Stage>& stages, const std::string& until) {
   std::vector<std::string> names;
   names.reserve(stages.size());
@@ -49,6 +51,18 @@ void run_stages(const std::vector<Stage>& stages, const fs::path& run_dir, const
       run_stage(stage, run_dir, team);
     }
     if (stage.name == until) return;
+  }
+}
+
+/// A run replaces what it finds under the names of its results: they must be an earlier run's.
+void refuse_foreign(const fs::path& run_dir) {
+  if (fs::exists(run_dir / kResolvedFile)) return;
+  for (const char* name : {"stages", "training", "model", "pack", "metrics.jsonl", "report.html",
+                           "report.json", "report.md"}) {
+    if (!fs::exists(run_dir / name)) continue;
+    throw ConfigError("run_dir", "holds something that is no run of polygraft's")
+        .found((run_dir / name).string())
+        .hint("name another folder; nothing in this one was touched");
   }
 }
 
@@ -88,9 +102,10 @@ ExitCode run_pipeline(const Arguments& arguments) {
     for (const char* written : {"stages", "model"}) {
       refuse_overlap(run_dir / written, pipeline.config.base);
     }
+    refuse_foreign(run_dir);
     lock.emplace(run_dir);
     hashes.save();  // for the other ranks, too
-    write_file_atomically(run_dir / "pipeline.resolved.yaml", pipeline.yaml);
+    write_file_atomically(run_dir / kResolvedFile, pipeline.yaml);
     return stages;
   };
   const std::vector<Stage> stages = ranks.team().in_turn(begin);
@@ -110,7 +125,7 @@ Command run_command() {
   return {.name = "run",
           .summary = "the whole expansion of a pipeline.yaml; the exit code is the gate's",
           .operands = "PIPELINE.yaml",
-          .example = "polygraft run examples/quickstart/pipeline.yaml --set train.tokens=300000",
+          .example = "polygraft run indonesian.yaml --set train.tokens=300000",
           .add_options =
               [](po::options_description& o) {
                 auto add = o.add_options();
@@ -121,7 +136,8 @@ Command run_command() {
               },
           .add_operands = [](po::positional_options_description& p) { p.add("pipeline", 1); },
           .run = run_pipeline,
-          .has_ranks = true};
+          .has_ranks = true,
+          .takes_config = true};
 }
 
 }  // namespace polygraft::cli

@@ -1,9 +1,11 @@
 // cli/tokenizer_encode.cpp: `polygraft tokenizer encode` and `decode`: lines of text to JSON arrays
 // of ids, and back.
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <fstream>
 #include <iostream>
+#include <limits>
 
 #include "cli/command.h"
 #include "core/json.h"
@@ -84,13 +86,16 @@ ExitCode decode(const Arguments& arguments) {
   for_each_line(file, [&](const std::string& line, int64_t number) {
     const fs::path where = concat(file, ":", number);
     const Json ids = parse_json(line, where);
-    try {
-      std::cout << tokenizer.decode(ids.get<std::vector<tokenizer::TokenId>>()) << "\n";
-    } catch (const nlohmann::json::exception&) {
+    const auto is_id = [](const Json& id) {
+      constexpr auto kLargest = std::numeric_limits<tokenizer::TokenId>::max();
+      return id.is_number_unsigned() && id.get<uint64_t>() <= static_cast<uint64_t>(kLargest);
+    };
+    if (!ids.is_array() || !std::all_of(ids.begin(), ids.end(), is_id)) {
       throw FormatError(where, "not an array of ids")
           .expected("[12, 7, 1088]")
           .found(line.substr(0, 60));
     }
+    std::cout << tokenizer.decode(ids.get<std::vector<tokenizer::TokenId>>()) << "\n";
   });
   return ExitCode::kDone;
 }

@@ -100,7 +100,8 @@ Command tokenizer_extend_command() {
                     "share of each guard language's documents that may be cut differently");
               },
           .add_operands = nullptr,
-          .run = run_tokenizer_extend};
+          .run = run_tokenizer_extend,
+          .writes_output = true};
 }
 
 }  // namespace polygraft::cli

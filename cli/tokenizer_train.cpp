@@ -51,7 +51,8 @@ Command tokenizer_train_command() {
                     "pre-tokenizer: gpt2, qwen2 or llama3");
               },
           .add_operands = nullptr,
-          .run = run_tokenizer_train};
+          .run = run_tokenizer_train,
+          .writes_output = true};
 }
 
 }  // namespace polygraft::cli

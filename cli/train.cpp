@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "cli/command.h"
+#include "cli/keep_inputs.h"
 #include "cli/ranks.h"
 #include "core/file.h"
 #include "core/folder_lock.h"
@@ -30,6 +31,13 @@ ExitCode run_train(const Arguments& arguments) {
     return ExitCode::kDone;
   }
   refuse_existing_output(job.output, job.replace_output);
+  for (const fs::path& read : {job.model, job.pack, job.tokenizer, job.run_dir}) {
+    if (!read.empty()) refuse_replacing(job.output, read);
+  }
+  for (const auto& [language, texts] : job.corpus.languages) {
+    for (const auto* files : {&texts.train, &texts.heldout})
+      for (const std::string& file : *files) refuse_replacing(job.output, file);
+  }
   std::optional<FolderLock> lock;
   if (ranks.is_first()) {
     lock.emplace(job.run_dir);
@@ -48,15 +56,15 @@ ExitCode run_train(const Arguments& arguments) {
 }  // namespace
 
 Command train_command() {
-  return {
-      .name = "train",
-      .summary = "train from scratch, all weights of a model, or additions alone",
-      .operands = "",
-      .example = "polygraft train --config examples/quickstart/base.yaml --set train.tokens=200000",
-      .add_options = Ranks::add_grid_options,
-      .add_operands = nullptr,
-      .run = run_train,
-      .has_ranks = true};
+  return {.name = "train",
+          .summary = "train from scratch, all weights of a model, or additions alone",
+          .operands = "",
+          .example = "polygraft train --config train.yaml --set train.tokens=200000",
+          .add_options = Ranks::add_grid_options,
+          .add_operands = nullptr,
+          .run = run_train,
+          .has_ranks = true,
+          .takes_config = true};
 }
 
 }  // namespace polygraft::cli

@@ -14,23 +14,32 @@ namespace {
 namespace fs = std::filesystem;
 
 fs::path real_path(const fs::path& path) {
+  if (path.empty()) throw ConfigError("path", "is empty");
   std::error_code ignored;
   return fs::weakly_canonical(fs::absolute(clean_target(path)), ignored);
 }
 
-bool lies_in(const fs::path& path, const fs::path& folder) {
+bool begins_with(const fs::path& path, const fs::path& folder) {
   return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first ==
          folder.end();
 }
 
 }  // namespace
 
+bool is_same(const fs::path& one, const fs::path& other) {
+  return real_path(one) == real_path(other);
+}
+
+bool lies_in(const fs::path& path, const fs::path& folder) {
+  return begins_with(real_path(path), real_path(folder));
+}
+
 void refuse_overlap(const fs::path& output, const fs::path& input) {
   const fs::path to = real_path(output), from = real_path(input);
-  if (!lies_in(to, from) && !lies_in(from, to)) return;
-  const char* relation = to == from          ? "is the same folder as"
-                         : lies_in(to, from) ? "lies in"
-                                             : "holds";
+  if (!begins_with(to, from) && !begins_with(from, to)) return;
+  const char* relation = to == from              ? "is the same as"
+                         : begins_with(to, from) ? "lies in"
+                                                 : "holds";
   throw ConfigError(output.string(), concat("the output ", relation, " an input"))
       .found(concat("input ", input.string()))
       .hint("name another output; what is read is never changed");

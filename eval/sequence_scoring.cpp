@@ -191,7 +191,7 @@ class BatchScorer {
       } catch (const NumericError& alone) {
         throw NumericError(name_of(sequence->owner), "it cannot be scored")
             .found(alone.what())
-            .hint("the model's weights may hold NaN or infinity; run `polygraft inspect` on it");
+            .hint("the model's weights may hold NaN or infinity: copy or convert the model again");
       }
     }
   }

@@ -1,6 +1,7 @@
 // tokenizer/corpus.cpp: see corpus.h.
 #include "tokenizer/corpus.h"
 
+#include <algorithm>
 #include <atomic>
 #include <utility>
 
@@ -218,8 +219,15 @@ void Corpus::validate(Problems& problems) const {
     for (const auto& [key, files] :
          {std::pair{"train", &language.train}, std::pair{"heldout", &language.heldout}}) {
       for (const std::string& file : *files) {
-        problems.require(fs::is_regular_file(file), concat(path, ".", key), file, "no such file");
+        problems.require(fs::is_regular_file(file), concat(path, ".", key), file,
+                         fs::is_directory(file) ? "is a folder, not a file" : "no such file");
       }
+    }
+    for (const std::string& file : language.heldout) {
+      const auto& train = language.train;
+      problems.require(std::find(train.begin(), train.end(), file) == train.end(),
+                       concat(path, ".heldout"), file,
+                       "is trained on, too: it would prove nothing");
     }
   }
 }

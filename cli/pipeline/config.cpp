@@ -3,6 +3,8 @@
 
 #include "cli/pipeline/shape_plan.h"
 #include "core/text.h"
+#include "model/checkpoint/model_folder.h"
+#include "model/checkpoint/pack_name.h"
 #include "trainer/data/self_text.h"
 
 namespace polygraft::cli {
@@ -46,7 +48,34 @@ std::string find_new_language(const tokenizer::Corpus& corpus) {
             "old languages are what a run protects and measures; without any text of them, set "
             "train.replay.source: self");
   }
+  model::check_pack_name(languages.front(), "the new language");
   return languages.front();
+}
+
+/// What every stage needs of every language.
+void check_texts(const tokenizer::Corpus& corpus, Problems& problems) {
+  for (const auto& [language, texts] : corpus.languages) {
+    const std::string where = concat("languages.", language);
+    problems.require(!texts.train.empty(), where + ".train", "[]", "needs text to learn from");
+    problems.require(!texts.heldout.empty(), where + ".heldout", "[]",
+                     "needs text to measure on, which nothing is trained on");
+  }
+}
+
+/// What would else be found out after an hour. @throws ConfigError.
+void check_base(const fs::path& path, const PipelineConfig& config) {
+  const auto base = model::ModelFolder::open(path);
+  if (base.manifest && !base.manifest->packs.empty()) {
+    throw ConfigError("base", "has packs already")
+        .found(concat("pack '", base.manifest->packs.front().name, "'"))
+        .hint("`polygraft expand fuse` makes them part of the model, `detach` takes them off");
+  }
+  const int64_t num_experts = base.config.num_experts, wanted = config.expand.experts_per_layer;
+  if (num_experts > 0 && wanted > num_experts) {
+    throw ConfigError("expand.experts_per_layer", "every new expert needs a donor of its own")
+        .expected(concat("at most ", num_experts, ", the base's"))
+        .found(concat(wanted));
+  }
 }
 
 }  // namespace
@@ -99,7 +128,9 @@ ResolvedPipeline resolve_pipeline(const ConfigSource& source, const std::filesys
   if (!is_shape_alone(config.base)) {  // a shape can be planned for before there is any text
     Problems problems;
     resolved.corpus.validate(problems);
+    check_texts(resolved.corpus, problems);
     problems.throw_if_any(source.name());
+    check_base(config.base, config);
   }
   if (config.train.replay.writes_text()) add_self_language(resolved);
   resolved.new_language = find_new_language(resolved.corpus);

@@ -40,7 +40,7 @@ std::string table(const Json& json) {
   const bool on_gpu = json.at("device") == "cuda";
   out << "base       " << json.at("family").get<std::string>() << ", " << count("base_parameters")
       << " parameters, " << count("base_active_parameters") << " active per token, "
-      << bytes("base_bytes") << " (from config.json alone: no weights here)\n"
+      << bytes("base_bytes") << " (from config.json)\n"
       << "adds       " << count("added_experts_per_layer") << " experts in each of "
       << count("layers") << " layers, " << count("added_vocab_rows")
       << " vocabulary rows: " << count("added_parameters") << " parameters, "

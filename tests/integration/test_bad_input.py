@@ -3,13 +3,14 @@
 import contextlib
 import json
 import os
+import re
 import resource
 import shutil
 import struct
 import subprocess
 import unittest
 
-from harness import BASE, BASE_CONFIG, CORPUS, PROGRAM, fresh, partial_outputs, pipeline_yaml, run
+from harness import BASE, BASE_CONFIG, CORPUS, NEW_LANGUAGE, PROGRAM, fresh, hash_folder, partial_outputs, pipeline_yaml, run
 
 
 @contextlib.contextmanager
@@ -111,6 +112,73 @@ class BadInput(unittest.TestCase):
         result = run("eval", "bpb", "--model", BASE, "--corpus", CORPUS, "-o", out, expect=2)
         self.assertIn("--force", result.stderr)
         self.assertEqual((out / "precious").read_text(), "keep")
+
+    def test_what_is_read_is_never_replaced(self):
+        model = self.copy_base()
+        texts = self.folder / "texts"
+        texts.mkdir()
+        text = texts / "en.jsonl"
+        text.write_text('{"text": "one"}\n')
+        corpus = self.folder / "corpus.yaml"
+        corpus.write_text("languages:\n  en: {role: old, heldout: [texts/en.jsonl]}\n")
+        before = hash_folder(self.folder)
+        bpb = ["eval", "bpb", "--model", model, "--corpus", corpus]
+        for words in (bpb + ["-o", model], bpb + ["-o", texts], bpb + ["-o", self.folder / "new", "--json", text],
+                      ["tokenizer", "train", "--text", text, "-o", texts],
+                      ["tokenizer", "extend", "--tokenizer", model, "--text", text, "--guard", text, "-o", model],
+                      ["expand", "profile", "--model", model, "--corpus", corpus, "-o", corpus],
+                      ["train", "--config", BASE_CONFIG, "--set", f"corpus={CORPUS}", "--set", f"run_dir={texts}",
+                       "--set", f"output={texts}"]):
+            with self.subTest(words=words):
+                result = run(*words, "--force", expect=2)
+                self.assertIn("an input", result.stderr)
+        self.assertIn("lies in an input", run("inspect", model, "--json", model / "config.json", expect=2).stderr)
+        self.assertEqual(hash_folder(self.folder), before)
+
+    def test_a_folder_of_somebody_else_is_no_run_folder(self):
+        yaml = self.folder / "pipeline.yaml"
+        yaml.write_text(pipeline_yaml(self.folder / "work"))
+        (self.folder / "work" / "model").mkdir(parents=True)
+        (self.folder / "work" / "model" / "precious").write_text("keep")
+        result = run("run", yaml, expect=2)
+        self.assertIn("no run of polygraft's", result.stderr)
+        self.assertEqual((self.folder / "work" / "model" / "precious").read_text(), "keep")
+
+    def test_what_a_run_would_stumble_over_later_is_said_first(self):
+        yaml = self.folder / "pipeline.yaml"
+        yaml.write_text(pipeline_yaml(self.folder / "run"))
+        result = run("run", yaml, "--dry-run", "--set", "expand.experts_per_layer=1000", expect=2)
+        self.assertIn("every new expert needs a donor", result.stderr)
+        corpus = self.folder / "corpus.yaml"
+        content = CORPUS.read_text().replace("[", f"[{CORPUS.parent}/")
+        corpus.write_text(content.replace(f"{NEW_LANGUAGE}:", "all:"))
+        self.assertIn("unusable name", run("run", yaml, "--dry-run", "--set", f"corpus={corpus}", expect=1).stderr)
+        corpus.write_text(re.sub(r"heldout: \[[^]]*\]", "heldout: []", content))
+        self.assertIn("needs text to measure on", run("run", yaml, "--dry-run", "--set", f"corpus={corpus}", expect=2).stderr)
+
+    def test_text_that_is_trained_on_measures_nothing(self):
+        corpus = self.folder / "corpus.yaml"
+        text = self.folder / "en.jsonl"
+        text.write_text('{"text": "one"}\n')
+        corpus.write_text("languages:\n  en: {role: old, train: [en.jsonl], heldout: [en.jsonl]}\n")
+        self.eval_fails(BASE, 2, "languages.en.heldout", "is trained on, too", corpus=corpus)
+
+    def test_a_result_that_did_not_get_out_is_no_success(self):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            result = subprocess.run([PROGRAM, "inspect", BASE], stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn("standard output", result.stderr)
+
+    def test_options_that_mean_nothing_are_refused(self):
+        for option in (["--set", "a=1"], ["--config", BASE_CONFIG], ["-o", self.folder / "out"]):
+            self.assertIn("means nothing to `inspect`", run("inspect", BASE, *option, expect=2).stderr)
+
+    def test_ids_that_are_none(self):
+        for ids in ("[4294967368]", "[1.5]", "[true]", "[-1]", "7"):
+            result = subprocess.run([PROGRAM, "tokenizer", "decode", "--tokenizer", BASE], input=ids + "\n", text=True,
+                                    capture_output=True)
+            self.assertEqual(result.returncode, 1, result.stdout)
+            self.assertIn("not an array of ids", result.stderr)
 
     def test_unwritable_output(self):
         result = run("eval", "bpb", "--model", BASE, "--corpus", CORPUS, "-o", "/proc/result", expect=1)

@@ -44,6 +44,16 @@ class Pipeline(unittest.TestCase):
             self.assertTrue((self.run_dir / name).exists(), name)
         self.assertEqual(partial_outputs(self.run_dir), [])
 
+    def test_its_pack_is_trained_on_where_it_lies(self):
+        config = self.folder / "more.yaml"
+        config.write_text(f"version: 1\nmodel: {BASE}\npack: {self.run_dir / 'pack'}\ncorpus: {CORPUS}\n"
+                          f"run_dir: {self.folder / 'more-run'}\noutput: {self.folder / 'more'}\n"
+                          "train: {tokens: 2048, batch_tokens: 1024, sequence_length: 128, optimizer: {learning_rate: 4.0e-3}}\n")
+        run("train", "--config", config)
+        self.assertEqual({file.name for file in (self.folder / "more").iterdir()},
+                         {file.name for file in (self.run_dir / "pack").iterdir()})
+        self.assertNotEqual(hash_folder(self.folder / "more"), hash_folder(self.run_dir / "pack"))
+
     def test_the_report_has_the_tokenizers_tables(self):
         page = (self.run_dir / "report.html").read_text()
         for text in ["one-byte tokens", "unused in these texts", "Words that take most tokens", "documents changed"]:

@@ -1,5 +1,7 @@
 // tests/model/architecture/placed_rows_test.cpp: added rows that displace spare base rows, and
 // padding: losses, gradients and logits against the whole stored matrix.
+#include <ATen/core/grad_mode.h>
+
 #include "core/error.h"
 #include "model/architecture/head_loss.h"
 #include "tests/model/architecture/compare.h"
@@ -78,6 +80,23 @@ at::Tensor kept_ids(const Case& of) {
 }
 
 }  // namespace
+
+TEST_CASE("an added token in a spare row's place is no token of the base's", "[model][head]") {
+  at::manual_seed(34);
+  const Case of = any_case();
+  CAPTURE(of.num_added, of.placement.num_spare, of.placement.num_padding);
+  const auto problem = random_problem(of, false);
+  const at::NoGradGuard no_grad;
+  const auto both = model::token_nll_both_ways(problem.hidden_TD, problem.targets_T, problem.head);
+  const auto& targets_T = problem.targets_T;
+  const auto is_added =
+      (targets_T >= of.first_added()) & (targets_T < of.first_added() + of.num_added);
+  const auto is_old =
+      (targets_T >= 0) & ~is_added & (targets_T < problem.head.layout().first_padding());
+  REQUIRE((both.masked_T.ne(0) == is_old).all().item<bool>());
+  REQUIRE(is_old.any().item<bool>());
+  REQUIRE(is_added.any().item<bool>() == (of.num_added > 0));
+}
 
 TEST_CASE("cross-entropy with displaced and padding rows is the stored matrix's", "[model][head]") {
   at::manual_seed(31);
