@@ -119,6 +119,21 @@ class Parallel(unittest.TestCase):
         codes, said = self.hit_a_rank("told", 1, signal.SIGTERM, "--set", "train.checkpoint.every_tokens=2000")
         self.assertEqual(codes, [143, 143], said)
 
+    def test_a_rank_that_is_told_to_stop_in_a_probe_stops_all(self):
+        """The first probe is of much text; it comes after the log has said what replayed text costs."""
+        run_dir = self.folder / "probed"
+        ranks = Noted("parallel-probed-notes")
+        log = ranks.notes / "error.0"
+
+        def begin():
+            log.unlink(missing_ok=True)
+            shutil.rmtree(run_dir, ignore_errors=True)
+
+        command = train_command(self.config("probed"), "--set", "train.probe.bytes_per_language=200000", "--rank-timeout", "60")
+        start_until_hit(ranks.command(*command), lambda: log.exists() and "replayed text counts" in log.read_text(),
+                        lambda _: ranks.send(1, signal.SIGTERM), begin, run_dir / "model")
+        self.assertEqual(ranks.codes(), [143, 143], ranks.said())
+
     def test_a_killed_process_goes_on_as_two_ranks(self):
         command = train_command(self.config("one-to-two"))
         self.start_until_hit("one-to-two", lambda process: process.kill(), command)
