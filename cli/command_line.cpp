@@ -21,7 +21,8 @@ namespace polygraft::cli {
 namespace {
 
 po::options_description common_options() {
-  po::options_description options("Options of every command");
+  po::options_description options(
+      "Common options (--config, --set and -o are refused where they mean nothing)");
   auto add = options.add_options();
   add("config", po::value<std::string>()->value_name("FILE.yaml"), "configuration file");
   add("set", po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
@@ -50,7 +51,8 @@ void print_overview(std::ostream& out, const std::vector<Command>& commands) {
         << command.summary << "\n";
   }
   out << "\n`polygraft COMMAND --help` shows the options and an example.\n"
-         "Exit codes: 0 done or gate passed, 1 runtime error, 2 usage or config, 3 gate failed,\n"
+         "Exit codes: 0 done or gate passed, 1 runtime error, 2 usage or config, 3 gate or budget "
+         "failed,\n"
          "4 not comparable or not enough evidence, 130/143 interrupted (run again to continue).\n";
 }
 

@@ -4,7 +4,7 @@
 
 namespace polygraft::cli {
 
-/// @return the process's exit code (README, "Exit codes").
+/// @return the process's exit code (`polygraft --help`).
 int run_command_line(int argc, char** argv);
 
 }  // namespace polygraft::cli

@@ -71,6 +71,10 @@ ExitCode run_generate(const Arguments& arguments) {
   const Prompt prompt = arguments.flag("chat")
                             ? chat_prompt(arguments, model.tokenizer, measured.folder.path)
                             : plain_prompt(text, model.tokenizer, measured.folder.path);
+  if (arguments.dry_run()) {
+    std::cout << "would continue a prompt of " << prompt.ids.size() << " tokens\n";
+    return ExitCode::kDone;
+  }
   TextPrinter printer(model.tokenizer, arguments.stdout_is_free());
   const eval::Generated generated =
       eval::generate(model.transformer, prompt.ids, prompt.end_tokens, options, mask_of(measured),

@@ -61,9 +61,10 @@ void require_one_process(const std::string& command) {
   if (launch.size == 1) return;
   throw ConfigError(command, "is the work of one process")
       .found(concat(launch.size, " by ", launch.launcher))
-      .hint(concat("several share `train`, `eval bpb`, `eval choice`, `expand profile` and `expand "
-                   "graft`; to run on its own in each, unset ",
-                   launch.sign));
+      .hint(concat(
+          "several share `run`, `train`, `eval bpb`, `eval choice`, `expand profile` and `expand "
+          "graft`; to run on its own in each, unset ",
+          launch.sign));
 }
 
 }  // namespace polygraft::cli

@@ -15,7 +15,7 @@ enum class ExitCode : int {
   kRuntime =
       1,       ///< something failed while working: a broken file, a full disk, a non-finite number
   kUsage = 2,  ///< the command line or a config is wrong, or a feature is not built yet
-  kGateFailed = 3,     ///< interference beyond the margin
+  kGateFailed = 3,  ///< interference beyond the margin or the budget, or a verification that failed
   kNotComparable = 4,  ///< two results cannot be compared, or there is too little evidence
 };
 

@@ -184,7 +184,9 @@ at::Tensor AdditionBuilder::marked(const at::Tensor& start_vD) const {
     return with_input_rows(base_, rows_vD, computed_.vocab.placement);
   };
   std::vector<int64_t> layers;
-  for (const LayerPlan& layer : plan_.layers) layers.push_back(layer.layer);
+  for (const LayerPlan& layer : plan_.layers) {
+    if (layer.layer > 0) layers.push_back(layer.layer);  // README.md, "The mark"
+  }
   const int64_t steps = plan_.vocabulary.mark_steps, num_tokens = steps * kMarkBatchTokens;
   const LanguageMark mark =
       fit_language_mark(base_, with_rows, start_vD, old_tokenizer_.size(), layers,

@@ -72,7 +72,7 @@ struct ExpertConfig {
   int64_t router_iterations = 60;  ///< of L-BFGS, at most
   int64_t calibration_new_tokens = 12'000;
   int64_t calibration_old_tokens = 24'000;
-  double bos_weight = 16.0;  ///< how often the first position of an old document counts
+  double bos_weight = 16.0;  ///< how often the first position of an old sequence counts
 
   template <class Visitor>
   void visit(Visitor& v) {
@@ -95,7 +95,7 @@ struct ExpertConfig {
     v.field("calibration_new_tokens", calibration_new_tokens, "new-language tokens for the fits");
     v.field("calibration_old_tokens", calibration_old_tokens,
             "old-language tokens for the fits, all languages together");
-    v.field("bos_weight", bos_weight, "weight of the first position of an old document");
+    v.field("bos_weight", bos_weight, "weight of the first position of an old sequence");
   }
   void validate(Problems& problems) const;
 };

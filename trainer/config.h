@@ -103,8 +103,7 @@ struct ProtectConfig {
             "method hinge: weight of the mass that new vocabulary rows take on old text");
     v.field("prior", prior,
             "method prior: weight of the routing loss that sends old text to the base's experts");
-    v.field("bos_weight", bos_weight,
-            "methods hinge and polyak: weight of a document's first position");
+    v.field("bos_weight", bos_weight, "methods hinge and polyak: weight of a row's first position");
   }
   void validate(Problems& problems) const;
   double hinge_or_default() const { return hinge.value_or(method == "hinge" ? 10.0 : 0.5); }
@@ -194,8 +193,9 @@ struct TrainConfig {
         "of products on the CPU, a step's and a probe's: float32, or bfloat16: operands rounded, "
         "sums float32 (needs AMX)");
     v.required("tokens", tokens, "training tokens, replayed ones included");
-    v.field("sequence_length", sequence_length,
-            "longest row; a longer document becomes several rows, each with its own BOS");
+    v.field(
+        "sequence_length", sequence_length,
+        "longest row; a longer document becomes several, later ones begin with the token before");
     v.field("batch_tokens", batch_tokens, "tokens of one optimizer step, replayed ones included");
     v.field("micro_batch_tokens", micro_batch_tokens,
             "tokens in one forward and backward pass, to save memory; 0: the whole step at once");

@@ -38,7 +38,8 @@ struct EvaluateConfig {
   void validate(Problems& problems) const;
 };
 
-/// What `run --dry-run` holds an estimate against; nothing else looks at it.
+/// What `run --dry-run` and `init` hold an estimate against, and (`rank`) what `plan-parallel`
+/// reckons with.
 struct MachineConfig {
   std::string name;
   double memory_gib = 0;                   ///< 0: no machine is named

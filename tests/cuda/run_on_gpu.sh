@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tests/cuda/run_on_gpu.sh: everything that wants a GPU, in one go: the layer's and the model's tests, compute-sanitizer's four
+# tests/cuda/run_on_gpu.sh: everything that wants a GPU, in one go: the layer's and the model's tests, compute-sanitizer's three
 # tools over our kernels, training on the GPU beside the CPU, and the benches. CI has no GPU and does not run it.
 # usage: bash tests/cuda/run_on_gpu.sh [--build DIR] [--work DIR] [--logs DIR]
 #   --build DIR  the preset `cuda`, built (default: build/cuda), or a folder with its programs side by side

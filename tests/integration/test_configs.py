@@ -36,7 +36,7 @@ class Configs(unittest.TestCase):
     def test_the_table_names_the_machine(self):
         text = run("run", SOURCE / "configs" / "marco-nano.yaml", "--dry-run").stdout
         self.assertIn("a 24 GiB CPU machine", text)
-        self.assertIn("from config.json alone", text)
+        self.assertIn("(from config.json)", text)
 
     def test_without_a_dry_run_the_missing_weights_are_named(self):
         result = run("run", SOURCE / "configs" / "marco-nano.yaml", expect=None)

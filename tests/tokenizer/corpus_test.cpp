@@ -113,13 +113,14 @@ TEST_CASE("broken lines name file and line", "[tokenizer]") {
 TEST_CASE("corpus.yaml resolves its paths and lists every problem", "[tokenizer]") {
   const TemporaryFolder folder;
   folder.write("en.txt", "x\n");
+  folder.write("en.h.txt", "y\n");
   const auto yaml = folder.write("corpus.yaml",
                                  "languages:\n"
-                                 "  en: {role: old, train: [en.txt], heldout: [./en.txt]}\n"
+                                 "  en: {role: old, train: [en.txt], heldout: [./en.h.txt]}\n"
                                  "  id: {role: new}\n");
   const Corpus corpus = load_corpus(yaml);
   CHECK(corpus.languages.at("en").train.front() == (folder.path() / "en.txt").string());
-  CHECK(corpus.languages.at("en").heldout.front() == (folder.path() / "en.txt").string());
+  CHECK(corpus.languages.at("en").heldout.front() == (folder.path() / "en.h.txt").string());
   CHECK(corpus.with_role("old") == std::vector<std::string>{"en"});
   CHECK(corpus.with_role("new") == std::vector<std::string>{"id"});
   const auto broken = folder.write("broken.yaml",

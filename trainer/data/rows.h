@@ -47,7 +47,7 @@ int64_t num_inputs(const Row& row);
 struct TokenBatch {
   model::Batch inputs;
   at::Tensor targets_P;     ///< int64
-  at::Tensor is_first_T;    ///< bool, the BOS positions
+  at::Tensor is_first_T;    ///< bool, each row's first position
   at::Tensor predicting_P;  ///< int64, the positions that predict; undefined: all do
 
   /// The predicting positions of what a model makes of the batch; @param x_T [T, ...].

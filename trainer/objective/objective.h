@@ -14,7 +14,7 @@
 // h = mean over tokens of sum_j relu(m + z_j - t)^2, c = mean over tokens of the mean of relu(m -
 // (z_j - t))^2 over the highest z_j, p = mean of -log(the base's share of the router's softmax)
 // (router_loss.h), averaged over the layers that have added experts. c goes with kl, hinge and
-// polyak. No document start is captured: at BOS no router can know the language, and an old
+// polyak. No row's start is captured: at BOS no router can know the language, and an old
 // document's BOS must stay with the base. c reaches new input rows, which old
 // text hardly uses, and new experts: they can mark the language for later routers.
 #pragma once
