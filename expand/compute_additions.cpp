@@ -123,8 +123,6 @@ class AdditionBuilder {
   ComputedAdditions build();
 
  private:
-  std::vector<Sequence> sequences(const std::vector<tokenizer::Document>& documents,
-                                  int64_t num_tokens) const;
   std::vector<Sequence> new_sequences() const;
   std::vector<Sequence> old_sequences() const;
   StartRows start_rows(bool own_head) const;
@@ -147,22 +145,20 @@ class AdditionBuilder {
   Additions& additions_ = computed_.additions;
 };
 
-std::vector<Sequence> AdditionBuilder::sequences(const std::vector<tokenizer::Document>& documents,
-                                                 int64_t num_tokens) const {
-  return encode_sequences(documents, extended_, {num_tokens, sequence_tokens_for(base_.config())});
-}
-
 std::vector<Sequence> AdditionBuilder::new_sequences() const {
-  return sequences(calibration_.new_documents, plan_.experts.calibration_new_tokens);
+  return encode_sequences(
+      calibration_.new_documents, extended_,
+      {plan_.experts.calibration_new_tokens, sequence_tokens_for(base_.config())});
 }
 
 /// One token in sixteen stands alone.
 std::vector<Sequence> AdditionBuilder::old_sequences() const {
   const int64_t num_alone = plan_.experts.calibration_old_tokens / 16;
-  std::vector<Sequence> old =
-      sequences(calibration_.old_documents, plan_.experts.calibration_old_tokens - num_alone);
-  for (Sequence& alone : lone_tokens(old, num_alone)) old.push_back(std::move(alone));
-  return old;
+  std::vector<Sequence> sequences = encode_sequences(
+      calibration_.old_documents, extended_,
+      {plan_.experts.calibration_old_tokens - num_alone, sequence_tokens_for(base_.config())});
+  for (Sequence& alone : lone_tokens(sequences, num_alone)) sequences.push_back(std::move(alone));
+  return sequences;
 }
 
 StartRows AdditionBuilder::start_rows(bool own_head) const {
@@ -184,14 +180,10 @@ at::Tensor AdditionBuilder::marked(const at::Tensor& start_vD) const {
     return with_input_rows(base_, rows_vD, computed_.vocab.placement);
   };
   std::vector<int64_t> layers;
-  for (const LayerPlan& layer : plan_.layers) {
-    if (layer.layer > 0) layers.push_back(layer.layer);  // README.md, "The mark"
-  }
-  const int64_t steps = plan_.vocabulary.mark_steps, num_tokens = steps * kMarkBatchTokens;
+  for (const LayerPlan& layer : plan_.layers) layers.push_back(layer.layer);
   const LanguageMark mark =
-      fit_language_mark(base_, with_rows, start_vD, old_tokenizer_.size(), layers,
-                        sequences(calibration_.new_documents, num_tokens),
-                        sequences(calibration_.old_documents, num_tokens), {.steps = steps}, team_);
+      fit_language_mark(base_, with_rows, start_vD, old_tokenizer_.size(), layers, new_sequences(),
+                        old_sequences(), {.steps = plan_.vocabulary.mark_steps}, team_);
   log_info(concat("mark of new input rows: routers' inputs tell the languages apart at ",
                   fixed(mark.first_cost, 3), " nats a token at first, ", fixed(mark.last_cost, 3),
                   " in the end (knowing nothing: 0.693)"));

@@ -20,7 +20,7 @@ struct VocabularyConfig {
   int64_t mark_steps = 240;      ///< language_mark.h; 0: no mark
   std::string head = "untied";   ///< untied: own output rows with the closed-form offset; tied:
                                  ///< input rows serve as output rows
-  double head_margin = 7.0;      ///< M: by how many nats the offset lowers new rows on old contexts
+  double head_margin = 5.0;      ///< M: by how many nats the offset lowers new rows on old contexts
   double head_old_weight = 8.0;  ///< beta
   double head_ridge = 1e-3;      ///< lambda
   int64_t pad_to = 64;  ///< rows; a vocabulary that grows stays a multiple of it where it was one

@@ -6,15 +6,15 @@
 namespace polygraft::expand {
 
 struct HeadOffsetOptions {
-  double margin = 7.0;      ///< M: nats by which new rows fall on old contexts
+  double margin = 5.0;      ///< M: nats by which new rows fall on old contexts
   double old_weight = 8.0;  ///< beta
   double ridge = 1e-3;      ///< lambda, relative to the mean eigenvalue of the second moment
 };
 
 /// w = -M beta (G + lambda tr(G)/D I)^-1 mean_old(h), G = mean_new(h h') + beta mean_old(h h'): the
 /// minimum of beta mean_old (w.h + M)^2 + mean_new (w.h)^2 + lambda tr(G)/D |w|^2. float64 inside.
-/// The less new contexts look like old ones the less they are lowered: with the mark of new tokens
-/// in them (language_mark.h) 7 nats cost the new text less at the start than 5 without.
+/// The less new contexts look like old ones the less they are lowered: so the mark of new tokens is
+/// to be in them (language_mark.h).
 /// @param new_hidden_ND, old_hidden_OD final normed hidden states, additions masked but for input
 /// rows. @return float32 [D].
 /// @throws NumericError when the hidden states or the offset are not finite.
