@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/json.h"
+#include "core/text.h"
 
 namespace polygraft::trainer {
 namespace {
@@ -57,6 +58,10 @@ std::optional<ProbeSummary> summary_from(const Json& json, const std::filesystem
 }  // namespace
 
 Json Multipliers::to_json() const { return {{"routing", routing}, {"head", head}}; }
+
+std::string Multipliers::text() const {
+  return concat("protection x", fixed(routing, 2), " routing, x", fixed(head, 2), " head");
+}
 
 std::string_view action_name(BudgetAction action) {
   switch (action) {

@@ -35,6 +35,7 @@ namespace polygraft::trainer {
 struct Multipliers {
   double routing = 1, head = 1;
   Json to_json() const;
+  std::string text() const;  ///< "protection x1.20 routing, x0.90 head"
 };
 
 /// One probe in a few numbers. The worst old language is the one with the highest upper bound.
