@@ -96,7 +96,7 @@ void Arguments::emit_json(const Json& json) const {
   const auto target = optional_text("json");
   if (!target) return;
   if (*target == "-") {
-    std::cout << json.dump(2) << std::endl;
+    std::cout << json.dump(2, ' ', false, Json::error_handler_t::replace) << std::endl;
   } else {
     write_json(*target, json);
   }

@@ -20,12 +20,14 @@ void for_each_line(const std::string& file,
                    const std::function<void(const std::string&, int64_t)>& visit) {
   std::ifstream stream;
   if (file != "-") {
+    if (fs::is_directory(file)) throw IoError(file, "is a folder, not a file");
     stream.open(file);
     if (!stream) throw IoError(file, "cannot be opened").hint("- reads standard input");
   }
   std::istream& in = file == "-" ? std::cin : stream;
   std::string line;
   for (int64_t number = 1; std::getline(in, line); ++number) visit(line, number);
+  if (in.bad()) throw IoError(file, "read error");
 }
 
 /// Lines are encoded in blocks, on all threads, and written in order.

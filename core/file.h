@@ -37,7 +37,7 @@ class MappedFile {
 /// The whole file as a string. @throws IoError.
 std::string read_file(const fs::path& file);
 
-/// Writes `FILE.partial-PID`, and renames it to FILE on commit(). Without commit() nothing remains;
+/// Writes `FILE.polygraft-partial-PID`, and renames it to FILE on commit(). Without commit() nothing remains;
 /// what a killed process left is removed when the same FILE is written again. One writer per FILE
 /// and process at a time.
 class AtomicFile {

@@ -16,16 +16,30 @@
 namespace polygraft {
 namespace {
 
+constexpr std::string_view kSignature = "process ";
+
 std::string this_process() {
   std::array<char, 256> host{};
   if (::gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
-  return concat("process ", ::getpid(), " on ", host.data());
+  return concat(kSignature, ::getpid(), " on ", host.data());
 }
 
-/// @throws ConfigError when somebody else has it.
+/// A file of this name that nobody signed is no lock of ours. It stays as it is.
+void refuse_foreign(const fs::path& file) {
+  const std::string content = read_file(file);
+  if (content.empty() || content.rfind(kSignature, 0) == 0) return;
+  throw ConfigError(file.string(), "is in the way: polygraft would lock by a file of this name")
+      .expected("no such file, or one that a polygraft left")
+      .hint("move it, or choose another output");
+}
+
+/// @throws ConfigError when somebody else has it, or it is no lock.
 Descriptor take_lock(const fs::path& file, const fs::path& held, const std::string& problem) {
-  Descriptor descriptor(file, O_RDWR | O_CREAT, "lock");
-  if (::flock(descriptor.get(), LOCK_EX | LOCK_NB) == 0) return descriptor;
+  Descriptor descriptor(file, O_RDWR | O_CREAT | O_NOFOLLOW, "lock");
+  if (::flock(descriptor.get(), LOCK_EX | LOCK_NB) == 0) {
+    refuse_foreign(file);
+    return descriptor;
+  }
   if (errno != EWOULDBLOCK) throw io_error(file, "lock", errno);
   throw ConfigError(held.string(), problem)
       .found(read_file(file))

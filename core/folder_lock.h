@@ -21,7 +21,7 @@ class FolderLock {
 
 /// Takes the output `target` for this process: an exclusive lock on `TARGET.lock`, which names the
 /// holder too. @return what holds it. @throws ConfigError naming the process that has it; IoError
-/// when it cannot be written.
+/// when it cannot be written; ConfigError when a file of that name is no lock, which is left alone.
 Descriptor lock_target(const std::filesystem::path& target);
 /// Removes `TARGET.lock`; to be called before the lock ends.
 void remove_target_lock(const std::filesystem::path& target);

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -71,8 +72,14 @@ void set_default_num_threads(int num_threads) { default_num_threads = num_thread
 void parallel_tasks(int num_threads, const std::function<Task()>& next) {
   Shared shared{next};
   std::vector<std::thread> others;
-  for (size_t thread = 1; thread < resolve_num_threads(num_threads); ++thread) {
-    others.emplace_back([&shared, thread] { shared.run(thread); });
+  const size_t wanted = resolve_num_threads(num_threads);
+  others.reserve(wanted - 1);
+  for (size_t thread = 1; thread < wanted; ++thread) {
+    try {
+      others.emplace_back([&shared, thread] { shared.run(thread); });
+    } catch (const std::system_error&) {
+      break;  // the system has no more: results do not depend on how many there are
+    }
   }
   shared.run(0);
   for (std::thread& thread : others) thread.join();

@@ -20,7 +20,7 @@ namespace polygraft {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::string_view kInfix = ".partial-";
+constexpr std::string_view kInfix = ".polygraft-partial-";
 
 bool process_is_alive(pid_t process) { return kill(process, 0) == 0 || errno == EPERM; }
 

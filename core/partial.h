@@ -1,5 +1,5 @@
 // core/partial.h: names of unfinished outputs, and which of them nobody works on any more. Private
-// to core. A writer holds a lock (flock) on its `NAME.partial-PID`, of a folder on `NAME.lock`. The
+// to core. A writer holds a lock (flock) on its `NAME.polygraft-partial-PID`, of a folder on `NAME.lock`. The
 // kernel drops the lock with the process, whatever killed it, so a lock that can be had means an
 // orphan. The process number alone would not tell: containers reuse them.
 #pragma once
@@ -11,10 +11,10 @@ namespace polygraft {
 /// folder.
 std::filesystem::path clean_target(const std::filesystem::path& target);
 
-/// `TARGET.partial-PID` of this process.
+/// `TARGET.polygraft-partial-PID` of this process.
 std::filesystem::path partial_name(const std::filesystem::path& target);
 
-/// Removes every orphaned `TARGET.partial-*`. @throws IoError when this process itself is at work
+/// Removes every orphaned `TARGET.polygraft-partial-*`. @throws IoError when this process itself is at work
 /// on `target`.
 void remove_orphans(const std::filesystem::path& target);
 

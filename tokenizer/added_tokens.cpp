@@ -108,7 +108,7 @@ void AddedTokenMatcher::split(std::string_view text, std::vector<Section>& secti
     if (token.lstrip) begin = std::max(without_trailing_space(text.substr(0, begin)), covered);
     if (token.rstrip) end += leading_space(text.substr(end));
     if (covered < begin) sections.push_back({text.substr(covered, begin - covered)});
-    sections.push_back({text.substr(begin, end > begin ? end - begin : 0), token.id});
+    if (begin < end) sections.push_back({text.substr(begin, end - begin), token.id});
     covered = end;
   }
   if (covered < text.size()) sections.push_back({text.substr(covered)});

@@ -211,6 +211,18 @@ std::vector<Document> read_documents(const std::vector<fs::path>& files) {
   return documents;
 }
 
+namespace {
+
+/// How many of `files` are `file`, by whatever path.
+int64_t count_same(const std::vector<std::string>& files, const std::string& file) {
+  return std::count_if(files.begin(), files.end(), [&](const std::string& other) {
+    std::error_code missing;
+    return other == file || fs::equivalent(other, file, missing);
+  });
+}
+
+}  // namespace
+
 void Corpus::validate(Problems& problems) const {
   for (const auto& [code, language] : languages) {
     const std::string path = "languages." + code;
@@ -224,10 +236,10 @@ void Corpus::validate(Problems& problems) const {
       }
     }
     for (const std::string& file : language.heldout) {
-      const auto& train = language.train;
-      problems.require(std::find(train.begin(), train.end(), file) == train.end(),
-                       concat(path, ".heldout"), file,
+      problems.require(count_same(language.train, file) == 0, concat(path, ".heldout"), file,
                        "is trained on, too: it would prove nothing");
+      problems.require(count_same(language.heldout, file) == 1, concat(path, ".heldout"), file,
+                       "is listed twice: its documents would count twice");
     }
   }
 }

@@ -4,7 +4,6 @@
 #include <map>
 
 #include "core/error.h"
-#include "core/json.h"
 #include "core/parallel.h"
 #include "core/text.h"
 #include "tokenizer/corpus.h"
@@ -13,26 +12,6 @@
 
 namespace polygraft::tokenizer {
 namespace {
-
-/// The ids that a settings file gives to added tokens.
-std::vector<int64_t> added_ids(const fs::path& file) {
-  std::vector<int64_t> ids;
-  const Json json = read_json(file);
-  if (file.filename() == "added_tokens.json") {
-    for (const auto& [token, id] : json.items()) {
-      ids.push_back(json_get<int64_t>(json, token, file));
-    }
-    return ids;
-  }
-  const Json decoder = json_get_or<Json>(json, "added_tokens_decoder", Json::object(), file);
-  for (const auto& [id, token] : decoder.items()) {
-    if (id.find_first_not_of("0123456789") != std::string::npos || id.empty() || id.size() > 9) {
-      throw FormatError(file, "a key of added_tokens_decoder is no id").found(id);
-    }
-    ids.push_back(std::stoll(id));
-  }
-  return ids;
-}
 
 void check_pieces(const SentencePieceFile& pieces, const fs::path& file) {
   if (pieces.algorithm != SentencePieceAlgorithm::kBpe) {
@@ -68,16 +47,6 @@ void count_words(const Tokenizer& old, std::span<const TokenId> run, Words& word
 void check_sentencepiece(const Tokenizer& old) {
   const auto& model = dynamic_cast<const SentencePieceTokenizer&>(old.impl());
   check_pieces(model.pieces, model.file);
-  for (const char* name : {"added_tokens.json", "tokenizer_config.json"}) {
-    const fs::path file = model.file.parent_path() / name;
-    if (!fs::exists(file)) continue;
-    for (const int64_t id : added_ids(file)) {
-      if (id < old.size()) continue;
-      throw NotBuiltError(concat("extending ", model.file.string(),
-                                 " beside added tokens behind its ", old.size(), " pieces"))
-          .found(concat("id ", id, " in ", name));
-    }
-  }
 }
 
 NewText segment_sentencepiece(const Tokenizer& old, const TextsByLanguage& texts) {

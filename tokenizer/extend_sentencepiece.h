@@ -10,8 +10,7 @@
 namespace polygraft::tokenizer {
 
 /// @throws NotBuiltError for a model that is not BPE (a unigram piece competes with all others by
-/// probability, so any new piece may change old text), for unused pieces, and when the folder names
-/// added tokens behind the model's pieces, whose ids the new ones would take.
+/// probability, so any new piece may change old text), and for unused pieces.
 void check_sentencepiece(const Tokenizer& old);
 
 /// The words of texts, as the old pieces they are cut into. A word ends before a piece that begins

@@ -1,5 +1,6 @@
 // tokenizer/extend_tokenizer.cpp: continued BPE with the guard; see bpe_trainer.h and
 // merge_filter.h.
+#include <algorithm>
 
 #include "core/error.h"
 #include "tokenizer/base_view.h"
@@ -17,16 +18,27 @@
 namespace polygraft::tokenizer {
 namespace {
 
+/// No merge joins the unknown token: it stands for bytes that only the text knows.
+void add_between_unknown(std::span<const TokenId> symbols, std::optional<TokenId> unknown,
+                         int64_t count, NewText& text) {
+  for (auto begin = symbols.begin(); begin != symbols.end();) {
+    const auto end = unknown ? std::find(begin, symbols.end(), *unknown) : symbols.end();
+    if (begin != end) text.add_word({begin, end}, count);
+    begin = end == symbols.end() ? end : end + 1;
+  }
+}
+
 /// The words of texts, as the old merges of a byte-level BPE cut them.
 NewText segment(const Tokenizer& old, const TextsByLanguage& texts) {
   WordCounts words;
   for (const auto& [language, files] : texts) words.add_files(old, files);
   NewText text;
   std::vector<TokenId> symbols;
+  const BpeModel& model = bpe_of(old).model;
   for (const auto& [word, count] : words.sorted()) {
     symbols.clear();
-    bpe_of(old).model.encode_piece(word, symbols);
-    text.add_word(symbols, count);
+    model.encode_piece(word, symbols);
+    add_between_unknown(symbols, model.parts().unknown, count, text);
   }
   return text;
 }

@@ -1,8 +1,13 @@
 // tokenizer/grown_tokenizer.cpp: see grown_tokenizer.h.
 #include "tokenizer/grown_tokenizer.h"
 
+#include <algorithm>
+
+#include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "core/text.h"
+#include "tokenizer/byte_alphabet.h"
 #include "tokenizer/extend_parts.h"
 #include "tokenizer/sentencepiece_growth.h"
 #include "tokenizer/sentencepiece_tokenizer.h"
@@ -11,6 +16,23 @@
 
 namespace polygraft::tokenizer {
 namespace {
+
+/// A pinned token is a token of the model from then on. @throws NotBuiltError where that would cut
+/// old text otherwise: as a byte that had no token, or as a whole piece (`ignore_merges`) that the
+/// search for added tokens had passed over.
+void refuse_new_pieces(const Json& root, const std::string& token, const fs::path& source) {
+  const auto bytes = from_alphabet(token);
+  if (!bytes) return;
+  const auto& entries = root["added_tokens"];
+  const bool single_word = std::any_of(entries.begin(), entries.end(), [&](const Json& entry) {
+    return entry["content"] == token && entry.value("single_word", false);
+  });
+  const bool whole = root["model"].value("ignore_merges", false);
+  if (bytes->size() > 1 && !(whole && (single_word || *bytes != token))) return;
+  throw NotBuiltError("extending a tokenizer.json with an added token that would become a piece")
+      .found(concat(source.string(), ": added token '", token, "', which model.vocab lacks"))
+      .hint("enter it in model.vocab with its id, if old text may be cut by it");
+}
 
 /// Hugging Face tokenizers number added tokens that model.vocab lacks from its size on. New entries
 /// would shift them, so they are entered with the ids they have.
@@ -21,7 +43,10 @@ void pin_added_tokens(const std::string& source_text, const fs::path& source, co
   std::vector<std::pair<std::string, TokenId>> pinned;
   for (TokenId id = 0; id < old.size(); ++id) {
     const std::string& token = old.token(id);
-    if (!token.empty() && !vocabulary.contains(token)) pinned.emplace_back(token, id);
+    if (!token.empty() && !vocabulary.contains(token)) {
+      refuse_new_pieces(root, token, source);
+      pinned.emplace_back(token, id);
+    }
   }
   additions.tokens.insert(additions.tokens.begin(), pinned.begin(), pinned.end());
 }
@@ -61,8 +86,10 @@ void GrownTokenizer::write_older_files(const fs::path& folder) const {
                  merges = file_.parent_path() / "merges.txt";
   if (!fs::exists(vocab) || !fs::exists(merges)) return;
   const std::string vocab_text = read_file(vocab);
-  parse_json(vocab_text, vocab);
-  write_file_atomically(folder / "vocab.json", add_to_vocab_json(vocab_text, additions_, vocab));
+  const Json known = parse_json(vocab_text, vocab);
+  VocabularyAdditions lacking = additions_;  // pinned tokens may stand there already
+  std::erase_if(lacking.tokens, [&](const auto& entry) { return known.contains(entry.first); });
+  write_file_atomically(folder / "vocab.json", add_to_vocab_json(vocab_text, lacking, vocab));
   write_file_atomically(folder / "merges.txt", add_to_merges_txt(read_file(merges), additions_));
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_set>
 
 #include "core/error.h"
 #include "core/hash.h"
@@ -87,12 +88,11 @@ void mark_added_tokens(const std::vector<AddedToken>& tokens, const Normalizer& 
 
 std::vector<AddedToken> read_added_tokens(const Json& root, const fs::path& file) {
   std::vector<AddedToken> tokens;
+  std::unordered_set<std::string> contents;
   for (const Json& entry : json_get_or<Json>(root, "added_tokens", Json::array(), file)) {
     AddedToken token = read_added_token(entry, file);
-    for (const AddedToken& other : tokens) {
-      if (other.content == token.content) {
-        throw FormatError(file, concat("added token '", token.content, "' stands there twice"));
-      }
+    if (!contents.insert(token.content).second) {
+      throw FormatError(file, concat("added token '", token.content, "' stands there twice"));
     }
     if (!token.content.empty()) tokens.push_back(std::move(token));
   }

@@ -34,9 +34,13 @@ class KeyWatch : public nlohmann::json_sax<Json> {
         .hint("the file is damaged or was made to mislead; fetch it again from its source");
   }
 
-  bool parse_error(size_t byte, const std::string&, const Json::exception&) override {
+  /// @param byte from one.
+  [[noreturn]] void throw_broken(size_t byte) const {
     throw FormatError(file_, concat("broken JSON at byte ", byte))
         .hint("the file is damaged or truncated; fetch it again from its source");
+  }
+  bool parse_error(size_t byte, const std::string&, const Json::exception&) override {
+    throw_broken(byte);
   }
 
   bool null() override { return true; }
@@ -67,7 +71,9 @@ class KeyWatch : public nlohmann::json_sax<Json> {
 }  // namespace
 
 Json parse_strict_json(std::string_view text, const fs::path& file, int max_depth) {
+  // nlohmann's lexer takes a zero byte for the end of its input.
   KeyWatch watch(file, max_depth);
+  if (const size_t zero = text.find('\0'); zero != text.npos) watch.throw_broken(zero + 1);
   Json::sax_parse(text.begin(), text.end(), &watch);
   return Json::parse(text.begin(), text.end());
 }

@@ -160,24 +160,24 @@ TEST_CASE("what a killed writer left is removed by the next; a living one's is n
     here();
   });
   REQUIRE(folder.entries().size() == 1);
-  CHECK_THAT(folder.entries()[0], Contains("x.partial-"));
+  CHECK_THAT(folder.entries()[0], Contains("x.polygraft-partial-"));
   // Process numbers repeat in containers: one with our own number may be left from before.
-  std::ofstream(folder / concat("x.partial-", getpid())) << "from another life";
-  std::ofstream(folder / "x.partial-notes") << "the user's own";
-  std::ofstream(folder / "y.partial-1") << "of another target";
+  std::ofstream(folder / concat("x.polygraft-partial-", getpid())) << "from another life";
+  std::ofstream(folder / "x.polygraft-partial-notes") << "the user's own";
+  std::ofstream(folder / "y.polygraft-partial-1") << "of another target";
 
   AtomicFile ours(folder / "x");
   CHECK(folder.entries().size() == 3);
   const int code = run_child([&] {
     write_file_atomically(folder / "x", "theirs");
-    return fs::exists(folder / concat("x.partial-", getppid())) ? 42 : 1;
+    return fs::exists(folder / concat("x.polygraft-partial-", getppid())) ? 42 : 1;
   });
   CHECK(code == 42);
   ours.write("ours");
   ours.commit();
   CHECK(read_file(folder / "x") == "ours");
-  CHECK(fs::exists(folder / "x.partial-notes"));
-  CHECK(fs::exists(folder / "y.partial-1"));
+  CHECK(fs::exists(folder / "x.polygraft-partial-notes"));
+  CHECK(fs::exists(folder / "y.polygraft-partial-1"));
 }
 
 TEST_CASE("an existing output is refused without --force", "[core][file]") {

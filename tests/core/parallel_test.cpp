@@ -1,8 +1,13 @@
 // tests/core/parallel_test.cpp
 #include "core/parallel.h"
 
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <fstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -16,6 +21,23 @@ TEST_CASE("every index is worked on once, whatever the number of threads", "[cor
     for (const auto& count : calls) CHECK(count == 1);
   }
   parallel_for(0, 4, [](size_t) { FAIL("there is nothing to do"); });
+}
+
+TEST_CASE("where the system has no more threads, those there are do the work", "[core]") {
+  const pid_t child = fork();
+  if (child == 0) {
+    int64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const rlim_t bytes = static_cast<rlim_t>(pages * getpagesize()) + (64U << 20U);
+    const rlimit limit{bytes, bytes};
+    std::atomic<int> calls = 0;
+    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(2);
+    parallel_for(1000, 1000, [&](size_t) { ++calls; });  // a stack is 8 MiB
+    _exit(calls == 1000 ? 0 : 1);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  CHECK(status == 0);
 }
 
 TEST_CASE("the exception of the smallest index arrives", "[core]") {

@@ -77,7 +77,7 @@ def fresh(name):
 
 def partial_outputs(folder):
     """Names that only an unfinished write leaves."""
-    return [str(p) for p in pathlib.Path(folder).rglob("*.partial-*")]
+    return [str(p) for p in pathlib.Path(folder).rglob("*.polygraft-partial-*")]
 
 
 def load_json(file):

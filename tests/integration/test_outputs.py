@@ -164,6 +164,20 @@ class Outputs(unittest.TestCase):
         shutil.rmtree(self.folder / "out")
         self.assert_nothing_changed()
 
+    def test_a_file_with_the_name_of_a_lock_is_left_alone(self):
+        lock = self.folder / "out.lock"
+        command = self.commands()["pack"]
+        lock.write_text("pinned = 1\n")
+        self.assertIn("is in the way", self.polygraft(*command, "-o", "out", expect=2).stderr)
+        self.assertEqual(lock.read_text(), "pinned = 1\n")
+        lock.rename(self.folder / "notes")
+        lock.symlink_to("notes")
+        self.polygraft(*command, "-o", "out", expect=1)
+        self.assertEqual((self.folder / "notes").read_text(), "pinned = 1\n")
+        lock.unlink()
+        (self.folder / "notes").unlink()
+        self.assert_nothing_changed()
+
     def test_a_source_that_gets_shorter_while_it_is_read(self):
         """The process ends at once, as if killed; the next run removes what it left."""
         shrinking = self.folder / "shrinking"

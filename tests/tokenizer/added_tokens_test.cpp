@@ -55,6 +55,14 @@ TEST_CASE("tokens found inside stripped space overlap it, as in the reference", 
   CHECK(sections_of(tokens, "a   <m>  b") == Tokens{"a", "[  ]", "[ <m>  ]", "[  ]", "b"});
 }
 
+TEST_CASE("a token of white space that was stripped away is none", "[tokenizer]") {
+  const std::vector<AddedToken> tab{{.content = "\t", .id = 1, .lstrip = true, .rstrip = true}};
+  CHECK(sections_of(tab, "a\t\tb") == Tokens{"a", "[\t\t]", "b"});
+  const std::vector<AddedToken> two{{.content = "[X]", .id = 1, .rstrip = true},
+                                    {.content = "  ", .id = 2, .lstrip = true}};
+  CHECK(sections_of(two, "[X]  ") == Tokens{"[[X]  ]"});
+}
+
 TEST_CASE("added tokens are found before the merges and skipped on request", "[tokenizer]") {
   Json json = sample_json({"l o", "lo w"});
   json["added_tokens"] = {

@@ -131,6 +131,15 @@ TEST_CASE("corpus.yaml resolves its paths and lists every problem", "[tokenizer]
   CHECK(has(message, "languages.en.role"));
   CHECK(has(message, "none.txt"));
   CHECK(has(message, "neither.txt"));
+  fs::create_symlink(folder.path() / "en.txt", folder.path() / "link.txt");
+  const auto same = folder.write("same.yaml",
+                                 "languages:\n"
+                                 "  en: {role: old, train: [en.txt], heldout: [link.txt]}\n"
+                                 "  id: {role: new, heldout: [en.h.txt, ./en.h.txt]}\n");
+  const auto of_same = message_of<ConfigError>([&] { load_corpus(same); });
+  CHECK(has(of_same, "link.txt"));
+  CHECK(has(of_same, "is trained on, too"));
+  CHECK(has(of_same, "is listed twice"));
 }
 
 TEST_CASE("threads see every document of several files once", "[tokenizer]") {

@@ -177,6 +177,25 @@ TEST_CASE("BOS and EOS come from the files beside", "[tokenizer]") {
   CHECK(has(message_of<FormatError>([&] { Tokenizer::load(folder.path()); }), "<none>"));
 }
 
+TEST_CASE("tokens that transformers alone would add are refused", "[tokenizer]") {
+  const TemporaryFolder folder;
+  folder.write("tokenizer.json", sample_json().dump());
+  const auto refused = [&](const std::string& file, const std::string& json) {
+    folder.write(file, json);
+    return message_of<FormatError>([&] { Tokenizer::load(folder.path()); });
+  };
+  const std::string config = "tokenizer_config.json";
+  CHECK(has(refused(config, R"({"pad_token": "[PAD]"})"), "'[PAD]'"));
+  CHECK(has(refused(config, R"({"mask_token": {"content": "[M]"}})"), "'[M]'"));
+  CHECK(has(refused(config, R"({"additional_special_tokens": ["!", "<a>"]})"), "'<a>'"));
+  CHECK(has(refused(config, R"({"extra_special_tokens": {"image_token": "<i>"}})"), "'<i>'"));
+  folder.write(config, R"({"pad_token": "!", "sep_token": null, "extra_special_tokens": []})");
+  CHECK_NOTHROW(Tokenizer::load(folder.path()));
+  CHECK(has(refused("added_tokens.json", R"({"<x>": 256})"), "'<x>' with id 256"));
+  folder.write(config, R"({"added_tokens_decoder": {}})");  // is looked at alone
+  CHECK_NOTHROW(Tokenizer::load(folder.path()));
+}
+
 TEST_CASE("150,000 entries are read in the time of a blink", "[tokenizer]") {
   Json json = sample_json();
   Json& vocab = json["model"]["vocab"];

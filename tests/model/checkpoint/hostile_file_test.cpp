@@ -53,6 +53,8 @@ std::vector<Hostile> broken_frames() {
       {"text after the JSON", safetensors_bytes("{} x", ""), "broken JSON"},
       {"a zero byte in the JSON", safetensors_bytes(std::string_view("{\0}", 3), ""),
        "broken JSON"},
+      {"a zero byte and more behind the JSON", safetensors_bytes(std::string_view("{}\0x", 4), ""),
+       "broken JSON"},
       {"invalid UTF-8", safetensors_bytes("{\"\xff\":1}", ""), "broken JSON"},
       {"nested a million deep", safetensors_bytes("{\"t\":" + std::string(1'000'000, '['), ""),
        "nested"},

@@ -41,6 +41,10 @@ ODD_ADDED = [
 ]
 
 
+# With ignore_merges a token that is found in whole words alone would become a piece: extending refuses it.
+WHOLE_ADDED = [token for token in ODD_ADDED if not token.single_word]
+
+
 def split(pattern, behavior="isolated", invert=False):
     return pre_tokenizers.Split(Regex(pattern), behavior, invert=invert)
 
@@ -58,8 +62,8 @@ def variants():
     return {
         "gpt2": (None, byte_level(add_prefix_space=False), False, PLAIN_ADDED),
         "qwen2": (normalizers.NFC(), sequence(split(QWEN2)), False, PLAIN_ADDED),
-        "llama3": (None, sequence(split(LLAMA3)), True, ODD_ADDED),
-        "o200k": (None, sequence(split(O200K)), True, ODD_ADDED),
+        "llama3": (None, sequence(split(LLAMA3)), True, WHOLE_ADDED),
+        "o200k": (None, sequence(split(O200K)), True, WHOLE_ADDED),
         "cl100k": (None, sequence(split(CL100K)), False, ODD_ADDED),
         "deepseek": (normalizers.Sequence([]), sequence(*map(split, DEEPSEEK)), False, ODD_ADDED),
         "prefix": (None, byte_level(add_prefix_space=True), False, ODD_ADDED),
