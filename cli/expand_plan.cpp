@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "cli/command.h"
+#include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/log.h"
@@ -49,13 +50,18 @@ ExitCode run_expand_plan(const Arguments& arguments) {
   const fs::path profile_file = arguments.path("profile");
   const expand::Profile profile = expand::Profile::from_json(read_json(profile_file), profile_file);
   const int64_t old_size = tokenizer::Tokenizer::load(folder.path).size();
-  expand::PlanRequest request{
-      .language = file.language,
-      .num_tokens = old_size,
-      .new_vocab_rows = tokenizer::Tokenizer::load(file.extended_tokenizer).size() - old_size,
-      .seed = static_cast<uint64_t>(file.seed),
-      .experts = file.experts,
-      .vocabulary = file.vocabulary};
+  const int64_t new_size = tokenizer::Tokenizer::load(file.extended_tokenizer).size();
+  if (new_size < old_size) {
+    throw ConfigError("extended_tokenizer", "is no extension of the model's tokenizer")
+        .expected(concat("at least the model's ", old_size, " tokens"))
+        .found(concat(new_size, " tokens in ", file.extended_tokenizer));
+  }
+  expand::PlanRequest request{.language = file.language,
+                              .num_tokens = old_size,
+                              .new_vocab_rows = new_size - old_size,
+                              .seed = static_cast<uint64_t>(file.seed),
+                              .experts = file.experts,
+                              .vocabulary = file.vocabulary};
   expand::ExpansionPlan plan = expand::plan_expansion(folder.config, profile, request);
   plan.corpus = fs::absolute(file.corpus);
   plan.tokenizer = fs::absolute(file.extended_tokenizer);

@@ -41,7 +41,9 @@ ExitCode run_train(const Arguments& arguments) {
   std::optional<FolderLock> lock;
   if (ranks.is_first()) {
     lock.emplace(job.run_dir);
-    write_file_atomically(job.run_dir / "train.resolved.yaml", config_to_yaml(file));
+    job.on_begin = [&] {
+      write_file_atomically(job.run_dir / "train.resolved.yaml", config_to_yaml(file));
+    };
   }
   const trainer::TrainResult result = trainer::train(job);
   if (ranks.is_first()) {

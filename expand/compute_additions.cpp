@@ -123,6 +123,8 @@ class AdditionBuilder {
   ComputedAdditions build();
 
  private:
+  std::vector<Sequence> encode(const std::vector<tokenizer::Document>& documents,
+                               int64_t num_tokens, const char* side) const;
   std::vector<Sequence> new_sequences() const;
   std::vector<Sequence> old_sequences() const;
   StartRows start_rows(bool own_head) const;
@@ -145,18 +147,24 @@ class AdditionBuilder {
   Additions& additions_ = computed_.additions;
 };
 
+/// @throws ConfigError where there is no text to calibrate on.
+std::vector<Sequence> AdditionBuilder::encode(const std::vector<tokenizer::Document>& documents,
+                                              int64_t num_tokens, const char* side) const {
+  auto sequences =
+      encode_sequences(documents, extended_, {num_tokens, sequence_tokens_for(base_.config())});
+  if (!sequences.empty()) return sequences;
+  throw ConfigError("corpus", concat("the calibration text of the ", side, " side has no token"));
+}
+
 std::vector<Sequence> AdditionBuilder::new_sequences() const {
-  return encode_sequences(
-      calibration_.new_documents, extended_,
-      {plan_.experts.calibration_new_tokens, sequence_tokens_for(base_.config())});
+  return encode(calibration_.new_documents, plan_.experts.calibration_new_tokens, "new");
 }
 
 /// One token in sixteen stands alone.
 std::vector<Sequence> AdditionBuilder::old_sequences() const {
   const int64_t num_alone = plan_.experts.calibration_old_tokens / 16;
-  std::vector<Sequence> sequences = encode_sequences(
-      calibration_.old_documents, extended_,
-      {plan_.experts.calibration_old_tokens - num_alone, sequence_tokens_for(base_.config())});
+  std::vector<Sequence> sequences =
+      encode(calibration_.old_documents, plan_.experts.calibration_old_tokens - num_alone, "old");
   for (Sequence& alone : lone_tokens(sequences, num_alone)) sequences.push_back(std::move(alone));
   return sequences;
 }

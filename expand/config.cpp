@@ -57,10 +57,11 @@ void ExpertConfig::validate(Problems& problems) const {
                    concat(router_softmax_share), "must be a share above 0, at most 1");
   problems.require(router_iterations >= 0, "router_iterations", concat(router_iterations),
                    "must be 0 or more");
-  problems.require(calibration_new_tokens >= 1, "calibration_new_tokens",
-                   concat(calibration_new_tokens), "must be 1 or more");
-  problems.require(calibration_old_tokens >= 1, "calibration_old_tokens",
-                   concat(calibration_old_tokens), "must be 1 or more");
+  // A sequence is at least the token before a text and one of it.
+  problems.require(calibration_new_tokens >= 2, "calibration_new_tokens",
+                   concat(calibration_new_tokens), "must be 2 or more");
+  problems.require(calibration_old_tokens >= 2, "calibration_old_tokens",
+                   concat(calibration_old_tokens), "must be 2 or more");
   require_positive(problems, "bos_weight", bos_weight);
 }
 

@@ -102,7 +102,17 @@ int64_t activation_bytes(const ModelConfig& config) {
   return 4 * kBatchTokens * (config.top_k * per_slot + 8 * config.hidden_size);
 }
 
-/// The additions in float32, and the block of the base's weights at work; of the calibration text,
+/// Of the additions: rows in float32; an expert is made when it is written.
+int64_t addition_bytes(const ModelConfig& config, const ExpansionPlan& plan) {
+  constexpr int64_t kWaitingBytes = int64_t{64} << 20;  // of write_expanded()
+  const auto num_layers = static_cast<int64_t>(plan.layers.size());
+  const int64_t router_rows = num_layers * plan.experts.experts_per_layer;
+  const int64_t vocabulary_rows = plan.new_vocab_rows * (plan.untie_head ? 2 : 1);
+  const int64_t expert = 3 * config.hidden_size * config.expert_width;
+  return 4 * ((router_rows + vocabulary_rows) * config.hidden_size + expert) + kWaitingBytes;
+}
+
+/// The additions, and the block of the base's weights at work; of the calibration text,
 /// the final states and one layer's router inputs and scores in float32, and in float64 while it is
 /// fitted. Files mapped into memory are not counted: the system takes their pages back when it
 /// needs them.
@@ -113,7 +123,7 @@ int64_t estimate_peak_memory(const ModelConfig& config, const ExpansionPlan& pla
   const auto num_layers = static_cast<int64_t>(plan.layers.size());
   const int64_t n = plan.experts.experts_per_layer;
   constexpr int64_t kConvertedElements = int64_t{4} << 20;  // of a stored matrix at once
-  const int64_t weights = 4 * (kConvertedElements + plan.added_parameters);
+  const int64_t weights = 4 * kConvertedElements + addition_bytes(config, plan);
   const int64_t features = 4 * tokens * (width + n + 3);
   const int64_t hidden = 4 * tokens * width;
   // Inputs and one scaled copy of them; targets, scores and hinges; moment matrix and its factor.

@@ -136,6 +136,7 @@ UpcyclePlan plan_upcycle(const ModelFolder& dense, const UpcycleConfig& config) 
   require_divisible(dense, plan.config);
   plan.config_json = moe_config_json(dense, family, plan.config);
   plan.model = model::parse_model_config(Json(*plan.config_json), dense.path / "config.json");
+  plan.model.dtype = dense.config.dtype;  // as stored, whatever config.json says
   require_same_outside_ffn(dense, plan.model);
   plan.why_changed = what_changes_the_function(plan.config);
   return plan;

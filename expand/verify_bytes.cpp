@@ -118,6 +118,11 @@ void compare_vocabulary(const TensorView& old_view, const TensorView& new_view,
   compare_padding(old_view, new_view, layout, report);
 }
 
+int64_t first_new_row(const TensorView& old_view, bool is_vocabulary, const ModelFolder& expanded) {
+  const int64_t num_old = old_view.shape.at(0);
+  return is_vocabulary ? std::min(expanded.vocab_layout().first_added(), num_old) : num_old;
+}
+
 void compare_tensor(const TensorView& old_view, const std::string& new_name, bool may_grow,
                     const ModelFolder& expanded, VerifyReport& report) {
   ++report.tensors_checked;
@@ -141,6 +146,7 @@ void compare_tensor(const TensorView& old_view, const std::string& new_name, boo
     const int64_t num_rows = old_view.shape.empty() ? 1 : old_view.shape[0];
     compare_rows(old_view, 0, num_rows, new_view.bytes, new_view.name, report);
   }
+  if (may_grow) verify_finite(new_view, first_new_row(old_view, is_vocabulary, expanded), report);
 }
 
 /// N of "model.layers.N.*"; -1 for what belongs to no layer.
@@ -197,8 +203,12 @@ std::string BytesCheck::finish() {
   }
   const std::set<std::string> allowed = allowed_new_tensors(base_, expanded_);
   for (const std::string& name : expanded_.tensors.names()) {
-    if (base_.tensors.contains(name) || allowed.count(name) != 0) continue;
-    add_difference(report_, name, "neither a tensor of the base nor an addition");
+    if (base_.tensors.contains(name)) continue;
+    if (allowed.count(name) == 0) {
+      add_difference(report_, name, "neither a tensor of the base nor an addition");
+    } else if (name != names.head) {
+      verify_finite(expanded_.tensors.get(name), 0, report_);
+    }
   }
   return hash_.finish();
 }

@@ -5,9 +5,11 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/hash.h"
 #include "core/json.h"
 #include "core/text.h"
 #include "expand/merge_list.h"
+#include "expand/packs/base_snapshot.h"
 #include "expand/verify_parts.h"
 #include "tokenizer/sentencepiece_growth.h"
 
@@ -53,6 +55,15 @@ void verify_count(const std::string& what, int64_t manifest, int64_t base, Verif
                  concat(what, ": the manifest says ", manifest, ", the base has ", base));
 }
 
+/// Without it the additions cannot be taken off again.
+void verify_snapshot(const ModelFolder& expanded, VerifyReport& report) {
+  try {
+    BaseSnapshot::open(expanded.path);
+  } catch (const Error& error) {
+    add_difference(report, kBaseFolder, error.what());
+  }
+}
+
 void verify_manifest(const ModelFolder& base, const std::string& base_hash,
                      const ModelFolder& expanded, VerifyReport& report) {
   if (!expanded.manifest) {
@@ -67,6 +78,12 @@ void verify_manifest(const ModelFolder& base, const std::string& base_hash,
   const model::Manifest& manifest = *expanded.manifest;
   verify_count("base_num_experts", manifest.base_num_experts, base.config.num_experts, report);
   verify_count("base_vocab_rows", manifest.base_vocab_rows, base.config.vocab_rows, report);
+  if (manifest.base_tied_embeddings != base.config.tied_embeddings) {
+    add_difference(report, model::kManifestFile,
+                   concat("base_tied_embeddings is ", manifest.base_tied_embeddings,
+                          ", the base's output rows say otherwise"));
+  }
+  verify_snapshot(expanded, report);
   if (manifest.base_tensors_hash != base_hash) {
     add_difference(
         report, model::kManifestFile,
@@ -151,6 +168,17 @@ void verify_tokenizer_model(const std::filesystem::path& old_file,
   }
 }
 
+/// A pack of another tokenizer would be refused by its own base.
+void verify_tokenizer_hash(const ModelFolder& expanded, const std::filesystem::path& old_file,
+                           VerifyReport& report) {
+  if (!expanded.manifest) return;
+  const std::string& noted = expanded.manifest->base_tokenizer_hash;
+  const std::string hash = sha256_file(old_file);
+  if (noted == hash) return;
+  add_difference(report, model::kManifestFile,
+                 concat("base_tokenizer_hash is ", noted, ", the base's is ", hash));
+}
+
 }  // namespace
 
 void verify_tokenizer(const ModelFolder& base, const ModelFolder& expanded, VerifyReport& report) {
@@ -162,6 +190,7 @@ void verify_tokenizer(const ModelFolder& base, const ModelFolder& expanded, Veri
     } else if (had_one) {
       (name == kModelFile ? verify_tokenizer_model : verify_tokenizer_json)(old_file, new_file,
                                                                             report);
+      verify_tokenizer_hash(expanded, old_file, report);
     }
   }
 }

@@ -44,6 +44,9 @@ class BytesCheck {
   model::BackgroundTensorsHash hash_;
 };
 
+/// Rows from `first_row` on; the first one that is not finite is noted.
+void verify_finite(const model::TensorView& view, int64_t first_row, VerifyReport& report);
+
 /// config.json equal but for what an expansion changes; polygraft.json names this base.
 void verify_description(const model::ModelFolder& base, const std::string& base_hash,
                         const model::ModelFolder& expanded, VerifyReport& report);

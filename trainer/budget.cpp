@@ -36,7 +36,7 @@ Json summary_json(const std::optional<ProbeSummary>& probe) {
           {"head", probe->head},
           {"segmentation", probe->segmentation},
           {"new_bits_per_byte", probe->new_bits_per_byte},
-          {"learning_rate", probe->learning_rate}};
+          {"rate_to_fall", probe->rate_to_fall}};
 }
 
 std::optional<ProbeSummary> summary_from(const Json& json, const std::filesystem::path& file) {
@@ -51,7 +51,7 @@ std::optional<ProbeSummary> summary_from(const Json& json, const std::filesystem
   probe.head = json_get<double>(json, "head", file);
   probe.segmentation = json_get<double>(json, "segmentation", file);
   probe.new_bits_per_byte = json_get<double>(json, "new_bits_per_byte", file);
-  probe.learning_rate = json_get<double>(json, "learning_rate", file);
+  probe.rate_to_fall = json_get<double>(json, "rate_to_fall", file);
   return probe;
 }
 
@@ -78,7 +78,7 @@ std::string_view action_name(BudgetAction action) {
 }
 
 double BudgetController::limit(const ProbeSummary& probe) const {
-  return config_.max_relative_bpb * (1 + kPeakSlack * std::pow(probe.learning_rate, 2));
+  return config_.max_relative_bpb * (1 + kPeakSlack * std::pow(probe.rate_to_fall, 2));
 }
 
 void BudgetController::move_multipliers(const ProbeSummary& probe) {
@@ -94,13 +94,14 @@ void BudgetController::move_multipliers(const ProbeSummary& probe) {
 BudgetAction BudgetController::next_action(const ProbeSummary& probe, bool can_roll_back) const {
   if (!is_exceeded(probe)) return BudgetAction::kNone;
   if (config_.on_exceeded == "stop") return BudgetAction::kStop;
+  if (!can_protect_) return can_roll_back ? BudgetAction::kRollback : BudgetAction::kNone;
   const bool protecting_helps = !protected_delta_ || probe.worst_delta < *protected_delta_;
   return protecting_helps || !can_roll_back ? BudgetAction::kProtect : BudgetAction::kRollback;
 }
 
 BudgetAction BudgetController::decide(const ProbeSummary& probe, bool can_roll_back) {
   if (probe.step == 0) return BudgetAction::kNone;
-  move_multipliers(probe);
+  if (can_protect_) move_multipliers(probe);
   const BudgetAction action = next_action(probe, can_roll_back);
   protected_delta_.reset();
   if (action == BudgetAction::kProtect) protected_delta_ = probe.worst_delta;

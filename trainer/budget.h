@@ -3,9 +3,10 @@
 //   learn the new text, subject to U <= b
 // U: the highest upper confidence bound of an old language's relative rise in bits per byte,
 // b: max_relative_bpb. It is the end of a run that must be inside. Before, steps are larger, and so
-// is what they do to old text until protection mends it: at learning rate r, of peak R, the limit
-// is
-//   b_r = b (1 + 2 (r/R)^2)
+// is what they do to old text until protection mends it: at learning rate r, of peak R, on the
+// way to the last step's e, the limit is
+//   b_r = b (1 + 2 ((r - e)/(R - e))^2)
+// and b where the rate does not fall.
 // Held to b from the start, multipliers rise for a harm that passes by itself, and the new text
 // pays for it to the end (examples/study/README.md). Dual ascent in the logarithm (exponentiated
 // gradient; Kivinen & Warmuth 1997) of one multiplier m_c of the protection's weights per cause c,
@@ -48,7 +49,7 @@ struct ProbeSummary {
   double routing = 0, head = 0;  ///< the worst language's rise by cause; all 0: not known
   double segmentation = 0;       ///< what documents do that the extended tokenizer cuts anew
   double new_bits_per_byte = 0;  ///< mean over learned languages
-  double learning_rate = 0;      ///< of the step before, as a share of the peak
+  double rate_to_fall = 0;  ///< learning rate: share of the way from the last step's to the peak
 };
 
 enum class BudgetAction { kNone, kProtect, kRollback, kStop };
@@ -56,7 +57,10 @@ std::string_view action_name(BudgetAction action);
 
 class BudgetController {
  public:
-  explicit BudgetController(const BudgetConfig& config) : config_(config) {}
+  /// @param can_protect whether multipliers have terms to act on; else they stay, and interference
+  /// beyond the budget is rolled back at once.
+  explicit BudgetController(const BudgetConfig& config, bool can_protect = true)
+      : config_(config), can_protect_(can_protect) {}
 
   /// Moves the multipliers and decides. Exceeded with confidence, when the lower bound is above the
   /// limit: protect; at the next probe, when that has not made the rise smaller: roll back, and the
@@ -77,6 +81,7 @@ class BudgetController {
   BudgetAction next_action(const ProbeSummary& probe, bool can_roll_back) const;
 
   BudgetConfig config_;
+  bool can_protect_;
   Multipliers multipliers_;
   std::optional<double> protected_delta_;  ///< the rise at the last probe, if it ended in kProtect
 };

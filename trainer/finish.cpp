@@ -91,13 +91,36 @@ std::optional<Blend> TrainingRun::blend_into_budget() {
   return best_blend;
 }
 
+bool TrainingRun::is_untrained(const TrainResult& result) const {
+  return result.best_step == 0 && !result.blend && state_.step > 0;
+}
+
+/// Which weights are written, where they are not the last ones.
+void TrainingRun::tell_result(const TrainResult& result) const {
+  const ProbeSummary& best = *best_->best();
+  const std::string limit = percent(job_.train.budget->max_relative_bpb, 2);
+  if (is_untrained(result)) {
+    log_warn(concat("nothing that was learned is inside the interference budget of ", limit,
+                    ": the weights from before training are written; lower the learning rate, or ",
+                    "protect more"));
+  } else if (!result.within_budget) {
+    log_warn(concat("no probe was inside the interference budget of ", limit,
+                    "; the least harmful one's weights are written: step ", best.step, ", ",
+                    best.worst, " ", percent(best.worst_delta, 2), " (up to ",
+                    percent(best.worst_high, 2), ")", segmentation_hint(best)));
+  } else if (best.step != state_.step) {
+    log_info(concat("the weights of step ", best.step, " of ", state_.step,
+                    " are written: the best inside the budget"));
+  }
+}
+
 TrainResult TrainingRun::finish() {
   TrainResult result;
   result.best_step = state_.step;
   if (best_) {
     result.blend = blend_into_budget();
     result.best_step = best_->best()->step;
-    result.within_budget = best_->has_inside();
+    result.within_budget = best_->has_inside() && !is_untrained(result);
     if (result.best_step != state_.step || !last_probe_) load_best(result.best_step);
   }
   if (!last_probe_) last_probe_ = run_probe();
@@ -106,14 +129,7 @@ TrainResult TrainingRun::finish() {
   result.tokens = state_.tokens;
   result.seconds = state_.seconds;
   result.probe_seconds = state_.probe_seconds;
-  if (!result.within_budget) {
-    const ProbeSummary& best = *best_->best();
-    log_warn(concat("no probe was inside the interference budget of ",
-                    percent(job_.train.budget->max_relative_bpb, 2), "; the least harmful one's ",
-                    "weights are written: step ", best.step, ", ", best.worst, " ",
-                    percent(best.worst_delta, 2), " (up to ", percent(best.worst_high, 2), ")",
-                    segmentation_hint(best)));
-  }
+  if (best_) tell_result(result);
   if (ranks_.is_first()) {
     metrics_->sync();
     write_trained(job_, trainee_, result);

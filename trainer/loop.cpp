@@ -113,6 +113,7 @@ TrainingRun::TrainingRun(const TrainJob& job)
                    job.train.checkpoint.keep),
       token_bytes_(bytes_by_token(trainee_.tokenizer)),
       num_steps_(count_steps(job.train)) {
+  stop_together([&] { probe_.score_base(); });  // before weights that train are another step's
   const Protection protection = protection_of(job_.train, trainee_.transformer);
   if (protection == Protection::kPolyak) {
     polyak_.emplace(trainee_.transformer, trainee_.tokenizer.prefix_id(), job_.train);
@@ -127,14 +128,16 @@ TrainingRun::TrainingRun(const TrainJob& job)
     parallel_step_.emplace(*ranks_.grid(), trainee_.transformer, trainee_.tokenizer.prefix_id(),
                            job_.train, optimizer_.shares());
   }
-  if (job_.train.budget && !roles_.guarded.empty()) {
-    budget_.emplace(*job_.train.budget);
+  if (job_.train.budget) {
+    const bool can_protect = protection != Protection::kNone && data_.replayed;
+    budget_.emplace(*job_.train.budget, can_protect);
     best_.emplace(job_.train.budget->max_relative_bpb);
   }
   if (data_.replayed) {
     log_info(concat("replayed text counts by ", replay_text(job_.train, protection)));
   }
   resume();
+  if (job_.on_begin) job_.on_begin();
 }
 
 Parameters TrainingRun::choose_parameters() {
@@ -219,7 +222,7 @@ void TrainingRun::train_step() {
   StepRows rows;
   const int64_t learned_grant = config.batch_tokens - (data_.replayed ? replayed_grant : 0);
   rows.learned = data_.learned.take(learned_grant, /*at_least_one=*/true);
-  if (data_.replayed) rows.replayed = data_.replayed->take(replayed_grant, /*at_least_one=*/true);
+  if (data_.replayed) rows.replayed = data_.replayed->take(replayed_grant);
   if (quotations_) quotations_->put_before(rows.replayed, state_.step, config.sequence_length);
 
   StepReport report;
@@ -263,6 +266,9 @@ void TrainingRun::log_step(const StepReport& report) {
                {"learning_rate", report.learning_rate},
                {"tokens_per_second",
                 static_cast<double>(report.num_tokens) / std::max(report.seconds, 1e-9)}};
+  if (report.loss.replayed_cross_entropy > 0) {
+    line["replayed_cross_entropy"] = report.loss.replayed_cross_entropy;
+  }
   if (protection_of(job_.train, trainee_.transformer) != Protection::kNone) {
     line["kl"] = report.loss.kl;
     line["hinge"] = report.loss.hinge;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "core/json.h"
+#include "core/log.h"
 #include "core/text.h"
 #include "eval/statistics.h"
 
@@ -72,10 +73,24 @@ InterferenceProbe::InterferenceProbe(const model::Transformer& transformer,
       learned_(roles.learned),
       texts_(std::move(texts)),
       options_(options) {
+  for (const std::string& language : roles.guarded) base_scores_[language] = {};
+  warn_of_few_documents();
+}
+
+void InterferenceProbe::warn_of_few_documents() const {
+  constexpr size_t kFew = 5;
+  for (const auto& [language, scores] : base_scores_) {
+    const size_t count = texts_.at(language).size();
+    if (count >= kFew || options_.rank != 0) continue;
+    log_warn(concat("the probe of ", language, " has ", count, " document", count == 1 ? "" : "s",
+                    ": its interval says little (train.probe.bytes_per_language)"));
+  }
+}
+
+void InterferenceProbe::score_base() {
   const at::NoGradGuard no_grad;
   const kernels::PrecisionScope scope(options_.precision);
-  for (const std::string& language : roles.guarded) {
-    auto& scores = base_scores_[language];
+  for (auto& [language, scores] : base_scores_) {
     if (!is_mine(language)) continue;
     scores = eval::score_as_base(transformer_, tokenizer_, texts_.at(language), score_options());
   }

@@ -38,13 +38,15 @@ using ProbeResult = std::map<std::string, ProbeLine>;
 
 class InterferenceProbe {
  public:
-  /// Scores the base now, once: with additions masked and text cut as the base's tokenizer does, so
-  /// that the model must hold its starting weights only when they are all trainable. @param
-  /// transformer and tokenizer are referred to, not copied.
+  /// @param transformer and tokenizer are referred to, not copied.
   InterferenceProbe(const model::Transformer& transformer, const tokenizer::Tokenizer& tokenizer,
                     const LanguageRoles& roles,
                     std::map<std::string, std::vector<tokenizer::Document>> texts,
                     const ProbeOptions& options);
+
+  /// To be called once, before run(): with additions masked and text cut as the base's tokenizer
+  /// does, so that the model must hold its starting weights only when they are all trainable.
+  void score_base();
 
   /// Lines of the languages that other ranks probe are empty.
   ProbeResult run() const;
@@ -55,6 +57,7 @@ class InterferenceProbe {
 
  private:
   ProbeLine probe_language(const std::string& language) const;
+  void warn_of_few_documents() const;
   bool is_mine(const std::string& language) const;
   bool is_guarded(const std::string& language) const { return base_scores_.count(language) > 0; }
   /// Whether masks tell the base from what is added to it.

@@ -14,14 +14,18 @@ namespace polygraft::trainer {
 
 /// A signal meets each rank in the middle of its own languages, or behind them: all stop together,
 /// before any of them sends what it has found.
-ProbeResult TrainingRun::run_probe() const {
-  ProbeResult own;
+void TrainingRun::stop_together(const std::function<void()>& work) const {
   try {
-    own = probe_.run();
+    work();
   } catch (const Interrupted&) {
     ranks_.throw_if_stopped();
   }
   ranks_.throw_if_stopped();
+}
+
+ProbeResult TrainingRun::run_probe() const {
+  ProbeResult own;
+  stop_together([&] { own = probe_.run(); });
   return ranks_.gathered(std::move(own));
 }
 
@@ -42,7 +46,7 @@ void TrainingRun::probe() {
   state_.probed_tokens = state_.tokens;
   if (budget_) {
     ProbeSummary summary = probe_.summarise(*last_probe_, state_.step);
-    summary.learning_rate = share_of_peak_rate();
+    summary.rate_to_fall = rate_still_to_fall();
     if (data_.replayed && job_.train.replays_by_harm()) share_out_replay(line);
     apply_budget(summary, line);
   }
@@ -56,11 +60,14 @@ void TrainingRun::share_out_replay(Json& line) {
   line["replay_shares"] = data_.replayed->follow(rises);
 }
 
-/// The last step's learning rate; 0 before the first.
-double TrainingRun::share_of_peak_rate() const {
+/// How much of the way from the run's last learning rate up to its peak the step before stood; 0
+/// before the first, and where the rate does not fall.
+double TrainingRun::rate_still_to_fall() const {
   if (state_.step == 0) return 0;
   const OptimizerConfig& config = job_.train.optimizer;
-  return learning_rate_at(config, state_.step - 1, num_steps_) / config.learning_rate;
+  const double last = learning_rate_at(config, num_steps_ - 1, num_steps_);
+  const double above = learning_rate_at(config, state_.step - 1, num_steps_) - last;
+  return above > 0 ? above / (config.learning_rate - last) : 0;
 }
 
 /// @return whether these weights are the best so far; they are then kept.
@@ -79,8 +86,9 @@ void TrainingRun::apply_budget(const ProbeSummary& summary, Json& line) {
                     {"multipliers", budget_->multipliers().to_json()},
                     {"best_step", best_->best()->step}};
   if (action == BudgetAction::kNone) return;
-  log_warn(concat("interference is beyond the budget: ", action_name(action), "; ",
-                  budget_->multipliers().text()));
+  const bool protects = action == BudgetAction::kProtect;
+  log_warn(concat("interference is beyond the budget: ", action_name(action),
+                  protects ? concat("; ", budget_->multipliers().text()) : ""));
   if (action == BudgetAction::kStop) state_.stopped = true;
   if (action == BudgetAction::kRollback) roll_back();
 }

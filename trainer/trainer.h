@@ -39,6 +39,8 @@ struct TrainJob {
   const parallel::RankGrid* ranks = nullptr;
   /// What `device: cuda` opens; empty: model::open_gpu(). Tests put the host there.
   std::function<model::Gpu()> open_gpu;
+  /// Called once the run has begun or been resumed: its settings are those of its checkpoints.
+  std::function<void()> on_begin;
   /// Called after each step, with the number of steps done. What it throws ends the run as a kill
   /// would: nothing is saved.
   std::function<void(int64_t step)> on_step;

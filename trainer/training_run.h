@@ -43,11 +43,12 @@ class TrainingRun {
   bool is_finished() const { return state_.stopped || state_.step >= num_steps_; }
 
   bool is_probe_due() const;
+  void stop_together(const std::function<void()>& work) const;
   ProbeResult run_probe() const;
   Json run_probe_line();
   void probe();
   void share_out_replay(Json& line);
-  double share_of_peak_rate() const;
+  double rate_still_to_fall() const;
   void apply_budget(const ProbeSummary& summary, Json& line);
   void roll_back();
   bool offer_best(const ProbeSummary& summary);
@@ -57,6 +58,8 @@ class TrainingRun {
   void log_step(const StepReport& report);
   void append(const Json& line);
   std::optional<Blend> blend_into_budget();  // finish.cpp
+  bool is_untrained(const TrainResult& result) const;
+  void tell_result(const TrainResult& result) const;
   TrainResult finish();
 
   TrainJob job_;

@@ -78,6 +78,11 @@ model::RowPlacement place_packs(const std::vector<OpenPack>& packs, int64_t num_
   for (const OpenPack& open : packs) {
     if (open.pack.padding_row < 0) continue;
     placement.padding_row = open.pack.padding_row;
+    if (placement.padding_row >= num_base_tokens) {
+      throw FormatError(open.folder, "padding rows copy a row that is no token of the base")
+          .expected(concat("a row below ", num_base_tokens))
+          .found(concat(placement.padding_row));
+    }
     return placement;
   }
   placement.num_padding = 0;

@@ -129,23 +129,33 @@ class PackFinder {
       add_rows(added_down(layer), names.fused_down, {num, width, expert_width});
       return;
     }
-    const std::string any = model::fill(names.expert_down, layer, entry_.first_expert);
-    add(added_gate_up(layer), any, {num, 2 * expert_width, width},
-        expert_bytes(layer, {names.expert_gate, names.expert_up}));
-    add(added_down(layer), any, {num, width, expert_width},
-        expert_bytes(layer, {names.expert_down}));
+    add_stacked(added_gate_up(layer), layer, {names.expert_gate, names.expert_up},
+                {num, 2 * expert_width, width});
+    add_stacked(added_down(layer), layer, {names.expert_down}, {num, width, expert_width});
   }
 
-  std::vector<std::string_view> expert_bytes(int64_t layer,
-                                             const std::vector<std::string>& templates) const {
+  /// The experts' own tensors, one behind the other.
+  void add_stacked(const std::string& name, int64_t layer,
+                   const std::vector<std::string>& templates, std::vector<int64_t> shape) {
+    const std::string first = model::fill(templates.front(), layer, entry_.first_expert);
+    const model::Dtype dtype = folder_.tensors.get(first).dtype;
     std::vector<std::string_view> pieces;
     for (int64_t j = 0; j < entry_.num_experts; ++j) {
       for (const std::string& name_template : templates) {
-        const std::string name = model::fill(name_template, layer, entry_.first_expert + j);
-        pieces.push_back(folder_.tensors.get(name).bytes);
+        const std::string stored = model::fill(name_template, layer, entry_.first_expert + j);
+        const TensorView& view = folder_.tensors.get(stored);
+        if (view.dtype != dtype) refuse_dtypes(view, first, dtype);
+        pieces.push_back(view.bytes);
       }
     }
-    return pieces;
+    add(name, first, std::move(shape), std::move(pieces));
+  }
+
+  [[noreturn]] static void refuse_dtypes(const TensorView& view, const std::string& first,
+                                         model::Dtype dtype) {
+    throw NotBuiltError("a pack of experts whose gate and up projections differ in dtype")
+        .found(concat(view.name, " ", model::dtype_name(view.dtype), ", ", first, " ",
+                      model::dtype_name(dtype)));
   }
 
   const ModelFolder& folder_;

@@ -116,7 +116,13 @@ TEST_CASE("a plan counts what it adds", "[expand]") {
   // output)
   CHECK(plan.added_parameters == 2 * 2 * (3 * 8 * 16 + 16) + 10 * 16 * 2);
   CHECK(plan.added_bytes == 2 * (plan.added_parameters + 100 * 16));
-  CHECK(plan.peak_memory_bytes > 4 * plan.added_parameters);
+  model::ModelConfig wide = moe_config();
+  wide.expert_width = 80'000;  // experts are made one by one, and never in memory together
+  PlanRequest more = request();
+  more.experts.experts_per_layer = 4;
+  CHECK(plan_expansion(wide, profile(), more).peak_memory_bytes -
+            plan_expansion(wide, profile(), request()).peak_memory_bytes <
+        4 * 3 * 80'000 * 16);
   PlanRequest more_text = request();
   more_text.experts.calibration_old_tokens += 1'000'000;
   // A million more tokens: router inputs and scores of 2 layers and final states, 4 bytes each.
@@ -294,13 +300,15 @@ TEST_CASE("configs report every problem at once", "[expand]") {
   experts.experts_per_layer = 0;
   experts.reinit_ratio = 1.5;
   experts.router = "magic";
+  experts.calibration_new_tokens = experts.calibration_old_tokens = 1;  // no room for a text
   experts.validate(problems);
   VocabularyConfig vocabulary;
   vocabulary.head = "loose";
   vocabulary.validate(problems);
   CHECK_THROWS_WITH(problems.throw_if_any("pipeline.yaml"),
                     Contains("experts_per_layer") && Contains("reinit_ratio") &&
-                        Contains("magic") && Contains("loose"));
+                        Contains("magic") && Contains("loose") &&
+                        Contains("calibration_new_tokens") && Contains("calibration_old_tokens"));
   Problems none;
   ExpertConfig().validate(none);
   VocabularyConfig().validate(none);

@@ -59,7 +59,8 @@ OrderedJson tiny_config(const TinyModel& tiny) {
 }
 
 bool is_wide(const std::string& name) {
-  return name.find("norm") != std::string::npos || name.find("mlp.gate.") != std::string::npos;
+  const auto has = [&](const char* part) { return name.find(part) != std::string::npos; };
+  return has("norm") || has("mlp.gate.") || has("down_proj");
 }
 
 namespace {

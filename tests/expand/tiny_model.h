@@ -13,7 +13,8 @@ namespace polygraft::testing {
 struct TinyModel {
   model::FolderLayout layout = model::ExpertLayout::kPerExpert;
   bool tied = true;
-  std::string dtype = "bfloat16";  ///< "mixed": norms and routers float32, all else bfloat16
+  std::string dtype = "bfloat16";  ///< "mixed": norms, routers and down projections float32,
+                                   ///< all else bfloat16
   int64_t vocab_rows = 96;
   uint64_t seed = 5;
   std::string family = "qwen3_moe";

@@ -96,6 +96,19 @@ TEST_CASE("the dense function is kept where the plan says so", "[expand][propert
   }
 }
 
+TEST_CASE("experts have the dtype that the dense model is stored in", "[expand]") {
+  const TemporaryFolder folder;
+  OrderedJson json = dense_json("qwen3");
+  write_dense(folder / "dense", json);
+  json["dtype"] = json["torch_dtype"] = "bfloat16";  // the weights are float32
+  write_json(folder / "dense" / "config.json", json);
+  const ModelFolder moe = upcycled(ModelFolder::open(folder / "dense"), keeping(), folder / "moe");
+  for (const std::string& name : moe.tensors.names()) {
+    INFO(name);
+    CHECK(moe.tensors.get(name).dtype == model::Dtype::kF32);
+  }
+}
+
 TEST_CASE("the dense function changes for each reason that the plan names", "[expand]") {
   const TemporaryFolder folder;
   const ModelFolder dense = write_dense(folder / "dense", dense_json("qwen3"));

@@ -6,8 +6,10 @@
 #include <fstream>
 
 #include "core/file.h"
+#include "core/hash.h"
 #include "core/json.h"
 #include "core/random.h"
+#include "model/checkpoint/displaced_rows.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/expand/tiny_model.h"
 
@@ -136,6 +138,28 @@ TEST_CASE("additions may change: they are not the base's", "[expand][verify]") {
   CHECK(model.verify().ok);
 }
 
+TEST_CASE("an addition that is no number is found", "[expand][verify]") {
+  for (const ExpertLayout layout : {ExpertLayout::kFused, ExpertLayout::kPerExpert}) {
+    const bool fused = layout == ExpertLayout::kFused;
+    const Expanded model({layout, true, "float32"});
+    const std::string tensor = fused ? "model.layers.1.mlp.experts.down_proj"
+                                     : "model.layers.1.mlp.experts.7.down_proj.weight";
+    const ModelFolder base = ModelFolder::open(model.base());
+    const uint64_t old_bytes = fused ? base.tensors.get(tensor).bytes.size() : 0;
+    const fs::path file = model.expanded() / "model.safetensors";
+    std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
+    stream.seekp(static_cast<std::streamoff>(file_offset(file, tensor) + old_bytes));
+    stream.write("\0\0\xC0\x7F", 4);  // NaN
+    stream.close();
+    const expand::VerifyReport report = model.verify();
+    CHECK_FALSE(report.ok);
+    CHECK(report.masked_logits_equal);
+    REQUIRE(report.differences.size() == 1);
+    CHECK(report.differences[0].tensor == tensor);
+    CHECK_THAT(report.differences[0].reason, Contains("not finite"));
+  }
+}
+
 TEST_CASE("many differences are counted on but only a hundred listed", "[expand][verify]") {
   const Expanded model({ExpertLayout::kFused, true, "float32"});
   const fs::path file = model.expanded() / "model.safetensors";
@@ -179,6 +203,17 @@ TEST_CASE("a changed description is found", "[expand][verify]") {
     REQUIRE(report.differences.size() == 1);
     CHECK_THAT(report.differences[0].reason, Contains("base_tensors_hash"));
   }
+  SECTION("whether the base's output rows are its input rows") {
+    edit_json(model.expanded() / "polygraft.json",
+              [](OrderedJson& j) { j["base_tied_embeddings"] = false; });
+    CHECK_THAT(model.verify().differences.at(0).reason, Contains("base_tied_embeddings"));
+  }
+  SECTION("what gives the base back") {
+    fs::remove_all(model.expanded() / model::kBaseFolder / "headers");
+    const expand::VerifyReport report = model.verify();
+    CHECK_FALSE(report.ok);
+    CHECK(report.differences.at(0).tensor == model::kBaseFolder);
+  }
   SECTION("no manifest beside more rows than the base's") {
     fs::remove(model.expanded() / "polygraft.json");
     const expand::VerifyReport report = model.verify();
@@ -221,6 +256,10 @@ TEST_CASE("old merges keep their ranks and old tokens their ids", "[expand][veri
     const expand::VerifyReport report = model.verify();
     return report.differences.empty() ? "" : report.differences[0].reason;
   };
+  CHECK_THAT(reason(longer, more), Contains("base_tokenizer_hash"));
+  edit_json(model.expanded() / "polygraft.json", [&](OrderedJson& j) {
+    j["base_tokenizer_hash"] = sha256_file(model.base() / "tokenizer.json");
+  });
   CHECK(reason(longer, more) == "");
   CHECK_THAT(reason(longer, {"ab a", "a b", "b a"}), Contains("'a b' lost its rank 0"));
   Json moved = longer;

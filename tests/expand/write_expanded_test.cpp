@@ -37,11 +37,12 @@ std::vector<Case> all_cases() {
   return cases;
 }
 
-/// To the base's dtype; a mixed base's routers are float32.
+/// To the base's dtype; a mixed base's routers and down projections are float32.
 Additions rounded(const Additions& additions, const ModelFolder& base, bool mixed) {
   Additions result;
   for (const auto& [name, tensor] : additions) {
-    const bool wide = mixed && name.find("router") != std::string::npos;
+    const bool wide = mixed && (name.find("router") != std::string::npos ||
+                                name.find("down") != std::string::npos);
     const auto dtype = wide ? at::kFloat : model::to_scalar_type(base.config.dtype);
     result[name] = tensor.to(dtype).to(at::kFloat);
   }

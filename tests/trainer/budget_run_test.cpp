@@ -13,12 +13,12 @@ namespace {
 using testing::metrics_of;
 using testing::TemporaryFolder;
 
-/// Unprotected additions at a high learning rate: old text gets worse fast. The budget lies just
-/// above the harm that the untrained additions do, so that step 0 is inside it.
+/// Additions all but unprotected at a high learning rate: old text gets worse fast. The budget lies
+/// just above the harm that the untrained additions do, so that step 0 is inside it.
 TrainJob harmful_job(const fs::path& run, const std::string& on_exceeded) {
   TrainJob job = testing::additions_job(run);
-  job.train.protect.method = "none";
-  job.train.replay.fraction = 0;
+  job.train.protect.kl = 1e-6;
+  job.train.protect.hinge = 1e-6;
   job.train.optimizer.learning_rate = 0.05;
   job.train.budget->max_relative_bpb = 0.1;
   job.train.budget->on_exceeded = on_exceeded;
@@ -79,6 +79,35 @@ TEST_CASE("on_exceeded: protect raises the weights, then returns to those inside
   CHECK(highest_weight > 1.0);
   CHECK(result.steps == 12);
   CHECK(result.within_budget);
+}
+
+TEST_CASE("the limit is the budget itself where the learning rate does not fall",
+          "[trainer][budget]") {
+  const TemporaryFolder run;
+  TrainJob job = harmful_job(run / "run", "protect");
+  job.train.optimizer.schedule = "constant";
+  train(job);
+  for (const Json& probe : probes_of(job.run_dir)) {
+    if (probe.contains("budget")) CHECK(probe["budget"]["limit"] == 0.1);
+  }
+}
+
+TEST_CASE("weights from before training are no result inside the budget", "[trainer][budget]") {
+  const TemporaryFolder run;
+  TrainJob job = harmful_job(run / "run", "protect");
+  job.train.probe.every_tokens = job.train.tokens;
+  job.train.optimizer.learning_rate = 10;
+  const TrainResult result = train(job);
+  CHECK(result.best_step == 0);
+  CHECK_FALSE(result.blend);
+  CHECK_FALSE(result.within_budget);
+}
+
+TEST_CASE("a budget needs an old language that is not learned", "[trainer][budget]") {
+  const TemporaryFolder run;
+  TrainJob job = harmful_job(run / "run", "protect");
+  job.languages = {"aa", "bb", "cc"};
+  CHECK_THROWS_WITH(train(job), Catch::Contains("no old language to hold it against"));
 }
 
 TEST_CASE("last weights beyond the budget are drawn back to those inside, as far as that takes",

@@ -42,7 +42,7 @@ TEST_CASE("before the first step there is nothing to blame on training", "[train
 double moved_by(double share, double learning_rate = 0) {
   BudgetController controller(budget_config());
   ProbeSummary probe = probe_at(10, 0);
-  probe.learning_rate = learning_rate;
+  probe.rate_to_fall = learning_rate;
   probe.worst_high = share * controller.limit(probe);
   controller.decide(probe, true);
   return controller.multipliers().routing;
@@ -62,13 +62,22 @@ TEST_CASE("the limit is three budgets at the peak of the learning rate, and one 
           "[trainer][budget]") {
   const BudgetController controller(budget_config());
   ProbeSummary probe = probe_at(10, 0);
-  probe.learning_rate = 1;
+  probe.rate_to_fall = 1;
   CHECK(controller.limit(probe) == Approx(3 * kBudget));
-  probe.learning_rate = 0.5;
+  probe.rate_to_fall = 0.5;
   CHECK(controller.limit(probe) == Approx(1.5 * kBudget));
-  probe.learning_rate = 0;
+  probe.rate_to_fall = 0;
   CHECK(controller.limit(probe) == kBudget);
   CHECK(moved_by(1.0, 0.5) == moved_by(1.0));
+}
+
+TEST_CASE("where nothing protects, weights beyond the budget are given up at once",
+          "[trainer][budget]") {
+  BudgetController controller(budget_config(), /*can_protect=*/false);
+  CHECK(controller.decide(probe_at(10, 1.0), /*can_roll_back=*/true) == BudgetAction::kRollback);
+  CHECK(controller.decide(probe_at(20, 1.0), /*can_roll_back=*/false) == BudgetAction::kNone);
+  CHECK(controller.multipliers().routing == 1.0);
+  CHECK(controller.multipliers().head == 1.0);
 }
 
 TEST_CASE("multipliers stay within limits", "[trainer][budget]") {

@@ -79,7 +79,7 @@ TEST_CASE("rows come by shares, and no more than is granted", "[trainer][replay]
   std::map<std::string, int64_t> taken;
   for (int step = 0; step < 60; ++step) {
     granted += 70;
-    for (const auto& [language, tokens] : streams.count(mix.take(70, false))) {
+    for (const auto& [language, tokens] : streams.count(mix.take(70))) {
       taken[language] += tokens;
     }
     CHECK(taken["aa"] + taken["bb"] <= granted);
@@ -96,7 +96,7 @@ TEST_CASE("one stream alone is handed out as it would be by itself", "[trainer][
   ReplayMix mix(std::move(one));
   RowStream stream = streams.stream("aa");
   for (int step = 0; step < 40; ++step) {
-    CHECK(same_rows(mix.take(45, step % 2 == 0), stream.take(45, step % 2 == 0)));
+    CHECK(same_rows(mix.take(45), stream.take(45, false)));
   }
 }
 
@@ -104,11 +104,10 @@ TEST_CASE("a mix continues where it was", "[trainer][replay]") {
   const Streams streams;
   ReplayMix mix = streams.mix();
   mix.follow({{"aa", 0.7}, {"bb", 0.3}});
-  for (int step = 0; step < 25; ++step) mix.take(61, true);
+  for (int step = 0; step < 25; ++step) mix.take(61);
   ReplayMix resumed = streams.mix();
   resumed.restore(Json::parse(mix.to_json().dump()), "state.json");
-  for (int step = 0; step < 10; ++step)
-    CHECK(same_rows(mix.take(61, true), resumed.take(61, true)));
+  for (int step = 0; step < 10; ++step) CHECK(same_rows(mix.take(61), resumed.take(61)));
   CHECK_THROWS_AS(resumed.restore(Json::object(), "state.json"), Error);
 }
 

@@ -38,8 +38,8 @@ void run_and_die(TrainJob job, int64_t last_step) {
 }
 
 TEST_CASE("killed at any step and continued, a run ends bit-identical", "[trainer][resume]") {
-  const auto mode =
-      GENERATE(as<std::string>{}, "additions", "scratch", "all", "lora", "rollback", "self", "quoted");
+  const auto mode = GENERATE(as<std::string>{}, "additions", "scratch", "all", "lora", "rollback",
+                             "self", "quoted");
   const TemporaryFolder folder;
   const TrainJob whole = job_of_mode(mode, folder / "whole");
   const TrainResult expected = train(whole);

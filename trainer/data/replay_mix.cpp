@@ -40,7 +40,7 @@ ReplayMix::Source& ReplayMix::next_source() {
   return behind->second;
 }
 
-std::vector<Row> ReplayMix::take(int64_t granted_tokens, bool at_least_one) {
+std::vector<Row> ReplayMix::take(int64_t granted_tokens) {
   owed_tokens_ += granted_tokens;
   for (auto& [name, source] : sources_) {
     source.credit += source.share * static_cast<double>(granted_tokens);
@@ -49,7 +49,7 @@ std::vector<Row> ReplayMix::take(int64_t granted_tokens, bool at_least_one) {
   while (true) {
     Source& source = next_source();
     const auto length = static_cast<int64_t>(source.stream.next().size());
-    if (length > owed_tokens_ && !(at_least_one && taken.empty())) break;
+    if (length > owed_tokens_) break;
     taken.push_back(source.stream.pop());
     owed_tokens_ -= length;
     source.credit -= static_cast<double>(length);

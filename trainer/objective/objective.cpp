@@ -96,18 +96,20 @@ StepTotals Objective::count(const StepRows& rows) const {
   const auto num_replayed = static_cast<double>(num_tokens(rows.replayed));
   const double first_weight = protection_ == Protection::kHinge ? config_.protect.bos_weight : 1.0;
   StepTotals totals;
+  totals.learned = num_learned;
   totals.scored = num_learned + (scores_replayed() ? num_replayed : 0.0);
   totals.captured = num_learned - static_cast<double>(rows.learned.size());
   totals.replayed = num_replayed;
   totals.replayed_weight =
       num_replayed + (first_weight - 1.0) * static_cast<double>(rows.replayed.size());
-  totals.balanced = num_learned + (config_.changes_base() ? num_replayed : 0.0);
+  totals.balanced = num_learned + (balances_base() ? num_replayed : 0.0);
   return totals;
 }
 
 StepLoss& StepLoss::operator+=(const StepLoss& piece) {
   total += piece.total;
   cross_entropy += piece.cross_entropy;
+  replayed_cross_entropy += piece.replayed_cross_entropy;
   kl += piece.kl;
   hinge += piece.hinge;
   capture += piece.capture;
@@ -161,7 +163,7 @@ RouterLossTokens Objective::forward_tokens(const Piece& piece, const TokenBatch&
     if (protection_ == Protection::kKl) tokens.keep_out_weight_T = replayed_T * batch.predicts_T();
     if (protection_ == Protection::kPrior) tokens.prior_weight_T = replayed_T;
   }
-  tokens.balance_base = config_.changes_base();
+  tokens.balance_base = balances_base();
   if (config_.load_balance > 0) {
     tokens.num_balanced = piece.num_learned + (tokens.balance_base ? num_replayed : 0);
   }
@@ -187,12 +189,16 @@ void Objective::add_forward(const Piece& piece, const StepTotals& totals,
       batch.predicting(transformer_.hidden(batch.inputs, {}, collector.observer()));
 
   const int64_t num_scored = piece.num_learned + (scores_replayed() ? num_replayed : 0);
-  if (num_scored > 0) {
-    const at::Tensor nll = model::cross_entropy_sum(hidden_PD.narrow(0, 0, num_scored),
-                                                    batch.targets_P.narrow(0, 0, num_scored),
-                                                    transformer_.weights().head);
-    sum.add(divided(nll, totals.scored), 1.0, sum.loss.cross_entropy);
-  }
+  const auto nats = [&](int64_t first, int64_t count) {
+    if (count == 0) return at::Tensor();
+    return model::cross_entropy_sum(hidden_PD.narrow(0, first, count),
+                                    batch.targets_P.narrow(0, first, count),
+                                    transformer_.weights().head);
+  };
+  sum.add(divided(nats(0, piece.num_learned), totals.learned), totals.learned / totals.scored,
+          sum.loss.cross_entropy);
+  sum.add(divided(nats(piece.num_learned, num_scored - piece.num_learned), totals.replayed),
+          totals.replayed / totals.scored, sum.loss.replayed_cross_entropy);
   if (protection_ == Protection::kKl) add_kl(piece, hidden_PD, totals, multipliers, sum);
   if (in_lockstep_ && num_scored == 0) sum.reach(hidden_PD);  // which a KL of weight 0 does not
   sum.add(divided(collector.keep_out_sum(), totals.replayed_weight),

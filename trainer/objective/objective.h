@@ -32,7 +32,8 @@ namespace polygraft::trainer {
 
 /// Denominators of a whole step, known before its first piece is computed.
 struct StepTotals {
-  double scored = 0;    ///< tokens with cross-entropy
+  double scored = 0;  ///< tokens with cross-entropy: learned, and replayed where nothing else holds
+  double learned = 0;
   double captured = 0;  ///< learned tokens that do not start a row
   double replayed = 0;
   double replayed_weight =
@@ -42,9 +43,10 @@ struct StepTotals {
 
 /// What a step cost, each part before its weight. Parts that the method lacks stay 0.
 struct StepLoss {
-  double total = 0;          ///< what was differentiated
-  double cross_entropy = 0;  ///< nats per learned token
-  double kl = 0;             ///< nats per replayed token
+  double total = 0;                   ///< what was differentiated
+  double cross_entropy = 0;           ///< nats per learned token
+  double replayed_cross_entropy = 0;  ///< nats per replayed token
+  double kl = 0;                      ///< nats per replayed token
   double hinge = 0, capture = 0, head = 0, prior = 0, load_balance = 0;
 
   StepLoss& operator+=(const StepLoss& piece);
@@ -77,6 +79,10 @@ class Objective {
   struct Sum;
   bool scores_replayed() const {  ///< with cross-entropy
     return protection_ == Protection::kNone || protection_ == Protection::kPrior;
+  }
+  bool balances_base()
+      const {  ///< none-but-router trains the base's routers where nothing is added
+    return config_.changes_base() || transformer_.num_added_experts() == 0;
   }
   bool takes_replayed_along() const {  ///< through the layers, with gradients
     return scores_replayed() || protection_ == Protection::kKl;

@@ -10,6 +10,7 @@
 #include "core/json.h"
 #include "core/random.h"
 #include "expand/addition_names.h"
+#include "expand/packs/composition.h"
 #include "expand/verify.h"
 #include "tests/expand/packs/pack_world.h"
 #include "tokenizer/tokenizer.h"
@@ -162,6 +163,18 @@ TEST_CASE("packs of another base, or twice the same, are refused", "[expand][pac
   CHECK_THROWS_WITH(detach(world.folder / "cc.model", "id", out),
                     Contains("no pack 'id'") && Contains("cc"));
   CHECK_THROWS_WITH(detach(world.base, "cc", out), Contains("a model with packs"));
+}
+
+TEST_CASE("padding copies a token's row, or the pack is refused", "[expand][packs]") {
+  PackWorld world;
+  const ModelFolder base = ModelFolder::open(world.base);
+  expand::OpenPack open = expand::open_pack(world.pack("cc"));
+  open.pack.pad_to = base.config.vocab_rows;  // which grown rows are padded to
+  open.pack.padding_row = base.config.vocab_rows - 1;
+  CHECK_NOTHROW(expand::compose(base, {open}, base.config.vocab_rows));
+  open.pack.padding_row = base.config.vocab_rows;
+  CHECK_THROWS_WITH(expand::compose(base, {open}, base.config.vocab_rows),
+                    Contains("no token of the base"));
 }
 
 TEST_CASE("a base that changed after the expansion is not passed off as the base",
