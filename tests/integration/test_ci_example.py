@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import unittest
 
@@ -25,6 +26,11 @@ def job(*arguments, **environment):
                           env={**os.environ, "POLYGRAFT": PROGRAM, **environment})
 
 
+def reports(folder):
+    """Names of the reports in `folder`."""
+    return sorted(file.name for pattern in ("report.*", "junit.xml", "comparison.json") for file in folder.glob(pattern))
+
+
 def filled(value):
     """The value of a step's or the workflow's `env`, expressions replaced."""
     return re.sub(r"\$\{\{ *([\w.]+) *\}\}", lambda match: EXPRESSIONS[match[1]], str(value))
@@ -42,6 +48,7 @@ class Checkout:
         (self.folder / "bin" / "gh").write_text(GH)
         (self.folder / "bin" / "gh").chmod(0o755)
         self.summary, self.gh_log = self.folder / "summary.md", self.folder / "gh.log"
+        self.outputs = self.folder / "outputs"
 
     def run(self, job_name, **changed):
         """Runs the job's steps as the runner does; returns {step: exit code}."""
@@ -52,6 +59,7 @@ class Checkout:
                 continue
             environment = {**os.environ, **workflow["env"], **step.get("env", {}), **changed, "POLYGRAFT": PROGRAM,
                            "GITHUB_STEP_SUMMARY": str(self.summary), "GH_LOG": str(self.gh_log),
+                           "GITHUB_OUTPUT": str(self.outputs),
                            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}"}
             result = subprocess.run(["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]], cwd=self.folder,
                                     env={key: filled(value) for key, value in environment.items()}, capture_output=True, text=True)
@@ -84,6 +92,19 @@ class Ci(unittest.TestCase):
         self.assertEqual(checkout.gh_log.read_text().splitlines()[1], "pr comment 7 --body-file out/report.md")
         self.assertEqual(checkout.summary.read_text().strip(), markdown.strip())
         self.assertTrue((checkout.folder / "out" / "junit.xml").exists())
+        self.fails_without_a_verdict(checkout)
+
+    def fails_without_a_verdict(self, checkout):
+        """A later push whose job fails has no report of the earlier one, in OUT or on the pull request."""
+        pipeline = checkout.folder / "pipelines" / "indonesian.yaml"
+        pipeline.write_text(pipeline.read_text().replace("seed: 17", "seed: none"))
+        codes = checkout.run("expansion", TOKENS="6000")
+        self.assertNotIn(codes["Small expansion"], (0, 3, 4))
+        self.assertEqual(reports(checkout.folder / "out"), ["report.md"])
+        self.assertIn("No verdict", pathlib.Path(f"{checkout.gh_log}.body").read_text())
+        pipeline.write_text(pipeline.read_text().replace("seed: none", "seed: 17"))
+        checkout.run("expansion", TOKENS="6000")
+        self.assertEqual(reports(checkout.folder / "out"), ["junit.xml", "report.html", "report.json", "report.md"])
 
     def test_a_night_compares_two_checkpoints_and_scores_the_base_once(self):
         checkout = Checkout("ci-nightly")
@@ -94,16 +115,41 @@ class Ci(unittest.TestCase):
             codes = checkout.run("nightly", **variables)
             outcomes.append((codes, load_json(checkout.folder / "nightly" / "comparison.json")["outcome"]))
             before = hash_folder(checkout.folder / "nightly" / "base")
-        self.assertEqual(outcomes[0], ({"Gate": 0}, "pass"))
+        self.assertEqual(outcomes[0], ({"Name the baseline": 0, "Gate": 0}, "pass"))
         self.assertEqual(outcomes[1][0]["Gate"], {"fail": 3, "insufficient": 4}[outcomes[1][1]])
         self.assertEqual(hash_folder(checkout.folder / "nightly" / "base"), before)
         self.assertEqual(checkout.summary.read_text().count("# Comparison"), 2)
         self.assertEqual(partial_outputs(checkout.folder / "nightly"), [])
+        names = checkout.outputs.read_text().split()
+        self.assertEqual(len(set(names)), 1)
+        self.assertTrue((checkout.folder / "nightly" / names[0].removeprefix("name=")).exists())
+        variables["GATE"].write_text("margin: 1\n")
+        self.assertEqual(checkout.run("nightly", **variables)["Gate"], 2)
+        self.assertEqual(reports(checkout.folder / "nightly"), [])
+
+    def test_another_base_or_text_has_another_baseline(self):
+        out, texts = fresh("ci-baselines"), fresh("ci-baseline-texts")
+        for file in WORK.glob("*.heldout.jsonl"):
+            shutil.copy(file, texts)
+        corpus = texts / "corpus.yaml"
+        corpus.write_text("languages: {en: {role: old, heldout: [en.heldout.jsonl]}, id: {role: new, heldout: ['id.heldout.jsonl']}}")
+
+        def deltas(base):
+            job("nightly", base, CANDIDATE, corpus, out)
+            return [test["delta"] for test in load_json(out / "comparison.json")["tests"]]
+
+        self.assertNotEqual(deltas(BASE), [0, 0])
+        self.assertEqual(deltas(CANDIDATE), [0, 0])
+        with (texts / "id.heldout.jsonl").open("a") as file:
+            file.write('{"text": "Satu kalimat lagi."}\n')
+        self.assertEqual(deltas(CANDIDATE), [0, 0])
+        self.assertEqual(len(list(out.glob("baseline-*.json"))), 3)
 
     def test_a_wrong_call_says_how(self):
         result = job("nightly", "a")
         self.assertEqual(result.returncode, 2)
         self.assertIn("job.sh pull-request PIPELINE.yaml OUT", result.stderr)
+        self.assertNotEqual(job("baseline-name", "missing", CORPUS).returncode, 0)
         self.assertNotIn(job("pull-request", "missing.yaml", fresh("ci-wrong")).returncode, (0, 3, 4))
 
 
