@@ -145,6 +145,7 @@ eval::BpbResult evaluate_bpb(const MeasuredModel& measured, const tokenizer::Cor
     if (!quoted.empty()) eval::put_behind(quoted, documents);
     const auto& scores = result.languages[language] =
         eval::score_documents(model.transformer, model.tokenizer, documents, options);
+    result.roles[language] = texts.role;
     if (!options.head_masked_too) continue;
     const auto base = eval::score_as_base(model.transformer, model.tokenizer, documents, options);
     result.causes[language] = eval::measure_causes(model.transformer, model.tokenizer, documents,

@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/text.h"
+#include "eval/roles.h"
 
 namespace polygraft::eval {
 namespace {
@@ -29,6 +30,8 @@ Json kept_results(const OrderedJson& results) {
   for (const char* key : {"higher_is_better", "model_name", "n-shot", "versions"}) {
     if (results.contains(key)) kept[key] = Json::parse(results[key].dump());
   }
+  for (const auto& [language, role] : stated_roles(results))
+    kept["polygraft"]["languages"][language]["role"] = role;
   return kept;
 }
 

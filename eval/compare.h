@@ -36,7 +36,8 @@ struct GateConfig {
   int64_t resamples = 2000;
   int64_t seed = 17;
   std::string document_field = "document";
-  std::vector<std::string> new_languages;  ///< gated by gain, all others by non-inferiority
+  /// Gated by gain, all others by non-inferiority. Nothing: those whose role is new in the results.
+  std::optional<std::vector<std::string>> new_languages;
 
   template <class Visitor>
   void visit(Visitor& v) {
@@ -63,7 +64,8 @@ struct GateConfig {
             "of a sample's doc: samples in which it is equal share a document, and are drawn "
             "together");
     v.field("new_languages", new_languages,
-            "languages gated by gain; all others must not get worse");
+            "languages gated by gain; all others must not get worse (without this setting: the "
+            "languages that the evaluated corpus list marks as new)");
   }
   void validate(Problems& problems) const;
 };
@@ -107,7 +109,7 @@ struct LanguageTest {
 struct Comparison {
   Outcome outcome = Outcome::kInsufficient;
   std::vector<LanguageTest> tests;  ///< old languages first, sorted by name
-  GateConfig gate;                  ///< what the tests were held against
+  GateConfig gate;                  ///< what the tests were held against, new languages stated
   int64_t date = 0;  ///< when the candidate was evaluated, seconds since 1970; 0: not stated
   std::map<std::string, Causes> causes;  ///< of the candidate against its own base, by language,
                                          ///< where `eval bpb --causes` has measured it
@@ -120,6 +122,8 @@ struct Comparison {
 /// Pairs on (task, filter, doc_id) and checks the hashes. A mismatch makes the outcome
 /// kNotComparable, with the first differing sample in `reason`. One metric per task is gated:
 /// bits_per_byte, else acc, else exact_match, else the first that is better when higher.
+/// @throws ConfigError for a margin of a task or language that is not compared; NotComparable when
+/// the results disagree on which languages are new and `gate` does not say.
 Comparison compare_results(const ResultFolder& baseline, const ResultFolder& candidate,
                            const GateConfig& gate);
 

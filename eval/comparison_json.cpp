@@ -67,7 +67,7 @@ Json Comparison::to_json() const {
                  {"min_documents", gate.min_documents},
                  {"resamples", gate.resamples},
                  {"seed", gate.seed},
-                 {"new_languages", gate.new_languages}};
+                 {"new_languages", gate.new_languages.value_or(std::vector<std::string>{})}};
   return out;
 }
 

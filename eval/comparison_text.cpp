@@ -80,7 +80,7 @@ std::vector<std::string> answers_changed(const Comparison& comparison) {
     const std::optional<double> p = test.answers->mcnemar_p;
     out.push_back(concat(test.task, " ", test.metric, ": ", test.answers->lost, " answers lost, ",
                          test.answers->won, " won (",
-                         p ? concat("exact McNemar p = ", p_text(*p))
+                         p ? concat("exact McNemar ", p_statement(*p))
                            : "several of a document, which McNemar's test does not allow",
                          ")"));
   }

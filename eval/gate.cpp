@@ -12,6 +12,7 @@
 #include "eval/number_text.h"
 #include "eval/paired_answers.h"
 #include "eval/pairing.h"
+#include "eval/roles.h"
 
 namespace polygraft::eval {
 namespace {
@@ -60,15 +61,15 @@ std::string power_missing(const LanguageTest& test, const GateConfig& gate) {
 void decide_beyond_margin(LanguageTest& test, const GateConfig& gate) {
   const std::string beyond = concat(change_text(test, test.change()), " is beyond the margin of ",
                                     change_text(test, test.margin));
-  const std::string p = p_text(test.p_adjusted);
+  const std::string p = p_statement(test.p_adjusted);
   const bool beyond_chance = test.p_adjusted < 1 - gate.confidence;
   const std::string missing = beyond_chance ? "" : power_missing(test, gate);
   test.outcome = missing.empty() ? Outcome::kFail : Outcome::kInsufficient;
   if (beyond_chance) {
-    test.reason = concat(beyond, ", and not by chance (p = ", p, ")");
+    test.reason = concat(beyond, ", and not by chance (", p, ")");
   } else {
-    test.reason = concat(beyond, ", though it may be chance (p = ", p, ")",
-                         missing.empty() ? "" : "; ", missing);
+    test.reason =
+        concat(beyond, ", though it may be chance (", p, ")", missing.empty() ? "" : "; ", missing);
   }
 }
 
@@ -121,8 +122,8 @@ LanguageTest measure(const PairedTask& paired, const GateConfig& gate) {
   LanguageTest test;
   test.task = paired.task;
   test.metric = paired.metric;
-  test.language = task_language(paired.task, gate.new_languages);
-  const auto& news = gate.new_languages;
+  const std::vector<std::string>& news = gate.new_languages.value();
+  test.language = task_language(paired.task, news);
   test.is_new = std::find(news.begin(), news.end(), test.language) != news.end();
   test.higher_is_better = paired.higher_is_better;
   test.relative = !paired.higher_is_better;
@@ -169,7 +170,7 @@ int64_t stated_date(const OrderedJson& results) {
 void add_unmeasured(std::vector<LanguageTest>& tests, const GateConfig& gate) {
   std::set<std::string> measured;
   for (const LanguageTest& test : tests) measured.insert(test.language);
-  for (const std::string& language : gate.new_languages) {
+  for (const std::string& language : gate.new_languages.value()) {
     if (measured.contains(language)) continue;
     LanguageTest test;
     test.task = "bpb_" + language;
@@ -178,6 +179,23 @@ void add_unmeasured(std::vector<LanguageTest>& tests, const GateConfig& gate) {
     test.outcome = Outcome::kNotComparable;
     test.reason = "no task measures this new language";
     tests.push_back(test);
+  }
+}
+
+/// A margin that is nobody's would be ignored in silence, and another one used.
+void check_margins(const std::vector<PairedTask>& paired, const GateConfig& gate) {
+  std::set<std::string> known(gate.new_languages->begin(), gate.new_languages->end());
+  for (const PairedTask& task : paired)
+    known.insert({task.task, task_language(task.task, *gate.new_languages)});
+  known.erase("");
+  const std::vector<std::string> names(known.begin(), known.end());
+  for (const auto& [name, margin] : gate.margins) {
+    if (known.contains(name)) continue;
+    const std::string nearest = nearest_name(name, names);
+    throw ConfigError("margins." + name, "no task and no language of the comparison has this name")
+        .expected(concat("one of ", join(names, ", ")))
+        .hint(nearest.empty() ? "remove the margin or correct its name"
+                              : concat("did you mean '", nearest, "'?"));
   }
 }
 
@@ -243,10 +261,14 @@ Outcome overall_outcome(const std::vector<LanguageTest>& tests) {
 }
 
 Comparison compare_results(const ResultFolder& baseline, const ResultFolder& candidate,
-                           const GateConfig& gate) {
+                           const GateConfig& asked) {
   Comparison comparison;
-  comparison.gate = gate;
+  comparison.gate = asked;
+  const GateConfig& gate = comparison.gate;
+  if (!asked.new_languages)
+    comparison.gate.new_languages = stated_new_languages(baseline, candidate);
   const std::vector<PairedTask> paired = pair_results(baseline, candidate);
+  check_margins(paired, gate);
   comparison.tests.resize(paired.size());
   parallel_for(paired.size(), 0, [&](size_t i) { comparison.tests[i] = measure(paired[i], gate); });
   adjust_family(comparison.tests, false);

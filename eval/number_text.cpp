@@ -84,6 +84,8 @@ std::string confidence_text(double confidence) { return concat(100 * confidence,
 
 std::string p_text(double p) { return p < 0.001 ? "< 0.001" : fixed(p, 3); }
 
+std::string p_statement(double p) { return concat("p ", p < 0.001 ? "" : "= ", p_text(p)); }
+
 std::string printable(std::string_view text, bool keep_lines) {
   const std::string valid = valid_utf8(text);
   std::string out;

@@ -17,6 +17,7 @@ std::string signed_points(double fraction);
 std::string signed_points(Interval interval);
 std::string confidence_text(double confidence);  ///< "95 %", "97.5 %"
 std::string p_text(double p);                    ///< "0.031", "< 0.001"
+std::string p_statement(double p);               ///< "p = 0.031", "p < 0.001"
 
 /// Foreign text made harmless for terminals and XML: invalid UTF-8, control characters and
 /// bidirectional overrides become U+FFFD. @param keep_lines leave newlines and tabs.

@@ -20,7 +20,8 @@ struct BpbResult {
   std::string model_hash;
   OrderedJson config = OrderedJson::object();  ///< resolved options, carried along
   std::map<std::string, std::vector<DocumentScore>> languages;
-  std::map<std::string, Causes> causes;  ///< of languages whose change was split by cause
+  std::map<std::string, std::string> roles;  ///< the corpus list's "old" or "new", by language
+  std::map<std::string, Causes> causes;      ///< of languages whose change was split by cause
 };
 
 /// Writes results_<time>.json and samples_bpb_<lang>_<time>.jsonl into `folder`: an AtomicFolder's

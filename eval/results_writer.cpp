@@ -136,8 +136,11 @@ void write_bpb_result(const BpbResult& result, const fs::path& folder) {
   std::map<std::string, std::function<void(AtomicFile&)>> sample_writers;
   for (const auto& [language, scores] : result.languages) {
     add_language(document, language, scores);
+    OrderedJson& stated = document["polygraft"]["languages"][language];
+    if (const auto role = result.roles.find(language); role != result.roles.end())
+      stated["role"] = role->second;
     if (const auto causes = result.causes.find(language); causes != result.causes.end())
-      document["polygraft"]["languages"][language]["causes"] = causes->second.to_json();
+      stated["causes"] = causes->second.to_json();
     sample_writers[task_name(language)] = [&scores](AtomicFile& out) {
       write_samples(scores, out);
     };

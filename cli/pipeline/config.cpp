@@ -134,7 +134,7 @@ ResolvedPipeline resolve_pipeline(const ConfigSource& source, const std::filesys
   }
   if (config.train.replay.writes_text()) add_self_language(resolved);
   resolved.new_language = find_new_language(resolved.corpus);
-  config.gate.new_languages = {resolved.new_language};
+  config.gate.new_languages.emplace({resolved.new_language});
   resolved.yaml = config_to_yaml(config);
   return resolved;
 }

@@ -48,7 +48,7 @@ add_indonesian() {
 # What README.md shows beside the pipeline's own comparison: the expansion starts from the dense model's function, and chats.
 show_figures() {
   say "dense against upcycled: the same function"
-  "$polygraft" eval compare "$work/bpb-dense" "$work/bpb-moe"
+  "$polygraft" eval compare "$work/bpb-dense" "$work/bpb-moe" --set new_languages=[]
   "$polygraft" inspect "$work/run/model"
   "$venv/bin/python" "$here/chat.py" "dense=$work/base" "expanded=$work/run/model" 2>"$work/chat.log"
 }

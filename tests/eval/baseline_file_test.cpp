@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "eval/compare.h"
+#include "eval/roles.h"
 #include "tests/eval/comparison_fixture.h"
 #include "tests/eval/fixture.h"
 
@@ -32,7 +33,10 @@ TEST_CASE("a baseline file is the same for the same samples, a line for each", "
     return read_file(temporary.path() / "baseline.json");
   };
   ResultFolder folder = bpb_folders({{"de", {}}, {"es", {}}}).first;
+  folder.results["polygraft"]["languages"]["es"]["role"] = "new";
   const std::string before = text(folder);
+  CHECK(stated_roles(read_result_folder(temporary.path() / "baseline.json").results) ==
+        std::map<std::string, std::string>{{"es", "new"}});
   CHECK(before == text(read_result_folder(temporary.path() / "baseline.json")));
   CHECK(parse_json(before, "baseline.json")["polygraft_baseline"] == kBaselineSchema);
   bpb_samples(folder, "es")[7].values[0] += 1;

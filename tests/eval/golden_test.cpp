@@ -15,7 +15,7 @@ Comparison mixed_comparison() {
                                             {"fr", {}},
                                             {"id", {-0.2, 0.05}}});
   bpb_samples(candidate, "fr").pop_back();
-  return compare_results(baseline, candidate, {.new_languages = {"id"}});
+  return compare_results(baseline, candidate, {.new_languages = {{"id"}}});
 }
 
 }  // namespace

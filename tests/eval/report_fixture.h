@@ -25,7 +25,7 @@ inline Report sample_report() {
                                    {"es", {0.0006, 0.004}},
                                    {"it", {0.0002, 0.002}},
                                    {"id", {-0.28, 0.03}}},
-                                  {.new_languages = {"id"}});
+                                  {.new_languages = {{"id"}}});
   report.comparison.causes["de"] = {
       .bits_per_byte_base = 1.5,
       .bits_per_byte_expanded = 1.5006,

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/hash.h"
 #include "core/text.h"
+#include "eval/roles.h"
 #include "tests/eval/fixture.h"
 
 namespace polygraft::eval {
@@ -19,6 +20,7 @@ BpbResult small_result() {
   result.model_path = "models/base";
   result.model_hash = sha256("weights");
   result.config["batch_tokens"] = 4096;
+  result.roles = {{"de", "old"}, {"pt-BR", "new"}};
   result.languages["de"] = {{"de.txt:1", sha256("eins"), 4, 2, 3.25},
                             {"de.txt:2", sha256("zwei"), 5, 3, 0.1}};
   result.languages["pt-BR"] = {{"a \"quoted\" id", sha256("um"), 2, 1, 1.0 / 3.0}};
@@ -101,6 +103,8 @@ TEST_CASE("the results file has the keys and the numbers of lm-eval's", "[eval][
   CHECK(ours["results"]["bpb_de"]["byte_perplexity,none"] == Approx(std::exp(3.35 / 9)));
   CHECK(ours["polygraft"]["config"]["batch_tokens"] == 4096);
   CHECK(ours["polygraft"]["languages"]["de"]["num_tokens"] == 5);
+  CHECK(stated_roles(read_ordered_json(only_file(temporary.path(), "results_"))) ==
+        small_result().roles);
 }
 
 TEST_CASE("a sample line has every key of lm-eval's, and its hashes of the text",

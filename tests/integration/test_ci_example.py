@@ -111,9 +111,11 @@ class Ci(unittest.TestCase):
         variables = {"BASE": BASE, "CANDIDATE": CANDIDATE, "CORPUS": CORPUS, "GATE": checkout.folder / "gate.yaml"}
         outcomes = []
         for margin in ("0.5", "0.0"):
-            variables["GATE"].write_text(f"margin_relative_bpb: {margin}\nmin_documents: 5\nnew_languages: [id]\n")
+            variables["GATE"].write_text(f"margin_relative_bpb: {margin}\nmin_documents: 5\n")
             codes = checkout.run("nightly", **variables)
-            outcomes.append((codes, load_json(checkout.folder / "nightly" / "comparison.json")["outcome"]))
+            comparison = load_json(checkout.folder / "nightly" / "comparison.json")
+            self.assertEqual([test["language"] for test in comparison["tests"] if test["is_new"]], ["id"])  # its role in CORPUS
+            outcomes.append((codes, comparison["outcome"]))
             before = hash_folder(checkout.folder / "nightly" / "base")
         self.assertEqual(outcomes[0], ({"Name the baseline": 0, "Gate": 0}, "pass"))
         self.assertEqual(outcomes[1][0]["Gate"], {"fail": 3, "insufficient": 4}[outcomes[1][1]])
