@@ -23,6 +23,7 @@ void describe(const MeasuredModel& measured, const expand::OpenModel& model, Res
   result.model_path = measured.folder.path;
   result.model_hash = model.hash;
   result.config["polygraft_version"] = kVersion;
+  result.config["kernels"] = kernels::operations().name;
   result.config["mask"] = measured.mask;
   result.config["tokenizer_hash"] = model.tokenizer.hash();
 }

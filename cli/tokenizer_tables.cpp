@@ -42,7 +42,7 @@ eval::Table vocabulary_table(const Json& report) {
                           human_count(report.at(unused).get<uint64_t>())});
   };
   add("all", "vocabulary", "unused_tokens");
-  add("that the other tokenizer lacks", "added_tokens", "added_unused_tokens");
+  add("new tokens", "added_tokens", "added_unused_tokens");
   return table;
 }
 

@@ -27,8 +27,13 @@ std::string text_json(const std::string& text) {
 /// What of the results file a comparison looks at.
 Json kept_results(const OrderedJson& results) {
   Json kept = Json::object();
-  for (const char* key : {"higher_is_better", "model_name", "n-shot", "versions"}) {
+  for (const char* key : {"date", "higher_is_better", "lm_eval_version", "model_name", "n-shot",
+                          "task_hashes", "versions"}) {
     if (results.contains(key)) kept[key] = Json::parse(results[key].dump());
+  }
+  for (const char* key : {"model_hash", "config"}) {
+    const auto where = OrderedJson::json_pointer() / "polygraft" / key;
+    if (results.contains(where)) kept["polygraft"][key] = Json::parse(results[where].dump());
   }
   for (const auto& [language, role] : stated_roles(results))
     kept["polygraft"]["languages"][language]["role"] = role;

@@ -22,7 +22,8 @@ std::string cause_text(const CausedChange& change, double base) {
 Table by_cause(const std::map<std::string, Causes>& causes) {
   Table table{.title = "What changes old text, by cause (% of the base's bits per byte)",
               .header = {"language", "change"},
-              .rows = {}};
+              .rows = {},
+              .note = kCausesNote};
   for (const CauseField& cause : kCauses) table.header.emplace_back(cause.name);
   table.header.emplace_back("recut");
   for (const auto& [language, measured] : causes) {

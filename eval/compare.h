@@ -20,6 +20,7 @@
 #include "core/config.h"
 #include "core/json_fwd.h"
 #include "eval/results.h"
+#include "eval/sources.h"
 #include "eval/statistics.h"
 
 namespace polygraft::eval {
@@ -110,7 +111,7 @@ struct Comparison {
   Outcome outcome = Outcome::kInsufficient;
   std::vector<LanguageTest> tests;  ///< old languages first, sorted by name
   GateConfig gate;                  ///< what the tests were held against, new languages stated
-  int64_t date = 0;  ///< when the candidate was evaluated, seconds since 1970; 0: not stated
+  ResultSource baseline, candidate;
   std::map<std::string, Causes> causes;  ///< of the candidate against its own base, by language,
                                          ///< where `eval bpb --causes` has measured it
 

@@ -55,6 +55,7 @@ Json Comparison::to_json() const {
   out["tests"] = Json::array();
   for (const LanguageTest& test : tests) out["tests"].push_back(test_json(test));
   out["worst"] = worst() == nullptr ? Json() : test_json(*worst());
+  out["sources"] = {{"baseline", baseline.to_json()}, {"candidate", candidate.to_json()}};
   out["causes"] = Json::object();
   for (const auto& [language, by_cause] : causes) out["causes"][language] = by_cause.to_json();
   out["gate"] = {{"margin_relative_bpb", gate.margin_relative_bpb},

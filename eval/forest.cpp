@@ -40,7 +40,8 @@ ForestAxis forest_axis(const ForestGroup& group) {
   double low = 0, high = 0;
   for (const LanguageTest* test : group.tests) {
     const Interval interval = test->change_interval();
-    for (const double value : {interval.low, interval.high, test->change(), test->margin}) {
+    for (const double value :
+         {interval.low, interval.high, test->change(), test->change_bound(), test->margin}) {
       if (!std::isfinite(value)) continue;
       low = std::min(low, value);
       high = std::max(high, value);

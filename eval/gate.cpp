@@ -157,15 +157,6 @@ void adjust_family(std::vector<LanguageTest>& tests, bool is_new) {
   for (size_t i = 0; i < family.size(); ++i) family[i]->p_adjusted = adjusted[i];
 }
 
-/// lm-evaluation-harness writes seconds, in some versions with a fraction.
-int64_t stated_date(const OrderedJson& results) {
-  constexpr double kYear9999 = 253402300799;
-  const auto date = results.find("date");
-  const bool stated = date != results.end() && date->is_number();
-  const double seconds = stated ? date->get<double>() : 0;
-  return seconds > 0 && seconds <= kYear9999 ? static_cast<int64_t>(seconds) : 0;
-}
-
 /// A language that was to be learned and that nothing measures must not pass in silence.
 void add_unmeasured(std::vector<LanguageTest>& tests, const GateConfig& gate) {
   std::set<std::string> measured;
@@ -282,7 +273,8 @@ Comparison compare_results(const ResultFolder& baseline, const ResultFolder& can
            std::tie(b.is_new, b.language, b.task, b.metric);
   });
   comparison.outcome = overall_outcome(comparison.tests);
-  comparison.date = stated_date(candidate.results);
+  comparison.baseline = source_of(baseline.results);
+  comparison.candidate = source_of(candidate.results);
   comparison.causes = candidate.causes;
   return comparison;
 }

@@ -80,7 +80,7 @@ std::string report_junit(const std::string& title, const Comparison& comparison)
   std::map<std::string, Tests> suites;
   for (const LanguageTest& test : comparison.tests) suites[display_language(test)].push_back(&test);
   set(document, "NAME", title);
-  set(document, "TIME", date_text(comparison.date));
+  set(document, "TIME", date_text(comparison.candidate.date));
   int64_t id = 0;
   for (const auto& [language, tests] : suites) {
     TemplateDictionary* suite = document.AddSectionDictionary("SUITE");

@@ -17,15 +17,18 @@ namespace polygraft::eval {
 struct Curve {
   std::string name;                               ///< "id", "loss", "de"
   std::vector<std::pair<double, double>> points;  ///< (tokens, value)
+  bool is_limit = false;                          ///< drawn as a dashed line without points
 };
 struct Chart {
   std::string title, x_label, y_label;
   std::vector<Curve> curves;
+  std::string note = {};  ///< what a reader must know; shown with the drawing
 };
 struct Table {
   std::string title;
   std::vector<std::string> header;
   std::vector<std::vector<std::string>> rows;
+  std::string note = {};  ///< what its words mean; shown above it
 };
 struct HeatMap {
   std::string title;
@@ -45,6 +48,12 @@ struct Report {
   std::string resolved_config;  ///< YAML
 };
 
+/// What the causes' names mean, for a reader of their tables and curves.
+inline constexpr const char* kCausesNote =
+    "Causes add up to the change. Tokenizer: documents that new tokens cut into other pieces "
+    "(recut: how many). In all others: router, that old text is sent to new experts, still silent; "
+    "experts, what these say; head, the probability that new tokens take from the old ones.";
+
 /// Two tables with a row for each language: the change on its text in percent of the base's bits
 /// per byte and each cause's share of it with its interval; and the change at the first tokens of
 /// its documents, and beyond. None without causes.
@@ -55,7 +64,7 @@ std::string causes_text(const std::map<std::string, Causes>& causes);
 /// Every layer's and language's leading experts.
 Table routing_table(const RoutingMap& map);
 
-/// The causes' tables, where there are any, before the report's own.
+/// The causes' tables, where there are any, before the report's own; at the end what was compared.
 std::vector<Table> all_tables(const Report& report);
 
 /// report.html, report.md, report.json and junit.xml into `folder` (made if missing), each
@@ -64,7 +73,8 @@ void write_report(const Report& report, const std::filesystem::path& folder);
 
 /// The four files' contents. Names and texts may come from anywhere: each form shows them as text
 /// and nothing else.
-std::string report_html(const Report& report);
+/// @param stands_alone no report.json and report.md lie beside the page
+std::string report_html(const Report& report, bool stands_alone = true);
 std::string report_markdown(const Report& report);
 Json report_json(const Report& report);
 /// One suite per language, one case per test; "insufficient" and "not_comparable" are errors, so

@@ -3,6 +3,9 @@
 // inserted as is (":none") is our own.
 #include <ctemplate/template.h>
 
+#include <cmath>
+#include <map>
+
 #include "core/text.h"
 #include "eval/comparison_text.h"
 #include "eval/embedded_texts.h"
@@ -53,6 +56,33 @@ void add_tile(TemplateDictionary& page, const std::string& label, const std::str
   set(*tile, "NOTE", note);
 }
 
+std::string measure_text(const ForestGroup& group) {
+  return group.relative ? "bits per byte" : "accuracy";
+}
+
+/// As text, by size.
+std::map<double, std::string> margins_of(const ForestGroup& group) {
+  std::map<double, std::string> margins;
+  for (const LanguageTest* test : group.tests) margins[std::abs(test->margin)] = margin_text(*test);
+  return margins;
+}
+
+/// "+0.2 %", or all that the group's tests are held against, smallest first.
+std::string margins_text(const ForestGroup& group) {
+  const std::map<double, std::string> margins = margins_of(group);
+  if (margins.size() == 1) return margins.begin()->second;
+  return concat(margins.begin()->second, " to ", margins.rbegin()->second);
+}
+
+std::string hint_text(const ForestGroup& group, const GateConfig& gate) {
+  return concat(group.relative ? "Lower" : "Higher",
+                " is better. The upright stroke decides: the bound that the change is ",
+                group.relative ? "below" : "above", " with ", confidence_text(gate.confidence),
+                " confidence. ", group.relative ? "Left" : "Right",
+                " of the dashed margin line it passes, given ", gate.min_documents,
+                " documents or more.");
+}
+
 void fill_verdict(TemplateDictionary& page, const Comparison& comparison) {
   const Verdict verdict = verdict_of(comparison);
   set(page, "HEADLINE", verdict.headline);
@@ -65,17 +95,21 @@ void fill_verdict(TemplateDictionary& page, const Comparison& comparison) {
   }
   int64_t documents = 0;
   for (const LanguageTest& test : comparison.tests) {
-    documents += test.estimate.num_pairs;
+    documents += test.estimate.num_documents;
     if (!test.is_new || test.outcome == Outcome::kNotComparable) continue;
     add_tile(page, "New language: " + display_language(test), change_text(test),
              change_interval_text(test));
   }
-  add_tile(page, "Margin for old languages", signed_percent(comparison.gate.margin_relative_bpb),
-           concat("one-sided, ", confidence_text(comparison.gate.confidence), " confidence"));
+  for (const ForestGroup& group : forest_groups(comparison)) {
+    if (group.is_new) continue;
+    add_tile(page, concat("Margin for old languages: ", measure_text(group)), margins_text(group),
+             concat("one-sided, ", confidence_text(comparison.gate.confidence), " confidence"));
+  }
   add_tile(page, "Evidence", human_count(static_cast<uint64_t>(documents)), "paired documents");
 }
 
-void fill_row(TemplateDictionary& row, const LanguageTest& test, const ForestAxis& axis) {
+void fill_row(TemplateDictionary& row, const LanguageTest& test, const ForestAxis& axis,
+              bool own_margin) {
   const auto at = [&](double change) { return fixed(axis.percent(change), 2); };
   set(row, "OUTCOME", std::string(outcome_name(test.outcome)));
   set(row, "OUTCOME_TEXT", outcome_words(test.outcome));
@@ -93,12 +127,15 @@ void fill_row(TemplateDictionary& row, const LanguageTest& test, const ForestAxi
   set(row, "CHANGE", change_text(test));
   set(row, "INTERVAL_TEXT", change_interval_text(test));
   set(row, "P", p_text(test.p_adjusted));
-  set(row, "DOCUMENTS", human_count(static_cast<uint64_t>(test.estimate.num_pairs)));
+  set(row, "DOCUMENTS", human_count(static_cast<uint64_t>(test.estimate.num_documents)));
   const Interval interval = test.change_interval();
   TemplateDictionary* drawn = row.AddSectionDictionary("INTERVAL");
   set(*drawn, "LOW", at(interval.low));
   set(*drawn, "WIDTH", fixed(axis.percent(interval.high) - axis.percent(interval.low), 2));
+  if (own_margin) set(*row.AddSectionDictionary("OWN_MARGIN"), "MARGIN", margin_text(test));
   set(*drawn, "DOT", at(test.change()));
+  if (std::isfinite(test.change_bound()))
+    set(*drawn->AddSectionDictionary("DECIDES"), "BOUND", at(test.change_bound()));
 }
 
 void fill_reasons(TemplateDictionary& section, const ForestGroup& group) {
@@ -114,27 +151,24 @@ void fill_reasons(TemplateDictionary& section, const ForestGroup& group) {
 
 void fill_forest(TemplateDictionary& section, const ForestGroup& group, const GateConfig& gate) {
   const ForestAxis axis = forest_axis(group);
-  const std::string what = group.relative ? "bits per byte" : "accuracy";
-  set(section, "HEADING", concat(group.is_new ? "New languages: " : "Old languages: ", what));
-  set(section, "HINT",
-      group.relative
-          ? "Lower is better. An interval wholly left of the dashed margin line passes."
-          : "Higher is better. An interval wholly right of the dashed margin line passes.");
+  set(section, "HEADING",
+      concat(group.is_new ? "New languages: " : "Old languages: ", measure_text(group)));
+  set(section, "HINT", hint_text(group, gate));
   set(section, "CONFIDENCE", confidence_text(gate.confidence));
-  set(section, "MARGIN", margin_text(*group.tests.front()));
+  set(section, "MARGIN", margins_text(group));
   for (const double tick : axis.ticks) {
     TemplateDictionary* mark_at = section.AddSectionDictionary("TICK");
     set(*mark_at, "AT", fixed(axis.percent(tick), 2));
     set(*mark_at, "TEXT", tick_text(axis, tick, group.relative));
   }
   for (const LanguageTest* test : group.tests)
-    fill_row(*section.AddSectionDictionary("ROW"), *test, axis);
+    fill_row(*section.AddSectionDictionary("ROW"), *test, axis, margins_of(group).size() > 1);
   fill_reasons(section, group);
 }
 
 }  // namespace
 
-std::string report_html(const Report& report) {
+std::string report_html(const Report& report, bool stands_alone) {
   TemplateDictionary page("report");
   set(page, "TITLE", report.title);
   set_verbatim(page, "STYLE", kReportStyle);
@@ -151,6 +185,7 @@ std::string report_html(const Report& report) {
   if (!report.resolved_config.empty()) {
     set(*page.AddSectionDictionary("CONFIG"), "YAML", report.resolved_config, /*keep_lines=*/true);
   }
+  if (!stands_alone) page.ShowSection("OTHER_FORMS");
   return expand_template(kReportTemplate, page);
 }
 

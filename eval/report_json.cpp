@@ -10,12 +10,16 @@ namespace {
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
 Json chart_json(const Chart& chart) {
-  Json out = {{"title", chart.title}, {"x_label", chart.x_label}, {"y_label", chart.y_label}};
+  Json out = {{"title", chart.title},
+              {"x_label", chart.x_label},
+              {"y_label", chart.y_label},
+              {"note", chart.note}};
   out["curves"] = Json::array();
   for (const Curve& curve : chart.curves) {
     Json points = Json::array();
     for (const auto& [x, y] : curve.points) points.push_back(Json::array({number(x), number(y)}));
-    out["curves"].push_back({{"name", curve.name}, {"points", std::move(points)}});
+    out["curves"].push_back(
+        {{"name", curve.name}, {"is_limit", curve.is_limit}, {"points", std::move(points)}});
   }
   return out;
 }

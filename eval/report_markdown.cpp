@@ -17,6 +17,10 @@ using Rows = std::vector<std::vector<std::string>>;
 
 std::string heading(const std::string& title) { return "\n## " + markdown_text(title) + "\n\n"; }
 
+std::string note_markdown(const std::string& note) {
+  return note.empty() ? "" : markdown_text(note) + "\n\n";
+}
+
 std::string chart_markdown(const Chart& chart) {
   Rows rows;
   for (const Curve& curve : chart.curves) {
@@ -26,7 +30,7 @@ std::string chart_markdown(const Chart& chart) {
                     compact_number(summary.last)});
   }
   const std::string axes = markdown_text(concat(chart.y_label, " against ", chart.x_label));
-  return heading(chart.title) + axes + "\n\n" +
+  return heading(chart.title) + axes + "\n\n" + note_markdown(chart.note) +
          markdown_table({"curve", "points", "first", "lowest", "highest", "last"}, rows, 1);
 }
 
@@ -63,8 +67,8 @@ std::string report_markdown(const Report& report) {
   for (const HeatMap& map : report.heat_maps)
     sections.emplace_back(map.title, heat_map_markdown(map));
   for (const Table& table : all_tables(report)) {
-    sections.emplace_back(table.title,
-                          heading(table.title) + markdown_table(table.header, table.rows, 1));
+    sections.emplace_back(table.title, heading(table.title) + note_markdown(table.note) +
+                                           markdown_table(table.header, table.rows, 1));
   }
   if (!report.resolved_config.empty()) {
     const char* title = "Resolved configuration";

@@ -25,9 +25,15 @@ std::string json_text(const Json& json) {
 std::string chart_data(const Chart& chart) {
   Json data = {{"x_label", chart.x_label}, {"y_label", chart.y_label}, {"curves", Json::array()}};
   for (const Curve& curve : chart.curves) {
-    data["curves"].push_back({{"name", curve.name}, {"points", thinned(curve, kMostPointsDrawn)}});
+    data["curves"].push_back({{"name", curve.name},
+                              {"is_limit", curve.is_limit},
+                              {"points", thinned(curve, kMostPointsDrawn)}});
   }
   return json_text(data);
+}
+
+void fill_note(TemplateDictionary& section, const std::string& note) {
+  if (!note.empty()) set(*section.AddSectionDictionary("NOTE"), "TEXT", note);
 }
 
 void fill_chart(TemplateDictionary& section, const Chart& chart) {
@@ -36,6 +42,7 @@ void fill_chart(TemplateDictionary& section, const Chart& chart) {
       concat("Line chart: ", chart.y_label, " against ", chart.x_label, ", ", chart.curves.size(),
              " curves; the table below has the numbers."));
   set(section, "DATA", chart_data(chart));
+  fill_note(section, chart.note);
   for (const Curve& curve : chart.curves) {
     const CurveSummary summary = summarise(curve);
     TemplateDictionary* row = section.AddSectionDictionary("CURVE");
@@ -78,6 +85,7 @@ void fill_heat_map(TemplateDictionary& section, const HeatMap& map) {
 void fill_table(TemplateDictionary& section, const Table& table) {
   const std::vector<bool> numeric = numeric_columns(table);
   set(section, "NAME", table.title);
+  fill_note(section, table.note);
   for (size_t c = 0; c < table.header.size(); ++c) {
     TemplateDictionary* column = section.AddSectionDictionary("COLUMN");
     set(*column, "NAME", table.header[c]);
@@ -178,7 +186,7 @@ void fill_parts(TemplateDictionary& page, const Report& report) {
     return page.AddSectionDictionary("PART")->AddSectionDictionary(kind);
   };
   const std::vector<Table> tables = all_tables(report);
-  const size_t num_causes = tables.size() - report.tables.size();
+  const size_t num_causes = causes_tables(report.comparison.causes).size();
   for (size_t t = 0; t < num_causes; ++t) fill_table(*part("TABLE"), tables[t]);
   if (!report.charts.empty()) {
     TemplateDictionary* charts = part("CHARTS");

@@ -28,6 +28,16 @@ PipelineConfig read_resolved(const fs::path& run_dir) {
   return bind_config<PipelineConfig>(ConfigSource::from_file(run_dir / "pipeline.resolved.yaml"));
 }
 
+constexpr const char* kInterferenceNote =
+    "Each old language's bits per byte on the probe's text against the base's. Beyond the budget "
+    "at "
+    "a step, the run protects old text harder or goes back. That limit falls with the learning "
+    "rate, because smaller steps undo much of what larger ones do; at the end it is "
+    "max_relative_bpb.";
+constexpr const char* kLearningNote =
+    "On the probe's text, the end of the training text; the table of new languages is of another "
+    "text, the held-out one.";
+
 /// Curves out of metrics.jsonl: the loss a step; interference and bits per byte a probe.
 struct Curves {
   eval::Chart loss{
@@ -35,22 +45,26 @@ struct Curves {
   eval::Chart interference{.title = "Interference during training",
                            .x_label = "tokens",
                            .y_label = "relative change, %",
-                           .curves = {}};
+                           .curves = {},
+                           .note = kInterferenceNote};
   eval::Chart causes{.title = "Interference by cause (the worst old language of each probe)",
                      .x_label = "tokens",
                      .y_label = "relative change, %",
-                     .curves = {}};
+                     .curves = {},
+                     .note = eval::kCausesNote};
   eval::Chart learning{.title = "New language",
                        .x_label = "tokens",
                        .y_label = "bits per byte (probe)",
-                       .curves = {}};
+                       .curves = {},
+                       .note = kLearningNote};
 };
 
-void add_point(eval::Chart& chart, const std::string& name, double x, double y) {
+void add_point(eval::Chart& chart, const std::string& name, double x, double y,
+               bool is_limit = false) {
   for (eval::Curve& curve : chart.curves) {
     if (curve.name == name) return curve.points.emplace_back(x, y), void();
   }
-  chart.curves.push_back({name, {{x, y}}});
+  chart.curves.push_back({name, {{x, y}}, is_limit});
 }
 
 /// The causes of the old language that did worst.
@@ -87,7 +101,8 @@ void add_probe(Curves& curves, const Json& probe, const fs::path& where, double 
 
 /// What the budget allowed at this probe's learning rate.
 void add_limit(Curves& curves, const Json& budget, const fs::path& where, double tokens) {
-  add_point(curves.interference, "limit", tokens, 100 * json_get<double>(budget, "limit", where));
+  add_point(curves.interference, "budget at this step", tokens,
+            100 * json_get<double>(budget, "limit", where), /*is_limit=*/true);
 }
 
 Curves read_curves(const fs::path& metrics, const std::vector<std::string>& new_languages) {
@@ -187,9 +202,10 @@ std::vector<eval::Table> behind_tables(const fs::path& run_dir, eval::GateConfig
   return {table};
 }
 
-/// "12 % of the steps'"
-std::string share_text(double seconds, double of_seconds) {
-  return of_seconds > 0 ? concat(fixed(100 * seconds / of_seconds, 0), " % of the steps'") : "-";
+/// "1.97 times as long as the steps"
+std::string times_text(double seconds, double of_seconds) {
+  return of_seconds > 0 ? concat(fixed(seconds / of_seconds, 2), " times as long as the steps")
+                        : "-";
 }
 
 eval::Table provenance_table(const Json& verify, const Json& training, const Json& plan) {
@@ -202,8 +218,8 @@ eval::Table provenance_table(const Json& verify, const Json& training, const Jso
                {"added bytes", human_bytes(plan.at("added_bytes").get<uint64_t>())},
                {"training steps", human_count(training.at("steps").get<uint64_t>())},
                {"training tokens", human_count(training.at("tokens").get<uint64_t>())},
-               {"time in probes", share_text(training.value("probe_seconds", 0.0),
-                                             training.at("seconds").get<double>())},
+               {"probes took", times_text(training.value("probe_seconds", 0.0),
+                                          training.at("seconds").get<double>())},
                {"written step", human_count(training.at("best_step").get<uint64_t>())},
                {"within the budget", training.at("within_budget").get<bool>() ? "yes" : "no"},
                {"base tensors compared", human_count(verify.at("tensors_checked").get<uint64_t>())},

@@ -41,8 +41,8 @@
 <th scope="row">{{LANGUAGE}}{{#METRIC_NAME}} <small>{{METRIC}}</small>{{/METRIC_NAME}}</th>
 <td class="num before" data-label="before">{{BASELINE}}</td>
 <td class="num after" data-label="after">{{CANDIDATE}}</td>
-<td class="axis"><div class="track" aria-hidden="true">{{#GRID}}<span class="grid" style="left:{{AT}}%"></span>{{/GRID}}<span class="zero" style="left:{{ZERO}}%"></span><span class="margin" style="left:{{MARGIN_AT}}%"></span>{{#INTERVAL}}<span class="whisker" style="left:{{LOW}}%;width:{{WIDTH}}%"></span><span class="dot" style="left:{{DOT}}%"></span>{{/INTERVAL}}</div></td>
-<td class="num change">{{#INTERVAL}}<b>{{CHANGE}}</b> <small>{{INTERVAL_TEXT}}</small>{{/INTERVAL}}</td>
+<td class="axis"><div class="track" aria-hidden="true">{{#GRID}}<span class="grid" style="left:{{AT}}%"></span>{{/GRID}}<span class="zero" style="left:{{ZERO}}%"></span><span class="margin" style="left:{{MARGIN_AT}}%"></span>{{#INTERVAL}}<span class="whisker" style="left:{{LOW}}%;width:{{WIDTH}}%"></span>{{#DECIDES}}<span class="bound" style="left:{{BOUND}}%"></span>{{/DECIDES}}<span class="dot" style="left:{{DOT}}%"></span>{{/INTERVAL}}</div></td>
+<td class="num change">{{#INTERVAL}}<b>{{CHANGE}}</b> <small>{{INTERVAL_TEXT}}</small>{{/INTERVAL}}{{#OWN_MARGIN}} <small>margin {{MARGIN}}</small>{{/OWN_MARGIN}}</td>
 <td class="num p">{{P}}</td>
 <td class="num docs">{{DOCUMENTS}}</td>
 <td class="says"><span class="badge"><span aria-hidden="true">{{MARK}}</span> {{OUTCOME_TEXT}}</span></td>
@@ -56,7 +56,7 @@
 {{/REASON}}
 </ul>
 {{/REASONS}}
-<p class="legend"><span><span class="key dotkey" aria-hidden="true"></span>change</span> <span><span class="key whiskerkey" aria-hidden="true"></span>{{CONFIDENCE}} interval</span> <span><span class="key marginkey" aria-hidden="true"></span>margin {{MARGIN}}</span></p>
+<p class="legend"><span><span class="key dotkey" aria-hidden="true"></span>change</span> <span><span class="key whiskerkey" aria-hidden="true"></span>{{CONFIDENCE}} interval</span> <span><span class="key boundkey" aria-hidden="true"></span>bound, which decides</span> <span><span class="key marginkey" aria-hidden="true"></span>margin {{MARGIN}}</span></p>
 </section>
 {{/FOREST}}
 {{#METHOD}}<p class="hint method">{{TEXT}}</p>{{/METHOD}}
@@ -69,6 +69,7 @@
 <figure>
 <figcaption>{{NAME}}</figcaption>
 <div class="canvas"><canvas role="img" aria-label="{{ARIA}}" data-chart="{{DATA}}"></canvas></div>
+{{#NOTE}}<p class="hint note">{{TEXT}}</p>{{/NOTE}}
 <details><summary>Numbers</summary>
 <div class="scroll" tabindex="0"><table class="plain">
 <thead><tr><th scope="col">Curve</th><th scope="col" class="num">Points</th><th scope="col" class="num">First</th><th scope="col" class="num">Lowest</th><th scope="col" class="num">Highest</th><th scope="col" class="num">Last</th></tr></thead>
@@ -123,6 +124,7 @@
 {{#TABLE}}
 <section>
 <h2>{{NAME}}</h2>
+{{#NOTE}}<p class="hint">{{TEXT}}</p>{{/NOTE}}
 <div class="scroll" tabindex="0"><table class="plain">
 <thead><tr>{{#COLUMN}}<th scope="col" class="{{KIND}}">{{NAME}}</th>{{/COLUMN}}</tr></thead>
 <tbody>
@@ -138,7 +140,7 @@
 <details><summary>YAML</summary><pre tabindex="0">{{YAML}}</pre></details>
 </section>
 {{/CONFIG}}
-<footer>Made by polygraft. The same numbers for machines are in report.json; for a pull request, in report.md.</footer>
+<footer>Made by polygraft.{{#OTHER_FORMS}} The same numbers for machines are in report.json; for a pull request, in report.md.{{/OTHER_FORMS}}</footer>
 </main>
 <script>
 {{CHART_LIBRARY:none}}

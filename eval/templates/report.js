@@ -2,11 +2,13 @@
 // Without scripts nothing is lost: each chart's numbers stand in the table below it.
 (() => {
   "use strict";
+  // Far apart with red-green blindness, too; integration.report measures it.
   const palette = {
-    light: ["#0072b2", "#d55e00", "#009e73", "#a3508a", "#8a6d00", "#3b7ea1", "#444444"],
-    dark: ["#66b7ec", "#ff9f5a", "#4fd1a5", "#e394c9", "#e6cf5a", "#a5d3ee", "#cccccc"],
+    light: ["#0655c3", "#a23600", "#22c56f", "#c09fb6", "#edb120", "#4fadfb", "#0d1c15", "#6e4173"],
+    dark: ["#6586d8", "#dc4b00", "#21d172", "#ad738e", "#f3eb4c", "#add9ff", "#ffffe8", "#8644fb"],
   };
-  const dashes = [[], [6, 4], [2, 3], [10, 4, 2, 4]];
+  const dashes = [[], [9, 3], [2, 3], [10, 4, 2, 4]];  // beyond the palette
+  const limitDash = [5, 4];
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const charts = [];
 
@@ -14,16 +16,26 @@
   const precise = new Intl.NumberFormat("en", {maximumSignificantDigits: 5});
   const tickText = (value) => Math.abs(value) >= 1000 ? compact.format(value) : precise.format(value);
 
-  const dataset = (curve, index, colours) => ({
+  const dataset = (curve, colour, dash) => ({
     label: curve.name,
     data: curve.points.map(([x, y]) => ({x, y})),
-    borderColor: colours[index % colours.length],
-    backgroundColor: colours[index % colours.length],
-    borderDash: dashes[Math.floor(index / colours.length) % dashes.length],
-    borderWidth: 2,
-    pointRadius: curve.points.length > 40 ? 0 : 2.5,
+    borderColor: colour,
+    backgroundColor: colour,
+    borderDash: dash,
+    borderWidth: curve.is_limit ? 1.5 : 2,
+    pointRadius: curve.is_limit || curve.points.length > 40 ? 0 : 2.5,
     pointHitRadius: 8,
   });
+
+  // A limit is nobody's curve: it takes the axes' colour, and none of the palette.
+  const datasets = (curves, colours, ink) => {
+    let index = 0;
+    return curves.map((curve) => {
+      if (curve.is_limit) return dataset(curve, ink, limitDash);
+      const round = Math.floor(index / colours.length) % dashes.length;
+      return dataset(curve, colours[index++ % colours.length], dashes[round]);
+    });
+  };
 
   const axis = (title, ink, grid) => ({
     type: "linear",
@@ -39,7 +51,7 @@
     const colours = dark.matches && !forPrint ? palette.dark : palette.light;
     return new Chart(canvas, {
       type: "line",
-      data: {datasets: chart.curves.map((curve, index) => dataset(curve, index, colours))},
+      data: {datasets: datasets(chart.curves, colours, ink)},
       options: {
         parsing: false, animation: false, responsive: true, maintainAspectRatio: false,
         interaction: {mode: "nearest", axis: "x", intersect: false},

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "core/error.h"
+#include "core/hash.h"
 #include "eval/chart_data.h"
 #include "eval/forest.h"
 #include "eval/number_text.h"
@@ -35,10 +36,11 @@ Report hostile_report(const std::string& name) {
     test.outcome = Outcome::kFail;
   }
   for (Chart& chart : report.charts) {
-    chart.title = chart.x_label = chart.y_label = chart.curves[0].name = name;
+    chart.title = chart.x_label = chart.y_label = chart.note = chart.curves[0].name = name;
   }
   for (HeatMap& map : report.heat_maps) map.title = map.rows[0] = map.columns[0] = name;
-  for (Table& table : report.tables) table.title = table.header[0] = table.rows[0][0] = name;
+  for (Table& table : report.tables)
+    table.title = table.note = table.header[0] = table.rows[0][0] = name;
   return report;
 }
 
@@ -189,6 +191,70 @@ TEST_CASE("a forest's axis holds zero, the margin and every interval, with round
   CHECK(tick_text(axis, 0.0005, true) == "+0.05 %");
   CHECK(tick_text(axis, 0, true) == "0 %");
   CHECK(tick_text({.low = -0.3, .high = 0, .ticks = {}, .step = 0.1}, -0.2, true) == "-20 %");
+}
+
+TEST_CASE("the page shows the margins that are used, documents, and the bound that decides",
+          "[eval][report]") {
+  Report report = sample_report();
+  report.comparison.tests.resize(2);
+  report.comparison.tests[0].margin = 0.005;
+  const std::string two_margins = report_html(report);
+  CHECK_THAT(two_margins, Catch::Contains("<b>+0.200 % to +0.500 %</b>") &&
+                              Catch::Contains("margin +0.500 %</small>"));
+  CHECK(count(two_margins, "class=\"bound\"") == 2);
+  for (LanguageTest& test : report.comparison.tests) {
+    test.relative = false;
+    test.higher_is_better = true;
+    test.margin = -0.01;
+    test.estimate.num_pairs = 4321;
+    test.estimate.num_documents = 17;
+    test.estimate.delta_bounds.low = -0.5;
+  }
+  const std::string accuracy = report_html(report);
+  CHECK_THAT(accuracy,
+             Catch::Contains("Margin for old languages: accuracy</dt><dd><b>-1.00 pp</b>"));
+  CHECK_THAT(accuracy, !Catch::Contains("Margin for old languages: bits"));
+  CHECK_THAT(accuracy, Catch::Contains("<b>34</b> <span>paired documents"));
+  CHECK_THAT(accuracy, !Catch::Contains("4,321"));
+  const ForestGroup group = forest_groups(report.comparison).front();
+  CHECK(forest_axis(group).low < -0.5);
+}
+
+TEST_CASE("a page that stands alone names no other files", "[eval][report]") {
+  CHECK_THAT(report_html(sample_report()), !Catch::Contains("report.json"));
+  CHECK_THAT(report_html(sample_report(), /*stands_alone=*/false), Catch::Contains("report.json"));
+}
+
+TEST_CASE("notes stand with their drawing or table, in every form", "[eval][report]") {
+  Report report = sample_report();
+  report.charts[1].note = "What the limit is.";
+  report.charts[1].curves.push_back({"budget", {{0, 1}, {1, 0.5}}, /*is_limit=*/true});
+  for (const std::string& text : {report_html(report), report_markdown(report)})
+    CHECK_THAT(text, Catch::Contains("What the limit is.") && Catch::Contains("recut: how many"));
+  const Json chart = report_json(report)["charts"][1];
+  CHECK(chart["note"] == "What the limit is.");
+  CHECK(chart["curves"].back()["is_limit"] == true);
+}
+
+TEST_CASE("a report says where both sides come from", "[eval][report]") {
+  Report report = sample_report();
+  CHECK(all_tables(report).back().title == "Provenance");
+  const OrderedJson results = {
+      {"date", 1795910933.5},
+      {"model_name", "models/base"},
+      {"task_hashes", {{"bpb_de", "1f"}}},
+      {"polygraft", {{"config", {{"polygraft_version", "9.9"}, {"kernels", "avx2"}}}}}};
+  report.comparison.baseline = source_of(results);
+  report.comparison.candidate = source_of({{"lm_eval_version", "0.4.13"}, {"date", "today"}});
+  const Table table = all_tables(report).back();
+  CHECK(table.rows == std::vector<std::vector<std::string>>{
+                          {"model", "models/base", ""},
+                          {"texts of all tasks (SHA-256)", sha256("{\"bpb_de\":\"1f\"}"), ""},
+                          {"evaluated by", "polygraft 9.9", "lm-evaluation-harness 0.4.13"},
+                          {"kernels", "avx2", ""},
+                          {"evaluated on", "2026-11-29 00:08 UTC", ""}});
+  CHECK_THAT(report_html(report), Catch::Contains("What was compared"));
+  CHECK(report_json(report)["comparison"]["sources"]["baseline"]["date"] == 1795910933);
 }
 
 TEST_CASE("a column is numeric when all its cells are", "[eval][report]") {

@@ -7,7 +7,8 @@ import shutil
 import unittest
 
 from chromium import Chromium
-from harness import WORK, fresh, load_json, run
+from colours import closest
+from harness import NEW_LANGUAGE, OLD_LANGUAGES, WORK, fresh, load_json, run
 
 RUN = WORK / "pipeline" / "run"  # integration.pipeline leaves it
 PHONE_WIDTH = 360
@@ -125,6 +126,33 @@ class Report(unittest.TestCase):
         brightness = [sum(map(float, re.findall(r"[\d.]+", colour)[:3])) for colour in (light, dark)]
         self.assertGreater(brightness[0], 700)
         self.assertLess(brightness[1], 120)
+
+    def test_eight_curves_can_be_told_apart(self):
+        palettes = re.findall(r"(light|dark): \[([^\]]+)\]", self.page.read_text())
+        self.assertEqual([theme for theme, _ in palettes], ["light", "dark"])
+        for theme, listed in palettes:
+            colours = re.findall("#[0-9a-f]{6}", listed)
+            self.assertGreaterEqual(len(colours), 8)
+            self.assertGreater(closest(colours)[0], 30, (theme, closest(colours)))
+
+    def test_the_budget_is_no_language(self):
+        self.open(self.page)
+        sets = self.browser.evaluate("""[...document.querySelectorAll("canvas[data-chart]")].flatMap((canvas) =>
+            Chart.getChart(canvas).data.datasets.map((set) => [set.label, set.pointRadius, set.borderDash.length]))""")
+        limits = [entry for entry in sets if entry[0] == "budget at this step"]
+        self.assertEqual(limits, [["budget at this step", 0, 2]])
+        self.assertTrue(all(radius > 0 and dash == 0 for name, radius, dash in sets if name in (*OLD_LANGUAGES, NEW_LANGUAGE)))
+        text = self.browser.evaluate("document.body.innerText")
+        for said in ("at the end it is max_relative_bpb", "the end of the training text", "recut: how many"):
+            self.assertIn(said, text)
+
+    def test_a_table_that_goes_on_says_so(self):
+        self.open(self.page)
+        self.browser.resize(PHONE_WIDTH, phone=True)
+        shadows = self.browser.evaluate("""[...document.querySelectorAll("section > .scroll")].filter(
+            (box) => box.scrollWidth > box.clientWidth).map((box) => getComputedStyle(box).backgroundAttachment)""")
+        self.assertTrue(shadows)
+        self.assertEqual(set(shadows), {"local, local, scroll, scroll"})
 
     def test_texts_stand_out_in_both_themes(self):
         self.open(self.page)

@@ -1,0 +1,33 @@
+// eval/sources.h: where the two sides of a comparison come from, as far as their results say.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "core/json_fwd.h"
+
+namespace polygraft::eval {
+
+struct Comparison;
+struct Table;
+
+/// Texts are "" and numbers 0 where the results do not state them.
+struct ResultSource {
+  std::string model;           ///< its path or name
+  std::string model_hash;      ///< SHA-256 of its tensors
+  std::string tokenizer_hash;  ///< SHA-256
+  std::string texts_hash;      ///< SHA-256 over the tasks' hashes, which cover what was scored
+  std::string mask;            ///< additions left out
+  std::string program;         ///< "polygraft 0.1.0"
+  std::string kernels;         ///< those of the processor, whose sums round in their own way
+  int64_t date = 0;            ///< of the evaluation, seconds since 1970
+
+  Json to_json() const;
+};
+
+/// @param results as in ResultFolder
+ResultSource source_of(const OrderedJson& results);
+
+/// A row for each thing that a side states; none where neither does.
+Table sources_table(const Comparison& comparison);
+
+}  // namespace polygraft::eval
