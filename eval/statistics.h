@@ -33,7 +33,9 @@ struct PairedEstimate {
   Interval baseline_interval, candidate_interval;
   Interval delta_interval;
   Interval relative_bounds;  ///< two one-sided bounds, each at `confidence`: what a one-sided test
-                             ///< looks at (expanded percentiles, small_sample.h)
+                             ///< looks at (expanded percentiles, small_sample.h). Asked for at
+                             ///< (1 + c) / 2, the two are the two-sided interval at c as it is
+                             ///< with few documents, where relative_interval is too narrow
   Interval delta_bounds;
   double relative_error = 0, delta_error = 0;  ///< standard deviations of the resampled values
   int64_t num_pairs = 0;

@@ -64,6 +64,21 @@ TEST_CASE("two documents have three resamples, so quantiles are known exactly",
   CHECK(p_below(resampled.delta, 0.5) == Approx(0.75).margin(0.03));
 }
 
+TEST_CASE("two bounds at the outer level are a two-sided interval, wider for few documents only",
+          "[eval][statistics]") {
+  const auto width_ratio = [](int64_t num_documents) {
+    const std::vector<Pair> pairs = random_pairs(num_documents, 0.002, 5);
+    const Interval plain = paired_bootstrap(pairs, {.confidence = 0.95}).relative_interval;
+    const Interval wide = paired_bootstrap(pairs, {.confidence = 0.975}).relative_bounds;
+    CHECK(wide.low <= plain.low);
+    CHECK(wide.high >= plain.high);
+    return (wide.high - wide.low) / (plain.high - plain.low);
+  };
+  CHECK(width_ratio(6) >
+        1.2);  // Student's quantile over the bootstrap's, 5 degrees of freedom: 1.4
+  CHECK(width_ratio(2000) < 1.02);
+}
+
 TEST_CASE("intervals agree with scipy.stats.bootstrap", "[eval][statistics]") {
   const Json known = fixture_json("statistics.json");
   const auto estimate = paired_bootstrap(pairs_of(known["pairs"]),
