@@ -111,13 +111,16 @@ class Pipeline(unittest.TestCase):
         run("eval", "cloze", "--corpus", CORPUS, "-o", folder / "tasks", "--set", "items_per_document=1")
         tasks = [str(folder / "tasks" / f"cloze_{language}.jsonl") for language in [*OLD_LANGUAGES, NEW_LANGUAGE]]
         shutil.copytree(self.run_dir, folder / "run", symlinks=True)
-        result = run("run", self.yaml, "--set", f"run_dir={folder / 'run'}", "--set", f"evaluate.choice={tasks}", "--json",
-                     folder / "comparison.json", expect=None)
+        result = run("run", self.yaml, "--set", f"run_dir={folder / 'run'}", "--set", f"evaluate.choice={tasks}",
+                     "--set", "gate.margins={cloze_de: 0.5, es: 0.25}", "--json", folder / "comparison.json", expect=None)
         self.assertEqual(result.stderr.count("skipped"), 7, result.stderr)
-        metrics = {(t["language"], t["metric"]) for t in load_json(folder / "comparison.json")["tests"]}
+        tests = load_json(folder / "comparison.json")["tests"]
+        metrics = {(t["language"], t["metric"]) for t in tests}
         for language in [*OLD_LANGUAGES, NEW_LANGUAGE]:
             self.assertIn((language, "bits_per_byte"), metrics)
             self.assertIn((language, "acc"), metrics)
+        margins = {test["task"]: test["margin"] for test in tests}  # one of choices alone, one of both
+        self.assertEqual([margins[task] for task in ("cloze_de", "bpb_es", "cloze_es")], [-0.5, 0.25, -0.25])
 
     def test_old_text_behind_the_new_language_is_reported(self):
         folders = [self.run_dir / "stages" / stage / "behind" for stage in ["evaluate-base", "evaluate"]]
