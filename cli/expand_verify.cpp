@@ -1,5 +1,6 @@
 // cli/expand_verify.cpp: `polygraft expand verify`: proves base + additions = expanded, or names
 // what differs.
+#include <algorithm>
 #include <iostream>
 
 #include "cli/model_option.h"
@@ -10,16 +11,26 @@
 namespace polygraft::cli {
 namespace {
 
-void print(const expand::VerifyReport& report) {
-  std::cout << (report.ok ? "ok: " : "NOT ok: ") << report.tensors_checked << " tensors, "
-            << human_bytes(report.bytes_compared) << " compared, masked logits "
-            << (report.masked_logits_equal ? "bit-identical" : "DIFFERENT") << "\n";
-  for (const expand::Difference& difference : report.differences) {
+constexpr size_t kShownDifferences = 10;  // the JSON has all
+
+void print_differences(const std::vector<expand::Difference>& differences) {
+  for (size_t i = 0; i < std::min(differences.size(), kShownDifferences); ++i) {
+    const expand::Difference& difference = differences[i];
     std::cout << "  " << difference.tensor;
     if (difference.row >= 0)
       std::cout << ", row " << difference.row << ", byte " << difference.first_byte;
     std::cout << ": " << difference.reason << "\n";
   }
+  if (differences.size() > kShownDifferences) {
+    std::cout << "  and " << differences.size() - kShownDifferences << " more (--json has all)\n";
+  }
+}
+
+void print(const expand::VerifyReport& report) {
+  std::cout << (report.ok ? "ok: " : "NOT ok: ") << report.tensors_checked << " tensors, "
+            << human_bytes(report.bytes_compared) << " compared, masked logits "
+            << (report.masked_logits_equal ? "bit-identical" : "DIFFERENT") << "\n";
+  print_differences(report.differences);
   if (report.step0.empty()) return;
   std::cout << eval::causes_text(report.step0);
 }

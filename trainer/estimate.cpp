@@ -123,6 +123,7 @@ Shapes shapes_of(const TrainJob& job, const std::optional<expand::Pack>& pack,
     return {model::parse_model_config(Json(json), "architecture")};
   }
   const auto folder = model::ModelFolder::open(job.model);
+  require_additions(job, folder);
   Shapes shapes{folder.config, folder.num_added_experts(), folder.num_added_vocab_rows()};
   if (!job.tokenizer.empty() && tokenizer.size() > folder.config.vocab_rows) {
     shapes.num_added_vocab_rows += tokenizer.size() - folder.config.vocab_rows;

@@ -301,21 +301,24 @@ void TrainingRun::save_checkpoint() {
   checkpoints_.save(state_, parameters_, optimizer_);
 }
 
-TrainResult train(const TrainJob& job) {
-  refuse_existing_output(job.output, job.replace_output);
-  if (job.ranks != nullptr) {
-    require_pieces(job.train, job.ranks->size());
-    if (job.train.device == "cuda") {
+void require_machine(const TrainConfig& config, int num_processes) {
+  if (num_processes > 1) {
+    require_pieces(config, num_processes);
+    if (config.device == "cuda") {
       throw NotBuiltError("training on GPUs with several processes")
           .hint("leave `device` out, or start one process");
     }
   }
-  if (!kernels::has_precision(precision_of(job.train))) {
-    throw ConfigError("train.precision", "this processor has no products in bfloat16")
-        .expected("AMX-BF16")
-        .found(kernels::operations().name)
-        .hint("leave it out: without such instructions float32 is no slower");
-  }
+  if (kernels::has_precision(precision_of(config))) return;
+  throw ConfigError("train.precision", "this processor has no products in bfloat16")
+      .expected("AMX-BF16")
+      .found(kernels::operations().name)
+      .hint("leave it out: without such instructions float32 is no slower");
+}
+
+TrainResult train(const TrainJob& job) {
+  refuse_existing_output(job.output, job.replace_output);
+  require_machine(job.train, job.ranks == nullptr ? 1 : job.ranks->size());
   keep_freed_memory();
   if (!job.train.replay.writes_text()) return TrainingRun(job).run();
   return TrainingRun(RunRanks(job.ranks).in_turn([&] { return with_self_text(job); })).run();

@@ -52,11 +52,7 @@ Trainee from_pack(const TrainJob& job, model::ModelFolder base) {
 Trainee from_folder(const TrainJob& job) {
   auto folder = model::ModelFolder::open(job.model);
   if (!job.pack.empty()) return from_pack(job, std::move(folder));
-  if (job.train.trainable == "additions" && !folder.manifest) {
-    throw ConfigError(job.model.string(), "the model has no additions to train")
-        .expected(concat("an expanded model with ", model::kManifestFile))
-        .hint("run `polygraft expand graft` first, name a `pack`, or set train.trainable to all");
-  }
+  require_additions(job, folder);
   OrderedJson json = *folder.config_json;
   model::ModelConfig config = folder.config;
   auto tokenizer = tokenizer::Tokenizer::load(job.model);
@@ -129,6 +125,13 @@ OrderedJson scratch_config_json(const ArchitectureConfig& architecture,
   json["torch_dtype"] = architecture.dtype;
   json["dtype"] = architecture.dtype;
   return json;
+}
+
+void require_additions(const TrainJob& job, const model::ModelFolder& folder) {
+  if (job.train.trainable != "additions" || !job.pack.empty() || folder.manifest) return;
+  throw ConfigError(job.model.string(), "the model has no additions to train")
+      .expected(concat("an expanded model with ", model::kManifestFile))
+      .hint("run `polygraft expand graft` first, name a `pack`, or set train.trainable to all");
 }
 
 Trainee load_trainee(const TrainJob& job) {

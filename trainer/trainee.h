@@ -19,6 +19,10 @@ struct Trainee {
   model::Transformer transformer;  ///< float32, but on a GPU
 };
 
+/// @throws ConfigError when additions are to be trained and neither `folder`, the job's, nor a pack
+/// of the job has any.
+void require_additions(const TrainJob& job, const model::ModelFolder& folder);
+
 /// @throws ConfigError when `train.trainable` does not fit the model, or rows are longer than its
 /// positions.
 Trainee load_trainee(const TrainJob& job);

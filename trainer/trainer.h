@@ -84,6 +84,10 @@ struct TrainEstimate {
 };
 TrainEstimate estimate_training(const TrainJob& job);
 
+/// What train() asks of the machine, to be known before hours of other work; a GPU is only opened
+/// by it. @throws ConfigError or NotBuiltError.
+void require_machine(const TrainConfig& config, int num_processes);
+
 /// Runs (or resumes from run_dir's newest checkpoint, bit-exactly) and writes `output`.
 /// metrics.jsonl grows a line a step.
 /// @throws Interrupted after a signal, with a checkpoint written; NumericError when the loss is not

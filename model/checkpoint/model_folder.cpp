@@ -51,13 +51,27 @@ void take_stored_dtype(ModelFolder& folder) {
   folder.config.dtype = stored;
 }
 
+/// Says what `path` is instead of a model, where its files tell.
+void refuse_other_things(const fs::path& path) {
+  const char* hint = "a model is a folder with config.json and *.safetensors";
+  if (!fs::exists(path)) throw IoError(path, "no such folder").hint(hint);
+  if (!fs::is_directory(path)) throw IoError(path, "is a file, no folder").hint(hint);
+  if (fs::exists(path / kConfigFile)) return;
+  if (fs::exists(path / "pipeline.resolved.yaml")) {
+    throw IoError(path, "is a run folder of `polygraft run`, no model")
+        .hint(concat("its model is ", (path / "model").string()));
+  }
+  if (fs::exists(path / "pack.json")) {
+    throw IoError(path, "is a language pack, no model")
+        .hint(concat("name its base, and the pack with --pack ", path.string()));
+  }
+  throw IoError(path, concat("has no ", kConfigFile)).hint(hint);
+}
+
 }  // namespace
 
 ModelFolder ModelFolder::open(const fs::path& path) {
-  if (!fs::is_directory(path)) {
-    throw IoError(path, "no such folder")
-        .hint("a model is a folder with config.json and *.safetensors");
-  }
+  refuse_other_things(path);
   ModelFolder folder;
   folder.path = path;
   folder.config_json = read_ordered_json(path / kConfigFile);
