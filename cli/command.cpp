@@ -37,7 +37,16 @@ std::vector<Command> all_commands() {
           report_command()};
 }
 
-Arguments::Arguments(po::variables_map values) : values_(std::move(values)) {}
+namespace {
+
+std::string in_capitals(std::string text) {
+  for (char& c : text) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  return text;
+}
+
+}  // namespace
 
 std::optional<std::string> Arguments::optional_text(const std::string& option) const {
   if (values_.count(option) == 0) return std::nullopt;
@@ -46,8 +55,12 @@ std::optional<std::string> Arguments::optional_text(const std::string& option) c
 
 std::string Arguments::text(const std::string& option) const {
   const auto value = optional_text(option);
-  if (!value) throw ConfigError("command line", concat("--", option, " is missing"));
-  return *value;
+  if (value) return *value;
+  if (operands_.count(option) == 0) {
+    throw ConfigError("command line", concat("--", option, " is missing"));
+  }
+  throw ConfigError("command line", concat("the operand ", in_capitals(option), " is missing"))
+      .expected(usage_);
 }
 
 std::vector<std::string> Arguments::texts(const std::string& option) const {
@@ -100,6 +113,11 @@ void Arguments::emit_json(const Json& json) const {
   } else {
     write_json(*target, json);
   }
+}
+
+void Arguments::say_plan(const std::string& line) const {
+  if (stdout_is_free()) std::cout << line << "\n";
+  emit_json({{"dry_run", line}});
 }
 
 bool Arguments::stdout_is_free() const { return optional_text("json").value_or("") != "-"; }

@@ -6,9 +6,11 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "cli/settings.h"
 #include "core/config.h"
 #include "core/error.h"
 #include "core/json_fwd.h"
@@ -21,7 +23,9 @@ namespace po = boost::program_options;
 /// The parsed command line of one subcommand. Options that every subcommand has are members.
 class Arguments {
  public:
-  explicit Arguments(po::variables_map values);
+  explicit Arguments(po::variables_map values, std::string usage = "",
+                     std::set<std::string> operands = {})
+      : values_(std::move(values)), usage_(std::move(usage)), operands_(std::move(operands)) {}
 
   /// @throws ConfigError naming the option when it is missing.
   std::string text(const std::string& option) const;
@@ -52,11 +56,15 @@ class Arguments {
   /// Writes `json` where --json says: stdout for "-", a file otherwise, nowhere when it was not
   /// given.
   void emit_json(const Json& json) const;
+  /// What a dry run would do: a line on stdout, or {"dry_run": LINE} where --json says.
+  void say_plan(const std::string& line) const;
   /// True when results for a person may go to stdout (it does not carry the JSON).
   bool stdout_is_free() const;
 
  private:
   po::variables_map values_;
+  std::string usage_;               ///< "polygraft inspect MODEL"
+  std::set<std::string> operands_;  ///< options that are given without their name
 };
 
 struct Command {
@@ -69,8 +77,12 @@ struct Command {
   std::function<ExitCode(const Arguments&)> run;
   /// Whether processes that a launcher started together share its work (ranks.h).
   bool has_ranks = false;
-  bool takes_config = false;   ///< --config and --set mean something to it
-  bool writes_output = false;  ///< so does -o
+  /// What --set can say; null: nothing.
+  std::function<std::vector<Setting>()> settings = nullptr;
+  bool takes_config = false;     ///< --config means something to it
+  bool writes_output = false;    ///< -o and --force do
+  bool replaces_output = false;  ///< --force does, of an output that its configuration names
+  std::string force_hint = "it replaces nothing";  ///< why --force means nothing to it
 };
 
 /// All commands, in the order of the help.

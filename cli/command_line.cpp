@@ -3,6 +3,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <csignal>
 #include <iostream>
 #include <new>
@@ -10,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/keep_inputs.h"
 #include "cli/ranks.h"
+#include "cli/settings.h"
 #include "cli/version.h"
 #include "core/log.h"
 #include "core/mapped_fault.h"
@@ -22,7 +24,7 @@ namespace {
 
 po::options_description common_options() {
   po::options_description options(
-      "Common options (--config, --set and -o are refused where they mean nothing)");
+      "Common options (--config, --set, -o and --force are refused where they mean nothing)");
   auto add = options.add_options();
   add("config", po::value<std::string>()->value_name("FILE.yaml"), "configuration file");
   add("set", po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
@@ -40,29 +42,64 @@ po::options_description common_options() {
   return options;
 }
 
+std::string overview_line(const Command& command) {
+  constexpr size_t kColumn = 18;
+  const size_t gap = command.name.size() < kColumn ? kColumn - command.name.size() : 1;
+  return concat("  ", command.name, std::string(gap, ' '), command.summary, "\n");
+}
+
 void print_overview(std::ostream& out, const std::vector<Command>& commands) {
   out << "polygraft " << kVersion
       << ": adds languages to released mixture-of-experts models without harming the ones they "
          "have\n\n"
          "usage: polygraft COMMAND [OPERANDS] [OPTIONS]\n\n";
-  for (const Command& command : commands) {
-    out << "  " << command.name
-        << std::string(command.name.size() < 18 ? 18 - command.name.size() : 1, ' ')
-        << command.summary << "\n";
-  }
+  for (const Command& command : commands) out << overview_line(command);
   out << "\n`polygraft COMMAND --help` shows the options and an example.\n"
          "Exit codes: 0 done or gate passed, 1 runtime error, 2 usage or config, 3 gate or budget "
          "failed,\n"
          "4 not comparable or not enough evidence, 130/143 interrupted (run again to continue).\n";
 }
 
+std::string usage_of(const Command& command) {
+  return concat("polygraft ", command.name, command.operands.empty() ? "" : " ", command.operands);
+}
+
+void print_settings(const Command& command) {
+  if (!command.settings) return;
+  std::cout << "\nSettings (--set KEY=VALUE, or in "
+            << (command.takes_config ? "--config FILE" : command.operands) << "):\n"
+            << settings_table(command.settings());
+}
+
 void print_help(const Command& command, const po::options_description& own,
                 const po::options_description& common) {
-  std::cout << "polygraft " << command.name << ": " << command.summary << "\n\nusage: polygraft "
-            << command.name << (command.operands.empty() ? "" : " ") << command.operands
-            << " [OPTIONS]\n\n";
+  std::cout << "polygraft " << command.name << ": " << command.summary
+            << "\n\nusage: " << usage_of(command) << " [OPTIONS]\n\n";
   if (!own.options().empty()) std::cout << own << "\n";
-  std::cout << common << "\nexample:\n  " << command.example << "\n";
+  std::cout << common;
+  print_settings(command);
+  std::cout << "\nexample:\n  " << command.example << "\n";
+}
+
+std::set<std::string> names_of(const po::positional_options_description& operands) {
+  std::set<std::string> names;
+  constexpr unsigned kMost = 8;  // an operand that repeats has no last position
+  for (unsigned i = 0; i < std::min(operands.max_total_count(), kMost); ++i) {
+    names.insert(operands.name_for_position(i));
+  }
+  return names;
+}
+
+/// `polygraft eval` and its --help: the commands that begin with this word. @return whether any do.
+bool print_group(const std::vector<Command>& commands, const std::string& word, std::ostream& out) {
+  std::string lines;
+  for (const Command& command : commands) {
+    if (command.name.starts_with(word + " ")) lines += overview_line(command);
+  }
+  if (lines.empty()) return false;
+  out << "usage: polygraft " << word << " COMMAND [OPERANDS] [OPTIONS]\n\n"
+      << lines << "\n`polygraft " << word << " COMMAND --help` shows the options and an example.\n";
+  return true;
 }
 
 /// The command whose name is the first one or two words, and how many words that was.
@@ -99,13 +136,18 @@ void apply_common(const po::variables_map& values) {
 
 /// What is silently ignored would be taken for done.
 void refuse_unused(const Command& command, const po::variables_map& values) {
-  const auto refuse = [&](const char* option, bool is_used, const char* hint) {
-    if (is_used || values.count(option) == 0) return;
+  const auto refuse = [&](const char* option, bool is_used, const std::string& hint) {
+    if (is_used || values.count(option) == 0 || values[option].defaulted()) return;
     throw ConfigError(concat("--", option), concat("means nothing to `", command.name, "`"))
         .hint(hint);
   };
-  refuse("config", command.takes_config, "it has no configuration; its options are in its --help");
-  refuse("set", command.takes_config, "it has no configuration; its options are in its --help");
+  const bool has_settings = command.settings != nullptr;
+  const std::string no_settings = "it has no configuration; its options are in its --help";
+  refuse(
+      "config", command.takes_config,
+      has_settings ? concat("its configuration is its operand: ", usage_of(command)) : no_settings);
+  refuse("set", has_settings, no_settings);
+  refuse("force", command.replaces_output || command.writes_output, command.force_hint);
   refuse("output", command.writes_output, "it prints, or writes where its configuration says");
 }
 
@@ -126,6 +168,9 @@ ExitCode run_words(const std::vector<std::string>& words) {
     std::cout << "polygraft " << kVersion << "\n";
     return ExitCode::kDone;
   }
+  if (words.size() == 1 && print_group(commands, words[0], std::cerr)) return ExitCode::kUsage;
+  const bool asks_help = words.size() == 2 && (words[1] == "--help" || words[1] == "-h");
+  if (asks_help && print_group(commands, words[0], std::cout)) return ExitCode::kDone;
   const auto [command, num_words] = find_command(commands, words);
   po::options_description own("Options of this command");
   if (command->add_options) command->add_options(own);
@@ -153,7 +198,7 @@ ExitCode run_words(const std::vector<std::string>& words) {
   apply_common(values);
   refuse_unused(*command, values);
   if (!command->has_ranks) require_one_process(command->name);
-  const Arguments arguments(std::move(values));
+  const Arguments arguments(std::move(values), usage_of(*command), names_of(operands));
   keep_inputs(arguments);
   return command->run(arguments);
 }

@@ -24,8 +24,8 @@ ExitCode run_eval_cloze(const Arguments& arguments) {
   const auto options = bind_config<eval::ClozeOptions>(arguments.config_or_defaults());
   const fs::path output = arguments.output();
   if (arguments.dry_run()) {
-    std::cout << "would make items of " << corpus.languages.size() << " languages in " << output
-              << "\n";
+    arguments.say_plan(
+        concat("would make items of ", corpus.languages.size(), " languages in ", output));
     return ExitCode::kDone;
   }
   AtomicFolder target(output, arguments.force());
@@ -60,6 +60,7 @@ Command eval_cloze_command() {
               },
           .add_operands = nullptr,
           .run = run_eval_cloze,
+          .settings = documented_settings<eval::ClozeOptions>,
           .takes_config = true,
           .writes_output = true};
 }

@@ -42,7 +42,9 @@ ExitCode only_write_baseline(const Arguments& arguments, const eval::ResultFolde
 ExitCode run_eval_compare(const Arguments& arguments) {
   const auto gate = bind_config<eval::GateConfig>(arguments.config_or_defaults());
   const auto read = [&](const char* operand) {
-    return eval::read_result_folder(arguments.path(operand), gate.document_field);
+    const fs::path path = arguments.path(operand);
+    if (!fs::exists(path)) throw ConfigError(path.string(), "there is no such result folder");
+    return eval::read_result_folder(path, gate.document_field);
   };
   const bool writes_baseline = arguments.optional_text("write-baseline").has_value();
   const auto baseline = read("baseline");
@@ -89,6 +91,7 @@ Command eval_compare_command() {
       .add_operands =
           [](po::positional_options_description& p) { p.add("baseline", 1).add("candidate", 1); },
       .run = run_eval_compare,
+      .settings = documented_settings<eval::GateConfig>,
       .takes_config = true};
 }
 

@@ -10,6 +10,7 @@
 #include "cli/evaluate.h"
 #include "cli/ranks.h"
 #include "core/file.h"
+#include "core/text.h"
 
 namespace polygraft::cli {
 
@@ -29,7 +30,7 @@ ExitCode run_evaluation(const Arguments& arguments, MeasuredModel measured,
   const Ranks ranks(arguments);
   if (arguments.dry_run()) {
     if (ranks.is_first()) {
-      std::cout << "would score " << evaluation.planned << " into " << output << "\n";
+      arguments.say_plan(concat("would score ", evaluation.planned, " into ", output));
     }
     return ExitCode::kDone;
   }

@@ -22,7 +22,7 @@ ExitCode run_expand_attach(const Arguments& arguments) {
   }
   if (packs.empty()) throw ConfigError("command line", "--pack is missing");
   if (arguments.dry_run()) {
-    std::cout << "would attach " << names.dump() << " to " << model.path.string() << "\n";
+    arguments.say_plan(concat("would attach ", names.dump(), " to ", model.path.string()));
     return ExitCode::kDone;
   }
   const fs::path output = arguments.output();

@@ -17,8 +17,8 @@ ExitCode run_expand_detach(const Arguments& arguments) {
   const std::string name = arguments.text("pack");
   const size_t num_packs = model.manifest ? model.manifest->packs.size() : 0;
   if (arguments.dry_run()) {
-    std::cout << "would detach '" << name << "' from " << model.path.string() << ", which has "
-              << num_packs << " packs\n";
+    arguments.say_plan(concat("would detach '", name, "' from ", model.path.string(),
+                              ", which has ", num_packs, " packs"));
     return ExitCode::kDone;
   }
   const fs::path output = arguments.output();

@@ -17,8 +17,8 @@ ExitCode run_expand_fuse(const Arguments& arguments) {
   expand::require_packs(model);
   const size_t num_packs = model.manifest->packs.size();
   if (arguments.dry_run()) {
-    std::cout << "would make " << num_packs << " packs of " << model.path.string()
-              << " part of it\n";
+    arguments.say_plan(
+        concat("would make ", num_packs, " packs of ", model.path.string(), " part of it"));
     return ExitCode::kDone;
   }
   const fs::path output = arguments.output();

@@ -19,7 +19,9 @@ ExitCode run_expand_graft(const Arguments& arguments) {
   const auto base = model::ModelFolder::open(arguments.path("model"));
   const Ranks ranks(arguments);
   if (arguments.dry_run()) {
-    if (ranks.is_first()) std::cout << expand::plan_table(plan);
+    if (!ranks.is_first()) return ExitCode::kDone;
+    if (arguments.stdout_is_free()) std::cout << expand::plan_table(plan);
+    arguments.emit_json(plan.to_json());
     return ExitCode::kDone;
   }
   const fs::path output = arguments.output();

@@ -94,6 +94,7 @@ Command expand_plan_command() {
               },
           .add_operands = nullptr,
           .run = run_expand_plan,
+          .settings = documented_settings<PlanFile>,
           .takes_config = true,
           .writes_output = true};
 }

@@ -35,9 +35,9 @@ ExitCode run_expand_profile(const Arguments& arguments) {
   options.team = ranks.team();
   if (arguments.dry_run()) {
     if (!ranks.is_first()) return ExitCode::kDone;
-    std::cout << "would profile " << corpus.languages.size() << " languages over "
-              << human_count(options.tokens_per_language) << " tokens each, on "
-              << folder.config.num_layers << " layers\n";
+    arguments.say_plan(concat("would profile ", corpus.languages.size(), " languages over ",
+                              human_count(options.tokens_per_language), " tokens each, on ",
+                              folder.config.num_layers, " layers"));
     return ExitCode::kDone;
   }
   const expand::Profile profile =

@@ -60,6 +60,7 @@ Command expand_upcycle_command() {
               },
           .add_operands = nullptr,
           .run = run_expand_upcycle,
+          .settings = documented_settings<expand::UpcycleConfig>,
           .takes_config = true,
           .writes_output = true};
 }

@@ -72,7 +72,7 @@ ExitCode run_generate(const Arguments& arguments) {
                             ? chat_prompt(arguments, model.tokenizer, measured.folder.path)
                             : plain_prompt(text, model.tokenizer, measured.folder.path);
   if (arguments.dry_run()) {
-    std::cout << "would continue a prompt of " << prompt.ids.size() << " tokens\n";
+    arguments.say_plan(concat("would continue a prompt of ", prompt.ids.size(), " tokens"));
     return ExitCode::kDone;
   }
   TextPrinter printer(model.tokenizer, arguments.stdout_is_free());
@@ -106,6 +106,7 @@ Command generate_command() {
               },
           .add_operands = nullptr,
           .run = run_generate,
+          .settings = documented_settings<eval::GenerationOptions>,
           .takes_config = true};
 }
 

@@ -138,7 +138,7 @@ Command plan_parallel_command() {
               },
           .add_operands = [](po::positional_options_description& p) { p.add("pipeline", 1); },
           .run = run_plan_parallel,
-          .takes_config = true};
+          .settings = documented_settings<PipelineConfig>};
 }
 
 }  // namespace polygraft::cli

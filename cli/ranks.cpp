@@ -36,6 +36,8 @@ Ranks::Ranks(const Arguments& arguments, parallel::GridShape asked)
       concat(launch_.size, " ranks by ", launch_.launcher, ": ep ", shape.ep, " x dp ", shape.dp));
 }
 
+int Ranks::count() { return parallel::read_launch(environment).size; }
+
 void Ranks::add_options(po::options_description& options) {
   options.add_options()("rank-timeout",
                         po::value<double>()->default_value(1800)->value_name("SECONDS"),

@@ -18,6 +18,9 @@ class Ranks {
   /// does not come.
   explicit Ranks(const Arguments& arguments, parallel::GridShape shape = {});
 
+  /// How many processes were started, before any is joined.
+  static int count();
+
   const parallel::RankGrid* grid() const { return grid_ ? &*grid_ : nullptr; }
   parallel::Team team() const { return parallel::Team(world_.get()); }
   /// Whether this is the one that logs and prints.

@@ -34,7 +34,8 @@ Command report_command() {
                 o.add_options()("run_dir", po::value<std::string>(), "run folder");
               },
           .add_operands = [](po::positional_options_description& p) { p.add("run_dir", 1); },
-          .run = run_report};
+          .run = run_report,
+          .force_hint = "the reports of a run folder are always made again"};
 }
 
 }  // namespace polygraft::cli

@@ -137,7 +137,8 @@ Command run_command() {
           .add_operands = [](po::positional_options_description& p) { p.add("pipeline", 1); },
           .run = run_pipeline,
           .has_ranks = true,
-          .takes_config = true};
+          .settings = documented_settings<PipelineConfig>,
+          .force_hint = "stages whose inputs changed are done again without it"};
 }
 
 }  // namespace polygraft::cli

@@ -46,7 +46,7 @@ ExitCode run_tokenizer_extend(const Arguments& arguments) {
                                   ? concat("up to ", *options.new_tokens, " merges")
                                   : concat("merges while each saves ", options.min_saving,
                                            " tokens per token of the new text");
-    std::cout << "would learn " << count << " and write " << output << "\n";
+    arguments.say_plan(concat("would learn ", count, " and write ", output));
     return ExitCode::kDone;
   }
   AtomicFolder folder(output, arguments.force());

@@ -37,7 +37,7 @@ ExitCode run_tokenizer_report(const Arguments& arguments) {
     against = tokenizer::Tokenizer::load(*other);
   }
   if (arguments.dry_run()) {
-    std::cout << "would read the " << split << " text of " << files.size() << " languages\n";
+    arguments.say_plan(concat("would read the ", split, " text of ", files.size(), " languages"));
     return ExitCode::kDone;
   }
   const Json json =

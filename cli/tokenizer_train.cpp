@@ -20,8 +20,8 @@ ExitCode run_tokenizer_train(const Arguments& arguments) {
     throw ConfigError("command line", "--text is missing").expected("one or more text files");
   const fs::path output = arguments.output();
   if (arguments.dry_run()) {
-    std::cout << "would learn " << options.vocab_size << " entries from " << names.size()
-              << " files into " << output << "\n";
+    arguments.say_plan(concat("would learn ", options.vocab_size, " entries from ", names.size(),
+                              " files into ", output));
     return ExitCode::kDone;
   }
   AtomicFolder folder(output, arguments.force());

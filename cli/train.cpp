@@ -15,6 +15,15 @@
 namespace polygraft::cli {
 namespace {
 
+/// What a dry run says.
+void print_plan(const Arguments& arguments, const trainer::TrainFile& file,
+                const trainer::TrainEstimate& estimate) {
+  if (arguments.stdout_is_free()) std::cout << config_to_yaml(file, true);
+  arguments.emit_json({{"steps", estimate.steps},
+                       {"trainable_parameters", estimate.trainable_parameters},
+                       {"peak_memory_bytes", estimate.peak_memory_bytes}});
+}
+
 ExitCode run_train(const Arguments& arguments) {
   const auto file = bind_config<trainer::TrainFile>(arguments.config());
   trainer::TrainJob job =
@@ -27,7 +36,8 @@ ExitCode run_train(const Arguments& arguments) {
                   human_count(estimate.trainable_parameters), " trainable parameters, about ",
                   human_bytes(estimate.peak_memory_bytes), " of memory"));
   if (arguments.dry_run()) {
-    if (ranks.is_first()) std::cout << config_to_yaml(file, true);
+    require_machine(job.train, Ranks::count());
+    if (ranks.is_first()) print_plan(arguments, file, estimate);
     return ExitCode::kDone;
   }
   refuse_existing_output(job.output, job.replace_output);
@@ -66,7 +76,9 @@ Command train_command() {
           .add_operands = nullptr,
           .run = run_train,
           .has_ranks = true,
-          .takes_config = true};
+          .settings = documented_settings<trainer::TrainFile>,
+          .takes_config = true,
+          .replaces_output = true};
 }
 
 }  // namespace polygraft::cli

@@ -17,10 +17,10 @@ OLD_LANGUAGES = ["en", "de", "es"]
 NEW_LANGUAGE = "id"
 
 
-def run(*arguments, expect=0, cwd=None):
-    """Runs polygraft; fails with its stderr unless it exits with `expect` (None: any exit code)."""
+def run(*arguments, expect=0, cwd=None, environment=()):
+    """Runs polygraft, with `environment` beside its own; fails with its stderr unless it exits with `expect` (None: any)."""
     command = [PROGRAM, *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+    result = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **dict(environment)})
     if expect is not None and result.returncode != expect:
         raise AssertionError(
             f"{' '.join(command)}\nexit {result.returncode}, expected {expect}\n{result.stdout}\n{result.stderr}"

@@ -36,7 +36,51 @@ class CommandLine(unittest.TestCase):
         self.assertIn("--modle", run("inspect", "--modle", "x", expect=2).stderr)
 
     def test_a_missing_operand_is_named(self):
-        self.assertIn("--model is missing", run("inspect", expect=2).stderr)
+        message = run("inspect", expect=2).stderr
+        self.assertIn("the operand MODEL is missing", message)
+        self.assertIn("polygraft inspect MODEL", message)
+        self.assertIn("--base is missing", run("expand", "verify", expect=2).stderr)
+
+    def test_a_first_word_alone_lists_its_commands(self):
+        for word, *commands in [("eval", "bpb", "compare"), ("expand", "profile", "fuse"), ("tokenizer", "train", "report")]:
+            for text in [run(word, "--help").stdout, run(word, "-h").stdout, run(word, expect=2).stderr]:
+                for command in commands:
+                    self.assertIn(f"  {word} {command} ", text)
+                self.assertNotIn("  inspect ", text)
+
+    def test_what_means_nothing_is_refused_with_what_does(self):
+        for command, option, hint in [("run p.yaml", "--force", "done again without it"),
+                                      ("run p.yaml", "--config x.yaml", "polygraft run PIPELINE.yaml"),
+                                      ("plan-parallel p.yaml", "--config x.yaml", "polygraft plan-parallel PIPELINE.yaml"),
+                                      ("report run", "--force", "always made again"),
+                                      ("inspect model", "--force", "replaces nothing"),
+                                      ("inspect model", "--set a=b", "no configuration")]:
+            with self.subTest(command=command, option=option):
+                message = run(*command.split(), *option.split(), expect=2).stderr
+                self.assertIn(f"{option.split()[0]}: means nothing to", message)
+                self.assertIn(hint, message)
+
+    def test_help_lists_what_can_be_set(self):
+        for command, lines in [("run", ["  run_dir (required) ", "  train.optimizer.learning_rate (required) ",
+                                        "  languages.NAME.train=[] ", "  machine.rank.teraflops (required in machine.rank) ",
+                                        "  train.budget.max_relative_bpb="]),
+                               ("train", ["  corpus (required) ", "  train.tokens"]),
+                               ("eval compare", ["  margin_relative_bpb=0.002 ", "  margins.NAME="]),
+                               ("eval cloze", ["  items_per_document="]),
+                               ("generate", ["  max_new_tokens="]),
+                               ("expand plan", ["  expand.experts_per_layer="]),
+                               ("expand upcycle", ["Settings (--set KEY=VALUE, or in --config FILE):"])]:
+            text = run(*command.split(), "--help").stdout
+            for line in lines:
+                with self.subTest(command=command, line=line):
+                    self.assertIn("\n" + line if line[0] == " " else line, text)
+        self.assertNotIn("Settings (", run("inspect", "--help").stdout)
+
+    def test_a_file_is_not_called_a_missing_folder(self):
+        self.assertIn("is a file, no folder", run("inspect", __file__, expect=1).stderr)
+
+    def test_results_that_are_not_there_are_a_usage_error(self):
+        self.assertIn("/nowhere/base", run("eval", "compare", "/nowhere/base", "/nowhere/other", expect=2).stderr)
 
     def test_a_missing_folder_is_named(self):
         result = run("inspect", "/nowhere/model", expect=1)
