@@ -153,7 +153,8 @@ std::string pipeline_text(Proposal proposal, const fs::path& output) {
   }
   std::string text =
       "# Made by `polygraft init`; yours to edit. Paths are relative to this file.\n"
-      "#   polygraft run FILE --dry-run    the stages, and every problem of this file at once\n"
+      "#   polygraft run FILE --dry-run    the stages, what they take, what is wrong with this "
+      "file\n"
       "#   polygraft run FILE              all of it; the exit code is the gate's\n";
   for (const std::string& line : split(proposal.plan.text, '\n')) {
     if (!line.empty()) text += "# " + line + "\n";

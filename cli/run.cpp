@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/pipeline/pipeline.h"
 #include "cli/pipeline/shape_plan.h"
+#include "cli/pipeline/training_folder.h"
 #include "cli/ranks.h"
 #include "cli/step_summary.h"
 #include "core/file.h"
@@ -14,12 +15,9 @@
 #include "core/log.h"
 #include "core/overlap.h"
 #include "core/text.h"
-#include "trainer/parallel/parallel_step.h"
 
 namespace polygraft::cli {
 namespace {
-
-constexpr const char* kResolvedFile = "pipeline.resolved.yaml";
 
 void check_until(const std::vector<Stage>& stages, const std::string& until) {
   std::vector<std::string> names;
@@ -30,11 +28,38 @@ void check_until(const std::vector<Stage>& stages, const std::string& until) {
       .expected(join(names, ", "));
 }
 
-void list_stages(const std::vector<Stage>& stages, const fs::path& run_dir) {
-  bool stale = false;
+/// Of every stage whether it is done; one behind a stage that is not is not.
+Json stages_json(const std::vector<Stage>& stages, const fs::path& run_dir) {
+  Json json = Json::array();
+  bool done = true;
   for (const Stage& stage : stages) {
-    stale = stale || !stage_is_done(stage, run_dir);
-    std::cout << (stale ? "would run  " : "done       ") << stage.name << "\n";
+    done = done && stage_is_done(stage, run_dir);
+    json.push_back({{"stage", stage.name}, {"done", done}});
+  }
+  return json;
+}
+
+/// What a dry run says. @param stages none of a shape alone.
+void print_plan(const Arguments& arguments, const PipelineConfig& config,
+                const std::vector<Stage>& stages) {
+  ShapePlan plan = plan_from_shape(config);
+  plan.json["stages"] = stages_json(stages, config.run_dir);
+  if (arguments.stdout_is_free()) {
+    for (const Json& stage : plan.json.at("stages")) {
+      std::cout << (stage.at("done").get<bool>() ? "done       " : "would run  ")
+                << stage.at("stage").get<std::string>() << "\n";
+    }
+    std::cout << plan.text;
+  }
+  arguments.emit_json(plan.json);
+}
+
+/// Said before the first stage, hours before it happens.
+void warn_of_training_change(const std::vector<Stage>& stages, const PipelineConfig& config) {
+  for (const Stage& stage : stages) {
+    if (stage.name != "train") continue;
+    const std::string change = training_change(config, stage.key);
+    if (!change.empty()) log_warn(change);
   }
 }
 
@@ -58,11 +83,23 @@ void run_stages(const std::vector<Stage>& stages, const fs::path& run_dir, const
 void refuse_foreign(const fs::path& run_dir) {
   if (fs::exists(run_dir / kResolvedFile)) return;
   for (const char* name : {"stages", "training", "model", "pack", "metrics.jsonl", "report.html",
-                           "report.json", "report.md"}) {
+                           "report.json", "report.md", "junit.xml"}) {
     if (!fs::exists(run_dir / name)) continue;
     throw ConfigError("run_dir", "holds something that is no run of polygraft's")
         .found((run_dir / name).string())
         .hint("name another folder; nothing in this one was touched");
+  }
+}
+
+/// The verdict of an earlier run goes as soon as a stage is to be done again: it must not stand
+/// beside new settings, nor beside a run that failed.
+void remove_old_verdict(const std::vector<Stage>& stages, const fs::path& run_dir) {
+  if (std::all_of(stages.begin(), stages.end(),
+                  [&](const Stage& stage) { return stage_is_done(stage, run_dir); })) {
+    return;
+  }
+  for (const char* name : {"report.html", "report.md", "report.json", "junit.xml"}) {
+    fs::remove(run_dir / name);
   }
 }
 
@@ -77,40 +114,49 @@ ExitCode finish(const Arguments& arguments, const fs::path& run_dir) {
   return eval::outcome_exit_code(report.comparison.outcome);
 }
 
+/// The run folder taken for this run: locked, with its settings, and no verdict of other ones.
+FolderLock claim_run_dir(const ResolvedPipeline& pipeline, const std::vector<Stage>& stages,
+                         const FileHashes& hashes) {
+  const fs::path run_dir = pipeline.config.run_dir;
+  FolderLock lock(run_dir);
+  hashes.save();  // for the other ranks, too
+  remove_old_verdict(stages, run_dir);
+  StageKeys(stages, pipeline.yaml).write(run_dir);
+  write_file_atomically(run_dir / kResolvedFile, pipeline.yaml);
+  return lock;
+}
+
 ExitCode run_pipeline(const Arguments& arguments) {
   const fs::path file = arguments.path("pipeline");
   ConfigSource source = ConfigSource::from_file(file);
   for (const std::string& assignment : arguments.texts("set")) source.set(assignment);
-  const ResolvedPipeline pipeline = resolve_pipeline(source, fs::absolute(file).parent_path());
+  const ResolvedPipeline pipeline =
+      resolve_pipeline(source, fs::absolute(file).parent_path(),
+                       RunPlace{Ranks::count(), /*is_dry_run=*/arguments.dry_run()});
   const Ranks ranks(arguments, Ranks::grid_shape(arguments));
-  if (ranks.grid() != nullptr) trainer::require_pieces(pipeline.config.train, ranks.grid()->size());
-  if (arguments.dry_run() && is_shape_alone(pipeline.config.base)) {
-    if (!ranks.is_first()) return ExitCode::kDone;
-    const ShapePlan plan = plan_from_shape(pipeline.config);
-    if (arguments.stdout_is_free()) std::cout << plan.text;
-    arguments.emit_json(plan.json);
-    return ExitCode::kDone;
-  }
   const fs::path run_dir = pipeline.config.run_dir;
   const std::string until = arguments.optional_text("until").value_or("report");
+  if (arguments.dry_run() && is_shape_alone(pipeline.config.base)) {
+    if (ranks.is_first()) print_plan(arguments, pipeline.config, {});
+    return ExitCode::kDone;
+  }
   std::optional<FolderLock> lock;  // the first rank's
   const auto begin = [&] {
     FileHashes hashes(run_dir);
     std::vector<Stage> stages = make_stages(pipeline, hashes, ranks.grid());
     check_until(stages, until);
-    if (arguments.dry_run() || !ranks.is_first()) return stages;
+    if (!ranks.is_first()) return stages;
     for (const char* written : {"stages", "model"}) {
       refuse_overlap(run_dir / written, pipeline.config.base);
     }
     refuse_foreign(run_dir);
-    lock.emplace(run_dir);
-    hashes.save();  // for the other ranks, too
-    write_file_atomically(run_dir / kResolvedFile, pipeline.yaml);
+    warn_of_training_change(stages, pipeline.config);
+    if (!arguments.dry_run()) lock.emplace(claim_run_dir(pipeline, stages, hashes));
     return stages;
   };
   const std::vector<Stage> stages = ranks.team().in_turn(begin);
   if (arguments.dry_run()) {
-    if (ranks.is_first()) list_stages(stages, run_dir);
+    if (ranks.is_first()) print_plan(arguments, pipeline.config, stages);
     return ExitCode::kDone;
   }
   run_stages(stages, run_dir, until, ranks.team());

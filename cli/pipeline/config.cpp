@@ -1,9 +1,9 @@
 // cli/pipeline/config.cpp: rules of pipeline.yaml, and its resolution to absolute paths.
 #include "cli/pipeline/config.h"
 
+#include "cli/pipeline/checks.h"
 #include "cli/pipeline/shape_plan.h"
 #include "core/text.h"
-#include "model/checkpoint/model_folder.h"
 #include "model/checkpoint/pack_name.h"
 #include "trainer/data/self_text.h"
 
@@ -52,30 +52,50 @@ std::string find_new_language(const tokenizer::Corpus& corpus) {
   return languages.front();
 }
 
-/// What every stage needs of every language.
-void check_texts(const tokenizer::Corpus& corpus, Problems& problems) {
-  for (const auto& [language, texts] : corpus.languages) {
-    const std::string where = concat("languages.", language);
-    problems.require(!texts.train.empty(), where + ".train", "[]", "needs text to learn from");
-    problems.require(!texts.heldout.empty(), where + ".heldout", "[]",
-                     "needs text to measure on, which nothing is trained on");
+/// The corpus of its file or of the block; of one that cannot be read no language.
+void take_corpus(ResolvedPipeline& resolved, const std::filesystem::path& folder) {
+  PipelineConfig& config = resolved.config;
+  if (config.corpus.empty()) {
+    resolved.corpus.languages = config.languages;
+    tokenizer::resolve_paths(resolved.corpus, folder);
+  } else {
+    resolved.corpus = tokenizer::load_corpus(absolute(config.corpus, folder));
   }
+  config.languages = resolved.corpus.languages;
+  config.corpus.clear();  // the resolved file stands alone
 }
 
-/// What would else be found out after an hour. @throws ConfigError.
-void check_base(const fs::path& path, const PipelineConfig& config) {
-  const auto base = model::ModelFolder::open(path);
-  if (base.manifest && !base.manifest->packs.empty()) {
-    throw ConfigError("base", "has packs already")
-        .found(concat("pack '", base.manifest->packs.front().name, "'"))
-        .hint("`polygraft expand fuse` makes them part of the model, `detach` takes them off");
+void take_new_language(ResolvedPipeline& resolved) {
+  if (resolved.config.train.replay.writes_text()) add_self_language(resolved);
+  resolved.new_language = find_new_language(resolved.corpus);
+  std::optional<std::vector<std::string>>& gated = resolved.config.gate.new_languages;
+  const std::vector<std::string> expected = {resolved.new_language};
+  if (gated && !gated->empty() && *gated != expected) {
+    throw ConfigError("gate.new_languages", "is the language that the pipeline adds")
+        .expected(concat("[", resolved.new_language, "], or nothing"))
+        .found(concat("[", join(*gated, ", "), "]"));
   }
-  const int64_t num_experts = base.config.num_experts, wanted = config.expand.experts_per_layer;
-  if (num_experts > 0 && wanted > num_experts) {
-    throw ConfigError("expand.experts_per_layer", "every new expert needs a donor of its own")
-        .expected(concat("at most ", num_experts, ", the base's"))
-        .found(concat(wanted));
-  }
+  gated = expected;
+}
+
+void require_additions(const trainer::TrainConfig& train) {
+  if (train.trainable == "additions") return;
+  throw ConfigError("train.trainable", "a pipeline trains additions")
+      .found(train.trainable)
+      .hint("`polygraft train --config` trains all weights");
+}
+
+/// Whether there is only a shape to plan for: before there is any text, and for another machine.
+bool is_plan_alone(const PipelineConfig& config, const std::optional<RunPlace>& place) {
+  return is_shape_alone(config.base) && (!place || place->is_dry_run);
+}
+
+void check_inputs(const ResolvedPipeline& resolved, const std::string& where, Checks& checks) {
+  const PipelineConfig& config = resolved.config;
+  checks.run([&] { check_base(config.base, config.expand); });
+  const bool has_corpus = !resolved.corpus.languages.empty();
+  if (has_corpus) checks.run([&] { check_texts(resolved.corpus, where); });
+  check_choice_files({config.evaluate.choice.begin(), config.evaluate.choice.end()}, checks);
 }
 
 }  // namespace
@@ -105,36 +125,25 @@ void PipelineConfig::validate(Problems& problems) const {
   validate_block(gate, "gate", problems);
 }
 
-ResolvedPipeline resolve_pipeline(const ConfigSource& source, const std::filesystem::path& folder) {
+ResolvedPipeline resolve_pipeline(const ConfigSource& source, const std::filesystem::path& folder,
+                                  const std::optional<RunPlace>& place) {
   ResolvedPipeline resolved{.config = bind_config<PipelineConfig>(source)};
   PipelineConfig& config = resolved.config;
-  if (config.train.trainable != "additions") {
-    throw ConfigError("train.trainable", "a pipeline trains additions")
-        .found(config.train.trainable)
-        .hint("`polygraft train --config` trains all weights");
-  }
   config.run_dir = absolute(config.run_dir, folder);
   config.base = absolute(config.base, folder);
   for (std::string& file : config.evaluate.choice) file = absolute(file, folder);
-  if (config.corpus.empty()) {
-    resolved.corpus.languages = config.languages;
-    tokenizer::resolve_paths(resolved.corpus, folder);
-  } else {
-    config.corpus = absolute(config.corpus, folder);
-    resolved.corpus = tokenizer::load_corpus(config.corpus);
+  Checks checks;
+  checks.run([&] { require_additions(config.train); });
+  const bool has_corpus = checks.run([&] { take_corpus(resolved, folder); });
+  if (!is_plan_alone(config, place)) {
+    check_inputs(resolved, source.name(), checks);
+    if (place) {
+      checks.run([&] { check_machine(config.train, place->num_processes); });
+      checks.run([&] { check_writable(config.run_dir); });
+    }
   }
-  config.languages = resolved.corpus.languages;
-  config.corpus.clear();               // the resolved file stands alone
-  if (!is_shape_alone(config.base)) {  // a shape can be planned for before there is any text
-    Problems problems;
-    resolved.corpus.validate(problems);
-    check_texts(resolved.corpus, problems);
-    problems.throw_if_any(source.name());
-    check_base(config.base, config);
-  }
-  if (config.train.replay.writes_text()) add_self_language(resolved);
-  resolved.new_language = find_new_language(resolved.corpus);
-  config.gate.new_languages.emplace({resolved.new_language});
+  if (has_corpus) checks.run([&] { take_new_language(resolved); });
+  checks.throw_if_any(source.name());
   resolved.yaml = config_to_yaml(config);
   return resolved;
 }

@@ -88,13 +88,23 @@ struct PipelineConfig {
   void validate(Problems& problems) const;
 };
 
-/// The config with absolute paths, and its corpus. @throws ConfigError listing every problem.
+/// Where a pipeline is to be run.
+struct RunPlace {
+  int num_processes = 1;
+  bool is_dry_run = false;
+};
+
+/// The config with absolute paths, and its corpus.
 struct ResolvedPipeline {
   PipelineConfig config;
   tokenizer::Corpus corpus;
   std::string new_language;
   std::string yaml;  ///< the resolved config, as it is saved and hashed
 };
-ResolvedPipeline resolve_pipeline(const ConfigSource& source, const std::filesystem::path& folder);
+/// @param place none: it is only planned for, maybe for another machine.
+/// @throws ConfigError listing every key and value that cannot be; if there is none, one listing
+/// what is wrong with base, texts, tasks, run folder and machine.
+ResolvedPipeline resolve_pipeline(const ConfigSource& source, const std::filesystem::path& folder,
+                                  const std::optional<RunPlace>& place = {});
 
 }  // namespace polygraft::cli

@@ -15,6 +15,9 @@
 
 namespace polygraft::cli {
 
+/// The settings of a run folder, in full.
+inline constexpr const char* kResolvedFile = "pipeline.resolved.yaml";
+
 /// The stages of a run, in order, with their keys. Nothing is done yet.
 /// @param hashes remembers what the base and the texts hash to. @param grid of the ranks that share
 /// the work, referred to; null: this process alone.
@@ -28,7 +31,7 @@ eval::ResultFolder read_measurements(const std::filesystem::path& stage_folder);
 std::optional<eval::ResultFolder> read_behind(const std::filesystem::path& stage_folder);
 
 /// The report of a run folder, from what its stages left there. @throws IoError naming the stage
-/// that is missing.
+/// that is missing, ConfigError one that was made under other settings than the folder's.
 eval::Report make_report(const std::filesystem::path& run_dir);
 
 }  // namespace polygraft::cli

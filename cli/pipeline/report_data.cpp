@@ -14,18 +14,18 @@
 namespace polygraft::cli {
 namespace {
 
-/// JSON that a stage left. @throws IoError naming the stage.
 Json stage_json(const fs::path& run_dir, const std::string& stage, const std::string& file) {
-  const fs::path path = run_dir / "stages" / stage / file;
-  if (!fs::exists(path)) {
-    throw IoError(path, concat("stage '", stage, "' has not finished"))
-        .hint("polygraft run PIPELINE.yaml continues it");
-  }
-  return read_json(path);
+  return read_json(run_dir / "stages" / stage / file);
 }
 
-PipelineConfig read_resolved(const fs::path& run_dir) {
-  return bind_config<PipelineConfig>(ConfigSource::from_file(run_dir / "pipeline.resolved.yaml"));
+/// The settings of a run folder whose stages were all made under them: a report of two runs would
+/// be of none.
+PipelineConfig read_settings(const fs::path& run_dir) {
+  const fs::path file = run_dir / kResolvedFile;
+  StageKeys::read(run_dir, read_file(file))
+      .require({"tokenizer", "profile", "plan", "evaluate-base", "train", "verify", "evaluate"},
+               run_dir);
+  return bind_config<PipelineConfig>(ConfigSource::from_file(file));
 }
 
 constexpr const char* kInterferenceNote =
@@ -231,13 +231,13 @@ eval::Table provenance_table(const Json& verify, const Json& training, const Jso
 }  // namespace
 
 eval::Report make_report(const fs::path& run_dir) {
+  const PipelineConfig config = read_settings(run_dir);
   const Json extend = stage_json(run_dir, "tokenizer", "extend.json");
   const Json tokens = stage_json(run_dir, "tokenizer", "report.json");
   const Json profile = stage_json(run_dir, "profile", "profile.json");
   const Json plan = stage_json(run_dir, "plan", "plan.json");
   const Json training = stage_json(run_dir, "train", "train.json");
   const Json verify = stage_json(run_dir, "verify", "verify.json");
-  const PipelineConfig config = read_resolved(run_dir);
   Curves curves = read_curves(run_dir / "metrics.jsonl", config.gate.new_languages.value());
   eval::Report report;
   report.title = concat("Adding ", join(config.gate.new_languages.value(), ", "), " to ",
@@ -255,7 +255,7 @@ eval::Report make_report(const fs::path& run_dir) {
        {guard_table(extend), additions_table(plan), provenance_table(verify, training, plan)}) {
     report.tables.push_back(table);
   }
-  report.resolved_config = read_file(run_dir / "pipeline.resolved.yaml");
+  report.resolved_config = read_file(run_dir / kResolvedFile);
   return report;
 }
 

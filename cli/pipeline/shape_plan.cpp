@@ -52,18 +52,22 @@ std::string table(const Json& json) {
   if (!json.contains("machine")) return out.str();
   out << "machine    " << json.at("machine").get<std::string>() << ", "
       << bytes("machine_memory_bytes") << ": "
-      << (json.at("fits").get<bool>() ? "fits" : "does NOT fit") << "; about "
-      << duration(json.at("seconds").get<double>()) << " of training at "
+      << (json.at("fits").get<bool>() ? "fits" : "does NOT fit")
+      << (json.contains("not_built") ? ", but " + json.at("not_built").get<std::string>() : "")
+      << "; about " << duration(json.at("seconds").get<double>()) << " of training at "
       << rate(json.at("teraflops").get<double>()) << " sustained\n";
   return out.str();
 }
 
+/// @param json has "device".
 void add_machine(const MachineConfig& machine, const trainer::ShapeEstimate& estimate, Json& json) {
   if (machine.memory_gib == 0) return;
   const auto memory = static_cast<int64_t>(machine.memory_gib * (1 << 30));
   json["machine"] = machine.name;
   json["machine_memory_bytes"] = memory;
   json["fits"] = estimate.peak_memory_bytes <= memory;
+  const bool on_gpus = json.at("device") == "cuda" && machine.rank && machine.rank->per_host > 1;
+  if (on_gpus) json["not_built"] = "training on several GPUs is not built";
   json["teraflops"] = machine.teraflops;
   json["seconds"] = estimate.flops / (machine.teraflops * 1e12);
 }

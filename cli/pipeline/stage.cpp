@@ -11,23 +11,30 @@
 namespace polygraft::cli {
 namespace {
 
-fs::path stage_folder(const Stage& stage, const fs::path& run_dir) {
-  return run_dir / "stages" / stage.name;
+constexpr const char* kKeysFile = "stage-keys.json";
+constexpr const char* kContinue =
+    "run the pipeline to its end: polygraft run PIPELINE.yaml skips what is done";
+
+fs::path stage_folder(const std::string& name, const fs::path& run_dir) {
+  return run_dir / "stages" / name;
 }
 
 }  // namespace
 
+bool stage_has_key(const std::string& name, const std::string& key, const fs::path& run_dir) {
+  const fs::path stamp = stage_folder(name, run_dir) / "stamp.json";
+  return fs::exists(stamp) && json_get_or<std::string>(read_json(stamp), "key", "", stamp) == key;
+}
+
 bool stage_is_done(const Stage& stage, const fs::path& run_dir) {
-  const fs::path stamp = stage_folder(stage, run_dir) / "stamp.json";
-  if (!fs::exists(stamp)) return false;
-  if (json_get_or<std::string>(read_json(stamp), "key", "", stamp) != stage.key) return false;
+  if (!stage_has_key(stage.name, stage.key, run_dir)) return false;
   return std::all_of(stage.outputs.begin(), stage.outputs.end(),
                      [](const fs::path& p) { return fs::exists(p); });
 }
 
 void run_stage(const Stage& stage, const fs::path& run_dir, const parallel::Team& team) {
   if (team.is_first()) {
-    AtomicFolder folder(stage_folder(stage, run_dir), /*replace=*/true);
+    AtomicFolder folder(stage_folder(stage.name, run_dir), /*replace=*/true);
     stage.run(folder.path());
     write_json(folder.path() / "stamp.json", Json{{"stage", stage.name}, {"key", stage.key}});
     folder.commit();
@@ -35,6 +42,41 @@ void run_stage(const Stage& stage, const fs::path& run_dir, const parallel::Team
     stage.run({});
   }
   team.wait_for_all();
+}
+
+StageKeys::StageKeys(const std::vector<Stage>& stages, const std::string& resolved_yaml)
+    : json_{{"config", sha256(resolved_yaml)}, {"keys", Json::object()}} {
+  for (const Stage& stage : stages) json_["keys"][stage.name] = stage.key;
+}
+
+StageKeys StageKeys::read(const fs::path& run_dir, const std::string& resolved_yaml) {
+  const fs::path file = run_dir / kKeysFile;
+  if (!fs::exists(file)) {
+    throw IoError(file, "is missing: nothing says which settings the stages were made under")
+        .hint(kContinue);
+  }
+  Json json = read_json(file);
+  if (json_get_or<std::string>(json, "config", "", file) != sha256(resolved_yaml)) {
+    throw ConfigError(file.string(), "belongs to other settings than pipeline.resolved.yaml")
+        .hint(kContinue);
+  }
+  return StageKeys(std::move(json));
+}
+
+void StageKeys::write(const fs::path& run_dir) const { write_json(run_dir / kKeysFile, json_); }
+
+void StageKeys::require(const std::vector<std::string>& names, const fs::path& run_dir) const {
+  const auto keys = json_get<Json>(json_, "keys", kKeysFile);
+  for (const std::string& name : names) {
+    const fs::path folder = stage_folder(name, run_dir);
+    if (!fs::exists(folder)) {
+      throw IoError(folder, concat("stage '", name, "' has not finished")).hint(kContinue);
+    }
+    if (stage_has_key(name, json_get<std::string>(keys, name, kKeysFile), run_dir)) continue;
+    throw ConfigError(folder.string(), concat("stage '", name, "' was made under other settings"))
+        .expected("those of pipeline.resolved.yaml")
+        .hint(kContinue);
+  }
 }
 
 FileHashes::FileHashes(fs::path run_dir)

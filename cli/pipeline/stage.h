@@ -33,6 +33,27 @@ bool stage_is_done(const Stage& stage, const fs::path& run_dir);
 /// name. By every rank of the team, which goes on once all of it is there.
 void run_stage(const Stage& stage, const fs::path& run_dir, const parallel::Team& team);
 
+/// Whether stages/<name> is there and was made under this key.
+bool stage_has_key(const std::string& name, const std::string& key, const fs::path& run_dir);
+
+/// The keys of a run's stages as its resolved config has them: what `polygraft report` holds stamps
+/// against. A run folder may lie elsewhere than its base and texts, so they are kept, not made
+/// anew.
+class StageKeys {
+ public:
+  StageKeys(const std::vector<Stage>& stages, const std::string& resolved_yaml);
+  /// @throws IoError or ConfigError where a folder's keys are not those of its resolved config.
+  static StageKeys read(const fs::path& run_dir, const std::string& resolved_yaml);
+  void write(const fs::path& run_dir) const;
+  /// @throws IoError naming the first of `names` that is missing, ConfigError one that was made
+  /// under another key.
+  void require(const std::vector<std::string>& names, const fs::path& run_dir) const;
+
+ private:
+  explicit StageKeys(Json json) : json_(std::move(json)) {}
+  Json json_;  ///< config: SHA-256 of the resolved config; keys: by stage
+};
+
 /// SHA-256 of files, remembered by (path, size, modification time) in run_dir/file-hashes.json, so
 /// that a second run of the pipeline does not read a large model again.
 class FileHashes {

@@ -3,6 +3,7 @@
 
 #include "cli/evaluate.h"
 #include "cli/pipeline/pipeline.h"
+#include "cli/pipeline/training_folder.h"
 #include "cli/tokenizer_tables.h"
 #include "cli/version.h"
 #include "core/file.h"
@@ -122,30 +123,13 @@ void graft(const Run& run, const fs::path& folder) {
                 run.team());
 }
 
-/// Training keeps its checkpoints in run_dir/training, which belongs to one stage key: another key
-/// starts afresh.
-fs::path training_folder(const Run& run) { return run.dir / "training"; }
-
-void begin_training(const Run& run, const std::string& key) {
-  const fs::path training = training_folder(run);
-  const fs::path key_file = training / "stage-key";
-  if (!fs::exists(key_file) || read_file(key_file) != key) {
-    fs::remove_all(training);
-    create_folders(training);
-    write_file_atomically(key_file, key);
-  }
-  const fs::path link = run.dir / "metrics.jsonl";
-  fs::remove(link);
-  fs::create_symlink("training/metrics.jsonl", link);
-}
-
 void train(const Run& run, const std::string& key, const fs::path& folder) {
-  if (!folder.empty()) begin_training(run, key);  // the others wait in trainer::train()
+  if (!folder.empty()) begin_training(run.pipeline, key);  // the others wait in trainer::train()
   trainer::TrainJob job;
   job.model = run.grafted_model();
   job.corpus = run.pipeline.corpus;
   job.languages = {run.pipeline.new_language};
-  job.run_dir = training_folder(run);
+  job.run_dir = training_folder(run.dir);
   job.output = run.model();
   job.seed = run.config().seed;
   job.train = run.config().train;

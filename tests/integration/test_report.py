@@ -1,6 +1,7 @@
 """The report of a real run in headless Chromium: no complaint, no request, everything drawn and readable, on a phone, in the
 dark, on paper and read aloud; and the same with names that try to be markup."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -247,6 +248,9 @@ def hostile_run(folder):
             file.write_text(json.dumps(renamed(load_json(file))))
     settings = run_dir / "pipeline.resolved.yaml"
     settings.write_text(settings.read_text().replace("new_languages: [id]", f"new_languages: [{json.dumps(names['id'])}]"))
+    keys = load_json(run_dir / "stage-keys.json")
+    keys["config"] = hashlib.sha256(settings.read_bytes()).hexdigest()
+    (run_dir / "stage-keys.json").write_text(json.dumps(keys))
     lines = [json.dumps(renamed(json.loads(line))) for line in metrics.splitlines()]
     (run_dir / "metrics.jsonl").unlink()
     (run_dir / "metrics.jsonl").write_text("\n".join(lines) + "\n")

@@ -1,0 +1,49 @@
+// cli/pipeline/checks.h: what would else be found out after hours of a run, all at once before it.
+#pragma once
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "cli/pipeline/config.h"
+
+namespace polygraft::cli {
+
+/// Runs checks that throw, and throws what they found together.
+class Checks {
+ public:
+  /// @return whether `check` threw no Error.
+  template <class Check>
+  bool run(const Check& check) {
+    try {
+      check();
+      return true;
+    } catch (const Error& error) {
+      note(error);
+      return false;
+    }
+  }
+  /// @throws the one Error as it was; of several a ConfigError listing them.
+  void throw_if_any(const std::string& where) const;
+
+ private:
+  void note(const Error& error);  // the one being handled
+  std::exception_ptr first_;
+  std::vector<std::string> messages_;
+};
+
+/// That every language of the corpus has text to learn from and to be measured on.
+void check_texts(const tokenizer::Corpus& corpus, const std::string& where);
+
+/// That the base can be extended as the config asks.
+void check_base(const fs::path& path, const expand::ExpertConfig& experts);
+
+/// That every line of task files is an item, and no task has one twice.
+void check_choice_files(const std::vector<fs::path>& files, Checks& checks);
+
+/// That this machine and as many processes can train as the config asks.
+void check_machine(const trainer::TrainConfig& train, int num_processes);
+
+/// That the run folder, or the first of its parents that is there, can be written to.
+void check_writable(const fs::path& run_dir);
+
+}  // namespace polygraft::cli

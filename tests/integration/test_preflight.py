@@ -1,0 +1,101 @@
+"""What `polygraft run` finds out before its first stage, and `run --dry-run` says as well."""
+
+import json
+import unittest
+
+from harness import BASE, CORPUS, fresh, run, write_pipeline
+
+TWO_PROCESSES = {"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_RANK": "0"}
+
+
+class Preflight(unittest.TestCase):
+    def setUp(self):
+        self.folder = fresh("preflight")
+        self.yaml = write_pipeline(self.folder)
+
+    def refused(self, *messages, settings=(), code=2, environment=(), only_dry=False):
+        """Every message is said, dry or not, and no run folder is made."""
+        options = [word for setting in settings for word in ("--set", setting)]
+        for dry in [["--dry-run"]] if only_dry else [["--dry-run"], []]:
+            result = run("run", self.yaml, *options, *dry, expect=code, environment=environment)
+            for message in messages:
+                self.assertIn(message, result.stderr)
+            self.assertFalse((self.folder / "run").exists())
+
+    def test_a_gpu_that_this_build_cannot_use(self):
+        self.refused("this build has no CUDA", settings=["train.device=cuda"])
+
+    def test_a_gpu_for_several_processes(self):
+        self.refused("training on GPUs with several processes", environment=TWO_PROCESSES, only_dry=True,
+                     settings=["train.device=cuda", "train.micro_batch_tokens=512"])
+
+    def test_processes_that_cannot_share_a_step(self):
+        self.refused("several ranks share a step by its micro-batches", environment=TWO_PROCESSES, only_dry=True)
+
+    def test_a_precision_that_this_processor_lacks(self):
+        self.refused("no products in bfloat16", settings=["train.precision=bfloat16"],
+                     environment={"POLYGRAFT_CPU_PATH": "portable"})
+
+    def test_a_broken_line_of_a_task_file(self):
+        tasks = self.folder / "tasks.jsonl"
+        item = {"id": "a", "language": "en", "context": "", "choices": ["x", "y"], "gold": 0}
+        tasks.write_text(json.dumps(item) + "\n{}\n")
+        self.refused("tasks.jsonl:2", settings=[f"evaluate.choice=[{tasks}]"], code=1)
+
+    def test_a_run_folder_that_cannot_be_made(self):
+        (self.folder / "file").write_text("")
+        self.refused(f"{self.folder / 'file'}: is no folder", settings=[f"run_dir={self.folder / 'file' / 'run'}"], code=1)
+
+    def test_a_run_folder_that_is_someone_elses(self):
+        (self.folder / "other" / "model").mkdir(parents=True)
+        self.refused("no run of polygraft's", settings=[f"run_dir={self.folder / 'other'}"])
+
+    def test_a_gate_for_another_language(self):
+        self.refused("gate.new_languages", "[id], or nothing", "[de]", settings=["gate.new_languages=[de]"])
+        run("run", self.yaml, "--dry-run", "--set", "gate.new_languages=[id]")
+
+    def test_everything_at_once(self):
+        (self.folder / "file").write_text("")
+        self.refused("5 problems", "/nowhere/base", "/nowhere/tasks.jsonl", "is no folder", "this build has no CUDA",
+                     "/nowhere/corpus.yaml",
+                     settings=["base=/nowhere/base", "evaluate.choice=[/nowhere/tasks.jsonl]", "train.device=cuda",
+                               f"run_dir={self.folder / 'file' / 'run'}", "corpus=/nowhere/corpus.yaml"])
+
+    def test_training_without_anything_to_train(self):
+        config = self.folder / "train.yaml"
+        config.write_text(f"model: {BASE}\ncorpus: {CORPUS}\n"
+                          f"run_dir: {self.folder / 'r'}\noutput: {self.folder / 'o'}\n"
+                          "train: {tokens: 2048, batch_tokens: 1024, sequence_length: 128,\n"
+                          "        optimizer: {learning_rate: 1.0e-3}}\n")
+        self.assertIn("no additions to train", run("train", "--config", config, "--dry-run", expect=2).stderr)
+
+
+class DryRun(unittest.TestCase):
+    def setUp(self):
+        self.folder = fresh("preflight-dry")
+        self.yaml = write_pipeline(self.folder)
+
+    def test_a_model_with_weights_is_estimated(self):
+        text = run("run", self.yaml, "--dry-run").stdout
+        self.assertIn("would run  tokenizer", text)
+        self.assertRegex(text, r"training +40 steps over 40,000 tokens, about \d")
+        self.assertNotIn("machine ", text)
+        for gib, verdict in [("64", ": fits;"), ("0.001", ": does NOT fit;")]:
+            self.assertIn(verdict, run("run", self.yaml, "--dry-run", "--set", f"machine.memory_gib={gib}").stdout)
+
+    def test_json_stands_alone(self):
+        plan = json.loads(run("run", self.yaml, "--dry-run", "--json", "-").stdout)
+        self.assertEqual(plan["stages"][0], {"stage": "tokenizer", "done": False})
+        self.assertGreater(plan["peak_memory_bytes"], 0)
+        for command in [["tokenizer", "train", "--text", CORPUS, "--vocab-size", "300", "-o", self.folder / "t"],
+                        ["expand", "profile", "--model", BASE, "--corpus", CORPUS, "-o", self.folder / "p.json"],
+                        ["eval", "bpb", "--model", BASE, "--corpus", CORPUS, "-o", self.folder / "b"],
+                        ["generate", "--model", BASE, "--prompt", "The"],
+                        ["tokenizer", "report", "--tokenizer", BASE, "--corpus", CORPUS]]:
+            with self.subTest(command=command[:2]):
+                self.assertIn("would ", json.loads(run(*command, "--dry-run", "--json", "-").stdout)["dry_run"])
+                self.assertIn("would ", run(*command, "--dry-run").stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,87 @@
+"""A run folder whose settings change: no report of two runs, no old verdict, no training thrown away."""
+
+import shutil
+import unittest
+
+from harness import BASE, WORK, fresh, hash_folder, load_json, run
+
+RUN = WORK / "pipeline" / "run"  # integration.pipeline leaves it
+YAML = RUN.with_name("pipeline.yaml")
+REPORTS = ["report.html", "report.md", "report.json", "junit.xml"]
+
+
+class RunFolder(unittest.TestCase):
+    def setUp(self):
+        self.dir = fresh("run-folder") / "run"
+        shutil.copytree(RUN, self.dir, symlinks=True)
+        self.exit_code = {"pass": 0, "fail": 3, "insufficient": 4}[load_json(RUN / "report.json")["comparison"]["outcome"]]
+
+    def pipeline(self, *options, expect=None):
+        return run("run", YAML, "--set", f"run_dir={self.dir}", *options, expect=expect)
+
+    def reports(self):
+        return [name for name in REPORTS if (self.dir / name).exists()]
+
+    def test_a_report_of_two_runs_is_refused(self):
+        self.pipeline("--set", "train.tokens=20000", "--until", "tokenizer", expect=0)
+        self.assertEqual(self.reports(), [])
+        message = run("report", self.dir, expect=2).stderr
+        self.assertIn("stage 'train' was made under other settings", message)
+        self.assertIn("run the pipeline to its end", message)
+        self.assertEqual(self.reports(), [])
+        again = self.pipeline(expect=self.exit_code)  # what was made under these settings still counts
+        self.assertEqual(again.stderr.count("skipped"), 10, again.stderr)
+        self.assertEqual(self.reports(), REPORTS)
+        run("report", self.dir)
+
+    def test_another_gate_judges_the_same_stages(self):
+        self.pipeline("--set", "gate.margin_relative_bpb=0.9", "--until", "tokenizer", expect=0)
+        self.assertEqual(self.reports(), [])
+        run("report", self.dir)
+        self.assertEqual(load_json(self.dir / "report.json")["comparison"]["tests"][0]["margin"], 0.9)
+
+    def test_settings_that_were_edited_are_not_the_stages(self):
+        settings = self.dir / "pipeline.resolved.yaml"
+        settings.write_text(settings.read_text().replace("seed: 17", "seed: 18", 1))
+        self.assertIn("belongs to other settings", run("report", self.dir, expect=2).stderr)
+        (self.dir / "stage-keys.json").unlink()
+        self.assertIn("nothing says which settings", run("report", self.dir, expect=1).stderr)
+
+    def test_a_stage_that_is_missing_is_named(self):
+        shutil.rmtree(self.dir / "stages" / "verify")
+        self.assertIn("stage 'verify' has not finished", run("report", self.dir, expect=1).stderr)
+
+    def test_training_of_other_settings_is_named_and_kept(self):
+        shorter = ["--set", "train.tokens=20000", "--until", "train"]
+        before = hash_folder(self.dir)
+        for dry in [True, False]:
+            result = self.pipeline(*shorter, *(["--dry-run"] if dry else []), expect=0)
+            self.assertIn("stage 'train' begins afresh (changed: train.tokens: 40000 -> 20000)", result.stderr)
+            self.assertRegex(result.stderr, f"40,\\d+ tokens trained in {self.dir / 'training'} are kept")
+            if dry:
+                self.assertEqual(hash_folder(self.dir), before)
+        self.assertTrue((self.dir / "training.before" / "checkpoint-40").is_dir())
+        self.assertNotEqual(hash_folder(self.dir / "model"), hash_folder(RUN / "model"))
+        result = self.pipeline("--until", "train", expect=0)
+        self.assertRegex(result.stderr, r"stage 'train' goes on from the 40,\d+ tokens kept in")
+        self.assertEqual(hash_folder(self.dir / "model"), hash_folder(RUN / "model"))
+        self.assertEqual((self.dir / "metrics.jsonl").read_text(), (RUN / "metrics.jsonl").read_text())
+        self.assertTrue((self.dir / "training.before" / "checkpoint-20").is_dir())
+        third = self.pipeline("--set", "train.tokens=10000", "--dry-run", expect=0)
+        self.assertRegex(third.stderr, r"20,\d+ tokens there are deleted")
+
+    def test_a_folder_that_is_no_model_is_called_what_it_is(self):
+        self.assertIn(f"its model is {self.dir / 'model'}", run("inspect", self.dir, expect=1).stderr)
+        message = run("inspect", self.dir / "pack", expect=1).stderr
+        self.assertIn("is a language pack, no model", message)
+        self.assertIn("--pack", message)
+
+    def test_base_and_expanded_exchanged_is_no_flood(self):
+        result = run("expand", "verify", "--base", self.dir / "model", "--expanded", BASE, expect=None)
+        self.assertNotEqual(result.returncode, 0)
+        self.assertLess(len((result.stdout + result.stderr).splitlines()), 16, result.stdout)
+        self.assertRegex(result.stdout, r"and \d+ more")
+
+
+if __name__ == "__main__":
+    unittest.main()
