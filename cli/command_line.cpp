@@ -158,6 +158,17 @@ ExitCode flushed(ExitCode code) {
   throw IoError("standard output", "cannot be written").hint("is its disk full?");
 }
 
+po::variables_map parse(po::command_line_parser& parser, const std::string& command) {
+  po::variables_map values;
+  try {
+    using Style = po::command_line_style::style_t;
+    po::store(parser.style(Style::unix_style & ~Style::allow_guessing).run(), values);
+  } catch (const po::error& error) {
+    throw ConfigError("command line", error.what()).hint(concat("polygraft ", command, " --help"));
+  }
+  return values;
+}
+
 ExitCode run_words(const std::vector<std::string>& words) {
   const std::vector<Command> commands = all_commands();
   if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
@@ -179,17 +190,8 @@ ExitCode run_words(const std::vector<std::string>& words) {
   all.add(own).add(common);
   po::positional_options_description operands;
   if (command->add_operands) command->add_operands(operands);
-  po::variables_map values;
-  try {
-    const std::vector<std::string> rest(words.begin() + num_words, words.end());
-    using Style = po::command_line_style::style_t;
-    const int style = Style::unix_style & ~Style::allow_guessing;
-    po::store(po::command_line_parser(rest).options(all).positional(operands).style(style).run(),
-              values);
-  } catch (const po::error& error) {
-    throw ConfigError("command line", error.what())
-        .hint(concat("polygraft ", command->name, " --help"));
-  }
+  po::command_line_parser parser(std::vector<std::string>(words.begin() + num_words, words.end()));
+  po::variables_map values = parse(parser.options(all).positional(operands), command->name);
   if (values["help"].as<bool>()) {
     print_help(*command, own, common);
     return ExitCode::kDone;

@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/keep_inputs.h"
+#include "cli/pipeline/checks.h"
 #include "cli/ranks.h"
 #include "core/file.h"
 #include "core/folder_lock.h"
@@ -36,7 +37,7 @@ ExitCode run_train(const Arguments& arguments) {
                   human_count(estimate.trainable_parameters), " trainable parameters, about ",
                   human_bytes(estimate.peak_memory_bytes), " of memory"));
   if (arguments.dry_run()) {
-    require_machine(job.train, Ranks::count());
+    check_machine(job.train, Ranks::count());
     if (ranks.is_first()) print_plan(arguments, file, estimate);
     return ExitCode::kDone;
   }

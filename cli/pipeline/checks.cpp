@@ -38,20 +38,14 @@ void check_texts(const tokenizer::Corpus& corpus, const std::string& where) {
   problems.throw_if_any(where);
 }
 
-void check_base(const fs::path& path, const expand::ExpertConfig& experts) {
-  const auto base = model::ModelFolder::open(path);
+void check_base(const PipelineConfig& config) {
+  const auto base = model::ModelFolder::open(config.base);
   if (base.manifest && !base.manifest->packs.empty()) {
     throw ConfigError("base", "has packs already")
         .found(concat("pack '", base.manifest->packs.front().name, "'"))
         .hint("`polygraft expand fuse` makes them part of the model, `detach` takes them off");
   }
-  read_moe_shape(path);  // refuses a dense one
-  const int64_t num_experts = base.config.num_experts, wanted = experts.experts_per_layer;
-  if (num_experts > 0 && wanted > num_experts) {
-    throw ConfigError("expand.experts_per_layer", "every new expert needs a donor of its own")
-        .expected(concat("at most ", num_experts, ", the base's"))
-        .found(concat(wanted));
-  }
+  expanded_shape(config);  // refuses a dense base, and more new experts than it has donors for
 }
 
 void check_choice_files(const std::vector<fs::path>& files, Checks& checks) {

@@ -35,7 +35,7 @@ class Checks {
 void check_texts(const tokenizer::Corpus& corpus, const std::string& where);
 
 /// That the base can be extended as the config asks.
-void check_base(const fs::path& path, const expand::ExpertConfig& experts);
+void check_base(const PipelineConfig& config);
 
 /// That every line of task files is an item, and no task has one twice.
 void check_choice_files(const std::vector<fs::path>& files, Checks& checks);

@@ -92,7 +92,7 @@ bool is_plan_alone(const PipelineConfig& config, const std::optional<RunPlace>& 
 
 void check_inputs(const ResolvedPipeline& resolved, const std::string& where, Checks& checks) {
   const PipelineConfig& config = resolved.config;
-  checks.run([&] { check_base(config.base, config.expand); });
+  checks.run([&] { check_base(config); });
   const bool has_corpus = !resolved.corpus.languages.empty();
   if (has_corpus) checks.run([&] { check_texts(resolved.corpus, where); });
   check_choice_files({config.evaluate.choice.begin(), config.evaluate.choice.end()}, checks);

@@ -42,9 +42,9 @@ std::string table(const Json& json) {
       << " parameters, " << count("base_active_parameters") << " active per token, "
       << bytes("base_bytes") << " (from config.json)\n"
       << "adds       " << count("added_experts_per_layer") << " experts in each of "
-      << count("layers") << " layers, " << count("added_vocab_rows")
-      << " vocabulary rows: " << count("added_parameters") << " parameters, "
-      << bytes("added_bytes") << "\n"
+      << count("layers") << " layers, " << count("added_vocab_rows") << " vocabulary rows"
+      << (json.at("new_tokens") == "auto" ? " (and what `new_tokens: auto` finds)" : "") << ": "
+      << count("added_parameters") << " parameters, " << bytes("added_bytes") << "\n"
       << "training   " << count("steps") << " steps over " << count("tokens") << " tokens, about "
       << bytes("peak_memory_bytes")
       << (on_gpu ? " of the GPU's memory, the base with it\n"
@@ -116,6 +116,7 @@ ShapePlan plan_from_shape(const PipelineConfig& pipeline) {
                {"base_bytes", of_base.total * width},
                {"added_experts_per_layer", experts},
                {"added_vocab_rows", rows},
+               {"new_tokens", pipeline.tokenizer.new_tokens},
                {"added_parameters", added},
                {"added_bytes", added * width},
                {"steps", estimate.steps},

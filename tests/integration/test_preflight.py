@@ -50,6 +50,11 @@ class Preflight(unittest.TestCase):
         (self.folder / "other" / "model").mkdir(parents=True)
         self.refused("no run of polygraft's", settings=[f"run_dir={self.folder / 'other'}"])
 
+    def test_a_base_without_donors_enough(self):
+        self.refused("9 new experts need as many donors", settings=["expand.experts_per_layer=9"])
+        self.refused("16 new experts need as many donors",
+                     settings=["expand.experts_per_layer=2", "expand.experts_multiple_of=24"])
+
     def test_a_gate_for_another_language(self):
         self.refused("gate.new_languages", "[id], or nothing", "[de]", settings=["gate.new_languages=[de]"])
         run("run", self.yaml, "--dry-run", "--set", "gate.new_languages=[id]")
@@ -68,6 +73,10 @@ class Preflight(unittest.TestCase):
                           "train: {tokens: 2048, batch_tokens: 1024, sequence_length: 128,\n"
                           "        optimizer: {learning_rate: 1.0e-3}}\n")
         self.assertIn("no additions to train", run("train", "--config", config, "--dry-run", expect=2).stderr)
+        train = ["train", "--config", config, "--set", "train.trainable=all", "--dry-run"]
+        self.assertGreater(json.loads(run(*train, "--json", "-").stdout)["trainable_parameters"], 0)
+        precision = run(*train, "--set", "train.precision=bfloat16", expect=2, environment={"POLYGRAFT_CPU_PATH": "portable"})
+        self.assertIn("no products in bfloat16", precision.stderr)
 
 
 class DryRun(unittest.TestCase):
@@ -80,6 +89,8 @@ class DryRun(unittest.TestCase):
         self.assertIn("would run  tokenizer", text)
         self.assertRegex(text, r"training +40 steps over 40,000 tokens, about \d")
         self.assertNotIn("machine ", text)
+        self.assertIn("and what `new_tokens: auto` finds", run("run", self.yaml, "--dry-run", "--set",
+                                                               "tokenizer.new_tokens=auto").stdout)
         for gib, verdict in [("64", ": fits;"), ("0.001", ": does NOT fit;")]:
             self.assertIn(verdict, run("run", self.yaml, "--dry-run", "--set", f"machine.memory_gib={gib}").stdout)
 
