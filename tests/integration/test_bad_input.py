@@ -148,7 +148,7 @@ class BadInput(unittest.TestCase):
         yaml = self.folder / "pipeline.yaml"
         yaml.write_text(pipeline_yaml(self.folder / "run"))
         result = run("run", yaml, "--dry-run", "--set", "expand.experts_per_layer=1000", expect=2)
-        self.assertIn("every new expert needs a donor", result.stderr)
+        self.assertIn("1000 new experts need as many donors", result.stderr)
         corpus = self.folder / "corpus.yaml"
         content = CORPUS.read_text().replace("[", f"[{CORPUS.parent}/")
         corpus.write_text(content.replace(f"{NEW_LANGUAGE}:", "all:"))
