@@ -137,13 +137,14 @@ ProbeLine InterferenceProbe::probe_language(const std::string& language) const {
   if (!is_guarded(language)) return line;
   const std::vector<eval::DocumentScore>& base = base_scores_.at(language);
   eval::BootstrapOptions bootstrap;
-  bootstrap.confidence = options_.confidence;
+  // Two one-sided bounds, which widen for few documents, make a two-sided interval of this.
+  bootstrap.confidence = (1 + options_.confidence) / 2;
   bootstrap.seed = options_.seed;
   const eval::PairedEstimate estimate =
       eval::paired_bootstrap(pair_scores(base, scores), bootstrap);
   line.delta_relative = estimate.relative;
-  line.ci_low = estimate.relative_interval.low;
-  line.ci_high = estimate.relative_interval.high;
+  line.ci_low = estimate.relative_bounds.low;
+  line.ci_high = estimate.relative_bounds.high;
   if (!splits_causes()) return line;
   line.head_leak = mean_head_leak(scores);
   line.causes = eval::measure_causes(transformer_, tokenizer_, documents,

@@ -66,6 +66,7 @@ TEST_CASE("Polyak's steps on the device start from the CPU's costs, and lower th
   TrainJob on_device = device_job(run / "device");
   on_cpu.train.protect.method = on_device.train.protect.method = "polyak";
   on_cpu.train.tokens = on_device.train.tokens = 128 * 2;
+  on_cpu.train.replay.fraction = on_device.train.replay.fraction = 0.3;  // a row in each step
   train(on_cpu);
   train(on_device);
   const std::vector<Json> expected = metrics_of(on_cpu.run_dir);

@@ -27,7 +27,10 @@ TrainJob pieces_job(const std::string& mode, const fs::path& run) {
     job.train.protect.method = mode;
   }
   if (mode == "weightless") job.train.protect.kl = 0;
-  if (mode == "none-but-router") job.train.trainable = mode;
+  if (mode == "none-but-router") {
+    job.train.trainable = mode;
+    job.languages = {"cc"};
+  }
   testing::set_mode(job, mode);
   if (mode == "rollback") job.train.tokens = 128 * 12;
   return job;

@@ -53,7 +53,7 @@ struct QuotedWorld {
         parameters(select_parameters(trainee.transformer.weights(), job.train)),
         data(prepare_data(job, resolve_roles(job), trainee.tokenizer, trainee.tokenizer.size())),
         first_added(static_cast<TokenId>(trainee.transformer.first_added_token())),
-        old_rows(data.replayed->take(400, true)) {}
+        old_rows(data.replayed->take(400)) {}
 
   std::vector<Row> quoted(double share, int64_t step = 3) const {
     std::vector<Row> rows = old_rows;

@@ -119,7 +119,7 @@ LanguageRoles resolve_roles(const TrainJob& job) {
     if (job.train.replay.fraction > 0) roles.replayed = roles.guarded;
     if (job.train.replay.source == "self") roles.replayed = {kSelfLanguage};
   }
-  if (job.train.budget && roles.guarded.empty()) {
+  if (job.train.budget && roles.guarded.empty() && !job.train.replay.writes_text()) {
     throw ConfigError("train.budget", "there is no old language to hold it against")
         .found("learned: " + join(roles.learned, ", "))
         .hint("list an old language that is not learned, or leave the budget out");
