@@ -127,8 +127,10 @@ void apply_common(const po::variables_map& values) {
                     ? LogLevel::kWarn
                     : parse_log_level(values["log-level"].as<std::string>()));
   const int64_t threads = values["threads"].as<int64_t>();
-  if (threads < 0)
-    throw ConfigError("--threads", "must not be negative").found(std::to_string(threads));
+  constexpr int64_t kMostThreads = 1024;  // libraries below start them all at once
+  if (threads < 0 || threads > kMostThreads)
+    throw ConfigError("--threads", concat("must be 0 to ", kMostThreads))
+        .found(std::to_string(threads));
   if (threads == 0) return;
   at::set_num_threads(static_cast<int>(threads));
   set_default_num_threads(static_cast<int>(threads));

@@ -68,14 +68,9 @@ ResultSource source_of(const OrderedJson& results) {
 }
 
 Json ResultSource::to_json() const {
-  return {{"model", model},
-          {"model_hash", model_hash},
-          {"tokenizer_hash", tokenizer_hash},
-          {"texts_hash", texts_hash},
-          {"mask", mask},
-          {"program", program},
-          {"kernels", kernels},
-          {"date", date}};
+  return {{"model_hash", model_hash}, {"tokenizer_hash", tokenizer_hash},
+          {"texts_hash", texts_hash}, {"mask", mask},
+          {"program", program},       {"kernels", kernels}};
 }
 
 Table sources_table(const Comparison& comparison) {

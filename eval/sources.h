@@ -21,7 +21,7 @@ struct ResultSource {
   std::string kernels;         ///< those of the processor, whose sums round in their own way
   int64_t date = 0;            ///< of the evaluation, seconds since 1970
 
-  Json to_json() const;
+  Json to_json() const;  ///< less date and path: the same comparison, the same bytes
 };
 
 /// @param results as in ResultFolder

@@ -30,6 +30,9 @@ uint64_t header_length(std::string_view content, const fs::path& file) {
   uint64_t length = 0;
   for (size_t i = kLengthBytes; i-- > 0;) length = length << 8 | static_cast<uint8_t>(content[i]);
   const uint64_t most = std::min<uint64_t>(kMaxHeaderBytes, content.size() - kLengthBytes);
+  if (content.starts_with("version https://git-lfs")) {
+    throw FormatError(file, "is a pointer of Git LFS, not the weights").hint("git lfs pull");
+  }
   if (length == 0 || length > most) {
     throw FormatError(file, "impossible safetensors header length")
         .expected(concat("1 to ", most, " bytes"))

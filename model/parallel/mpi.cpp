@@ -9,11 +9,15 @@
 
 #include <algorithm>
 #include <array>
+#include <condition_variable>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <fstream>
+#include <mutex>
 #include <thread>
 
+#include "core/log.h"
 #include "core/text.h"
 
 namespace polygraft::parallel {
@@ -286,9 +290,40 @@ class MpiWorld : private World, public MpiGroup {
 
 }  // namespace
 
+namespace {
+
+/// MPI_Init waits for every rank without a limit, and nothing can call it off: where one does not
+/// come within the timeout, this process says so and ends.
+class InitWatch {
+ public:
+  explicit InitWatch(Timeout timeout)
+      : thread_([this, timeout](const std::stop_token& done) {
+          std::unique_lock lock(mutex_);
+          waiting_.wait_for(lock, done, timeout, [] { return false; });
+          if (!done.stop_requested()) give_up(timeout);
+        }) {}
+
+ private:
+  [[noreturn]] static void give_up(Timeout timeout) {
+    log_error(RankError("a rank", concat("did not start within ", timeout.count() / 1000.0, " s"))
+                  .hint("its own output may say why; --rank-timeout waits longer")
+                  .what());
+    std::_Exit(static_cast<int>(ExitCode::kRuntime));
+  }
+
+  std::mutex mutex_;
+  std::condition_variable_any waiting_;
+  std::jthread thread_;  // last: it uses the others
+};
+
+}  // namespace
+
 std::unique_ptr<Communicator> join_mpi(const Launch& launch, Timeout timeout) {
   int provided = 0;
-  check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided), "starting MPI");
+  {
+    const InitWatch watch(timeout);
+    check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided), "starting MPI");
+  }
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
   int rank = 0, size = 1;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);

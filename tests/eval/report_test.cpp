@@ -254,7 +254,7 @@ TEST_CASE("a report says where both sides come from", "[eval][report]") {
                           {"kernels", "avx2", ""},
                           {"evaluated on", "2026-11-29 00:08 UTC", ""}});
   CHECK_THAT(report_html(report), Catch::Contains("What was compared"));
-  CHECK(report_json(report)["comparison"]["sources"]["baseline"]["date"] == 1795910933);
+  CHECK(report_json(report)["comparison"]["sources"]["baseline"].contains("date") == false);
 }
 
 TEST_CASE("a column is numeric when all its cells are", "[eval][report]") {

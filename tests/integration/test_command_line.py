@@ -35,6 +35,10 @@ class CommandLine(unittest.TestCase):
     def test_an_unknown_option_is_refused(self):
         self.assertIn("--modle", run("inspect", "--modle", "x", expect=2).stderr)
 
+    def test_threads_beyond_reason_are_refused(self):
+        for count in ("-1", "40000"):
+            self.assertIn("must be 0 to 1024", run("inspect", "nowhere", "--threads", count, expect=2).stderr)
+
     def test_a_missing_operand_is_named(self):
         message = run("inspect", expect=2).stderr
         self.assertIn("the operand MODEL is missing", message)

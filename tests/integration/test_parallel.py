@@ -3,10 +3,11 @@
 import json
 import shutil
 import signal
+import subprocess
 import unittest
 
 from harness import CORPUS, PROGRAM, fresh, hash_folder, partial_outputs, run, write_pipeline
-from ranks import Noted, run_on, start_until_hit
+from ranks import Noted, mpirun, run_on, start_until_hit
 
 TRAIN_YAML = """\
 version: 1
@@ -82,6 +83,15 @@ class Parallel(unittest.TestCase):
         said = train_on(2, self.config("refused"), "--ep", "3", expect=[2])
         self.assertIn("expected: ep x dp = 2", said)
         self.assertFalse((self.folder / "refused").exists())
+
+    def test_a_rank_that_never_starts_is_not_waited_for(self):
+        """Its place is taken by a process that knows nothing of MPI."""
+        command = train_command(self.config("alone"), "--rank-timeout", "4")
+        launcher = [*mpirun(2, *command), ":", "-n", "1", "sleep", "60"]
+        result = subprocess.run(launcher, capture_output=True, text=True, timeout=50)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn("rank error: a rank: did not start within 4 s", result.stderr)
+        self.assertFalse((self.folder / "alone" / "model").exists())
 
     def test_ranks_need_pieces(self):
         said = train_on(2, self.config("whole"), "--set", "train.micro_batch_tokens=0", expect=[2])

@@ -51,6 +51,8 @@ std::vector<Hostile> broken_frames() {
       {"an array", safetensors_bytes("[1]", ""), "not a JSON object"},
       {"JSON cut off", safetensors_bytes(R"({"t":{"dtype":)", ""), "broken JSON"},
       {"text after the JSON", safetensors_bytes("{} x", ""), "broken JSON"},
+      {"a pointer of Git LFS", "version https://git-lfs.github.com/spec/v1\noid sha256:00\n",
+       "git lfs pull"},
       {"a zero byte in the JSON", safetensors_bytes(std::string_view("{\0}", 3), ""),
        "broken JSON"},
       {"a zero byte and more behind the JSON", safetensors_bytes(std::string_view("{}\0x", 4), ""),
