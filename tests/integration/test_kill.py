@@ -23,7 +23,8 @@ def run_until_killed(yaml, seconds):
     """@return True when the run ended by itself before the kill."""
     with subprocess.Popen([PROGRAM, "run", str(yaml)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         try:
-            process.wait(seconds)
+            code = process.wait(seconds)
+            assert code == 0, f"the run ended by itself with {code}"
             return True
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)

@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/parallel.h"
+#include "extension_setting.h"
 #include "sample_tokenizer.h"
 #include "tokenizer/bpe_trainer.h"
 #include "tokenizer/corpus.h"
@@ -14,35 +15,9 @@
 #include "tokenizer/script_boundary.h"
 
 namespace polygraft::tokenizer {
-namespace {
-
-struct Setting {
-  TemporaryFolder folder;
-  fs::path old_text = folder.write("old.txt", invented_text(1, "abcdeeaa"));
-  fs::path other_old_text = folder.write("other.txt", invented_text(2, "bcdefgaa"));
-  fs::path new_text = folder.write("new.txt", invented_text(3, "cdefghae"));
-  fs::path source = folder.path() / "source";
-  fs::path target = folder.path() / "target";
-
-  Setting() {
-    TrainOptions options;
-    options.vocab_size = 330;
-    train_tokenizer({old_text, other_old_text}, options, source);
-  }
-  ExtendReport extend(int64_t new_tokens, bool guarded = true) const {
-    ExtendOptions options;
-    options.new_tokens = new_tokens;
-    std::map<std::string, std::vector<fs::path>> guard{{"o1", {old_text}},
-                                                       {"o2", {other_old_text}}};
-    if (!guarded) guard.clear();
-    return extend_tokenizer(source, {{"nw", {new_text}}}, guard, options, target);
-  }
-};
-
-}  // namespace
 
 TEST_CASE("guarded text keeps its ids, and new text gets shorter", "[tokenizer][property]") {
-  const Setting setting;
+  const ExtensionSetting setting;
   const ExtendReport report = setting.extend(60);
   CHECK(report.merges_added == 60);
   CHECK(report.tokens.size() == 60);
@@ -61,7 +36,7 @@ TEST_CASE("guarded text keeps its ids, and new text gets shorter", "[tokenizer][
 }
 
 TEST_CASE("without the guard the same merges do change old text", "[tokenizer]") {
-  const Setting setting;  // the test above could not fail if this did not hold
+  const ExtensionSetting setting;  // the test above could not fail if this did not hold
   setting.extend(60, /*guarded=*/false);
   const Tokenizer old = Tokenizer::load(setting.source), grown = Tokenizer::load(setting.target);
   int64_t changed = 0;
@@ -72,7 +47,7 @@ TEST_CASE("without the guard the same merges do change old text", "[tokenizer]")
 }
 
 TEST_CASE("each new token says what it is made of", "[tokenizer]") {
-  const Setting setting;
+  const ExtensionSetting setting;
   const ExtendReport report = setting.extend(40);
   const Tokenizer old = Tokenizer::load(setting.source), grown = Tokenizer::load(setting.target);
   TokenId expected = static_cast<TokenId>(old.size());
@@ -94,7 +69,7 @@ TEST_CASE("each new token says what it is made of", "[tokenizer]") {
 }
 
 TEST_CASE("an extension is repeatable, and keeps the rest of the file", "[tokenizer]") {
-  const Setting setting;
+  const ExtensionSetting setting;
   setting.extend(30);
   const std::string first = read_file(setting.target / "tokenizer.json");
   setting.extend(30);
@@ -114,7 +89,7 @@ TEST_CASE("an extension is repeatable, and keeps the rest of the file", "[tokeni
 }
 
 TEST_CASE("added tokens outside the model keep their ids", "[tokenizer]") {
-  const Setting setting;
+  const ExtensionSetting setting;
   Json json = read_json(setting.source / "tokenizer.json");
   json["added_tokens"].push_back(added_token_json(330, "<|im_start|>"));
   json["added_tokens"].push_back(added_token_json(331, "<|im_end|>"));
@@ -129,7 +104,7 @@ TEST_CASE("added tokens outside the model keep their ids", "[tokenizer]") {
 }
 
 TEST_CASE("with ignore_merges whole words of guarded text do not become tokens", "[tokenizer]") {
-  const Setting setting;
+  const ExtensionSetting setting;
   Json json = read_json(setting.source / "tokenizer.json");
   json["model"]["ignore_merges"] = true;
   write_json(setting.source / "tokenizer.json", json);
@@ -168,7 +143,7 @@ TEST_CASE("the guard looks only for pairs that could be merged", "[tokenizer]") 
 
 TEST_CASE("what an extension takes does not depend on the number of threads",
           "[tokenizer][property]") {
-  const Setting setting;
+  const ExtensionSetting setting;
   std::vector<std::string> files, reports;
   for (const int num_threads : {1, 2, 5}) {
     set_default_num_threads(num_threads);
@@ -183,7 +158,7 @@ TEST_CASE("what an extension takes does not depend on the number of threads",
 }
 
 TEST_CASE("a folder with two kinds of tokenizer is not extended", "[tokenizer]") {
-  const Setting setting;
+  const ExtensionSetting setting;
   setting.folder.write("source/tokenizer.model", "x");
   const auto message = message_of<NotBuiltError>([&] { setting.extend(5); });
   INFO(message);
@@ -192,7 +167,7 @@ TEST_CASE("a folder with two kinds of tokenizer is not extended", "[tokenizer]")
 }
 
 TEST_CASE("vocab.json and merges.txt grow along", "[tokenizer]") {
-  const Setting setting;
+  const ExtensionSetting setting;
   const Json json = read_json(setting.source / "tokenizer.json");
   setting.folder.write("source/vocab.json", json["model"]["vocab"].dump());
   setting.folder.write("source/merges.txt", "#version: 0.2\nĠ a");
@@ -205,62 +180,8 @@ TEST_CASE("vocab.json and merges.txt grow along", "[tokenizer]") {
   CHECK(merges.ends_with(last[0].get<std::string>() + " " + last[1].get<std::string>() + "\n"));
 }
 
-TEST_CASE("vocab.json that has added tokens already gets them once", "[tokenizer]") {
-  const Setting setting;
-  Json json = read_json(setting.source / "tokenizer.json");
-  const size_t size = json["model"]["vocab"].size();
-  json["added_tokens"].push_back(added_token_json(static_cast<TokenId>(size), "<|im|>"));
-  Json vocab = json["model"]["vocab"];
-  vocab["<|im|>"] = size;
-  setting.folder.write("source/tokenizer.json", json.dump());
-  setting.folder.write("source/vocab.json", vocab.dump());
-  setting.folder.write("source/merges.txt", "#version: 0.2\n");
-  setting.extend(10);
-  const Json grown = read_json(setting.target / "vocab.json");  // refuses a key that stands twice
-  CHECK(grown["<|im|>"] == size);
-  CHECK(grown.size() == size + 11);
-}
-
-TEST_CASE("an added token that would become a piece is refused", "[tokenizer]") {
-  const Setting setting;
-  const Json source = read_json(setting.source / "tokenizer.json");
-  const auto id = static_cast<TokenId>(source["model"]["vocab"].size());
-  const auto extend_with = [&](const Json& token, bool ignore_merges) {
-    Json json = source;
-    json["model"]["ignore_merges"] = ignore_merges;
-    json["added_tokens"].push_back(token);
-    setting.folder.write("source/tokenizer.json", json.dump());
-    fs::remove_all(setting.target);
-    return setting.extend(5).merges_added;
-  };
-  const Json word = added_token_json(id, "covid", {{"single_word", true}});
-  CHECK(message_of<NotBuiltError>([&] { extend_with(word, true); }).find("'covid'") !=
-        std::string::npos);
-  CHECK_FALSE(fs::exists(setting.target));
-  CHECK(extend_with(word, false) == 5);
-  CHECK(extend_with(added_token_json(id, "covid"), true) == 5);
-}
-
-TEST_CASE("text with bytes that the base calls unknown teaches what stands between them",
-          "[tokenizer]") {
-  const Setting setting;
-  Json json = read_json(setting.source / "tokenizer.json");
-  const std::string lacking = "\u00C5";  // the alphabet's character for the byte C5
-  const TokenId id = json["model"]["vocab"][lacking];
-  json["model"]["vocab"].erase(lacking);
-  json["model"]["vocab"]["<unk>"] = id;
-  json["model"]["unk_token"] = "<unk>";
-  setting.folder.write("source/tokenizer.json", json.dump());
-  std::string text;
-  for (int i = 0; i < 40; ++i) text += "ab\u017Eena ab\u017Eeny\n";  // C5 BE
-  setting.folder.write("new.txt", text);
-  const ExtendReport report = setting.extend(3);
-  CHECK(report.merges_added == 3);
-  CHECK(report.unreachable == 0);
-}
-
 TEST_CASE("the report has the keys that others read", "[tokenizer]") {
-  const Setting setting;
+  const ExtensionSetting setting;
   const Json report = setting.extend(5).to_json();
   CHECK(report["added"] == 5);
   CHECK(report["merges_added"] == 5);
@@ -274,7 +195,7 @@ TEST_CASE("the report has the keys that others read", "[tokenizer]") {
 }
 
 TEST_CASE("a rejected pair is listed with the guard text that has it", "[tokenizer]") {
-  const Setting setting;
+  const ExtensionSetting setting;
   const ExtendReport report = setting.extend(60);
   const Tokenizer old = Tokenizer::load(setting.source);
   std::map<std::string, std::vector<std::string>> lines;
@@ -305,7 +226,7 @@ TEST_CASE("a rejected pair is listed with the guard text that has it", "[tokeniz
 
 TEST_CASE("a guard budget is kept in every language, and its count is exact",
           "[tokenizer][property]") {
-  const Setting setting;
+  const ExtensionSetting setting;
   const auto guard = std::map<std::string, std::vector<fs::path>>{{"o1", {setting.old_text}},
                                                                   {"o2", {setting.other_old_text}}};
   int64_t admitted_before = 0;
@@ -355,7 +276,7 @@ TEST_CASE("the budget counts the documents that change, no more and no fewer", "
 }
 
 TEST_CASE("auto stops where the next merge saves too little", "[tokenizer]") {
-  const Setting setting;
+  const ExtensionSetting setting;
   const Tokenizer old = Tokenizer::load(setting.source);
   int64_t tokens = 0;
   for (const Document& document : read_documents({setting.new_text})) {
@@ -409,7 +330,7 @@ TEST_CASE("no merge crosses a script or digit boundary unless asked", "[tokenize
 }
 
 TEST_CASE("an extension that cannot be is refused, and nothing is written", "[tokenizer]") {
-  const Setting setting;
+  const ExtensionSetting setting;
   const auto extend = [&](const ExtendOptions& options, const std::string& new_code) {
     extend_tokenizer(setting.source, {{new_code, {setting.new_text}}},
                      {{"old", {setting.old_text}}}, options, setting.target);
