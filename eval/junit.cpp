@@ -2,8 +2,6 @@
 // case per test. The two schemas in use, Ant's (JUnit.xsd) and the Jenkins xUnit plugin's
 // (junit-10.xsd), disagree; what is written here is allowed by both, so the numbers of tests that
 // passed are in the suite's output, and the counts stand on the suites alone.
-#include <array>
-#include <ctime>
 #include <map>
 #include <string_view>
 
@@ -50,16 +48,6 @@ std::string numbers_text(const LanguageTest& test) {
       ", p ", p_text(test.p_adjusted), ", ", test.estimate.num_pairs, " documents; ", test.reason);
 }
 
-/// "2026-11-25T14:03:05", UTC.
-std::string date_text(int64_t seconds) {
-  const auto time = static_cast<std::time_t>(seconds);
-  std::tm utc{};
-  gmtime_r(&time, &utc);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
-  return text.data();
-}
-
 void fill_suite(TemplateDictionary& suite, const Tests& tests) {
   set_counts(suite, tests);
   for (const LanguageTest* test : tests) {
@@ -80,7 +68,7 @@ std::string report_junit(const std::string& title, const Comparison& comparison)
   std::map<std::string, Tests> suites;
   for (const LanguageTest& test : comparison.tests) suites[display_language(test)].push_back(&test);
   set(document, "NAME", title);
-  set(document, "TIME", date_text(comparison.candidate.date));
+  set(document, "TIME", utc_text("%Y-%m-%dT%H:%M:%S", comparison.candidate.date));
   int64_t id = 0;
   for (const auto& [language, tests] : suites) {
     TemplateDictionary* suite = document.AddSectionDictionary("SUITE");

@@ -2,7 +2,9 @@
 #include "eval/number_text.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <ctime>
 
 #include "core/text.h"
 
@@ -154,6 +156,15 @@ std::string markdown_table(const std::vector<std::string>& header,
     out += "\n";
   }
   return out;
+}
+
+std::string utc_text(const char* format, int64_t seconds) {
+  const auto time = static_cast<std::time_t>(seconds);
+  std::tm utc{};
+  gmtime_r(&time, &utc);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), format, &utc);
+  return text.data();
 }
 
 }  // namespace polygraft::eval

@@ -32,4 +32,7 @@ std::string markdown_table(const std::vector<std::string>& header,
                            const std::vector<std::vector<std::string>>& rows, size_t first_right);
 std::string markdown_text(std::string_view text);
 
+/// A time in UTC. @param format strftime's; up to 31 characters of result.
+std::string utc_text(const char* format, int64_t seconds);
+
 }  // namespace polygraft::eval

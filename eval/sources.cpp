@@ -1,13 +1,11 @@
 // eval/sources.cpp: see sources.h.
 #include "eval/sources.h"
 
-#include <array>
-#include <ctime>
-
 #include "core/hash.h"
 #include "core/json.h"
 #include "core/text.h"
 #include "eval/compare.h"
+#include "eval/number_text.h"
 #include "eval/report.h"
 
 namespace polygraft::eval {
@@ -45,13 +43,7 @@ std::string stated_texts_hash(const OrderedJson& results) {
 
 /// "2026-11-22 18:03 UTC"
 std::string date_text(int64_t seconds) {
-  if (seconds == 0) return "";
-  const auto time = static_cast<std::time_t>(seconds);
-  std::tm utc{};
-  gmtime_r(&time, &utc);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M UTC", &utc);
-  return text.data();
+  return seconds == 0 ? "" : utc_text("%Y-%m-%d %H:%M UTC", seconds);
 }
 
 }  // namespace

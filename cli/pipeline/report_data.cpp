@@ -30,8 +30,8 @@ PipelineConfig read_settings(const fs::path& run_dir) {
 
 constexpr const char* kInterferenceNote =
     "Each old language's bits per byte on the probe's text against the base's. Beyond the budget "
-    "at "
-    "a step, the run protects old text harder or goes back. That limit falls with the learning "
+    "at a "
+    "step, the run protects old text harder or goes back. That limit falls with the learning "
     "rate, because smaller steps undo much of what larger ones do; at the end it is "
     "max_relative_bpb.";
 constexpr const char* kLearningNote =
