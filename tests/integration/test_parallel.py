@@ -86,12 +86,12 @@ class Parallel(unittest.TestCase):
 
     def test_a_rank_that_never_starts_is_not_waited_for(self):
         """Its place is taken by a process that knows nothing of MPI."""
-        command = train_command(self.config("alone"), "--rank-timeout", "4")
+        command = train_command(self.config("unstarted"), "--rank-timeout", "4")
         launcher = [*mpirun(2, *command), ":", "-n", "1", "sleep", "60"]
         result = subprocess.run(launcher, capture_output=True, text=True, timeout=50)
         self.assertEqual(result.returncode, 1, result.stderr)
         self.assertIn("rank error: a rank: did not start within 4 s", result.stderr)
-        self.assertFalse((self.folder / "alone" / "model").exists())
+        self.assertFalse((self.folder / "unstarted" / "model").exists())
 
     def test_ranks_need_pieces(self):
         said = train_on(2, self.config("whole"), "--set", "train.micro_batch_tokens=0", expect=[2])
