@@ -68,7 +68,7 @@ std::vector<tokenizer::Document> heldout_documents(const tokenizer::LanguageText
 
 /// How the log names the work, and what keeps its scores apart.
 std::string task_name(const std::string& language, const std::string& behind) {
-  return concat("bpb_", language, behind.empty() ? "" : "_behind_", behind);
+  return concat(eval::bpb_task(language), behind.empty() ? "" : "_behind_", behind);
 }
 
 /// @param language "": none.

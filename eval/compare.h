@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -119,6 +120,10 @@ struct Comparison {
   const LanguageTest* worst() const;
   Json to_json() const;  ///< the keys of `eval compare --json`
 };
+
+/// @param key of the margins. @param names the tasks and languages that there are.
+/// @throws ConfigError for a margin that is of none of them: another would be used in silence.
+void check_margins(const GateConfig& gate, const std::string& key, std::set<std::string> names);
 
 /// Pairs on (task, filter, doc_id) and checks the hashes. A mismatch makes the outcome
 /// kNotComparable, with the first differing sample in `reason`. One metric per task is gated:

@@ -164,7 +164,7 @@ void add_unmeasured(std::vector<LanguageTest>& tests, const GateConfig& gate) {
   for (const std::string& language : gate.new_languages.value()) {
     if (measured.contains(language)) continue;
     LanguageTest test;
-    test.task = "bpb_" + language;
+    test.task = bpb_task(language);
     test.language = language;
     test.is_new = true;
     test.outcome = Outcome::kNotComparable;
@@ -173,24 +173,29 @@ void add_unmeasured(std::vector<LanguageTest>& tests, const GateConfig& gate) {
   }
 }
 
-/// A margin that is nobody's would be ignored in silence, and another one used.
-void check_margins(const std::vector<PairedTask>& paired, const GateConfig& gate) {
-  std::set<std::string> known(gate.new_languages->begin(), gate.new_languages->end());
+std::set<std::string> names_of(const std::vector<PairedTask>& paired,
+                               const std::vector<std::string>& new_languages) {
+  std::set<std::string> names(new_languages.begin(), new_languages.end());
   for (const PairedTask& task : paired)
-    known.insert({task.task, task_language(task.task, *gate.new_languages)});
-  known.erase("");
-  const std::vector<std::string> names(known.begin(), known.end());
+    names.insert({task.task, task_language(task.task, new_languages)});
+  return names;
+}
+
+}  // namespace
+
+void check_margins(const GateConfig& gate, const std::string& key, std::set<std::string> names) {
+  names.erase("");
+  const std::vector<std::string> known(names.begin(), names.end());
   for (const auto& [name, margin] : gate.margins) {
-    if (known.contains(name)) continue;
-    const std::string nearest = nearest_name(name, names);
-    throw ConfigError("margins." + name, "no task and no language of the comparison has this name")
-        .expected(concat("one of ", join(names, ", ")))
+    if (names.contains(name)) continue;
+    const std::string nearest = nearest_name(name, known);
+    throw ConfigError(concat(key, ".", name),
+                      "no task and no language of the comparison has this name")
+        .expected(concat("one of ", join(known, ", ")))
         .hint(nearest.empty() ? "remove the margin or correct its name"
                               : concat("did you mean '", nearest, "'?"));
   }
 }
-
-}  // namespace
 
 void GateConfig::validate(Problems& problems) const {
   problems.require(margin_relative_bpb >= 0, "margin_relative_bpb", concat(margin_relative_bpb),
@@ -259,7 +264,7 @@ Comparison compare_results(const ResultFolder& baseline, const ResultFolder& can
   if (!asked.new_languages)
     comparison.gate.new_languages = stated_new_languages(baseline, candidate);
   const std::vector<PairedTask> paired = pair_results(baseline, candidate);
-  check_margins(paired, gate);
+  check_margins(gate, "margins", names_of(paired, *gate.new_languages));
   comparison.tests.resize(paired.size());
   parallel_for(paired.size(), 0, [&](size_t i) { comparison.tests[i] = measure(paired[i], gate); });
   adjust_family(comparison.tests, false);

@@ -42,10 +42,11 @@ void fill_outcome(TemplateDictionary& out, const LanguageTest& test) {
 
 std::string numbers_text(const LanguageTest& test) {
   if (test.outcome == Outcome::kNotComparable) return test.reason;
-  return concat(
-      level_text(test, test.estimate.baseline), " -> ", level_text(test, test.estimate.candidate),
-      ", ", change_text(test), " ", change_interval_text(test), ", margin ", margin_text(test),
-      ", p ", p_text(test.p_adjusted), ", ", test.estimate.num_pairs, " documents; ", test.reason);
+  return concat(level_text(test, test.estimate.baseline), " -> ",
+                level_text(test, test.estimate.candidate), ", ", change_text(test), " ",
+                change_interval_text(test), ", margin ", margin_text(test), ", p ",
+                p_text(test.p_adjusted), ", ", test.estimate.num_documents, " documents; ",
+                test.reason);
 }
 
 void fill_suite(TemplateDictionary& suite, const Tests& tests) {

@@ -163,7 +163,7 @@ std::vector<PairedTask> pair_results(const ResultFolder& baseline, const ResultF
 }
 
 std::string task_language(const std::string& task, const std::vector<std::string>& known) {
-  if (task.starts_with("bpb_")) return task.substr(4);
+  if (task.starts_with(kBpbTaskPrefix)) return task.substr(kBpbTaskPrefix.size());
   for (const std::string& language : known) {
     if (task.ends_with("_" + language)) return language;
   }

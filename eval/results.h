@@ -24,6 +24,10 @@ struct BpbResult {
   std::map<std::string, Causes> causes;      ///< of languages whose change was split by cause
 };
 
+inline constexpr std::string_view kBpbTaskPrefix = "bpb_";
+/// The task that measures bits per byte of a language's held-out text.
+std::string bpb_task(const std::string& language);
+
 /// Writes results_<time>.json and samples_bpb_<lang>_<time>.jsonl into `folder`: an AtomicFolder's
 /// path, or a new folder. Texts are not copied: a sample carries the SHA-256 of its text as all
 /// three hashes, which for prompt_hash and target_hash is what lm-eval computes from the text.

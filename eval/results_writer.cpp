@@ -12,11 +12,9 @@
 namespace polygraft::eval {
 namespace {
 
-std::string task_name(const std::string& language) { return "bpb_" + language; }
-
 void check_score(const std::string& language, const DocumentScore& score) {
   if (std::isfinite(score.nats) && score.num_bytes > 0) return;
-  throw NumericError(concat(task_name(language), ", document '", score.id, "'"),
+  throw NumericError(concat(bpb_task(language), ", document '", score.id, "'"),
                      "its score cannot be used")
       .expected("finite nats and at least one byte")
       .found(concat(score.nats, " nats, ", score.num_bytes, " bytes"));
@@ -111,7 +109,7 @@ OrderedJson totals(const std::vector<DocumentScore>& scores) {
 
 void add_language(OrderedJson& document, const std::string& language,
                   const std::vector<DocumentScore>& scores) {
-  const std::string task = task_name(language);
+  const std::string task = bpb_task(language);
   add_task(document, task, scores.size(), task_metrics(scores),
            {{"byte_perplexity", false}, {"bits_per_byte", false}});
   document["configs"][task] = task_config(task);
@@ -123,12 +121,14 @@ void check_result(const BpbResult& result) {
   if (result.languages.empty()) throw ConfigError("languages", "there is nothing to write");
   for (const auto& [language, scores] : result.languages) {
     check_name("languages", language);
-    if (scores.empty()) throw ConfigError(task_name(language), "there is no document");
+    if (scores.empty()) throw ConfigError(bpb_task(language), "there is no document");
     for (const DocumentScore& score : scores) check_score(language, score);
   }
 }
 
 }  // namespace
+
+std::string bpb_task(const std::string& language) { return concat(kBpbTaskPrefix, language); }
 
 void write_bpb_result(const BpbResult& result, const fs::path& folder) {
   check_result(result);
@@ -141,9 +141,7 @@ void write_bpb_result(const BpbResult& result, const fs::path& folder) {
       stated["role"] = role->second;
     if (const auto causes = result.causes.find(language); causes != result.causes.end())
       stated["causes"] = causes->second.to_json();
-    sample_writers[task_name(language)] = [&scores](AtomicFile& out) {
-      write_samples(scores, out);
-    };
+    sample_writers[bpb_task(language)] = [&scores](AtomicFile& out) { write_samples(scores, out); };
   }
   write_result_folder(folder, document, sample_writers);
 }

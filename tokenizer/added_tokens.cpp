@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "core/json.h"
 #include "tokenizer/newer_characters.h"
 #include "tokenizer/utf8.h"
 #include "tokenizer/white_space.h"
@@ -46,6 +47,16 @@ bool stands_alone(std::string_view text, Section match) {
 }
 
 }  // namespace
+
+AddedToken read_added_token(const Json& json, TokenId id, const fs::path& file) {
+  AddedToken token{.content = json_get<std::string>(json, "content", file), .id = id};
+  token.single_word = json_get_or<bool>(json, "single_word", false, file);
+  token.lstrip = json_get_or<bool>(json, "lstrip", false, file);
+  token.rstrip = json_get_or<bool>(json, "rstrip", false, file);
+  token.special = json_get_or<bool>(json, "special", false, file);
+  token.normalized = json_get_or<bool>(json, "normalized", !token.special, file);
+  return token;
+}
 
 AddedTokenMatcher::AddedTokenMatcher(std::vector<std::pair<std::string, AddedToken>> patterns)
     : tokens_(std::move(patterns)), nodes_(1) {

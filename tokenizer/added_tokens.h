@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/json_fwd.h"
 #include "tokenizer/tokenizer.h"
 
 namespace polygraft::tokenizer {
@@ -21,6 +22,9 @@ struct AddedToken {
   bool normalized = false;   ///< looked for in the normalised text
   bool special = false;      ///< left out by decode(..., skip_special_tokens)
 };
+
+/// Of {"content": "<x>", "lstrip": true, ...}. @param file the one named in errors.
+AddedToken read_added_token(const Json& json, TokenId id, const fs::path& file);
 
 /// A part of a text: an added token, or text between two of them (id -1).
 struct Section {

@@ -149,7 +149,7 @@ std::shared_ptr<const Tokenizer::Impl> parse_sentencepiece(const std::string& by
   result->processor = load_processor(bytes, file);
   result->unigram = unigram_of(result->pieces);
   fill_vocabulary(result->pieces, file, result->vocabulary);
-  refuse_other_added_tokens(config_folder, result->vocabulary);
+  refuse_other_added_tokens(config_folder, {result->vocabulary});
   result->bos = special_token(config_folder, "bos_token", result->vocabulary);
   result->eos = special_token(config_folder, "eos_token", result->vocabulary);
   if (!result->bos) result->bos = id_or_none(result->processor->bos_id());

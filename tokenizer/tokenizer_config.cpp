@@ -1,6 +1,8 @@
 // tokenizer/tokenizer_config.cpp: see tokenizer_config.h.
 #include "tokenizer/tokenizer_config.h"
 
+#include <unordered_map>
+
 #include "core/error.h"
 #include "core/json.h"
 #include "core/text.h"
@@ -28,20 +30,26 @@ namespace {
 /// Compares what a file says of added tokens with the tokenizer's.
 class AddedTokenCheck {
  public:
-  AddedTokenCheck(fs::path file, const Vocabulary& vocabulary)
-      : file_(std::move(file)), vocabulary_(vocabulary) {}
+  AddedTokenCheck(fs::path file, const KnownTokens& known) : file_(std::move(file)), known_(known) {
+    if (known.added == nullptr) return;
+    for (const AddedToken& token : *known.added) added_.emplace(token.content, &token);
+  }
 
-  /// @param token the text, or an object with its `content`. @param id empty: any.
-  void require(const Json& token, const std::string& id = "") const {
-    const auto content = token.is_string() ? token.get<std::string>()
-                                           : json_get<std::string>(token, "content", file_);
-    const auto known = vocabulary_.find(content);
-    if (content.empty() || (known && (id.empty() || std::to_string(*known) == id))) return;
-    throw FormatError(file_,
-                      concat("added token '", content, "'", id.empty() ? "" : " with id ", id))
-        .expected("the same token and id in the tokenizer's own file")
-        .found(known ? concat("id ", *known) : "no such token")
-        .hint("load the folder with transformers and save the tokenizer again");
+  /// @param token the text, or an object with its `content`.
+  void require(const Json& token) const { find(content_of(token)); }
+
+  /// @param entry with all flags, or those that are not there by default.
+  void require_entry(const std::string& id, const Json& entry) const {
+    const std::string content = content_of(entry);
+    const AddedToken* own = find(content, id);
+    if (own == nullptr) return;
+    const AddedToken stated = read_added_token(entry, own->id, file_);
+    const std::string expected = flags_text(*own), found = flags_text(stated);
+    if (expected == found) return;
+    throw FormatError(file_, concat("added token '", content, "' has other flags"))
+        .expected(concat(expected, ", as in the tokenizer's own file"))
+        .found(found)
+        .hint(kSaveAgain);
   }
 
   /// Tokens in an array, or named in an object, or none.
@@ -50,9 +58,45 @@ class AddedTokenCheck {
     for (const Json& token : tokens) require(token);
   }
 
+  /// {"<x>": 256}
+  void require_id(const std::string& content, const Json& id) const { find(content, id.dump()); }
+
  private:
+  static constexpr const char* kSaveAgain =
+      "load the folder with transformers and save the tokenizer again";
+
+  std::string content_of(const Json& token) const {
+    return token.is_string() ? token.get<std::string>()
+                             : json_get<std::string>(token, "content", file_);
+  }
+
+  std::string flags_text(const AddedToken& token) const {
+    const auto text = [](bool flag) { return flag ? "true" : "false"; };
+    const std::string flags = concat("single_word ", text(token.single_word), ", lstrip ",
+                                     text(token.lstrip), ", rstrip ", text(token.rstrip));
+    return known_.normalizes ? concat(flags, ", normalized ", text(token.normalized)) : flags;
+  }
+
+  /// @param id empty: any. @return the added token; nullptr: none, but that is as good.
+  const AddedToken* find(const std::string& content, const std::string& id = "") const {
+    if (content.empty()) return nullptr;
+    const auto known = known_.vocabulary.find(content);
+    const auto added = added_.find(content);
+    const bool is_found = known && (known_.added == nullptr || added != added_.end());
+    if (is_found && (id.empty() || std::to_string(*known) == id)) {
+      return added == added_.end() ? nullptr : added->second;
+    }
+    throw FormatError(file_,
+                      concat("added token '", content, "'", id.empty() ? "" : " with id ", id))
+        .expected("the same token and id among the added tokens of the tokenizer's own file")
+        .found(is_found ? concat("id ", *known)
+                        : std::string(known ? "a plain token of its model" : "no such token"))
+        .hint(kSaveAgain);
+  }
+
   fs::path file_;
-  const Vocabulary& vocabulary_;
+  const KnownTokens& known_;
+  std::unordered_map<std::string_view, const AddedToken*> added_;
 };
 
 /// PreTrainedTokenizerBase.SPECIAL_TOKENS_ATTRIBUTES, and its lists under their names of versions 4
@@ -67,23 +111,32 @@ void check_special_tokens(const Json& config, const AddedTokenCheck& check) {
   }
 }
 
+/// Files of earlier versions, which transformers reads where tokenizer_config.json lists no added
+/// tokens.
+void check_legacy_files(const fs::path& folder, const KnownTokens& known) {
+  if (const fs::path file = folder / "special_tokens_map.json"; fs::exists(file)) {
+    check_special_tokens(read_json(file), AddedTokenCheck(file, known));
+  }
+  if (const fs::path file = folder / "added_tokens.json"; fs::exists(file)) {
+    const AddedTokenCheck check(file, known);
+    const Json tokens = read_json(file);
+    for (const auto& [content, id] : tokens.items()) check.require_id(content, id);
+  }
+}
+
 }  // namespace
 
-void refuse_other_added_tokens(const fs::path& folder, const Vocabulary& vocabulary) {
+void refuse_other_added_tokens(const fs::path& folder, const KnownTokens& known) {
   bool has_decoder = false;
   if (const fs::path file = folder / "tokenizer_config.json"; fs::exists(file)) {
-    const AddedTokenCheck check(file, vocabulary);
+    const AddedTokenCheck check(file, known);
     const Json config = read_json(file);
     check_special_tokens(config, check);
     has_decoder = config.contains("added_tokens_decoder");
     const Json tokens = json_get_or<Json>(config, "added_tokens_decoder", Json::object(), file);
-    for (const auto& [id, token] : tokens.items()) check.require(token, id);
+    for (const auto& [id, token] : tokens.items()) check.require_entry(id, token);
   }
-  if (const fs::path file = folder / "added_tokens.json"; !has_decoder && fs::exists(file)) {
-    const AddedTokenCheck check(file, vocabulary);
-    const Json tokens = read_json(file);
-    for (const auto& [content, id] : tokens.items()) check.require(content, id.dump());
-  }
+  if (!has_decoder) check_legacy_files(folder, known);
 }
 
 }  // namespace polygraft::tokenizer

@@ -2,7 +2,9 @@
 // the tokenizer beside them.
 #pragma once
 #include <optional>
+#include <vector>
 
+#include "tokenizer/added_tokens.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/vocabulary.h"
 
@@ -13,8 +15,16 @@ namespace polygraft::tokenizer {
 std::optional<TokenId> special_token(const fs::path& folder, const char* key,
                                      const Vocabulary& vocabulary);
 
-/// transformers adds tokens of its own configuration to those of the tokenizer; with one that is
-/// not there, it would encode otherwise than the tokenizer says. @throws FormatError naming it.
-void refuse_other_added_tokens(const fs::path& folder, const Vocabulary& vocabulary);
+/// The tokenizer's own.
+struct KnownTokens {
+  const Vocabulary& vocabulary;
+  const std::vector<AddedToken>* added = nullptr;  ///< none: every token may stand for an added one
+  bool normalizes = false;  ///< it may change a text before tokens are looked for
+};
+
+/// transformers adds tokens of its own configuration to those of the tokenizer, with the flags that
+/// are stated there. With one that is not there, or only as a plain token, or with other flags, it
+/// would encode otherwise than the tokenizer says. @throws FormatError naming it.
+void refuse_other_added_tokens(const fs::path& folder, const KnownTokens& known);
 
 }  // namespace polygraft::tokenizer

@@ -37,18 +37,10 @@ bool may_cut_before_space(const BpeParts& parts, const Vocabulary& vocabulary) {
          parts.characters.find(next_code_point(kVisibleSpace, begin)) >= 0;
 }
 
-AddedToken read_added_token(const Json& json, const fs::path& file) {
-  AddedToken token;
-  token.content = json_get<std::string>(json, "content", file);
+TokenId read_added_id(const Json& json, const fs::path& file) {
   const auto id = json_get<int64_t>(json, "id", file);
   if (id < 0 || id > INT32_MAX) throw FormatError(file, concat("added token with id ", id));
-  token.id = static_cast<TokenId>(id);
-  token.single_word = json_get_or<bool>(json, "single_word", false, file);
-  token.lstrip = json_get_or<bool>(json, "lstrip", false, file);
-  token.rstrip = json_get_or<bool>(json, "rstrip", false, file);
-  token.special = json_get_or<bool>(json, "special", false, file);
-  token.normalized = json_get_or<bool>(json, "normalized", !token.special, file);
-  return token;
+  return static_cast<TokenId>(id);
 }
 
 /// The reference numbers added tokens that the model lacks from the model's size on, whatever the
@@ -90,7 +82,7 @@ std::vector<AddedToken> read_added_tokens(const Json& root, const fs::path& file
   std::vector<AddedToken> tokens;
   std::unordered_set<std::string> contents;
   for (const Json& entry : json_get_or<Json>(root, "added_tokens", Json::array(), file)) {
-    AddedToken token = read_added_token(entry, file);
+    AddedToken token = read_added_token(entry, read_added_id(entry, file), file);
     if (!contents.insert(token.content).second) {
       throw FormatError(file, concat("added token '", token.content, "' stands there twice"));
     }
@@ -142,7 +134,7 @@ std::shared_ptr<const Tokenizer::Impl> parse_tokenizer(const std::string& text,
   insert_added_tokens(added, file, vocabulary);
   mark_added_tokens(added, normalizer, vocabulary);
   vocabulary.set_bytes([&](const std::string& token) { return decoder.bytes_of(token); });
-  refuse_other_added_tokens(config_folder, vocabulary);
+  refuse_other_added_tokens(config_folder, {vocabulary, &added, !part("normalizer").is_null()});
   auto result = std::make_shared<BpeTokenizer>(std::move(parts));
   result->file = file;
   result->hash = sha256(text);

@@ -221,7 +221,7 @@ void TrainingRun::train_step() {
       std::llround(config.replay.fraction * static_cast<double>(config.batch_tokens)));
   StepRows rows;
   const int64_t learned_grant = config.batch_tokens - (data_.replayed ? replayed_grant : 0);
-  rows.learned = data_.learned.take(learned_grant, /*at_least_one=*/true);
+  rows.learned = data_.learned.take(learned_grant);
   if (data_.replayed) rows.replayed = data_.replayed->take(replayed_grant);
   if (quotations_) quotations_->put_before(rows.replayed, state_.step, config.sequence_length);
 

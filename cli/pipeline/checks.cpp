@@ -11,6 +11,7 @@
 #include "eval/choice.h"
 #include "model/architecture/gpu.h"
 #include "model/checkpoint/model_folder.h"
+#include "trainer/data/self_text.h"
 #include "trainer/trainer.h"
 
 namespace polygraft::cli {
@@ -48,12 +49,35 @@ void check_base(const PipelineConfig& config) {
   expanded_shape(config);  // refuses a dense base, and more new experts than it has donors for
 }
 
-void check_choice_files(const std::vector<fs::path>& files, Checks& checks) {
-  bool are_good = !files.empty();
-  for (const fs::path& file : files) {
+namespace {
+
+/// The tasks and languages that a run measures.
+std::set<std::string> measured_names(const PipelineConfig& config) {
+  std::set<std::string> names;
+  const auto add_choice = [&](const std::vector<fs::path>& files) {
+    for (const auto& [task, items] : eval::read_choice_items(files))
+      names.insert({task, items.front().language});
+  };
+  if (!config.evaluate.choice.empty())
+    add_choice({config.evaluate.choice.begin(), config.evaluate.choice.end()});
+  for (const auto& [language, texts] : config.languages) {
+    names.insert(language);
+    if (config.evaluate.bpb) names.insert(eval::bpb_task(language));
+  }
+  if (config.train.replay.writes_text())
+    names.insert({trainer::kSelfLanguage, eval::bpb_task(trainer::kSelfLanguage)});
+  return names;
+}
+
+}  // namespace
+
+void check_tasks(const PipelineConfig& config, Checks& checks) {
+  bool are_good = true;
+  for (const std::string& file : config.evaluate.choice) {
     are_good = checks.run([&] { eval::read_choice_items({file}); }) && are_good;
   }
-  if (are_good) checks.run([&] { eval::read_choice_items(files); });
+  if (!are_good || config.languages.empty()) return;
+  checks.run([&] { eval::check_margins(config.gate, "gate.margins", measured_names(config)); });
 }
 
 void check_machine(const trainer::TrainConfig& train, int num_processes) {

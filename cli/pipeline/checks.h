@@ -37,8 +37,9 @@ void check_texts(const tokenizer::Corpus& corpus, const std::string& where);
 /// That the base can be extended as the config asks.
 void check_base(const PipelineConfig& config);
 
-/// That every line of task files is an item, and no task has one twice.
-void check_choice_files(const std::vector<fs::path>& files, Checks& checks);
+/// That every line of task files is an item, no task has one twice, and every margin of the gate is
+/// of a task or language that is measured.
+void check_tasks(const PipelineConfig& config, Checks& checks);
 
 /// That this machine and as many processes can train as the config asks.
 void check_machine(const trainer::TrainConfig& train, int num_processes);

@@ -95,7 +95,7 @@ void check_inputs(const ResolvedPipeline& resolved, const std::string& where, Ch
   checks.run([&] { check_base(config); });
   const bool has_corpus = !resolved.corpus.languages.empty();
   if (has_corpus) checks.run([&] { check_texts(resolved.corpus, where); });
-  check_choice_files({config.evaluate.choice.begin(), config.evaluate.choice.end()}, checks);
+  check_tasks(config, checks);
 }
 
 }  // namespace

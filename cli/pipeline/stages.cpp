@@ -213,6 +213,12 @@ std::string yaml_of(const Block& block) {
   return config_to_yaml(block);
 }
 
+/// The settings that decide what is trained: how often checkpoints are made may change meanwhile.
+std::string decisive_yaml(trainer::TrainConfig train) {
+  train.checkpoint = {};
+  return yaml_of(train);
+}
+
 }  // namespace
 
 eval::ResultFolder read_measurements(const fs::path& stage_folder) {
@@ -284,9 +290,10 @@ std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& has
         evaluate(run, {"evaluate-base", run.config().base}, f);
       },
       StageRanks::kAll);
-  const std::string train_key = make_key("train", {grafted, yaml_of(config.train), seed});
+  const std::vector<std::string> train_inputs = {grafted, decisive_yaml(config.train), seed};
+  const std::string train_key = make_key("train", train_inputs);
   const std::string trained = add(
-      "train", {grafted, yaml_of(config.train), seed}, {run.model()},
+      "train", train_inputs, {run.model()},
       [run, train_key](const fs::path& f) { train(run, train_key, f); }, StageRanks::kAll);
   const std::string verified =
       add("verify", {trained, heldout_texts}, {}, [run](const fs::path& f) { verify(run, f); });

@@ -40,7 +40,8 @@ std::vector<Setting> training_settings(const PipelineConfig& config) {
   std::vector<Setting> settings = settings_of(config);
   std::erase_if(settings, [](const Setting& setting) {
     const std::string block = setting.key.substr(0, setting.key.find('.'));
-    return block == "run_dir" || block == "machine" || block == "evaluate" || block == "gate";
+    return block == "run_dir" || block == "machine" || block == "evaluate" || block == "gate" ||
+           setting.key.starts_with("train.checkpoint.");
   });
   return settings;
 }

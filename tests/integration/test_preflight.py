@@ -59,6 +59,14 @@ class Preflight(unittest.TestCase):
         self.refused("gate.new_languages", "[id], or nothing", "[de]", settings=["gate.new_languages=[de]"])
         run("run", self.yaml, "--dry-run", "--set", "gate.new_languages=[id]")
 
+    def test_a_margin_of_nothing_that_is_measured(self):
+        self.refused("gate.margins.ne", "one of bpb_de, bpb_en, bpb_es, bpb_id, de, en, es, id",
+                     settings=["gate.margins={ne: 0.001}"])
+        tasks = self.folder / "tasks.jsonl"
+        tasks.write_text(json.dumps({"id": "a", "language": "de", "context": "", "choices": ["x", "y"], "gold": 0}) + "\n")
+        run("run", self.yaml, "--dry-run", "--set", f"evaluate.choice=[{tasks}]",
+            "--set", "gate.margins={tasks_de: 0.02, bpb_en: 0.001, id: 0.1}")
+
     def test_everything_at_once(self):
         (self.folder / "file").write_text("")
         self.refused("5 problems", "/nowhere/base", "/nowhere/tasks.jsonl", "is no folder", "this build has no CUDA",

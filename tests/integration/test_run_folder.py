@@ -70,6 +70,11 @@ class RunFolder(unittest.TestCase):
         third = self.pipeline("--set", "train.tokens=10000", "--dry-run", expect=0)
         self.assertRegex(third.stderr, r"20,\d+ tokens there are deleted")
 
+    def test_other_checkpoints_train_nothing_anew(self):
+        result = self.pipeline("--set", "train.checkpoint.every_tokens=9000", expect=self.exit_code)
+        self.assertNotIn("begins afresh", result.stderr)
+        self.assertRegex(result.stderr, r"train\b.*: done before, skipped")
+
     def test_a_folder_that_is_no_model_is_called_what_it_is(self):
         self.assertIn(f"its model is {self.dir / 'model'}", run("inspect", self.dir, expect=1).stderr)
         message = run("inspect", self.dir / "pack", expect=1).stderr

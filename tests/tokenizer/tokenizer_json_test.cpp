@@ -17,6 +17,13 @@ std::string refusal(const Json& json) {
   return message_of<ErrorType>([&] { load_json(json); });
 }
 
+/// With the bytes ! and ? as added tokens.
+Json sample_with_added() {
+  Json json = sample_json();
+  json["added_tokens"] = {added_token_json('!', "!"), added_token_json('?', "?")};
+  return json;
+}
+
 }  // namespace
 
 TEST_CASE("ids, tokens and bytes belong together", "[tokenizer]") {
@@ -162,14 +169,13 @@ TEST_CASE("BOS and EOS come from the files beside", "[tokenizer]") {
   const Tokenizer bare = Tokenizer::load(folder.path());
   CHECK(bare.hash() == sha256(text));
   CHECK_THROWS_AS(bare.prefix_id(), FormatError);
+  folder.write("tokenizer.json", sample_with_added().dump());
   folder.write("tokenizer_config.json", R"({"bos_token": null, "eos_token": {"content": "!"}})");
   const Tokenizer with_eos = Tokenizer::load(folder.path());
   CHECK_FALSE(with_eos.bos_id().has_value());
   CHECK(with_eos.eos_id() == '!');
   CHECK(with_eos.prefix_id() == '!');
   folder.write("special_tokens_map.json", R"({"bos_token": "?"})");
-  CHECK(Tokenizer::load(folder.path()).prefix_id() == '?');
-  folder.write("tokenizer_config.json", R"({"added_tokens_decoder": {"33": {"content": "!"}}})");
   CHECK(Tokenizer::load(folder.path()).prefix_id() == '?');
   folder.write("tokenizer_config.json", R"({"added_tokens_decoder": {"256": {"content": "<x>"}}})");
   CHECK(has(message_of<FormatError>([&] { Tokenizer::load(folder.path()); }), "'<x>' with id 256"));
@@ -179,7 +185,7 @@ TEST_CASE("BOS and EOS come from the files beside", "[tokenizer]") {
 
 TEST_CASE("tokens that transformers alone would add are refused", "[tokenizer]") {
   const TemporaryFolder folder;
-  folder.write("tokenizer.json", sample_json().dump());
+  folder.write("tokenizer.json", sample_with_added().dump());
   const auto refused = [&](const std::string& file, const std::string& json) {
     folder.write(file, json);
     return message_of<FormatError>([&] { Tokenizer::load(folder.path()); });
@@ -192,8 +198,33 @@ TEST_CASE("tokens that transformers alone would add are refused", "[tokenizer]")
   folder.write(config, R"({"pad_token": "!", "sep_token": null, "extra_special_tokens": []})");
   CHECK_NOTHROW(Tokenizer::load(folder.path()));
   CHECK(has(refused("added_tokens.json", R"({"<x>": 256})"), "'<x>' with id 256"));
+  CHECK(has(refused(config, R"({"eos_token": "."})"), "a plain token of its model"));
   folder.write(config, R"({"added_tokens_decoder": {}})");  // is looked at alone
   CHECK_NOTHROW(Tokenizer::load(folder.path()));
+  folder.write("special_tokens_map.json", R"({"pad_token": "[PAD]"})");
+  CHECK_NOTHROW(Tokenizer::load(folder.path()));
+  std::filesystem::remove(folder.path() / config);
+  CHECK(has(message_of<FormatError>([&] { Tokenizer::load(folder.path()); }), "'[PAD]'"));
+}
+
+TEST_CASE("flags of added tokens that transformers would take instead are refused", "[tokenizer]") {
+  const TemporaryFolder folder;
+  Json json = sample_with_added();
+  const auto message = [&](const std::string& flags) {
+    folder.write("tokenizer.json", json.dump());
+    folder.write("tokenizer_config.json",
+                 concat(R"({"added_tokens_decoder": {"33": {"content": "!")", flags, "}}}"));
+    return message_of<FormatError>([&] { Tokenizer::load(folder.path()); });
+  };
+  CHECK(message(R"(, "special": true)").empty());
+  CHECK(message("").empty());  // `normalized`, without a normaliser
+  for (const char* flag : {"lstrip", "rstrip", "single_word"}) {
+    CHECK(
+        has(message(concat(R"(, "special": true, ")", flag, R"(": true)")), concat(flag, " true")));
+  }
+  json["normalizer"] = {{"type", "NFC"}};
+  CHECK(message(R"(, "special": true)").empty());
+  CHECK(has(message(""), "normalized true"));
 }
 
 TEST_CASE("150,000 entries are read in the time of a blink", "[tokenizer]") {

@@ -111,7 +111,7 @@ TEST_CASE("gradients of the factors are autograd's", "[trainer][lora]") {
   TrainingData data =
       prepare_data(job, resolve_roles(job), trainee.tokenizer, trainee.tokenizer.size());
   StepRows rows;
-  rows.learned = data.learned.take(90, true);
+  rows.learned = data.learned.take(90);
   const Objective objective(trainee.transformer, trainee.tokenizer.prefix_id(), job.train);
   objective.backward(rows, Multipliers());
   adapters.take_gradients();

@@ -23,7 +23,7 @@ struct Step {
         trainee(load_trainee(job)),
         parameters(select_parameters(trainee.transformer.weights(), job.train)),
         data(prepare_data(job, resolve_roles(job), trainee.tokenizer, trainee.tokenizer.size())) {
-    rows.learned = data.learned.take(90, true);
+    rows.learned = data.learned.take(90);
     if (data.replayed) rows.replayed = data.replayed->take(60);
   }
   StepLoss backward(const Multipliers& multipliers = {}) {

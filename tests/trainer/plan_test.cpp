@@ -147,7 +147,7 @@ TEST_CASE("the bytes of a plan are those that ranks send", "[trainer][plan][para
   Trainee shapes = load_trainee(job);
   TrainingData data =
       prepare_data(job, resolve_roles(job), shapes.tokenizer, shapes.tokenizer.size());
-  const StepRows rows{data.learned.take(kLearned, true), data.replayed->take(kReplayed)};
+  const StepRows rows{data.learned.take(kLearned), data.replayed->take(kReplayed)};
   std::vector<double> exchanged(static_cast<size_t>(ep * dp)), all(exchanged.size());
   std::vector<double> shares(exchanged.size());  // of all trainable numbers
   parallel::run_in_threads(ep * dp, testing::kPatience, [&](parallel::Communicator& world) {

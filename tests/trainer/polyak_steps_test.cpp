@@ -58,7 +58,7 @@ struct PolyakWorld {
         trainee(load_trainee(job)),
         parameters(select_parameters(trainee.transformer.weights(), job.train)),
         data(prepare_data(job, resolve_roles(job), trainee.tokenizer, trainee.tokenizer.size())),
-        rows{data.learned.take(90, true), data.replayed->take(60)},
+        rows{data.learned.take(90), data.replayed->take(60)},
         steps(trainee.transformer, trainee.tokenizer.prefix_id(), job.train) {}
 
   TrainJob job;

@@ -108,7 +108,7 @@ TEST_CASE("seed and step alone settle which rows get which quotation", "[trainer
 TEST_CASE("a quoted row costs the KL to the base that reads it in its own tokens",
           "[trainer][quotations]") {
   QuotedWorld world;
-  const StepRows rows{world.data.learned.take(60, true), world.quoted(1.0)};
+  const StepRows rows{world.data.learned.take(60), world.quoted(1.0)};
   const Objective objective(world.trainee.transformer, world.trainee.tokenizer.prefix_id(),
                             world.job.train);
   const double kl = objective.backward(rows, {}).kl;

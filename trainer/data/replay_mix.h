@@ -24,8 +24,8 @@ class ReplayMix {
   /// @return the shares from now on.
   std::map<std::string, double> follow(const std::map<std::string, double>& rises);
 
-  /// As RowStream::take(), none where the grants so far are less than a row. Each row comes from
-  /// the stream whose share of the tokens so far is furthest behind.
+  /// As RowStream::take(), but none where the grants so far are less than a row. Each row comes
+  /// from the stream whose share of the tokens so far is furthest behind.
   std::vector<Row> take(int64_t granted_tokens);
 
   int64_t tokens_per_epoch() const;  ///< of all streams

@@ -33,13 +33,12 @@ void RowStream::order_epoch() {
   order_ = random.permutation(static_cast<int64_t>(rows_.size()));
 }
 
-std::vector<Row> RowStream::take(int64_t granted_tokens, bool at_least_one) {
+std::vector<Row> RowStream::take(int64_t granted_tokens) {
   position_.owed_tokens += granted_tokens;
   std::vector<Row> taken;
   while (true) {
     const auto length = static_cast<int64_t>(next().size());
-    const bool must = at_least_one && taken.empty();
-    if (length > position_.owed_tokens && !must) break;
+    if (length > position_.owed_tokens && !taken.empty()) break;
     taken.push_back(pop());
     position_.owed_tokens -= length;
   }

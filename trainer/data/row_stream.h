@@ -27,10 +27,9 @@ class RowStream {
   /// @param shards keep the rows' bytes mapped. @throws ConfigError when there is no row.
   RowStream(std::string name, std::vector<TokenShard> shards, std::vector<Row> rows, uint64_t seed);
 
-  /// The next rows, worth `granted_tokens` on average over the calls: what does not fit is owed to
-  /// the next call. Longest first, so that rows of one length are neighbours. @param at_least_one
-  /// also when a single row is more than is owed.
-  std::vector<Row> take(int64_t granted_tokens, bool at_least_one);
+  /// The next rows, at least one, worth `granted_tokens` on average over the calls: what does not
+  /// fit is owed to the next call. Longest first, so that rows of one length are neighbours.
+  std::vector<Row> take(int64_t granted_tokens);
 
   /// The row that comes next, and the same taken out of the order: nothing is owed for it.
   const Row& next() const;
