@@ -165,6 +165,17 @@ eval::Table guard_table(const Json& extend) {
   return table;
 }
 
+eval::Table heldout_table(const Json& heldout) {
+  eval::Table table{.title = "Held-out text",
+                    .header = {"language", "documents", "also in the training text"},
+                    .rows = {}};
+  for (const auto& [language, counts] : heldout.items()) {
+    table.rows.push_back(
+        {language, concat(counts.at("documents")), concat(counts.at("also_trained_on"))});
+  }
+  return table;
+}
+
 eval::Table additions_table(const Json& plan) {
   eval::Table table{.title = "What was added",
                     .header = {"layer", "new experts", "donors (expert: score)"},
@@ -234,6 +245,7 @@ eval::Report make_report(const fs::path& run_dir) {
   const PipelineConfig config = read_settings(run_dir);
   const Json extend = stage_json(run_dir, "tokenizer", "extend.json");
   const Json tokens = stage_json(run_dir, "tokenizer", "report.json");
+  const Json heldout = stage_json(run_dir, "tokenizer", "heldout.json");
   const Json profile = stage_json(run_dir, "profile", "profile.json");
   const Json plan = stage_json(run_dir, "plan", "plan.json");
   const Json training = stage_json(run_dir, "train", "train.json");
@@ -252,7 +264,8 @@ eval::Report make_report(const fs::path& run_dir) {
   report.tables = behind_tables(run_dir, config.gate);
   for (eval::Table& table : tokenizer_tables(tokens)) report.tables.push_back(std::move(table));
   for (const eval::Table& table :
-       {guard_table(extend), additions_table(plan), provenance_table(verify, training, plan)}) {
+       {guard_table(extend), heldout_table(heldout), additions_table(plan),
+        provenance_table(verify, training, plan)}) {
     report.tables.push_back(table);
   }
   report.resolved_config = read_file(run_dir / kResolvedFile);

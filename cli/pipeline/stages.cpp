@@ -15,6 +15,7 @@
 #include "expand/packs/stored_pack.h"
 #include "expand/verify.h"
 #include "tokenizer/bpe_trainer.h"
+#include "tokenizer/shared_documents.h"
 #include "tokenizer/tokenizer_report.h"
 #include "trainer/data/self_text.h"
 #include "trainer/trainer.h"
@@ -63,6 +64,21 @@ void write_self_texts(const Run& run, const fs::path& folder) {
   write("heldout", 4);
 }
 
+/// {"id": {"documents": 260, "also_trained_on": 0}}
+Json count_heldout_documents(const tokenizer::Corpus& corpus) {
+  Json counts = Json::object();
+  for (const auto& [language, texts] : corpus.languages) {
+    const tokenizer::SharedDocuments shared = tokenizer::count_shared_documents(
+        {texts.train.begin(), texts.train.end()}, {texts.heldout.begin(), texts.heldout.end()});
+    counts[language] = {{"documents", shared.num_heldout}, {"also_trained_on", shared.num_shared}};
+    if (shared.num_shared == 0) continue;
+    log_warn(concat(language, ": ", shared.num_shared, " of ", shared.num_heldout,
+                    " held-out documents are in its training text, too: what is measured on them "
+                    "says nothing of other text"));
+  }
+  return counts;
+}
+
 void extend_tokenizer(const Run& run, const fs::path& folder) {
   const auto& config = run.config().tokenizer;
   const tokenizer::ExtendReport report = tokenizer::extend_tokenizer(
@@ -80,6 +96,7 @@ void extend_tokenizer(const Run& run, const fs::path& folder) {
       folder / "report.json",
       tokenizer::report_tokenizer(extended, &base, corpus_files(run.pipeline.corpus, "heldout"))
           .to_json());
+  write_json(folder / "heldout.json", count_heldout_documents(run.pipeline.corpus));
 }
 
 void profile(const Run& run, const fs::path& folder) {

@@ -1,9 +1,10 @@
 """A run folder whose settings change: no report of two runs, no old verdict, no training thrown away."""
 
+import json
 import shutil
 import unittest
 
-from harness import BASE, WORK, fresh, hash_folder, load_json, run
+from harness import BASE, CORPUS, NEW_LANGUAGE, WORK, fresh, hash_folder, load_json, run
 
 RUN = WORK / "pipeline" / "run"  # integration.pipeline leaves it
 YAML = RUN.with_name("pipeline.yaml")
@@ -69,6 +70,21 @@ class RunFolder(unittest.TestCase):
         self.assertTrue((self.dir / "training.before" / "checkpoint-20").is_dir())
         third = self.pipeline("--set", "train.tokens=10000", "--dry-run", expect=0)
         self.assertRegex(third.stderr, r"20,\d+ tokens there are deleted")
+
+    def test_held_out_text_that_is_trained_on_is_said(self):
+        rows = {table["title"]: table["rows"] for table in load_json(RUN / "report.json")["tables"]}["Held-out text"]
+        for language, documents, shared in rows:
+            train, heldout = ((WORK / f"{language}.{split}.jsonl").read_text().splitlines() for split in ("train", "heldout"))
+            texts = {json.loads(line)["text"] for line in train}
+            both = sum(json.loads(line)["text"] in texts for line in heldout)
+            self.assertEqual([documents, shared], [str(len(heldout)), str(both)], language)
+        copy = self.dir.with_name("copy.jsonl")
+        shutil.copy(WORK / f"{NEW_LANGUAGE}.train.jsonl", copy)
+        corpus = self.dir.with_name("corpus.yaml")
+        own = WORK / f"{NEW_LANGUAGE}.heldout.jsonl"
+        corpus.write_text(CORPUS.read_text().replace("[", f"[{WORK}/").replace(str(own), str(copy)))
+        said = self.pipeline("--set", f"corpus={corpus}", "--until", "tokenizer", expect=0).stderr
+        self.assertRegex(said, rf"{NEW_LANGUAGE}: (\d+) of \1 held-out documents are in its training text, too")
 
     def test_other_checkpoints_train_nothing_anew(self):
         result = self.pipeline("--set", "train.checkpoint.every_tokens=9000", expect=self.exit_code)

@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "sample_tokenizer.h"
+#include "tokenizer/shared_documents.h"
 
 namespace polygraft::tokenizer {
 namespace {
@@ -179,6 +180,19 @@ TEST_CASE("threads report the first broken line, and a file without documents", 
   CHECK(has(failure(broken), "broken.jsonl:6000"));
   CHECK(failure_of(broken) == failure(broken));
   CHECK(failure_of(empty) == failure(empty));
+}
+
+TEST_CASE("held-out documents that are trained on are counted", "[tokenizer]") {
+  const TemporaryFolder folder;
+  const fs::path train = folder.write("train.txt", "one\ntwo\nthree\n");
+  const fs::path more = folder.write("more.jsonl", R"({"text": "four"})"
+                                                   "\n");
+  const fs::path heldout = folder.write("heldout.txt", "two\nTwo\nfour\ntwo\nfive\n");
+  const SharedDocuments counts = count_shared_documents({train, more}, {heldout});
+  CHECK(counts.num_heldout == 5);
+  CHECK(counts.num_shared == 3);
+  CHECK(count_shared_documents({more}, {train}).num_shared == 0);
+  CHECK(count_shared_documents({}, {train}).num_heldout == 3);
 }
 
 }  // namespace polygraft::tokenizer
