@@ -12,7 +12,6 @@
 #include "core/text.h"
 #include "eval/passes.h"
 #include "expand/graft.h"
-#include "expand/language_mark.h"
 
 namespace polygraft::expand {
 
@@ -61,16 +60,15 @@ Calibration read_calibration(const tokenizer::Corpus& corpus, const ExpansionPla
     throw ConfigError("corpus", "no old language to calibrate on")
         .hint("list at least one language with role old");
   }
-  const int64_t mark_tokens = plan.vocabulary.mark_steps * kMarkBatchTokens;
-  const int64_t old_tokens = std::max(plan.experts.calibration_old_tokens, mark_tokens);
-  const int64_t new_tokens = std::max(plan.experts.calibration_new_tokens, mark_tokens);
-  const int64_t per_language = old_tokens / static_cast<int64_t>(old_languages.size()) + 1;
+  const int64_t per_language =
+      plan.experts.calibration_old_tokens / static_cast<int64_t>(old_languages.size()) + 1;
   std::vector<std::vector<tokenizer::Document>> old_documents;
   for (const std::string& language : old_languages) {
     old_documents.push_back(sample_training_text(corpus, language, per_language, plan.seed));
   }
-  return {sample_training_text(corpus, plan.language, new_tokens, plan.seed),
-          interleave(std::move(old_documents))};
+  return {
+      sample_training_text(corpus, plan.language, plan.experts.calibration_new_tokens, plan.seed),
+      interleave(std::move(old_documents))};
 }
 
 namespace {

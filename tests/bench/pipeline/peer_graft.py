@@ -121,9 +121,9 @@ def fit_router(gate, donors, top_k, old, new, old_first):
 
 
 def separation(readers, layers, mask, wanted):
-    """Cost of telling the text from the other kind by a linear reader of each layer's router inputs but the first's, nats."""
+    """Cost of telling the text from the other kind by a linear reader of each layer's router inputs, nats."""
     cost = 0
-    for (reader, bias), inputs in zip(readers, layers[1:]):
+    for (reader, bias), inputs in zip(readers, layers):
         score = functional.rms_norm(inputs[mask], inputs.shape[-1:]) @ reader + bias
         cost = cost + functional.softplus(-wanted * score).mean()
     return cost / len(readers)
@@ -134,7 +134,7 @@ def fit_mark(base, start_rows, sequences, steps):
     """One vector for all new input rows, by which routers tell new text from old (expand/language_mark.h)."""
     rows, width = base.model.embed_tokens.weight, base.config.hidden_size
     mark = torch.zeros(width, requires_grad=True)
-    readers = [(torch.zeros(width, requires_grad=True), torch.zeros(1, requires_grad=True)) for _ in base.model.layers[1:]]
+    readers = [(torch.zeros(width, requires_grad=True), torch.zeros(1, requires_grad=True)) for _ in base.model.layers]
     optimizer = torch.optim.Adam([
         {"params": [mark], "lr": MARK_SHARE * start_rows.square().mean().sqrt().item()},
         {"params": [parameter for reader in readers for parameter in reader], "lr": READER_SCORE / width}])
@@ -202,12 +202,12 @@ def graft(base, extended, texts, prefix, parts, donors, reinit_ratio, mark_steps
     generator = torch.Generator().manual_seed(seed)
     rows = base.model.embed_tokens.weight
     new_rows = torch.stack([rows[torch.tensor(part)].mean(0) for part in parts])
-    of_mark = [sample_sequences(extended, side, prefix, mark_steps * MARK_TOKENS, seed) for side in texts]
-    marked_rows = new_rows + fit_mark(base, new_rows, of_mark, mark_steps)
-    embedding = torch.cat([rows, marked_rows])
     old_sequences = sample_sequences(extended, texts[0], prefix, OLD_TOKENS, seed)
+    new_sequences = sample_sequences(extended, texts[1], prefix, NEW_TOKENS, seed)
+    marked_rows = new_rows + fit_mark(base, new_rows, (old_sequences, new_sequences), mark_steps)
+    embedding = torch.cat([rows, marked_rows])
     old = RouterInputs(base, old_sequences, embedding)
-    new = RouterInputs(base, sample_sequences(extended, texts[1], prefix, NEW_TOKENS, seed), embedding)
+    new = RouterInputs(base, new_sequences, embedding)
     for layer, block in enumerate(model.model.layers):
         block.mlp.gate.weight[base.config.num_experts:] = fit_router(
             base.model.layers[layer].mlp.gate.weight, donors[layer], base.config.num_experts_per_tok,
