@@ -203,6 +203,18 @@ uint64_t text_bytes(const std::vector<fs::path>& files) {
   return sum;
 }
 
+int64_t count_documents(const std::vector<fs::path>& files, int64_t most) {
+  int64_t count = 0;
+  Document document;
+  for (const fs::path& file : files) {
+    DocumentLines lines(file);
+    for (DocumentLines::Line line; count < most && lines.next(line);) {
+      if (lines.parse(line, document)) ++count;
+    }
+  }
+  return count;
+}
+
 std::vector<Document> read_documents(const std::vector<fs::path>& files) {
   std::vector<Document> documents;
   for (const fs::path& file : files) {

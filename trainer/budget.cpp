@@ -10,7 +10,7 @@
 namespace polygraft::trainer {
 namespace {
 
-constexpr double kSmallest = 1.0 / 8, kLargest = 64.0;
+constexpr double kSmallest = 1.0 / 8;
 constexpr double kPeakSlack = 2.0;  ///< how far beyond the budget the limit is at the peak rate
 constexpr double kAim = 0.75;       ///< of the limit: where the bound is led to
 constexpr double kGain = 1.5;       ///< above 1.9 a harm that falls as 1/m^2 would swing for ever
@@ -19,10 +19,6 @@ constexpr double kGain = 1.5;       ///< above 1.9 a harm that falls as 1/m^2 wo
 double ascent_step(double bound, double limit) {
   if (limit <= 0) return bound > 0 ? 1.0 : 0.0;
   return std::clamp(kGain * (bound / limit - kAim), -1.0, 1.0);
-}
-
-double moved(double multiplier, double log2_step) {
-  return std::clamp(multiplier * std::exp2(log2_step), kSmallest, kLargest);
 }
 
 Json summary_json(const std::optional<ProbeSummary>& probe) {
@@ -87,22 +83,26 @@ void BudgetController::move_multipliers(const ProbeSummary& probe) {
   const auto share = [&](double of) {
     return step > 0 && leading > 0 ? std::max(of, 0.0) / leading : 1.0;
   };
-  multipliers_.routing = moved(multipliers_.routing, step * share(probe.routing));
-  multipliers_.head = moved(multipliers_.head, step * share(probe.head));
+  const auto move = [&](double& multiplier, double of) {
+    multiplier = std::clamp(multiplier * std::exp2(step * share(of)), kSmallest, most_);
+  };
+  move(multipliers_.routing, probe.routing);
+  move(multipliers_.head, probe.head);
 }
 
 BudgetAction BudgetController::next_action(const ProbeSummary& probe, bool can_roll_back) const {
   if (!is_exceeded(probe)) return BudgetAction::kNone;
   if (config_.on_exceeded == "stop") return BudgetAction::kStop;
-  if (!can_protect_) return can_roll_back ? BudgetAction::kRollback : BudgetAction::kNone;
-  const bool protecting_helps = !protected_delta_ || probe.worst_delta < *protected_delta_;
-  return protecting_helps || !can_roll_back ? BudgetAction::kProtect : BudgetAction::kRollback;
+  const bool protecting_helps =
+      can_protect() && (!protected_delta_ || probe.worst_delta < *protected_delta_);
+  if (can_roll_back && !protecting_helps) return BudgetAction::kRollback;
+  return can_protect() ? BudgetAction::kProtect : BudgetAction::kNone;
 }
 
 BudgetAction BudgetController::decide(const ProbeSummary& probe, bool can_roll_back) {
   if (probe.step == 0) return BudgetAction::kNone;
-  if (can_protect_) move_multipliers(probe);
   const BudgetAction action = next_action(probe, can_roll_back);
+  if (most_ > 0) move_multipliers(probe);
   protected_delta_.reset();
   if (action == BudgetAction::kProtect) protected_delta_ = probe.worst_delta;
   return action;
@@ -125,6 +125,7 @@ void BudgetController::restore(const Json& json, const std::filesystem::path& fi
 bool BestTracker::offer(const ProbeSummary& probe) {
   const bool better = !best_ || is_better(probe, *best_);
   if (better) best_ = probe;
+  has_trained_inside_ |= probe.step > 0 && is_inside(probe);
   return better;
 }
 
@@ -135,10 +136,15 @@ bool BestTracker::is_better(const ProbeSummary& probe, const ProbeSummary& best)
   return best.step == 0 || probe.worst_high < best.worst_high;
 }
 
-Json BestTracker::to_json() const { return summary_json(best_); }
+Json BestTracker::to_json() const {
+  Json json = summary_json(best_);
+  if (best_) json["has_trained_inside"] = has_trained_inside_;
+  return json;
+}
 
 void BestTracker::restore(const Json& json, const std::filesystem::path& file) {
   best_ = summary_from(json, file);
+  has_trained_inside_ = best_ && json_get<bool>(json, "has_trained_inside", file);
 }
 
 }  // namespace polygraft::trainer

@@ -12,17 +12,17 @@
 // gradient; Kivinen & Warmuth 1997) of one multiplier m_c of the protection's weights per cause c,
 // a step each probe:
 //   log2 m_c += s_c d,  d = 1.5 (U/b_r - 0.75) within [-1, 1]
-// within [1/8, 64]. s_c: what c does to the worst language, as a share of what the leading cause
-// does, segmentation included, when d > 0: only what does harm is held harder, while slack lets all
-// go. A probe's text is
-// the same each time, so that U moves by what training does and not by chance, and may be led close
-// to the limit.
+// within [1/8, 64], [1/8, 1] where they shorten steps (polyak). s_c: what c does to the worst
+// language, as a share of what the leading cause does, segmentation included, when d > 0: only what
+// does harm is held harder, while slack lets all go. A probe's text is the same each time, so that
+// U moves by what training does and not by chance, and may be led close to the limit.
 //   routing (causes router and experts)  weights kl and hinge; the length of Polyak's steps
 //   head                                 what output rows pay: kl's part (method kl), head (hinge),
 //                                        the length of their own steps (polyak)
 // Segmentation is settled before training, no multiplier moves it: where it leads, holding the
 // others harder would cost the new text and bring the bound no nearer.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -55,16 +55,18 @@ struct ProbeSummary {
 enum class BudgetAction { kNone, kProtect, kRollback, kStop };
 std::string_view action_name(BudgetAction action);
 
+inline constexpr double kMostProtection = 64;
+
 class BudgetController {
  public:
-  /// @param can_protect whether multipliers have terms to act on; else they stay, and interference
-  /// beyond the budget is rolled back at once.
-  explicit BudgetController(const BudgetConfig& config, bool can_protect = true)
-      : config_(config), can_protect_(can_protect) {}
+  /// @param most the largest multiplier that has an effect; 0: none has, and they stay.
+  explicit BudgetController(const BudgetConfig& config, double most = kMostProtection)
+      : config_(config), most_(most) {}
 
   /// Moves the multipliers and decides. Exceeded with confidence, when the lower bound is above the
-  /// limit: protect; at the next probe, when that has not made the rise smaller: roll back, and the
-  /// sequence begins again. Nothing happens before the first step, whose change is not training's.
+  /// limit: protect; at the next probe, when that has not made the rise smaller, or at once where
+  /// multipliers cannot rise: roll back, and the sequence begins again. Nothing happens before the
+  /// first step, whose change is not training's.
   /// @param can_roll_back whether there are weights inside the budget to return to.
   BudgetAction decide(const ProbeSummary& probe, bool can_roll_back);
 
@@ -78,10 +80,11 @@ class BudgetController {
  private:
   bool is_exceeded(const ProbeSummary& probe) const { return probe.worst_low > limit(probe); }
   void move_multipliers(const ProbeSummary& probe);
+  bool can_protect() const { return std::min(multipliers_.routing, multipliers_.head) < most_; }
   BudgetAction next_action(const ProbeSummary& probe, bool can_roll_back) const;
 
   BudgetConfig config_;
-  bool can_protect_;
+  double most_;
   Multipliers multipliers_;
   std::optional<double> protected_delta_;  ///< the rise at the last probe, if it ended in kProtect
 };
@@ -98,6 +101,8 @@ class BestTracker {
   const std::optional<ProbeSummary>& best() const { return best_; }
   bool is_inside(const ProbeSummary& probe) const { return probe.worst_high <= max_relative_bpb_; }
   bool has_inside() const { return best_ && is_inside(*best_); }
+  /// Whether any probe after the first step was inside.
+  bool has_trained_inside() const { return has_trained_inside_; }
 
   Json to_json() const;
   void restore(const Json& json, const std::filesystem::path& file);
@@ -107,6 +112,7 @@ class BestTracker {
 
   double max_relative_bpb_;
   std::optional<ProbeSummary> best_;
+  bool has_trained_inside_ = false;
 };
 
 }  // namespace polygraft::trainer

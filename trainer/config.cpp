@@ -2,6 +2,7 @@
 #include "trainer/config.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "core/text.h"
@@ -130,6 +131,14 @@ void TrainConfig::validate(Problems& problems) const {
   validate_part(problems, "optimizer", optimizer);
   validate_part(problems, "lora", lora);
   validate_part(problems, "replay", replay);
+  const auto learned_tokens =
+      std::llround((1 - replay.fraction) * static_cast<double>(batch_tokens));
+  problems.require(trainable != "additions" || batch_tokens < sequence_length ||
+                       learned_tokens >= sequence_length,
+                   "replay.fraction", concat(replay.fraction),
+                   concat("leaves ", learned_tokens,
+                          " of batch_tokens to the text to learn: it must hold one row of ",
+                          "sequence_length (", sequence_length, ") tokens"));
   const bool weighs_kl = protect.method == "kl" && !changes_base() && replay.fraction > 0;
   problems.require(replay.quoted == 0 || weighs_kl, "replay.quoted", concat(replay.quoted),
                    "needs text that counts by KL: `protect.method: kl`, old weights that stay, and "

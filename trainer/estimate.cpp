@@ -19,7 +19,6 @@
 #include "expand/packs/pack_on_base.h"
 #include "model/architecture/head_loss.h"
 #include "model/checkpoint/model_folder.h"
-#include "tokenizer/text_size.h"
 #include "trainer/data/training_data.h"
 #include "trainer/optim/schedule.h"
 #include "trainer/shape_estimate.h"
@@ -124,6 +123,7 @@ Shapes shapes_of(const TrainJob& job, const std::optional<expand::Pack>& pack,
   }
   const auto folder = model::ModelFolder::open(job.model);
   require_additions(job, folder);
+  require_positions(folder.config, job.train);
   Shapes shapes{folder.config, folder.num_added_experts(), folder.num_added_vocab_rows()};
   if (!job.tokenizer.empty() && tokenizer.size() > folder.config.vocab_rows) {
     shapes.num_added_vocab_rows += tokenizer.size() - folder.config.vocab_rows;
@@ -151,20 +151,11 @@ TrainEstimate estimate_training(const TrainJob& job) {
   if (!job.pack.empty()) pack = expand::open_pack(job.pack).pack;
   const tokenizer::Tokenizer tokenizer = tokenizer_of(job, pack);
   const Shapes shapes = shapes_of(job, pack, tokenizer);
-  const LanguageRoles roles = resolve_roles(job);
+  require_documents(job.corpus, resolve_roles(job).probed());
   TrainEstimate estimate;
   estimate.steps = count_steps(job.train);
   estimate.trainable_parameters = count_trainable(shapes, job.train);
   estimate.peak_memory_bytes = peak_bytes(job.train, shapes, estimate.trainable_parameters);
-  for (const auto& languages : {roles.learned, roles.replayed}) {
-    for (const std::string& language : languages) {
-      const auto found = job.corpus.languages.find(language);
-      estimate.train_tokens_available +=
-          found == job.corpus.languages.end()  // it is not written yet
-              ? job.train.replay.self_tokens
-              : tokenizer::measure_texts(found->second.train, tokenizer).num_tokens;
-    }
-  }
   return estimate;
 }
 

@@ -99,7 +99,11 @@ bool TrainingRun::is_untrained(const TrainResult& result) const {
 void TrainingRun::tell_result(const TrainResult& result) const {
   const ProbeSummary& best = *best_->best();
   const std::string limit = percent(job_.train.budget->max_relative_bpb, 2);
-  if (is_untrained(result)) {
+  if (is_untrained(result) && best_->has_trained_inside()) {
+    log_warn(concat("what was inside the interference budget of ", limit,
+                    " knows the new text no better than the start did: the weights from before ",
+                    "training are written; train longer, or at another learning rate"));
+  } else if (is_untrained(result)) {
     log_warn(concat("nothing that was learned is inside the interference budget of ", limit,
                     ": the weights from before training are written; lower the learning rate, or ",
                     "protect more"));

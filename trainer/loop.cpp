@@ -129,8 +129,9 @@ TrainingRun::TrainingRun(const TrainJob& job)
                            job_.train, optimizer_.shares());
   }
   if (job_.train.budget) {
-    const bool can_protect = protection != Protection::kNone && data_.replayed;
-    budget_.emplace(*job_.train.budget, can_protect);
+    const bool protects = protection != Protection::kNone && data_.replayed;
+    const double most = protection == Protection::kPolyak ? 1.0 : kMostProtection;
+    budget_.emplace(*job_.train.budget, protects ? most : 0.0);
     best_.emplace(job_.train.budget->max_relative_bpb);
   }
   if (data_.replayed) {

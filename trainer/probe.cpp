@@ -83,7 +83,9 @@ void InterferenceProbe::warn_of_few_documents() const {
     const size_t count = texts_.at(language).size();
     if (count >= kFew || options_.rank != 0) continue;
     log_warn(concat("the probe of ", language, " has ", count, " document", count == 1 ? "" : "s",
-                    ": its interval says little (train.probe.bytes_per_language)"));
+                    count == 1 ? ": its change has no interval, and a budget is held to it alone"
+                               : ": its interval says little",
+                    " (train.probe.bytes_per_language)"));
   }
 }
 
@@ -137,7 +139,8 @@ ProbeLine InterferenceProbe::probe_language(const std::string& language) const {
   if (!is_guarded(language)) return line;
   const std::vector<eval::DocumentScore>& base = base_scores_.at(language);
   eval::BootstrapOptions bootstrap;
-  // Two one-sided bounds, which widen for few documents, make a two-sided interval of this.
+  // Two one-sided bounds, which widen for few documents, make a two-sided interval of this; one
+  // document alone has none (warn_of_few_documents).
   bootstrap.confidence = (1 + options_.confidence) / 2;
   bootstrap.seed = options_.seed;
   const eval::PairedEstimate estimate =

@@ -134,14 +134,16 @@ void require_additions(const TrainJob& job, const model::ModelFolder& folder) {
       .hint("run `polygraft expand graft` first, name a `pack`, or set train.trainable to all");
 }
 
+void require_positions(const model::ModelConfig& model, const TrainConfig& train) {
+  if (train.sequence_length <= model.max_positions) return;
+  throw ConfigError("train.sequence_length", "is longer than the model's positions")
+      .expected(concat("at most ", model.max_positions))
+      .found(concat(train.sequence_length));
+}
+
 Trainee load_trainee(const TrainJob& job) {
   Trainee trainee = job.scratch ? from_scratch(job) : from_folder(job);
-  const int64_t max_positions = trainee.transformer.config().max_positions;
-  if (job.train.sequence_length > max_positions) {
-    throw ConfigError("train.sequence_length", "is longer than the model's positions")
-        .expected(concat("at most ", max_positions))
-        .found(concat(job.train.sequence_length));
-  }
+  require_positions(trainee.transformer.config(), job.train);
   if (job.train.device == "cuda") trainee.transformer = on_gpu(job, trainee.transformer);
   return trainee;
 }

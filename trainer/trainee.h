@@ -23,6 +23,9 @@ struct Trainee {
 /// of the job has any.
 void require_additions(const TrainJob& job, const model::ModelFolder& folder);
 
+/// @throws ConfigError when rows are longer than the model's positions.
+void require_positions(const model::ModelConfig& model, const TrainConfig& train);
+
 /// @throws ConfigError when `train.trainable` does not fit the model, or rows are longer than its
 /// positions.
 Trainee load_trainee(const TrainJob& job);

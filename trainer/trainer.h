@@ -80,7 +80,7 @@ Json to_json(const TrainResult& result);
 
 /// Sizes before a long job begins.
 struct TrainEstimate {
-  int64_t steps = 0, trainable_parameters = 0, peak_memory_bytes = 0, train_tokens_available = 0;
+  int64_t steps = 0, trainable_parameters = 0, peak_memory_bytes = 0;
 };
 TrainEstimate estimate_training(const TrainJob& job);
 

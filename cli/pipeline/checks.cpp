@@ -12,6 +12,8 @@
 #include "model/architecture/gpu.h"
 #include "model/checkpoint/model_folder.h"
 #include "trainer/data/self_text.h"
+#include "trainer/data/training_data.h"
+#include "trainer/trainee.h"
 #include "trainer/trainer.h"
 
 namespace polygraft::cli {
@@ -30,13 +32,16 @@ void Checks::throw_if_any(const std::string& where) const {
 void check_texts(const tokenizer::Corpus& corpus, const std::string& where) {
   Problems problems;
   corpus.validate(problems);
+  std::vector<std::string> languages;
   for (const auto& [language, texts] : corpus.languages) {
     const std::string path = concat("languages.", language);
+    languages.push_back(language);
     problems.require(!texts.train.empty(), path + ".train", "[]", "needs text to learn from");
     problems.require(!texts.heldout.empty(), path + ".heldout", "[]",
                      "needs text to measure on, which nothing is trained on");
   }
   problems.throw_if_any(where);
+  trainer::require_documents(corpus, languages);
 }
 
 void check_base(const PipelineConfig& config) {
@@ -46,6 +51,7 @@ void check_base(const PipelineConfig& config) {
         .found(concat("pack '", base.manifest->packs.front().name, "'"))
         .hint("`polygraft expand fuse` makes them part of the model, `detach` takes them off");
   }
+  trainer::require_positions(base.config, config.train);
   expanded_shape(config);  // refuses a dense base, and more new experts than it has donors for
 }
 

@@ -90,8 +90,6 @@ at::Tensor grouped_weight_gradient(const ExpertRows& experts, Bank bank, const a
 at::Tensor sum_slots(const at::Tensor& rows_RD, const SortedSlots& slots,
                      const at::Tensor& weight_R, int64_t top_k) {
   const auto first_slot_T = at::arange(0, rows_RD.size(0), top_k, at::kLong);
-  const std::optional<at::Tensor> weights =
-      weight_R.defined() ? std::optional(weight_R) : std::nullopt;
   return std::get<0>(at::_embedding_bag_forward_only(rows_RD, slots.row_of_slot, first_slot_T,
                                                      /*scale_grad_by_freq=*/false, /*mode=sum*/ 0,
                                                      /*sparse=*/false, maybe(weight_R)));

@@ -3,7 +3,7 @@
 import json
 import unittest
 
-from harness import BASE, CORPUS, fresh, run, write_pipeline
+from harness import BASE, CORPUS, WORK, fresh, run, write_pipeline
 
 TWO_PROCESSES = {"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_RANK": "0"}
 
@@ -66,6 +66,17 @@ class Preflight(unittest.TestCase):
         tasks.write_text(json.dumps({"id": "a", "language": "de", "context": "", "choices": ["x", "y"], "gold": 0}) + "\n")
         run("run", self.yaml, "--dry-run", "--set", f"evaluate.choice=[{tasks}]",
             "--set", "gate.margins={tasks_de: 0.02, bpb_en: 0.001, id: 0.1}")
+
+    def test_rows_longer_than_the_models_positions(self):
+        self.refused("longer than the model's positions", "at most 512",
+                     settings=["train.sequence_length=600", "train.batch_tokens=1024"])
+
+    def test_a_single_training_document(self):
+        text = self.folder / "one.jsonl"
+        text.write_text(json.dumps({"text": "One page and no more."}) + "\n")
+        corpus = self.folder / "corpus.yaml"
+        corpus.write_text(CORPUS.read_text().replace("[", f"[{WORK}/").replace(str(WORK / "en.train.jsonl"), str(text)))
+        self.refused("en: needs at least two training documents", settings=[f"corpus={corpus}"])
 
     def test_everything_at_once(self):
         (self.folder / "file").write_text("")

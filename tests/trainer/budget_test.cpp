@@ -73,7 +73,7 @@ TEST_CASE("the limit is three budgets at the peak of the learning rate, and one 
 
 TEST_CASE("where nothing protects, weights beyond the budget are given up at once",
           "[trainer][budget]") {
-  BudgetController controller(budget_config(), /*can_protect=*/false);
+  BudgetController controller(budget_config(), /*most=*/0);
   CHECK(controller.decide(probe_at(10, 1.0), /*can_roll_back=*/true) == BudgetAction::kRollback);
   CHECK(controller.decide(probe_at(20, 1.0), /*can_roll_back=*/false) == BudgetAction::kNone);
   CHECK(controller.multipliers().routing == 1.0);
@@ -86,6 +86,15 @@ TEST_CASE("multipliers stay within limits", "[trainer][budget]") {
   CHECK(controller.multipliers().head == 64.0);
   for (int64_t step = 100; step <= 300; step += 10) controller.decide(probe_at(step, 0.0), true);
   CHECK(controller.multipliers().head == 0.125);
+}
+
+TEST_CASE("multipliers that shorten steps are not raised beyond whole ones", "[trainer][budget]") {
+  BudgetController controller(budget_config(), /*most=*/1);
+  CHECK(controller.decide(probe_at(10, 1.0), /*can_roll_back=*/true) == BudgetAction::kRollback);
+  CHECK(controller.multipliers().routing == 1.0);
+  controller.decide(probe_at(20, 0.0), true);
+  CHECK(controller.multipliers().routing < 1.0);
+  CHECK(controller.decide(probe_at(30, 1.0), true) == BudgetAction::kProtect);
 }
 
 TEST_CASE("only what does harm is held harder", "[trainer][budget]") {
@@ -218,6 +227,12 @@ TEST_CASE("outside the budget, weights that learned nothing are not the least ha
   CHECK(inside.offer(probe_at(0, 0.0005, 3.0)));
   CHECK_FALSE(inside.offer(probe_at(10, 0.0026, 2.0)));
   CHECK(inside.best()->step == 0);
+  CHECK_FALSE(inside.has_trained_inside());
+  CHECK_FALSE(inside.offer(probe_at(20, 0.0001, 3.5)));  // inside, and knows less than the start
+  CHECK(inside.has_trained_inside());
+  BestTracker restored(kBudget);
+  restored.restore(parse_json(inside.to_json().dump(), "state"), "state");
+  CHECK(restored.has_trained_inside());
 }
 
 TEST_CASE("inside the budget, upper bound and all, the one that learned most is best",

@@ -104,6 +104,15 @@ TEST_CASE("every broken rule is reported, each with its dotted path", "[trainer]
   }
 }
 
+TEST_CASE("a step holds a row of the text to learn beside what it replays", "[trainer][config]") {
+  const std::vector<std::string> narrow = {"train.sequence_length=128", "train.batch_tokens=256"};
+  const auto with_fraction = [&](const std::string& fraction) {
+    return problems_of(kGoodFile, {narrow[0], narrow[1], "train.replay.fraction=" + fraction});
+  };
+  CHECK(with_fraction("0.5").empty());
+  CHECK_THAT(with_fraction("0.51"), Catch::Contains("leaves 125 of batch_tokens"));
+}
+
 TEST_CASE("quoted replay is refused where nothing would come of it", "[trainer][config]") {
   CHECK(problems_of(kGoodFile, {"train.replay.quoted=0.25"}).empty());
   for (const std::string why : {"train.protect.method=hinge", "train.trainable=all",

@@ -126,7 +126,7 @@ TEST_CASE("without old text the base's own is replayed, probed and held to the b
           "[trainer][self]") {
   const TemporaryFolder folder;
   const TrainJob job = job_without_old_text(folder / "run");
-  CHECK(estimate_training(job).train_tokens_available > job.train.replay.self_tokens);
+  CHECK(estimate_training(job).steps > 0);  // before there is any old text
   const TrainResult result = train(job);
   CHECK(result.within_budget);
   REQUIRE(result.last_probe.size() == 2);

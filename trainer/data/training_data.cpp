@@ -28,6 +28,12 @@ std::vector<fs::path> training_files(const tokenizer::Corpus& corpus, const std:
   return {found->second.train.begin(), found->second.train.end()};
 }
 
+void require_two(int64_t num_documents, const std::string& language) {
+  if (num_documents >= 2) return;
+  throw ConfigError(language, "needs at least two training documents: the last is the probe's")
+      .found(concat(num_documents));
+}
+
 std::vector<tokenizer::Document> documents_from(const std::vector<fs::path>& files, int64_t first) {
   std::vector<tokenizer::Document> documents;
   int64_t index = 0;
@@ -128,12 +134,18 @@ LanguageRoles resolve_roles(const TrainJob& job) {
   return roles;
 }
 
+void require_documents(const tokenizer::Corpus& corpus, const std::vector<std::string>& languages) {
+  for (const std::string& language : languages) {
+    const auto found = corpus.languages.find(language);
+    if (found == corpus.languages.end() || language == kSelfLanguage) continue;
+    const auto& train = found->second.train;
+    require_two(tokenizer::count_documents({train.begin(), train.end()}, /*most=*/2), language);
+  }
+}
+
 int64_t num_training_documents(const TokenShard& shard, int64_t probe_bytes,
                                const std::string& language) {
-  if (shard.num_documents() < 2) {
-    throw ConfigError(language, "needs at least two training documents: the last is the probe's")
-        .found(concat(shard.num_documents()));
-  }
+  require_two(shard.num_documents(), language);
   const int64_t wanted = std::min(probe_bytes, shard.text_bytes() / kLargestProbeShare);
   int64_t first_held_back = shard.num_documents() - 1;
   int64_t held_back = shard.document_bytes(first_held_back);

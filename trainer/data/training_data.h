@@ -25,6 +25,10 @@ struct LanguageRoles {
 /// @throws ConfigError naming a language that the corpus lacks or that has no training files.
 LanguageRoles resolve_roles(const TrainJob& job);
 
+/// @throws ConfigError naming the first of these languages whose text is a single document: the
+/// last one is the probe's. A language whose text is not written yet passes.
+void require_documents(const tokenizer::Corpus& corpus, const std::vector<std::string>& languages);
+
 /// Documents that may be trained on; the ones after them are the probe's. About `probe_bytes` are
 /// held back, but never more than a tenth of the text, and at least one document. @throws
 /// ConfigError for fewer than two documents.
