@@ -137,12 +137,10 @@ RouterFit fit_from(const Problem& problem, const at::Tensor& fixed_nD, const at:
   const Preconditioner precondition = [&](const at::Tensor& gradient) {
     return problem.solve_ridge(gradient).div_(curvature);
   };
-  RouterFit fit;
-  at::Tensor gradient;
-  fit.start_value = problem.value(fixed_nD + common, gradient);
   LbfgsOptions lbfgs;
   lbfgs.max_iterations = max_iterations;
   const LbfgsResult result = minimize(objective, common, precondition, lbfgs);
+  RouterFit fit;
   fit.rows_nD = (fixed_nD + result.x).to(at::kFloat);
   fit.value = result.value;
   fit.iterations = result.iterations;

@@ -31,8 +31,7 @@ struct RouterFitOptions {
 
 /// How a fit went.
 struct RouterFitNumbers {
-  double start_value = 0;  ///< of the objective, at the ridge solution
-  double value = 0;
+  double value = 0;  ///< of the objective
   int64_t iterations = 0;
   double new_captured = 0;  ///< share of new tokens on which a new expert beats t
   double old_leaked = 0;    ///< the same for old tokens, by weight
