@@ -11,39 +11,37 @@
 #include "core/progress.h"
 #include "core/stop.h"
 #include "core/text.h"
+#include "tokenizer/text_faults.h"
 #include "tokenizer/text_stream.h"
 
 namespace polygraft::tokenizer {
 namespace {
 
-std::string place(const fs::path& file, int64_t line_number) {
-  return concat(file.string(), ":", line_number);
-}
-
-void require_utf8(const fs::path& file, int64_t line_number, const std::string& text) {
-  const size_t invalid = find_invalid_utf8(text);
-  if (invalid == std::string::npos) return;
-  throw FormatError(place(file, line_number), "invalid UTF-8")
-      .expected("UTF-8 text")
-      .found(concat("byte value ", static_cast<unsigned>(static_cast<unsigned char>(text[invalid])),
-                    " at byte ", invalid, " of the line"));
+/// One line of a file of JSON lines. @throws FormatError.
+Json parse_json_line(const std::string& line, const std::string& where) {
+  try {
+    return parse_json(line, where);
+  } catch (FormatError& error) {
+    if (!line.starts_with('[')) throw;
+    throw std::move(error).hint("jq -c '.[]' OLD > NEW.jsonl makes lines of an array");
+  }
 }
 
 /// One line of a .jsonl file; an empty text is no document.
 Document parse_line(const fs::path& file, int64_t line_number, const std::string& line) {
-  const std::string where = place(file, line_number);
-  const Json json = parse_json(line, where);
-  if (!json.is_object() || !json.contains("text") || !json["text"].is_string()) {
-    throw FormatError(where, "no document")
-        .expected(R"({"text": "...", "id": "..."})")
-        .found(line.substr(0, 80));
-  }
+  const std::string where = place_of(file, line_number);
+  const Json json = parse_json_line(line, where);
+  require_text_key(where, json);
   Document document{{}, json["text"].get<std::string>()};
+  require_no_zero(where, document.text);
   if (const auto id = json.find("id"); id != json.end() && !id->is_null()) {
     document.id = id->is_string() ? id->get<std::string>() : id->dump();
   }
   return document;
 }
+
+/// What editors of one system put in front of UTF-8. JSON's reader passes over it by itself.
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 /// The lines of one file, and what they say.
 class DocumentLines {
@@ -51,8 +49,8 @@ class DocumentLines {
   explicit DocumentLines(const fs::path& file)
       : file_(file),
         name_(file.filename().string()),
-        extension_(uncompressed_extension(file)),
-        stream_(std::make_unique<TextStream>(require_known(file, extension_))) {}
+        extension_(require_known_extension(file)),
+        stream_(std::make_unique<TextStream>(file)) {}
 
   struct Line {
     int64_t number = 0;
@@ -65,13 +63,16 @@ class DocumentLines {
       return false;
     }
     line.number = ++num_lines_;
+    if (num_lines_ == 1 && line.text.starts_with(kByteOrderMark)) {
+      line.text.erase(0, kByteOrderMark.size());
+    }
     return true;
   }
 
   /// False for a line that is no document: it is empty, or its text is.
   bool parse(Line& line, Document& document) const {
     if (line.text.empty()) return false;
-    require_utf8(file_, line.number, line.text);
+    require_text_line(file_, line.number, line.text);
     document = extension_ == ".txt" ? Document{{}, std::move(line.text)}
                                     : parse_line(file_, line.number, line.text);
     if (document.text.empty()) return false;
@@ -87,12 +88,6 @@ class DocumentLines {
   }
 
  private:
-  static const fs::path& require_known(const fs::path& file, const std::string& extension) {
-    if (extension == ".txt" || extension == ".jsonl") return file;
-    throw FormatError(file, concat("extension '", extension, "' is not known"))
-        .expected(".txt or .jsonl, either also with .gz or .zst");
-  }
-
   fs::path file_;
   std::string name_, extension_;
   std::unique_ptr<TextStream> stream_;

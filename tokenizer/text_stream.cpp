@@ -12,6 +12,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "tokenizer/text_faults.h"
 
 namespace polygraft::tokenizer {
 namespace {
@@ -103,7 +104,7 @@ bool TextStream::next_line(std::string& line) {
   } catch (const std::exception& error) {
     throw FormatError(file_, concat("line ", line_number_ + 1, " cannot be read"))
         .found(error.what())
-        .hint("the compressed file may be cut off or damaged");
+        .hint(compression_hint(file_));
   }
   ++line_number_;
   if (!line.empty() && line.back() == '\r') line.pop_back();

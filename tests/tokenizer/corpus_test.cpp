@@ -111,6 +111,79 @@ TEST_CASE("broken lines name file and line", "[tokenizer]") {
   CHECK_THROWS_AS(read_documents({folder.path() / "none.txt"}), IoError);
 }
 
+TEST_CASE("a byte order mark at a file's beginning is no text", "[tokenizer]") {
+  const TemporaryFolder folder;
+  const std::string mark = "\xEF\xBB\xBF";
+  const auto documents = read_documents({folder.write("a.txt", mark + "one\n" + mark + "two\n"),
+                                         folder.write("b.jsonl", mark + "{\"text\": \"x\"}\n")});
+  REQUIRE(documents.size() == 3);
+  CHECK(documents[0].text == "one");
+  CHECK(documents[1].text == mark + "two");  // only there is it a mark
+  CHECK(documents[2].text == "x");
+}
+
+TEST_CASE("text of another encoding is named, with the command that converts it", "[tokenizer]") {
+  const TemporaryFolder folder;
+  const auto as_utf16 = [](const std::string& text, bool big_endian) {
+    std::string bytes;
+    for (const char c : text) {
+      bytes += big_endian ? std::string{'\0', c} : std::string{c, '\0'};
+    }
+    return bytes;
+  };
+  const std::string little = as_utf16("first line\nsecond line\n", false),
+                    big = as_utf16("first line\nsecond line\n", true);
+  const auto of_little = failure(folder.write("little.txt", little));
+  CHECK(has(of_little, "little.txt:1"));
+  CHECK(has(of_little, "looks like UTF-16"));
+  CHECK(has(of_little, "iconv -f UTF-16LE -t UTF-8"));
+  CHECK(has(failure(folder.write("big.txt", big)), "iconv -f UTF-16BE -t UTF-8"));
+  CHECK(has(failure(folder.write("little.jsonl", little)), "looks like UTF-16"));
+  for (const std::string& marked : {"\xFF\xFE" + little, "\xFE\xFF" + big}) {
+    const auto of_marked = failure(folder.write("marked.txt", marked));
+    CHECK(has(of_marked, "UTF-16 with a byte order mark"));
+    CHECK(has(of_marked, "iconv -f UTF-16 -t UTF-8"));
+  }
+  CHECK(has(failure(folder.write("latin.txt", "caf\xE9\n")), "iconv -f ENCODING"));
+}
+
+TEST_CASE("a text with a zero character is refused", "[tokenizer]") {
+  const TemporaryFolder folder;
+  const std::string zero(1, '\0');
+  const auto of_text = failure(folder.write("a.txt", "good\nba" + zero + "d\n"));
+  CHECK(has(of_text, "a.txt:2"));
+  CHECK(has(of_text, "first at byte 2"));
+  CHECK(has(of_text, "tr -d '\\000'"));
+  CHECK_FALSE(has(of_text, "UTF-16"));
+  CHECK(has(failure(folder.write("b.jsonl", "{\"text\": \"a\\u0000b\"}\n")), "gsub"));
+}
+
+TEST_CASE("a file that is named for what it is not is told by its content", "[tokenizer]") {
+  const TemporaryFolder folder;
+  const std::string gz = compressed<boost::iostreams::gzip_compressor>("{\"text\": \"x\"}\n");
+  const std::string zst = compressed<boost::iostreams::zstd_compressor>("{\"text\": \"x\"}\n");
+  CHECK(has(failure(folder.write("a.jsonl", gz)), "name it .txt.gz or .jsonl.gz"));
+  CHECK(has(failure(folder.write("b.txt", zst)), "name it .txt.zst or .jsonl.zst"));
+  CHECK(has(failure(folder.write("c.txt.gz", zst)), "name it .txt.zst or .jsonl.zst"));
+  CHECK(has(failure(folder.write("d.txt.gz", "plain\n")), "not compressed: take .gz off its name"));
+  CHECK(has(failure(folder.write("e.txt.zst", "plain\n")), "take .zst off its name"));
+  CHECK(has(failure(folder.write("cut.jsonl.gz", gz.substr(0, gz.size() - 9))), "cut off"));
+  CHECK(has(failure(folder.write("f.TXT", "x\n")), "name it .txt, in small letters"));
+  CHECK(has(failure(folder.write("g.json", "[]\n")), "jq -c '.[]'"));
+  CHECK(has(failure(folder.write("h.gz", gz)), "name it .txt.gz"));
+}
+
+TEST_CASE("lines that are no documents say what they are instead", "[tokenizer]") {
+  const TemporaryFolder folder;
+  const auto other_key =
+      failure(folder.write("a.jsonl", R"({"url": "u", "content": "some text", "n": 1})"));
+  CHECK(has(other_key, "the keys 'content', 'n', 'url'"));
+  CHECK(has(other_key, R"(jq -c '{text: .["content"]}')"));
+  CHECK(has(failure(folder.write("b.jsonl", R"({"text": null})")), "select(.text"));
+  CHECK(has(failure(folder.write("c.jsonl", "[\n{\"text\": \"x\"}\n]\n")), "jq -c '.[]'"));
+  CHECK(has(failure(folder.write("d.jsonl", R"([{"text": "x"}])")), "jq -c '.[]'"));
+}
+
 TEST_CASE("corpus.yaml resolves its paths and lists every problem", "[tokenizer]") {
   const TemporaryFolder folder;
   folder.write("en.txt", "x\n");
