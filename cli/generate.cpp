@@ -32,6 +32,8 @@ Prompt chat_prompt(const Arguments& arguments, const tokenizer::Tokenizer& token
                    const fs::path& folder) {
   const tokenizer::ChatFormat format = tokenizer::read_chat_format(folder);
   log_info(concat("chat format: ", format.name));
+  if (!format.default_system.empty() && !arguments.optional_text("system"))
+    log_info(concat("its own system text: ", format.default_system));
   const std::string system = arguments.optional_text("system").value_or("");
   Prompt prompt{{}, eval::read_end_tokens(folder, tokenizer)};
   if (format.starts_with_bos) prompt.ids.push_back(tokenizer.prefix_id());
@@ -63,7 +65,14 @@ class TextPrinter {
   size_t num_printed_ = 0;
 };
 
+void check_system(const Arguments& arguments) {
+  if (!arguments.optional_text("system") || arguments.flag("chat")) return;
+  throw ConfigError("--system", "means nothing without --chat")
+      .hint("--chat asks in the model's chat format, of which a system text is a part");
+}
+
 ExitCode run_generate(const Arguments& arguments) {
+  check_system(arguments);
   const auto options = bind_config<eval::GenerationOptions>(arguments.config_or_defaults());
   const MeasuredModel measured = measured_model(arguments);
   const std::string text = arguments.text("prompt");
@@ -76,8 +85,11 @@ ExitCode run_generate(const Arguments& arguments) {
     return ExitCode::kDone;
   }
   TextPrinter printer(model.tokenizer, arguments.stdout_is_free());
+  const model::Mask mask = mask_of(measured);
+  const eval::TextRows rows{prompt.end_tokens,
+                            eval::rows_without_token(model.transformer, model.tokenizer, mask)};
   const eval::Generated generated =
-      eval::generate(model.transformer, prompt.ids, prompt.end_tokens, options, mask_of(measured),
+      eval::generate(model.transformer, prompt.ids, rows, options, mask,
                      [&](TokenId token) { printer.add(token); });
   if (arguments.stdout_is_free()) std::cout << "\n";
   arguments.emit_json({{"text", model.tokenizer.decode(generated.tokens, true)},
@@ -100,9 +112,12 @@ Command generate_command() {
               [](po::options_description& o) {
                 add_measured_model_options(o);
                 auto add = o.add_options();
-                add("prompt", po::value<std::string>(), "text to continue, or the question");
+                add("prompt", po::value<std::string>(),
+                    "text to continue, or the question; before a text to continue comes what the "
+                    "tokenizer's own template puts there, or else BOS (EOS where there is none)");
                 add("chat", po::bool_switch(), "as a question in the model's chat format");
-                add("system", po::value<std::string>(), "with --chat: the system text");
+                add("system", po::value<std::string>(),
+                    "with --chat: the system text; the format's own when it is left out");
               },
           .add_operands = nullptr,
           .run = run_generate,

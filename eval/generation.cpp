@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <limits>
 
 #include "core/error.h"
 #include "core/json.h"
@@ -82,16 +83,18 @@ model::Batch next_tokens(const std::vector<Writing*>& texts) {
   return {at::tensor(ids, at::kLong), lengths};
 }
 
-/// float32 [S, V]: what each text goes on with, scored.
+/// float32 [S, V]: what each text goes on with, scored; -inf for what is no token.
 at::Tensor next_scores(const model::Transformer& transformer, const std::vector<Writing*>& texts,
-                       const model::Mask& mask) {
+                       const at::Tensor& no_token_N, const model::Mask& mask) {
   const model::Batch batch = next_tokens(texts);
   std::vector<model::KeyValueCache*> caches;
   for (Writing* text : texts) caches.push_back(&text->cache);
   const at::Tensor hidden_TD = transformer.hidden_next(batch, caches, mask);
   const at::Tensor last_S = at::tensor(batch.lengths, at::kLong).cumsum(0) - 1;
   const at::Tensor hidden_SD = hidden_TD.index_select(0, last_S.to(hidden_TD.device()));
-  return finite(transformer.logits(hidden_SD, mask).cpu());
+  const at::Tensor scores_SV = finite(transformer.logits(hidden_SD, mask).cpu());
+  if (no_token_N.numel() == 0) return scores_SV;
+  return scores_SV.index_fill(1, no_token_N, -std::numeric_limits<double>::infinity());
 }
 
 using TokenListener = std::function<void(TokenId)>;
@@ -116,9 +119,11 @@ std::vector<Writing*> add_tokens(const std::vector<Writing*>& texts, const at::T
 
 std::vector<Generated> write_all(const model::Transformer& transformer,
                                  const std::vector<GenerationRequest>& requests,
-                                 const std::vector<TokenId>& end_tokens, const model::Mask& mask,
+                                 const TextRows& rows, const model::Mask& mask,
                                  const TokenListener& on_token) {
   const at::NoGradGuard no_grad;
+  const at::Tensor no_token_N =
+      at::tensor(std::vector<int64_t>(rows.no_token.begin(), rows.no_token.end()), at::kLong);
   std::vector<Generated> generated(requests.size());
   std::deque<Writing> texts;
   std::vector<Writing*> unfinished;
@@ -128,8 +133,8 @@ std::vector<Generated> write_all(const model::Transformer& transformer,
   }
   while (!unfinished.empty()) {
     throw_if_stopped();
-    const at::Tensor scores_SV = next_scores(transformer, unfinished, mask);
-    unfinished = add_tokens(unfinished, scores_SV, end_tokens, on_token);
+    const at::Tensor scores_SV = next_scores(transformer, unfinished, no_token_N, mask);
+    unfinished = add_tokens(unfinished, scores_SV, rows.end_tokens, on_token);
   }
   return generated;
 }
@@ -146,16 +151,29 @@ void GenerationOptions::validate(Problems& problems) const {
 }
 
 Generated generate(const model::Transformer& transformer, const std::vector<TokenId>& prompt,
-                   const std::vector<TokenId>& end_tokens, const GenerationOptions& options,
-                   const model::Mask& mask, const std::function<void(TokenId)>& on_token) {
-  return write_all(transformer, {{prompt, options}}, end_tokens, mask, on_token).front();
+                   const TextRows& rows, const GenerationOptions& options, const model::Mask& mask,
+                   const std::function<void(TokenId)>& on_token) {
+  return write_all(transformer, {{prompt, options}}, rows, mask, on_token).front();
 }
 
 std::vector<Generated> generate_all(const model::Transformer& transformer,
                                     const std::vector<GenerationRequest>& requests,
-                                    const std::vector<TokenId>& end_tokens,
-                                    const model::Mask& mask) {
-  return write_all(transformer, requests, end_tokens, mask, nullptr);
+                                    const TextRows& rows, const model::Mask& mask) {
+  return write_all(transformer, requests, rows, mask, nullptr);
+}
+
+std::vector<TokenId> rows_without_token(const model::Transformer& transformer,
+                                        const tokenizer::Tokenizer& tokenizer,
+                                        const model::Mask& mask) {
+  const int64_t num_rows = mask.head ? transformer.num_base_vocab_rows()
+                                     : transformer.weights().embedding.layout().num_rows();
+  const int64_t num_known = mask.head ? transformer.first_added_token() : num_rows;
+  std::vector<TokenId> rows;
+  for (int64_t row = 0; row < num_rows; ++row) {
+    const auto id = static_cast<TokenId>(row);
+    if (row >= num_known || tokenizer.token(id).empty()) rows.push_back(id);
+  }
+  return rows;
 }
 
 std::vector<TokenId> read_end_tokens(const std::filesystem::path& model_folder,

@@ -29,17 +29,22 @@ struct GenerationOptions {
   void validate(Problems& problems) const;
 };
 
+/// What the rows of a vocabulary are to a text.
+struct TextRows {
+  std::vector<tokenizer::TokenId> end_tokens;     ///< any of them ends the text
+  std::vector<tokenizer::TokenId> no_token = {};  ///< never chosen
+};
+
 struct Generated {
   std::vector<tokenizer::TokenId> tokens;  ///< the added ones, without the one that ended the text
   bool ended = false;  ///< by an end token, not by max_new_tokens or the context
 };
 
-/// @param prompt ids, BOS included where the model wants one. @param end_tokens any of them ends
-/// the text. @param on_token called with each added token, as it is chosen.
+/// @param prompt ids, BOS included where the model wants one. @param on_token called with each
+/// added token, as it is chosen.
 /// @throws ConfigError for an empty prompt, or one that fills the model's context.
 Generated generate(const model::Transformer& transformer,
-                   const std::vector<tokenizer::TokenId>& prompt,
-                   const std::vector<tokenizer::TokenId>& end_tokens,
+                   const std::vector<tokenizer::TokenId>& prompt, const TextRows& rows,
                    const GenerationOptions& options, const model::Mask& mask = {},
                    const std::function<void(tokenizer::TokenId)>& on_token = nullptr);
 
@@ -52,8 +57,14 @@ struct GenerationRequest {
 };
 std::vector<Generated> generate_all(const model::Transformer& transformer,
                                     const std::vector<GenerationRequest>& requests,
-                                    const std::vector<tokenizer::TokenId>& end_tokens,
-                                    const model::Mask& mask = {});
+                                    const TextRows& rows, const model::Mask& mask = {});
+
+/// Rows that stand for no token: a matrix may be padded beyond its tokenizer, which may have holes,
+/// too. With the head's additions masked they are the base's: an added token may stand in the place
+/// of a spare row.
+std::vector<tokenizer::TokenId> rows_without_token(const model::Transformer& transformer,
+                                                   const tokenizer::Tokenizer& tokenizer,
+                                                   const model::Mask& mask = {});
 
 /// What ends a text of this model: `eos_token_id` of generation_config.json (one or several), or
 /// else the tokenizer's EOS; empty when neither says.

@@ -54,6 +54,31 @@ std::string read_template(const std::filesystem::path& model_folder) {
   return entry == json.end() ? "" : template_of(*entry, file);
 }
 
+/// Line ends as a text has them: in a Jinja string they may be spelled "\\n".
+std::string with_line_ends(std::string text) {
+  for (size_t at = text.find("\\n"); at != std::string::npos; at = text.find("\\n", at + 1)) {
+    text.replace(at, 2, "\n");
+  }
+  return text;
+}
+
+/// The system text that a template writes out: all that stands between its marks is one string, and
+/// none of it is put in from a message.
+std::string default_system_of(const std::string& chat_template, const ChatFormat& format) {
+  if (format.before_system.empty()) return "";
+  const std::string text = with_line_ends(chat_template);
+  for (size_t at = text.find(format.before_system); at != std::string::npos;
+       at = text.find(format.before_system, at + 1)) {
+    const size_t start = at + format.before_system.size();
+    const size_t end = text.find(format.after_system, start);
+    if (end == std::string::npos) break;
+    const std::string between = text.substr(start, end - start);
+    const bool is_one_string = between.find_first_of("'\"{}") == std::string::npos;
+    if (!between.empty() && is_one_string) return between;
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string ChatFormat::prompt(const std::string& system, const std::string& question) const {
@@ -61,9 +86,10 @@ std::string ChatFormat::prompt(const std::string& system, const std::string& que
 }
 
 std::string ChatFormat::opening(const std::string& system) const {
-  if (system.empty()) return before_user;
-  if (before_system.empty()) return before_user + system + after_system;  // in the user's turn
-  return before_system + system + after_system + before_user;
+  const std::string& text = system.empty() ? default_system : system;
+  if (text.empty()) return before_user;
+  if (before_system.empty()) return before_user + text + after_system;  // in the user's turn
+  return before_system + text + after_system + before_user;
 }
 
 ChatFormat read_chat_format(const std::filesystem::path& model_folder) {
@@ -74,7 +100,10 @@ ChatFormat read_chat_format(const std::filesystem::path& model_folder) {
         .hint("a base model continues text: leave out --chat");
   }
   for (const KnownFormat& known : known_formats()) {
-    if (text.find(known.marker) != std::string::npos) return known.format;
+    if (text.find(known.marker) == std::string::npos) continue;
+    ChatFormat format = known.format;
+    format.default_system = default_system_of(text, format);
+    return format;
   }
   throw NotBuiltError("this folder's chat template")
       .expected("one that writes <|im_start|>, <|start_header_id|>, [INST] or <|assistant|>")

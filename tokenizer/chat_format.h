@@ -1,7 +1,7 @@
 // tokenizer/chat_format.h: one question and its system text as a chat model's prompt. A folder's
 // chat template is a Jinja program; it is not run: its format is recognised by the special tokens
-// that it writes, and one that is not recognised is refused. What a template adds of its own (a
-// default system text, tools, the date) is left out.
+// that it writes, and one that is not recognised is refused. A system text that it writes out where
+// none is given is taken over; what else it adds of its own (tools, the date) is left out.
 #pragma once
 #include <filesystem>
 #include <string>
@@ -15,8 +15,10 @@ struct ChatFormat {
   bool starts_with_bos = false;             ///< the tokenizer's BOS goes before prompt()
   std::string before_system, after_system;  ///< empty: a system text goes before the question
   std::string before_user, after_user;
-  std::string end;  ///< the token that ends an answer
+  std::string end;                  ///< the token that ends an answer
+  std::string default_system = {};  ///< the template's own, where none is given
 
+  /// @param system empty: the default.
   std::string prompt(const std::string& system, const std::string& question) const;
   /// All of it that stands before the question.
   std::string opening(const std::string& system) const;

@@ -1,9 +1,11 @@
 // tests/eval/generation_test.cpp: greedy and sampled continuations, and what ends them.
 #include "eval/generation.h"
 
+#include <algorithm>
 #include <map>
 
 #include "core/error.h"
+#include "tests/core/temporary_folder.h"
 #include "tests/model/architecture/compare.h"
 #include "tests/model/architecture/tiny_model.h"
 
@@ -94,16 +96,50 @@ TEST_CASE("texts written side by side are those written alone", "[eval]") {
     requests.push_back({prompt, options});
   }
   const auto end_token = generate(transformer, {7, 2, 9}, {}, requests[1].options).tokens.at(4);
-  const auto together = eval::generate_all(transformer, requests, {end_token});
+  const auto together = eval::generate_all(transformer, requests, {{end_token}});
   REQUIRE(together.size() == requests.size());
   for (size_t i = 0; i < requests.size(); ++i) {
-    const auto alone = generate(transformer, requests[i].prompt, {end_token}, requests[i].options);
+    const auto alone =
+        generate(transformer, requests[i].prompt, {{end_token}}, requests[i].options);
     CHECK(together[i].tokens == alone.tokens);
     CHECK(together[i].ended == alone.ended);
   }
   CHECK(together[1].ended);
   CHECK(together[0].tokens != together[3].tokens);
   CHECK(eval::generate_all(transformer, {}, {}).empty());
+}
+
+TEST_CASE("a row that stands for no token is never chosen", "[eval]") {
+  const auto transformer = tiny_transformer(2);
+  GenerationOptions options;
+  options.max_new_tokens = 8;
+  options.temperature = GENERATE(0.0, 1.0);
+  const Tokens no_token = generate(transformer, {5, 6}, {}, options).tokens;
+  options.max_new_tokens = 200;
+  const auto rest = generate(transformer, {5, 6}, {{}, no_token}, options).tokens;
+  REQUIRE(rest.size() > 10);
+  for (const TokenId id : rest)
+    REQUIRE(std::find(no_token.begin(), no_token.end(), id) == no_token.end());
+}
+
+TEST_CASE("rows without a token are those beyond the tokenizer, and the base's own when masked",
+          "[eval]") {
+  const auto config = tiny_config();
+  const TemporaryFolder folder;
+  // Ids 0 to 4 but for a hole at 3.
+  folder.write("tokenizer.json", R"({"version": "1.0", "added_tokens": [], "normalizer": null,
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
+    "decoder": {"type": "ByteLevel"}, "post_processor": null,
+    "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "c": 2, "d": 4}, "merges": []}})");
+  const auto tokenizer = tokenizer::Tokenizer::load(folder.path());
+  const model::Transformer base(config, lively_weights(config, 3));
+  const Tokens rows = eval::rows_without_token(base, tokenizer);
+  REQUIRE(static_cast<int64_t>(rows.size()) == config.vocab_rows - 4);
+  REQUIRE(rows[0] == 3);
+  REQUIRE(rows[1] == 5);
+  const model::Transformer expanded(config, grown(lively_weights(config, 3), 3, 5));
+  REQUIRE(eval::rows_without_token(expanded, tokenizer, model::Mask::all()) == rows);
+  REQUIRE(eval::rows_without_token(expanded, tokenizer).size() == rows.size() + 5);
 }
 
 TEST_CASE("an end token, the limit and the context end a text", "[eval]") {
@@ -113,7 +149,7 @@ TEST_CASE("an end token, the limit and the context end a text", "[eval]") {
   const auto free = generate(transformer, {9}, {}, options);
   REQUIRE(free.tokens.size() == 10);
   REQUIRE_FALSE(free.ended);
-  const auto ended = generate(transformer, {9}, {free.tokens.at(0)}, options);
+  const auto ended = generate(transformer, {9}, {{free.tokens.at(0)}}, options);
   REQUIRE(ended.tokens.empty());
   REQUIRE(ended.ended);
   options.max_new_tokens = 1000;

@@ -172,6 +172,8 @@ class BadInput(unittest.TestCase):
     def test_options_that_mean_nothing_are_refused(self):
         for option in (["--set", "a=1"], ["--config", BASE_CONFIG], ["-o", self.folder / "out"]):
             self.assertIn("means nothing to `inspect`", run("inspect", BASE, *option, expect=2).stderr)
+        result = run("generate", "--model", BASE, "--prompt", "The", "--system", "Be brief.", expect=2)
+        self.assertIn("means nothing without --chat", result.stderr)
 
     def test_ids_that_are_none(self):
         for ids in ("[4294967368]", "[1.5]", "[true]", "[-1]", "7"):

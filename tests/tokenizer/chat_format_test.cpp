@@ -49,6 +49,21 @@ TEST_CASE("a template may stand in tokenizer_config.json, alone or as one of sev
               .name == "ChatML");
 }
 
+TEST_CASE("a system text that the template writes out is taken where none is given",
+          "[tokenizer]") {
+  const std::string with_default =
+      "{% if messages[0]['role'] != 'system' %}{{ '<|im_start|>system\\nYou are "
+      "Qwen.<|im_end|>\\n' }}"
+      "{% endif %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}";
+  REQUIRE(ask(with_default, "") ==
+          "<|im_start|>system\nYou are Qwen.<|im_end|>\n<|im_start|>user\nWhy?<|im_end|>\n"
+          "<|im_start|>assistant\n");
+  REQUIRE(ask(with_default, "Be brief.").starts_with("<|im_start|>system\nBe brief.<|im_end|>\n<"));
+  const std::string given_alone =
+      "{{ '<|im_start|>system\\n' + messages[0].content + '<|im_end|>\\n' }}";
+  REQUIRE(ask(given_alone, "").starts_with("<|im_start|>user\n"));
+}
+
 TEST_CASE("no template, and an unknown one, are refused", "[tokenizer]") {
   REQUIRE_THROWS_AS(read_config("{}"), ConfigError);
   REQUIRE_THROWS_AS(ask("### Human: {{ content }}", ""), NotBuiltError);

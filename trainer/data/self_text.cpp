@@ -49,6 +49,7 @@ class Author {
       : transformer_(transformer),
         tokenizer_(tokenizer),
         end_tokens_(end_tokens),
+        no_token_(eval::rows_without_token(transformer, tokenizer, model::Mask::all())),
         options_(options),
         seeds_(options.seed, concat("self text ", options.name)) {
     if (!options.chat) return;
@@ -132,29 +133,17 @@ class Author {
       requests.push_back({prompt, sampling});
     }
     std::vector<Continuation> texts;
-    for (eval::Generated& written :
-         eval::generate_all(transformer_, requests, end_tokens, model::Mask::all())) {
-      const bool is_cut = cut_at_spare_row(written.tokens);
-      texts.push_back(
-          {without_broken_end(tokenizer_.decode(written.tokens, true)), written.ended && !is_cut});
+    const eval::TextRows rows{end_tokens, no_token_};
+    for (const eval::Generated& written :
+         eval::generate_all(transformer_, requests, rows, model::Mask::all())) {
+      texts.push_back({without_broken_end(tokenizer_.decode(written.tokens, true)), written.ended});
     }
     return texts;
   }
 
-  /// Where the model has rows without a token of its own, one of them may be drawn: the text ends
-  /// before it. (An extended tokenizer knows some of these ids: they are a new language's.)
-  bool cut_at_spare_row(Tokens& tokens) const {
-    const int64_t num_own = std::min(tokenizer_.size(), transformer_.first_added_token());
-    const auto spare = std::find_if(tokens.begin(), tokens.end(),
-                                    [&](tokenizer::TokenId id) { return id >= num_own; });
-    const bool is_cut = spare != tokens.end();
-    tokens.erase(spare, tokens.end());
-    return is_cut;
-  }
-
   const model::Transformer& transformer_;
   const tokenizer::Tokenizer& tokenizer_;
-  Tokens end_tokens_, chat_end_tokens_;
+  Tokens end_tokens_, no_token_, chat_end_tokens_;
   SelfTextOptions options_;
   RandomStream seeds_;
   int64_t num_documents_ = 0;
