@@ -9,13 +9,13 @@
 #include <iostream>
 
 #include "cli/command.h"
+#include "cli/pipeline/checks.h"
 #include "cli/pipeline/hold_out.h"
 #include "cli/pipeline/proposal.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "core/parallel.h"
 #include "core/text.h"
-#include "model/checkpoint/pack_name.h"
 
 namespace polygraft::cli {
 namespace {
@@ -25,6 +25,17 @@ struct Texts {
   std::vector<std::string> files;  ///< absolute
 };
 
+void require_file(const std::string& option, const std::string& language, const std::string& file) {
+  if (fs::is_regular_file(file)) return;
+  if (!fs::is_directory(file)) {
+    throw ConfigError("--" + option, concat("there is no file '", file, "'"));
+  }
+  throw ConfigError("--" + option, concat("'", file, "' is a folder"))
+      .expected("its files, separated by commas")
+      .hint(concat("the shell lists them: --", option, " ", language, "=\"$(ls '", file,
+                   "'/*.jsonl | paste -sd,)\""));
+}
+
 /// LANG=FILE[,FILE...]. @throws ConfigError naming the option.
 Texts parse_texts(const std::string& option, const std::string& value) {
   const size_t equals = value.find('=');
@@ -33,9 +44,7 @@ Texts parse_texts(const std::string& option, const std::string& value) {
   }
   Texts texts{value.substr(0, equals), {}};
   for (const std::string& file : split(std::string_view(value).substr(equals + 1), ',')) {
-    if (!fs::is_regular_file(file)) {
-      throw ConfigError("--" + option, concat("there is no file '", file, "'"));
-    }
+    require_file(option, texts.language, file);
     texts.files.push_back(fs::absolute(file).lexically_normal().string());
   }
   return texts;
@@ -61,13 +70,12 @@ Languages read_languages(const Arguments& arguments) {
         .found(concat(languages.size(), " of them"));
   }
   add_languages(arguments, "old", languages);
-  if (languages.size() == 1) {
-    throw ConfigError("--old", "is missing")
-        .hint("old languages are what a run protects and measures: --old en=FILE --old de=FILE");
-  }
   for (const auto& [language, texts] : languages) {
-    if (texts.role == "new") model::check_pack_name(language, "--new");
+    if (texts.role == "new") check_new_language(language, "--new");
   }
+  Problems problems;
+  check_files_apart({languages}, problems);
+  problems.throw_if_any("command line");
   for (const std::string& value : arguments.texts("heldout")) {
     Texts texts = parse_texts("heldout", value);
     const auto entry = languages.find(texts.language);
@@ -173,6 +181,7 @@ ProposalInputs proposal_inputs(const Arguments& arguments, const Languages& lang
   for (const auto& [language, texts] : languages) {
     if (texts.role == "new") inputs.new_text = tokenizer::measure_texts(texts.train, tokenizer);
   }
+  inputs.has_old_text = languages.size() > 1;
   inputs.machine = describe_machine(arguments);
   return inputs;
 }
@@ -181,7 +190,11 @@ ExitCode run_init(const Arguments& arguments) {
   const fs::path output = fs::absolute(arguments.output()).lexically_normal();
   refuse_existing_output(output, arguments.force());
   Languages languages = read_languages(arguments);
+  check_has_no_packs(arguments.path("base"));
   Proposal proposal = propose_pipeline(proposal_inputs(arguments, languages));
+  if (languages.size() == 1) {
+    log_info("no --old: the base writes old text itself (train.replay.source: self)");
+  }
   if (!arguments.dry_run()) {
     const fs::path texts = output.parent_path() / (output.stem().string() + "-texts");
     if (hold_out(languages, texts, arguments.force())) {
@@ -215,7 +228,8 @@ Command init_command() {
             add("new", po::value<std::vector<std::string>>()->composing()->value_name("LANG=FILES"),
                 "the language to add, and its texts, separated by commas");
             add("old", po::value<std::vector<std::string>>()->composing()->value_name("LANG=FILES"),
-                "a language that must not get worse; once for each");
+                "a language that must not get worse; once for each. Without any the base writes "
+                "old text itself");
             add("heldout",
                 po::value<std::vector<std::string>>()->composing()->value_name("LANG=FILES"),
                 "text to measure a language on; without it some documents are held out");

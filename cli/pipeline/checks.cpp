@@ -11,6 +11,7 @@
 #include "eval/choice.h"
 #include "model/architecture/gpu.h"
 #include "model/checkpoint/model_folder.h"
+#include "model/checkpoint/pack_name.h"
 #include "trainer/data/self_text.h"
 #include "trainer/data/training_data.h"
 #include "trainer/trainee.h"
@@ -29,6 +30,30 @@ void Checks::throw_if_any(const std::string& where) const {
   throw ConfigError(where, concat(messages_.size(), " problems\n  ", join(messages_, "\n  ")));
 }
 
+void check_new_language(const std::string& language, const std::string& where) {
+  if (model::is_pack_name(language)) return;
+  throw ConfigError(where, concat("language '", language, "' has an unusable name"))
+      .expected(model::kPackNameRule)
+      .hint("its pack will have that name: pt-BR, say, for pt/BR");
+}
+
+void check_files_apart(const tokenizer::Corpus& corpus, Problems& problems) {
+  std::map<std::string, std::string> old_languages;  // by file
+  for (const std::string& language : corpus.with_role("old")) {
+    for (const std::string& file : corpus.languages.at(language).train) {
+      old_languages.emplace(fs::weakly_canonical(file).string(), language);
+    }
+  }
+  for (const std::string& language : corpus.with_role("new")) {
+    for (const std::string& file : corpus.languages.at(language).train) {
+      const auto old = old_languages.find(fs::weakly_canonical(file).string());
+      if (old == old_languages.end()) continue;
+      problems.require(false, concat("languages.", language), file,
+                       concat("is text of the old language ", old->second, ", too"));
+    }
+  }
+}
+
 void check_texts(const tokenizer::Corpus& corpus, const std::string& where) {
   Problems problems;
   corpus.validate(problems);
@@ -40,18 +65,23 @@ void check_texts(const tokenizer::Corpus& corpus, const std::string& where) {
     problems.require(!texts.heldout.empty(), path + ".heldout", "[]",
                      "needs text to measure on, which nothing is trained on");
   }
+  check_files_apart(corpus, problems);
   problems.throw_if_any(where);
   trainer::require_documents(corpus, languages);
 }
 
+void check_has_no_packs(const fs::path& base) {
+  if (is_shape_alone(base)) return;
+  const auto model = model::ModelFolder::open(base);
+  if (!model.manifest || model.manifest->packs.empty()) return;
+  throw ConfigError("base", "has packs already")
+      .found(concat("pack '", model.manifest->packs.front().name, "'"))
+      .hint("`polygraft expand fuse` makes them part of the model, `detach` takes them off");
+}
+
 void check_base(const PipelineConfig& config) {
-  const auto base = model::ModelFolder::open(config.base);
-  if (base.manifest && !base.manifest->packs.empty()) {
-    throw ConfigError("base", "has packs already")
-        .found(concat("pack '", base.manifest->packs.front().name, "'"))
-        .hint("`polygraft expand fuse` makes them part of the model, `detach` takes them off");
-  }
-  trainer::require_positions(base.config, config.train);
+  check_has_no_packs(config.base);
+  trainer::require_positions(model::ModelFolder::open(config.base).config, config.train);
   expanded_shape(config);  // refuses a dense base, and more new experts than it has donors for
 }
 

@@ -31,8 +31,17 @@ class Checks {
   std::vector<std::string> messages_;
 };
 
+/// That a language can be added under its name, which its pack will have. @throws ConfigError.
+void check_new_language(const std::string& language, const std::string& where);
+
+/// That no file is text of the new language and of an old one.
+void check_files_apart(const tokenizer::Corpus& corpus, Problems& problems);
+
 /// That every language of the corpus has text to learn from and to be measured on.
 void check_texts(const tokenizer::Corpus& corpus, const std::string& where);
+
+/// @throws ConfigError naming a pack of the base's, which a run would put its own onto.
+void check_has_no_packs(const fs::path& base);
 
 /// That the base can be extended as the config asks.
 void check_base(const PipelineConfig& config);

@@ -48,7 +48,7 @@ std::string find_new_language(const tokenizer::Corpus& corpus) {
             "old languages are what a run protects and measures; without any text of them, set "
             "train.replay.source: self");
   }
-  model::check_pack_name(languages.front(), "the new language");
+  check_new_language(languages.front(), "the new language");
   return languages.front();
 }
 

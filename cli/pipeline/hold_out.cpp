@@ -57,7 +57,7 @@ HeldOut hold_out_documents(const std::string& language, const std::vector<std::s
     });
   }
   if (count.num_heldout == 0 || count.num_train == 0) {
-    throw NotComparable(concat("texts of ", language), "too few documents to hold some out")
+    throw ConfigError(concat("texts of ", language), "too few documents to hold some out")
         .expected("some hundred documents")
         .found(concat(count.num_train + count.num_heldout))
         .hint(concat("give held-out text of your own: --heldout ", language, "=FILE"));

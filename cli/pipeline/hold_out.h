@@ -15,7 +15,7 @@ struct HeldOut {
 
 /// Writes `train` and `heldout` (.jsonl): one document in 16 is held out, or more (up to one in 4)
 /// where that would be fewer than 40 documents; no more than 512 KiB of them.
-/// @throws what reading the texts throws; NotComparable when no document, or every one, is held
+/// @throws what reading the texts throws; ConfigError when no document, or every one, is held
 /// out.
 HeldOut hold_out_documents(const std::string& language, const std::vector<std::string>& files,
                            const std::filesystem::path& train,

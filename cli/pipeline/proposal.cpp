@@ -42,6 +42,7 @@ void propose_training(const ProposalInputs& inputs, const model::ModelConfig& ba
                       trainer::TrainConfig& train) {
   train.sequence_length = std::min(kRowTokens, base.max_positions);
   train.batch_tokens = (kNewRows + kOldRows) * train.sequence_length;
+  if (!inputs.has_old_text) train.replay.source = "self";
   train.replay.fraction = round_rate(static_cast<double>(kOldRows) / (kNewRows + kOldRows));
   train.tokens = std::max(round_count(kEpochs * static_cast<double>(inputs.new_text.num_tokens) /
                                       (1 - train.replay.fraction)),

@@ -20,7 +20,8 @@ struct ProposalInputs {
   std::string base;              ///< model folder, absolute
   tokenizer::TextSize new_text;  ///< of what is learned, in the base's tokens
   MachineConfig machine;
-  double hours = 8;  ///< of training, at most
+  double hours = 8;          ///< of training, at most
+  bool has_old_text = true;  ///< else the base writes it
 };
 
 struct Proposal {

@@ -78,7 +78,7 @@ model::ModelConfig read_moe_shape(const fs::path& folder) {
   const fs::path file = folder / "config.json";
   model::ModelConfig config = model::parse_model_config(read_json(file), file);
   if (config.is_moe()) return config;
-  throw NotComparable(file.string(), "a dense model has no experts to add to")
+  throw ConfigError(file.string(), "a dense model has no experts to add to")
       .hint("`polygraft expand upcycle` makes a mixture of experts of it first");
 }
 

@@ -8,16 +8,19 @@
 
 namespace polygraft::model {
 
-void check_pack_name(const std::string& name, const std::filesystem::path& file) {
+bool is_pack_name(const std::string& name) {
   constexpr std::string_view kAllowed =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
   constexpr size_t kMostCharacters = 100;  // file systems take 255 bytes, with room for suffixes
   const bool is_mask = name == "all" || name == "none";  // as --mask has them
-  const bool good = !is_mask && !name.empty() && name.size() <= kMostCharacters && name[0] != '.' &&
-                    name.find_first_not_of(kAllowed) == std::string::npos;
-  if (good) return;
+  return !is_mask && !name.empty() && name.size() <= kMostCharacters && name[0] != '.' &&
+         name.find_first_not_of(kAllowed) == std::string::npos;
+}
+
+void check_pack_name(const std::string& name, const std::filesystem::path& file) {
+  if (is_pack_name(name)) return;
   throw FormatError(file, "a pack has an unusable name")
-      .expected("at most 100 letters, digits, '.', '_' and '-', no '.' in front; not all or none")
+      .expected(kPackNameRule)
       .found(in_quotes(name));
 }
 

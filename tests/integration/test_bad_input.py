@@ -152,7 +152,11 @@ class BadInput(unittest.TestCase):
         corpus = self.folder / "corpus.yaml"
         content = CORPUS.read_text().replace("[", f"[{CORPUS.parent}/")
         corpus.write_text(content.replace(f"{NEW_LANGUAGE}:", "all:"))
-        self.assertIn("unusable name", run("run", yaml, "--dry-run", "--set", f"corpus={corpus}", expect=1).stderr)
+        self.assertIn("'all' has an unusable name",
+                      run("run", yaml, "--dry-run", "--set", f"corpus={corpus}", expect=2).stderr)
+        corpus.write_text(content.replace("de.train", f"{NEW_LANGUAGE}.train"))
+        self.assertIn("is text of the old language de, too",
+                      run("run", yaml, "--dry-run", "--set", f"corpus={corpus}", expect=2).stderr)
         corpus.write_text(re.sub(r"heldout: \[[^]]*\]", "heldout: []", content))
         self.assertIn("needs text to measure on", run("run", yaml, "--dry-run", "--set", f"corpus={corpus}", expect=2).stderr)
 

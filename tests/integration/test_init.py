@@ -1,6 +1,7 @@
 """`polygraft init`: a pipeline.yaml that fits model, texts and machine, and that `polygraft run` takes as it is."""
 
 import json
+import shutil
 import unittest
 
 from harness import BASE, NEW_LANGUAGE, OLD_LANGUAGES, WORK, fresh, hash_folder, load_json, partial_outputs, run
@@ -80,6 +81,8 @@ class Init(unittest.TestCase):
             (("--old", "xx=/nowhere/text.jsonl"), "/nowhere/text.jsonl"),
             (("--heldout", f"xx={TEXTS['de']}"), "neither --new nor --old"),
             (("--new", f"pt={TEXTS['de']}"), "one language is added at a time"),
+            (("--old", f"xx={WORK}"), "is a folder"),
+            (("--old", f"xx={TEXTS[NEW_LANGUAGE]}"), "is text of the old language xx, too"),
             (("--hours", "-1"), "--hours"),
             (("--memory-gib", "0.1"), "does not fit"),
         ]
@@ -88,6 +91,28 @@ class Init(unittest.TestCase):
                 self.assertIn(message, init(output, *options, expect=2).stderr)
         self.assertEqual(list(folder.iterdir()), [])
         self.assertEqual(partial_outputs(folder), [])
+
+    def test_without_old_text_the_base_writes_it(self):
+        folder = fresh("init-self")
+        run("init", "--base", BASE, "--new", f"{NEW_LANGUAGE}={TEXTS[NEW_LANGUAGE]}", "-o", folder / "pipeline.yaml")
+        self.assertIn("source: self", (folder / "pipeline.yaml").read_text())
+        self.assertIn("would run  self-text", run("run", folder / "pipeline.yaml", "--dry-run").stdout)
+
+    def test_what_cannot_be_extended_is_a_mistake_of_the_command_line(self):
+        folder = fresh("init-bases")
+        output = folder / "pipeline.yaml"
+        words = ["init", "--base", BASE, "-o", output, "--old", f"en={TEXTS['en']}"]
+        self.assertIn("language 'pt/BR'", run(*words, "--new", f"pt/BR={TEXTS['de']}", expect=2).stderr)
+        (folder / "one.jsonl").write_text('{"text": "one document"}\n')
+        self.assertIn("too few documents", run(*words, "--new", f"id={folder / 'one.jsonl'}", expect=2).stderr)
+        dense = folder / "dense"
+        shutil.copytree(BASE, dense)
+        config = load_json(dense / "config.json")
+        (dense / "config.json").write_text(json.dumps(config | {"model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"]}))
+        (dense / "model.safetensors").unlink()
+        self.assertIn("expand upcycle", init(output, base=dense, expect=2).stderr)
+        self.assertEqual(partial_outputs(folder), [])
+        self.assertFalse(output.exists())
 
     def test_an_existing_file_is_kept(self):
         folder = fresh("init-existing")

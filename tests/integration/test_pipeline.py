@@ -146,6 +146,14 @@ class Pipeline(unittest.TestCase):
         self.assertEqual(generate(self.run_dir / "model", "--mask", "all"), base)
         refused = run("generate", "--model", BASE, "--prompt", "Hello", "--chat", expect=2)
         self.assertIn("has no chat template", refused.stderr)
+
+    def test_a_base_with_packs_is_refused_before_anything_is_proposed(self):
+        folder = fresh("init-of-packs")
+        text = WORK / f"{NEW_LANGUAGE}.train.jsonl"
+        refused = run("init", "--base", self.run_dir / "model", "--new", f"sw={text}", "-o", folder / "p.yaml", expect=2)
+        self.assertIn("has packs already", refused.stderr)
+        self.assertEqual(list(folder.iterdir()), [])
+
     def test_the_pack_and_the_base_are_the_model(self):
         attached = fresh("attached") / "model"
         run("expand", "attach", "--model", BASE, "--pack", self.run_dir / "pack", "-o", attached)
