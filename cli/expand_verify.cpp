@@ -35,6 +35,19 @@ void print(const expand::VerifyReport& report) {
   std::cout << eval::causes_text(report.step0);
 }
 
+/// Experts and rows that nothing says are additions: every one would count as a difference.
+void refuse_fused(const model::ModelFolder& base, const model::ModelFolder& expanded) {
+  const bool has_grown = expanded.config.num_experts > base.config.num_experts ||
+                         expanded.config.vocab_rows > base.config.vocab_rows;
+  if (expanded.manifest || !has_grown) return;
+  throw NotComparable(expanded.path.string(),
+                      concat("has no ", model::kManifestFile, " that tells its additions"))
+      .expected("a model with packs, as `graft`, `train` or `attach` leaves it")
+      .hint(
+          "a fused model is a base of its own and cannot be proved against its first one: verify "
+          "the model that was fused");
+}
+
 ExitCode run_expand_verify(const Arguments& arguments) {
   const auto base = model::ModelFolder::open(arguments.path("base"));
   expand::VerifyOptions options;
@@ -42,6 +55,7 @@ ExitCode run_expand_verify(const Arguments& arguments) {
   // With packs the base itself may be what they are put onto.
   const bool onto_base = !options.packs.packs.empty() && !arguments.optional_text("expanded");
   const auto expanded = onto_base ? base : model::ModelFolder::open(arguments.path("expanded"));
+  refuse_fused(base, expanded);
   std::optional<tokenizer::Corpus> corpus;
   if (const auto file = arguments.optional_text("corpus")) corpus = tokenizer::load_corpus(*file);
   const expand::VerifyReport report = expand::verify_expansion(base, expanded, corpus, options);
@@ -66,7 +80,8 @@ Command expand_verify_command() {
                 add("expanded", po::value<std::string>(),
                     "the model after it; with --pack it may be left out: the base with the packs");
                 add("corpus", po::value<std::string>(),
-                    "also split the change on old text by cause");
+                    "also split the change on old text by cause: of the first 32 KiB of each old "
+                    "language's held-out text");
                 add_pack_options(o);
               },
           .add_operands = nullptr,

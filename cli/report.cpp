@@ -12,6 +12,10 @@ ExitCode run_report(const Arguments& arguments) {
   const fs::path run_dir = arguments.path("run_dir");
   if (!fs::is_directory(run_dir))
     throw IoError(run_dir, "is no folder").expected("a run folder of `polygraft run`");
+  if (!fs::exists(run_dir / kResolvedFile)) {
+    throw IoError(run_dir, concat("is no run folder: it has no ", kResolvedFile))
+        .expected("a run folder of `polygraft run`, the pipeline's run_dir");
+  }
   const eval::Report report = make_report(run_dir);
   if (!arguments.dry_run()) eval::write_report(report, run_dir);
   if (arguments.stdout_is_free()) {

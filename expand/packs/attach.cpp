@@ -104,6 +104,21 @@ std::string write_composition(const ModelFolder& view, const Composition& compos
   return hash;
 }
 
+/// Before the model's own packs are written out to be put together again: a message is of the
+/// folder that the user named.
+void refuse_attached(const ModelFolder& model, const OpenPack& open) {
+  if (!model.manifest) return;
+  const auto& packs = model.manifest->packs;
+  const bool is_there = std::any_of(packs.begin(), packs.end(), [&](const model::PackEntry& entry) {
+    return entry.name == open.pack.name;
+  });
+  if (!is_there) return;
+  throw NotComparable(open.folder.string(),
+                      concat("the model has a pack '", open.pack.name, "' already"))
+      .found(model.path.string())
+      .hint("a model has one pack of each name; detach the old one first");
+}
+
 }  // namespace
 
 void attach_packs(const ModelFolder& model, const std::vector<fs::path>& folders,
@@ -119,6 +134,7 @@ void attach_packs(const ModelFolder& model, const std::vector<fs::path>& folders
   std::vector<OpenPack> packs;
   for (const fs::path& folder : folders) {
     packs.push_back(open_pack(folder));
+    refuse_attached(model, packs.back());
     const bool first = hash.empty() && packs.size() == 1;
     check_base(
         packs.back(), view,

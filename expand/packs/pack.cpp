@@ -7,6 +7,7 @@
 #include "core/text.h"
 #include "expand/additions.h"
 #include "model/checkpoint/json_fields.h"
+#include "model/checkpoint/manifest.h"
 #include "model/checkpoint/pack_name.h"
 #include "model/checkpoint/quote.h"
 #include "model/checkpoint/tensors_hash.h"
@@ -152,11 +153,26 @@ void check_tensors(const Pack& pack, const std::map<std::string, model::TensorVi
 
 }  // namespace
 
+namespace {
+
+/// A model where a pack belongs is a common slip: a run leaves both.
+void refuse_model(const fs::path& folder) {
+  if (fs::exists(folder / kPackFile) || !fs::exists(folder / "config.json")) return;
+  const bool has_packs = fs::exists(folder / model::kManifestFile);
+  throw ConfigError(folder.string(), "is a model, not a pack")
+      .expected(concat("a folder with ", kPackFile, ", as `expand pack` writes it"))
+      .hint(has_packs ? "`polygraft expand pack --expanded MODEL -o PACK` takes its additions out"
+                      : "a base has no additions; a run leaves its pack in RUN_DIR/pack");
+}
+
+}  // namespace
+
 OpenPack open_pack(const fs::path& folder) {
   if (!fs::is_directory(folder)) {
     throw IoError(folder, "no such folder")
         .hint(concat("a pack is a folder with ", kPackFile, ", as `expand pack` writes it"));
   }
+  refuse_model(folder);
   OpenPack open{
       Pack::from_json(read_ordered_json(folder / kPackFile), folder / kPackFile), folder, {}};
   const fs::path file = folder / kPackTensors;

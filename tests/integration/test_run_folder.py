@@ -97,6 +97,17 @@ class RunFolder(unittest.TestCase):
         self.assertIn("is a language pack, no model", message)
         self.assertIn("--pack", message)
 
+    def test_a_folder_that_is_no_run_is_called_so(self):
+        message = run("report", self.dir / "model", expect=1).stderr
+        self.assertIn("is no run folder", message)
+        self.assertIn("pipeline.resolved.yaml", message)
+
+    def test_a_fused_model_is_a_base_of_its_own(self):
+        fused = fresh("verify-fused") / "model"
+        run("expand", "fuse", "--model", self.dir / "model", "-o", fused)
+        message = run("expand", "verify", "--base", BASE, "--expanded", fused, expect=4).stderr
+        self.assertIn("cannot be proved against its first one", message)
+
     def test_base_and_expanded_exchanged_is_no_flood(self):
         result = run("expand", "verify", "--base", self.dir / "model", "--expanded", BASE, expect=None)
         self.assertNotEqual(result.returncode, 0)

@@ -105,6 +105,27 @@ TEST_CASE("attaching and detaching in any order gives what any other order gives
   }
 }
 
+TEST_CASE("a pack that the model has, and a model in a pack's place, are named by their own folder",
+          "[expand][packs]") {
+  PackWorld world;
+  const fs::path cc = world.pack("cc"), model = world.folder / "cc.model";
+  const auto message = [&](const fs::path& onto, const fs::path& pack) -> std::string {
+    try {
+      attach(onto, {pack}, world.folder / "out");
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  const std::string twice = message(model, cc);
+  CHECK_THAT(twice, Contains(cc.string()) && Contains("has a pack 'cc' already") &&
+                        Contains(model.string()));
+  CHECK_THAT(twice, !Contains("polygraft.work"));
+  CHECK_THAT(message(world.base, model),
+             Contains("is a model, not a pack") && Contains("expand pack --expanded"));
+  CHECK_THAT(message(world.base, world.base), Contains("a base has no additions"));
+}
+
 TEST_CASE("packs together keep the base and each other's tokens", "[expand][packs]") {
   PackWorld world;
   const fs::path cc = world.pack("cc"), dd = world.pack("dd"), out = world.folder / "out";
@@ -158,7 +179,8 @@ TEST_CASE("packs of another base, or twice the same, are refused", "[expand][pac
   attach(elsewhere.base, {pack}, out, /*allow=*/true);
   CHECK(ModelFolder::open(out).manifest->base_tensors_hash == other_hash);
   CHECK_THROWS_WITH(attach(world.base, {pack, pack}, out), Contains("two packs 'cc'"));
-  CHECK_THROWS_WITH(attach(world.folder / "cc.model", {pack}, out), Contains("two packs 'cc'"));
+  CHECK_THROWS_WITH(attach(world.folder / "cc.model", {pack}, out),
+                    Contains("has a pack 'cc' already"));
   CHECK_THROWS_WITH(attach(elsewhere.expand("dd", 2, true), {pack}, out), Contains(hash));
   CHECK_THROWS_WITH(detach(world.folder / "cc.model", "id", out),
                     Contains("no pack 'id'") && Contains("cc"));
