@@ -47,12 +47,21 @@ model_files() {
   (cd "$1" && find -L . -type f -not -path '*/.*')
 }
 
-# A corpus list and the texts it names: those of its words that are files, seen from its folder.
+# What may be a path in a corpus list: its words; what stands in quotes; and, since a path may hold spaces, all that stands
+# between two commas or brackets or on a line of its own, without a key or a dash in front and a comment behind.
+corpus_words() {
+  tr -s '][{},[:blank:]"'"'" '\n' <"$1"
+  grep -oE "\"[^\"]*\"|'[^']*'" "$1" | sed 's/^.//; s/.$//' || true
+  tr -s '][{},' '\n' <"$1" |
+    sed -E 's/[[:blank:]]+#.*$//; s/^[[:blank:]]+//; s/[[:blank:]]+$//; s/^-[[:blank:]]+//; s/^[^:]*:[[:blank:]]+//'
+}
+
+# A corpus list and the texts it names: what of it is a file, seen from its folder.
 corpus_files() (
   local word
   cd "$(dirname "$1")"
   basename "$1"
-  tr -s '][{},[:blank:]"'"'" '\n' <"$(basename "$1")" | while read -r word; do
+  corpus_words "$(basename "$1")" | while IFS= read -r word; do
     if [[ -f $word ]]; then echo "$word"; fi
   done
 )

@@ -147,6 +147,26 @@ class Ci(unittest.TestCase):
         self.assertEqual(deltas(CANDIDATE), [0, 0])
         self.assertEqual(len(list(out.glob("baseline-*.json"))), 3)
 
+    def test_a_text_whose_path_has_a_space_is_seen(self):
+        folder = fresh("ci spaces")
+        names = ["plain.txt", "in quotes.txt", "a, comma.txt", "in a list.txt", "last of it.txt", "on its line.txt", "block.txt"]
+        (folder / "corpus.yaml").write_text(f"""languages:
+  en: {{role: old, heldout: [{names[0]}, "{names[1]}", '{names[2]}', {names[3]}, {names[4]}]}}
+  id:
+    role: new
+    heldout:
+      - {names[5]}  # a comment
+      - {names[6]}
+""")
+        for name in names:
+            (folder / name).write_text("one\n")
+        seen = [job("baseline-name", BASE, folder / "corpus.yaml").stdout]
+        for name in names:
+            (folder / name).write_text("two\n")
+            seen.append(job("baseline-name", BASE, folder / "corpus.yaml").stdout)
+            self.assertRegex(seen[-1], r"^baseline-\w+\.json$")
+        self.assertEqual(len(set(seen)), len(names) + 1)
+
     def test_a_wrong_call_says_how(self):
         result = job("nightly", "a")
         self.assertEqual(result.returncode, 2)
