@@ -45,7 +45,7 @@ struct PlanFile {
 };
 
 ExitCode run_expand_plan(const Arguments& arguments) {
-  const auto file = bind_config<PlanFile>(arguments.config());
+  const auto file = bind_config<PlanFile>(arguments.config_or_defaults());
   const auto folder = model::ModelFolder::open(arguments.path("model"));
   const fs::path profile_file = arguments.path("profile");
   const expand::Profile profile = expand::Profile::from_json(read_json(profile_file), profile_file);
@@ -84,7 +84,8 @@ Command expand_plan_command() {
           .summary = "what would be grafted, from which donors, at what cost",
           .operands = "",
           .example =
-              "polygraft expand plan --model models/base --profile profile.json --config plan.yaml "
+              "polygraft expand plan --model models/base --profile profile.json --set language=id "
+              "--set corpus=corpus.yaml --set extended_tokenizer=id-tokenizer "
               "--set expand.experts_per_layer=8 -o plan.json",
           .add_options =
               [](po::options_description& o) {

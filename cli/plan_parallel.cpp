@@ -6,20 +6,24 @@
 #include <sstream>
 
 #include "cli/command.h"
+#include "cli/pipeline/checks.h"
 #include "cli/pipeline/pipeline.h"
 #include "cli/pipeline/shape_plan.h"
 #include "core/text.h"
+#include "trainer/parallel/parallel_step.h"
 
 namespace polygraft::cli {
 namespace {
 
 constexpr size_t kShownGrids = 6;  // of one number of ranks, in the table
 
-const trainer::RankRates& rates_of(const PipelineConfig& pipeline, const fs::path& file) {
-  if (pipeline.machine.rank) return *pipeline.machine.rank;
+void require_rates(const PipelineConfig& pipeline, const fs::path& file) {
+  if (pipeline.machine.rank) return;
   throw ConfigError(file.string(), "says nothing of a rank's memory, rates and links")
       .expected("machine.rank: {memory_gib, teraflops, memory_gb_s, link_gb_s, ...}")
-      .hint("configs/qwen3-30b-a3b.yaml has one to start from");
+      .hint(
+          "to start from: the example of `polygraft plan-parallel --help`, or "
+          "configs/qwen3-30b-a3b.yaml in polygraft's source");
 }
 
 int64_t parse_count(const std::string& text) {
@@ -31,11 +35,19 @@ int64_t parse_count(const std::string& text) {
 }
 
 /// Those asked for; else a host's.
-std::vector<int64_t> rank_counts(const Arguments& arguments, const trainer::RankRates& rates) {
+std::vector<int64_t> rank_counts(const Arguments& arguments, const MachineConfig& machine) {
   std::vector<int64_t> counts;
   for (const std::string& text : arguments.texts("ranks")) counts.push_back(parse_count(text));
-  if (counts.empty()) counts.push_back(rates.per_host);
+  if (counts.empty()) counts.push_back(machine.rank ? machine.rank->per_host : 1);
   return counts;
+}
+
+/// All that a pipeline for one process leaves out, together.
+void check_settings(const PipelineConfig& pipeline, int64_t num_ranks, const fs::path& file) {
+  Checks checks;
+  checks.run([&] { require_rates(pipeline, file); });
+  checks.run([&] { trainer::require_pieces(pipeline.train, static_cast<int>(num_ranks)); });
+  checks.throw_if_any(file.string());
 }
 
 Json to_json(const trainer::GridPlan& plan) {
@@ -94,7 +106,9 @@ ExitCode run_plan_parallel(const Arguments& arguments) {
   ConfigSource source = ConfigSource::from_file(file);
   for (const std::string& assignment : arguments.texts("set")) source.set(assignment);
   const PipelineConfig pipeline = resolve_pipeline(source, fs::absolute(file).parent_path()).config;
-  const trainer::RankRates& rates = rates_of(pipeline, file);
+  const std::vector<int64_t> counts = rank_counts(arguments, pipeline.machine);
+  check_settings(pipeline, counts.front(), file);
+  const trainer::RankRates& rates = *pipeline.machine.rank;
   const ExpandedShape shape = expanded_shape(pipeline);
   const trainer::PlannedRun planned{shape.expanded, shape.num_added_experts,
                                     shape.num_added_vocab_rows, pipeline.train};
@@ -104,7 +118,7 @@ ExitCode run_plan_parallel(const Arguments& arguments) {
                {"micro_batches", trainer::pieces_of_step(pipeline.train)},
                {"assumptions", trainer::plan_assumptions(pipeline.train)},
                {"plans", Json::array()}};
-  for (const int64_t ranks : rank_counts(arguments, rates)) {
+  for (const int64_t ranks : counts) {
     json["plans"].push_back(
         plans_json(trainer::plan_grids(planned, rates, ranks), ranks, batch_tokens, alone_s));
   }
@@ -126,7 +140,10 @@ Command plan_parallel_command() {
   return {.name = "plan-parallel",
           .summary = "memory, traffic and time of a training step on many ranks, before it is run",
           .operands = "PIPELINE.yaml",
-          .example = "polygraft plan-parallel configs/qwen3-30b-a3b.yaml --ranks 8 64 512",
+          .example =
+              "polygraft plan-parallel indonesian.yaml --set train.micro_batch_tokens=512 --set "
+              "'machine.rank={memory_gib: 24, teraflops: 0.1, memory_gb_s: 20, link_gb_s: 5}' "
+              "--ranks 1 2 4",
           .add_options =
               [](po::options_description& o) {
                 auto add = o.add_options();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/text.h"
 #include "tokenizer/base_view.h"
 #include "tokenizer/bpe_tokenizer.h"
 #include "tokenizer/bpe_trainer.h"
@@ -47,9 +48,10 @@ void check_byte_level(const Tokenizer& old) {
   if (bpe_of(old).pre_tokenizer.byte_level()) return;
   throw NotBuiltError("extending a tokenizer.json whose BPE starts from characters")
       .found(old.impl().file.string())
-      .hint(
-          "such a file is made from a SentencePiece model: put tokenizer.model in its place, which "
-          "can be extended and which transformers reads as well");
+      .hint(concat(
+          "such a file is made from a SentencePiece model: put tokenizer.model in its place, "
+          "which can be extended",
+          kTransformersReadsModel));
 }
 
 /// @return how many guard documents of each language the merges change.

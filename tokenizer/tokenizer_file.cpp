@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "core/text.h"
 
 namespace polygraft::tokenizer {
 
@@ -30,10 +31,10 @@ void refuse_second_tokenizer(const fs::path& file) {
       "extending a tokenizer that is there twice, which would leave two that differ")
       .expected("tokenizer.json or tokenizer.model, not both")
       .found(folder.string())
-      .hint(
+      .hint(concat(
           "keep the one that the model is used with: tokenizer.json when it is byte-level BPE, "
-          "else "
-          "tokenizer.model, which transformers reads as well");
+          "else tokenizer.model",
+          kTransformersReadsModel));
 }
 
 }  // namespace polygraft::tokenizer

@@ -15,4 +15,9 @@ bool is_sentencepiece(const std::filesystem::path& file);
 /// @throws NotBuiltError when the file's folder has both tokenizer.json and tokenizer.model.
 void refuse_second_tokenizer(const std::filesystem::path& file);
 
+/// What transformers 5.23 makes of a folder whose only tokenizer is tokenizer.model, for hints.
+inline constexpr const char* kTransformersReadsModel =
+    ", which transformers reads, too (that of a mixtral by LlamaTokenizer.from_pretrained: "
+    "AutoTokenizer cuts a text's first token otherwise)";
+
 }  // namespace polygraft::tokenizer

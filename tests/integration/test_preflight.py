@@ -1,6 +1,7 @@
 """What `polygraft run` finds out before its first stage, and `run --dry-run` says as well."""
 
 import json
+import shlex
 import unittest
 
 from harness import BASE, CORPUS, WORK, fresh, run, write_pipeline
@@ -112,6 +113,14 @@ class DryRun(unittest.TestCase):
                                                                "tokenizer.new_tokens=auto").stdout)
         for gib, verdict in [("64", ": fits;"), ("0.001", ": does NOT fit;")]:
             self.assertIn(verdict, run("run", self.yaml, "--dry-run", "--set", f"machine.memory_gib={gib}").stdout)
+
+    def test_a_plan_for_many_ranks_names_all_that_is_missing(self):
+        message = run("plan-parallel", self.yaml, "--ranks", "2", expect=2).stderr
+        self.assertIn("machine.rank: {memory_gib", message)
+        self.assertIn("train.micro_batch_tokens", message)
+        example = run("plan-parallel", "--help").stdout.split("example:\n")[1]
+        words = [str(self.yaml) if word.endswith(".yaml") else word for word in shlex.split(example)[1:]]
+        self.assertIn("micro-batches; bytes", run(*words).stdout)
 
     def test_json_stands_alone(self):
         plan = json.loads(run("run", self.yaml, "--dry-run", "--json", "-").stdout)
