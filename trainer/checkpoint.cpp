@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/remove_folder.h"
 #include "core/text.h"
 #include "model/checkpoint/tensor_file.h"
 #include "model/checkpoint/tensor_writer.h"
@@ -191,18 +192,26 @@ void CheckpointStore::load_best(int64_t step, const Parameters& parameters) cons
   read_weights(model::TensorFolder::open(best_folder(step)), parameters);
 }
 
+void CheckpointStore::remove_broken() const {
+  // Versions before remove_folder() left such a checkpoint when they were killed within prune().
+  for (const int64_t step : steps_of_folders(run_dir_, kCheckpointPrefix)) {
+    if (!fs::exists(checkpoint_folder(step) / kStateFile)) remove_folder(checkpoint_folder(step));
+  }
+}
+
 void CheckpointStore::prune(int64_t current_best_step) const {
-  std::vector<int64_t> steps = steps_of_folders(run_dir_, kCheckpointPrefix);
+  remove_broken();
+  const std::vector<int64_t> steps = steps_of_folders(run_dir_, kCheckpointPrefix);
   const auto num_kept = static_cast<size_t>(keep_);
   const size_t num_old = steps.size() > num_kept ? steps.size() - num_kept : 0;
-  for (size_t i = 0; i < num_old; ++i) fs::remove_all(checkpoint_folder(steps[i]));
+  for (size_t i = 0; i < num_old; ++i) remove_folder(checkpoint_folder(steps[i]));
   std::set<int64_t> wanted = {current_best_step};
   for (size_t i = num_old; i < steps.size(); ++i) {
     const fs::path file = checkpoint_folder(steps[i]) / kStateFile;
     wanted.insert(best_step_of(json_get_or<Json>(read_json(file), "best", nullptr, file), file));
   }
   for (const int64_t step : steps_of_folders(run_dir_, kBestPrefix)) {
-    if (wanted.count(step) == 0) fs::remove_all(best_folder(step));
+    if (wanted.count(step) == 0) remove_folder(best_folder(step));
   }
 }
 

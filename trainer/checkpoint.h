@@ -40,8 +40,9 @@ class CheckpointStore {
 
   const Fingerprint& fingerprint() const { return fingerprint_; }
 
-  /// Writes checkpoint-<step>, then removes checkpoints beyond `keep` and best weights that nothing
-  /// refers to any more. The first rank calls it, and the others gather_moments() with it.
+  /// Writes checkpoint-<step>, then removes checkpoints beyond `keep`, best weights that nothing
+  /// refers to any more, and what killed processes left of either. The first rank calls it, and the
+  /// others gather_moments() with it.
   void save(const TrainState& state, const Parameters& parameters,
             const SharedOptimizer& optimizer) const;
 
@@ -57,6 +58,7 @@ class CheckpointStore {
  private:
   fs::path checkpoint_folder(int64_t step) const;
   fs::path best_folder(int64_t step) const;
+  void remove_broken() const;
   void prune(int64_t current_best_step) const;
 
   fs::path run_dir_;

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/remove_folder.h"
 #include "core/replace.h"
 #include "core/text.h"
 #include "tests/core/child_process.h"
@@ -103,6 +104,24 @@ TEST_CASE("after kill -9 the next run removes the partial folder and succeeds", 
   out.commit();
   CHECK(root.entries() == Names{"model"});
   CHECK(content_of(root / "model") == "whole");
+}
+
+TEST_CASE("a removed folder leaves nothing, half-removed ones neither", "[core][folder]") {
+  const TemporaryFolder root;
+  for (const char* name : {"model", "other"}) fill(root / name, "old");
+  fill(root / "model.polygraft-partial-1", "what a removal that was killed had left");
+  remove_folder(root / "model/");
+  CHECK(root.entries() == Names{"other"});
+  CHECK_THROWS_AS(remove_folder(root / "model"), IoError);
+  CHECK(root.entries() == Names{"other"});
+}
+
+TEST_CASE("a folder that is being written is not removed", "[core][folder]") {
+  const TemporaryFolder root;
+  fill(root / "model", "old");
+  const AtomicFolder out(root / "model", true);
+  CHECK_THROWS_WITH(remove_folder(root / "model"), Contains("already writing"));
+  CHECK(content_of(root / "model") == "old");
 }
 
 TEST_CASE("a second process is kept out of an output, and told by whom", "[core][folder]") {

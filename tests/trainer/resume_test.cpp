@@ -69,6 +69,18 @@ TEST_CASE("only as many checkpoints remain as are to be kept", "[trainer][resume
   CHECK(testing::num_folders(job.run_dir, "best-") <= 4);
 }
 
+TEST_CASE("a checkpoint half removed does not stop a run that keeps more", "[trainer][resume]") {
+  const TemporaryFolder folder;
+  TrainJob job = testing::additions_job(folder / "run");
+  job.train.checkpoint.keep = 1;
+  run_and_die(job, 8);
+  fs::create_directories(job.run_dir / "checkpoint-1");
+  write_file_atomically(job.run_dir / "checkpoint-1" / "model.safetensors", "half");
+  job.train.checkpoint.keep = 9;
+  CHECK_NOTHROW(train(job));
+  CHECK_FALSE(fs::exists(job.run_dir / "checkpoint-1"));
+}
+
 TEST_CASE("a checkpoint of additions holds the trainable part alone", "[trainer][resume]") {
   const TemporaryFolder folder;
   const TrainJob job = testing::additions_job(folder / "run");
