@@ -34,14 +34,20 @@ bool is_orphan(const fs::path& partial, pid_t process) {
   return process != getpid() && !process_is_alive(process);  // no locks on this file system
 }
 
-/// The process number in `name`, or 0 when it is no partial name of a target called `target_name`.
-pid_t process_of(const std::string& name, const std::string& target_name) {
-  const std::string prefix = target_name + std::string(kInfix);
-  if (name.compare(0, prefix.size(), prefix) != 0) return 0;
+struct PartialName {
+  std::string target;
+  pid_t process = 0;  ///< 0: it is no partial name
+};
+
+PartialName parse_partial(const fs::path& path) {
+  const std::string name = path.filename().string();
+  const size_t infix = name.rfind(kInfix);
+  if (infix == std::string::npos) return {};
   pid_t process = 0;
   const char* end = name.data() + name.size();
-  const auto parsed = std::from_chars(name.data() + prefix.size(), end, process);
-  return parsed.ec == std::errc() && parsed.ptr == end ? process : 0;
+  const auto parsed = std::from_chars(name.data() + infix + kInfix.size(), end, process);
+  if (parsed.ec != std::errc() || parsed.ptr != end) return {};
+  return {name.substr(0, infix), process};
 }
 
 }  // namespace
@@ -60,8 +66,9 @@ void remove_orphans(const fs::path& target) {
   std::error_code ignored;
   std::vector<fs::path> orphans;
   for (const auto& entry : fs::directory_iterator(parent, ignored)) {
-    const pid_t process = process_of(entry.path().filename().string(), target.filename().string());
-    if (process != 0 && is_orphan(entry.path(), process)) orphans.push_back(entry.path());
+    const PartialName name = parse_partial(entry.path());
+    if (name.process == 0 || name.target != target.filename().string()) continue;
+    if (is_orphan(entry.path(), name.process)) orphans.push_back(entry.path());
   }
   for (const fs::path& orphan : orphans) {
     log_debug(concat("removing what an interrupted run left: ", orphan.string()));
@@ -74,6 +81,16 @@ void remove_orphans(const fs::path& target) {
         "earlier attempt cannot be removed")
         .hint(concat("look at ", partial_name(target).string()));
   }
+}
+
+std::set<fs::path> unfinished_targets(const fs::path& folder, std::string_view prefix) {
+  std::set<fs::path> targets;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const PartialName name = parse_partial(entry.path());
+    if (name.process != 0 && name.target.starts_with(prefix)) targets.insert(folder / name.target);
+  }
+  return targets;
 }
 
 void lock_partial(int descriptor) { flock(descriptor, LOCK_EX | LOCK_NB); }

@@ -8,7 +8,9 @@
 
 #include "core/file.h"
 #include "core/folder_lock.h"
+#include "core/log.h"
 #include "core/partial.h"
+#include "core/text.h"
 
 namespace polygraft {
 namespace {
@@ -38,6 +40,17 @@ void remove_folder(const fs::path& folder) {
   std::error_code error;
   fs::remove_all(partial, error);
   if (error) throw io_error(partial, "remove the folder", error.value());
+}
+
+void remove_unfinished(const fs::path& folder, std::string_view prefix) {
+  for (const fs::path& target : unfinished_targets(folder, prefix)) {
+    try {
+      const HeldTarget held(target);
+      remove_orphans(target);
+    } catch (const Error& error) {
+      log_debug(concat("left alone: ", error.what()));
+    }
+  }
 }
 
 }  // namespace polygraft

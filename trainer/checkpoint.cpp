@@ -193,6 +193,9 @@ void CheckpointStore::load_best(int64_t step, const Parameters& parameters) cons
 }
 
 void CheckpointStore::remove_broken() const {
+  for (const std::string_view prefix : {kCheckpointPrefix, kBestPrefix}) {
+    remove_unfinished(run_dir_, prefix);
+  }
   // Versions before remove_folder() left such a checkpoint when they were killed within prune().
   for (const int64_t step : steps_of_folders(run_dir_, kCheckpointPrefix)) {
     if (!fs::exists(checkpoint_folder(step) / kStateFile)) remove_folder(checkpoint_folder(step));

@@ -124,6 +124,23 @@ TEST_CASE("a folder that is being written is not removed", "[core][folder]") {
   CHECK(content_of(root / "model") == "old");
 }
 
+TEST_CASE("what killed processes left is found by prefix, and removed", "[core][folder]") {
+  const TemporaryFolder root;
+  for (const char* name : {"part-1", "part-2", "else-3"}) {
+    kill_child_in_the_middle([&](const auto& here) {
+      const AtomicFolder out(root / name, false);
+      here();
+    });
+  }
+  REQUIRE(root.entries().size() == 3 * 2);  // partial folders and lock files
+  fill(root / "part-4", "whole");
+  const AtomicFolder alive(root / "part-5", false);
+  remove_unfinished(root / "", "part-");
+  CHECK(root.entries().size() == 2 + 1 + 2);
+  CHECK(fs::exists(alive.path()));
+  CHECK(content_of(root / "part-4") == "whole");
+}
+
 TEST_CASE("a second process is kept out of an output, and told by whom", "[core][folder]") {
   const TemporaryFolder root;
   AtomicFolder ours(root / "model", false);

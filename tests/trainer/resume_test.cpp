@@ -81,6 +81,20 @@ TEST_CASE("a checkpoint half removed does not stop a run that keeps more", "[tra
   CHECK_FALSE(fs::exists(job.run_dir / "checkpoint-1"));
 }
 
+TEST_CASE("what a save that was killed left goes with the next one", "[trainer][resume]") {
+  const TemporaryFolder folder;
+  const TrainJob job = testing::additions_job(folder / "run");
+  for (const char* name : {"checkpoint-7", "best-7"}) {
+    fs::create_directories(job.run_dir / concat(name, ".polygraft-partial-1"));
+    write_file_atomically(job.run_dir / concat(name, ".lock"), "process 1 on another");
+  }
+  const AtomicFolder alive(job.run_dir / "checkpoint-77", /*replace=*/false);
+  train(job);
+  CHECK(testing::num_folders(job.run_dir, "checkpoint-7.") == 0);
+  CHECK(testing::num_folders(job.run_dir, "best-7.") == 0);
+  CHECK(fs::exists(alive.path()));
+}
+
 TEST_CASE("a checkpoint of additions holds the trainable part alone", "[trainer][resume]") {
   const TemporaryFolder folder;
   const TrainJob job = testing::additions_job(folder / "run");
