@@ -29,11 +29,11 @@ void check_until(const std::vector<Stage>& stages, const std::string& until) {
 }
 
 /// Of every stage whether it is done; one behind a stage that is not is not.
-Json stages_json(const std::vector<Stage>& stages, const fs::path& run_dir) {
+Json stages_json(const std::vector<Stage>& stages, const fs::path& run_dir, FileHashes& hashes) {
   Json json = Json::array();
   bool done = true;
   for (const Stage& stage : stages) {
-    done = done && stage_is_done(stage, run_dir);
+    done = done && stage_is_done(stage, run_dir, hashes);
     json.push_back({{"stage", stage.name}, {"done", done}});
   }
   return json;
@@ -41,9 +41,9 @@ Json stages_json(const std::vector<Stage>& stages, const fs::path& run_dir) {
 
 /// What a dry run says. @param stages none of a shape alone.
 void print_plan(const Arguments& arguments, const PipelineConfig& config,
-                const std::vector<Stage>& stages) {
+                const std::vector<Stage>& stages, FileHashes& hashes) {
   ShapePlan plan = plan_from_shape(config);
-  plan.json["stages"] = stages_json(stages, config.run_dir);
+  plan.json["stages"] = stages_json(stages, config.run_dir, hashes);
   if (arguments.stdout_is_free()) {
     for (const Json& stage : plan.json.at("stages")) {
       std::cout << (stage.at("done").get<bool>() ? "done       " : "would run  ")
@@ -63,17 +63,29 @@ void warn_of_training_change(const std::vector<Stage>& stages, const PipelineCon
   }
 }
 
+/// Who has changed a run's model may want to know why it comes back.
+void warn_of_changed_output(const Stage& stage, const fs::path& run_dir, FileHashes& hashes) {
+  if (!stage_has_key(stage.name, stage.key, run_dir)) return;
+  const std::string changed = changed_output(stage, run_dir, hashes);
+  if (changed.empty()) return;
+  log_warn(concat("stage '", stage.name, "' is done again: ", changed,
+                  " is not as the stage left it; keep a model of your own outside the run folder"));
+}
+
+/// @param hashes the first rank's alone are asked.
 void run_stages(const std::vector<Stage>& stages, const fs::path& run_dir, const std::string& until,
-                const parallel::Team& team) {
+                const parallel::Team& team, FileHashes& hashes) {
   for (size_t i = 0; i < stages.size(); ++i) {
     team.throw_if_stopped();
     const Stage& stage = stages[i];
     const std::string label = concat("[", i + 1, "/", stages.size(), "] ", stage.name);
-    if (team.as_first_says(stage_is_done(stage, run_dir) ? 1 : 0) != 0) {
+    const bool is_done = team.is_first() && stage_is_done(stage, run_dir, hashes);
+    if (team.as_first_says(is_done ? 1 : 0) != 0) {
       log_info(label + ": done before, skipped");
     } else {
       log_info(label);
-      run_stage(stage, run_dir, team);
+      if (team.is_first()) warn_of_changed_output(stage, run_dir, hashes);
+      run_stage(stage, run_dir, team, hashes);
     }
     if (stage.name == until) return;
   }
@@ -93,9 +105,10 @@ void refuse_foreign(const fs::path& run_dir) {
 
 /// The verdict of an earlier run goes as soon as a stage is to be done again: it must not stand
 /// beside new settings, nor beside a run that failed.
-void remove_old_verdict(const std::vector<Stage>& stages, const fs::path& run_dir) {
+void remove_old_verdict(const std::vector<Stage>& stages, const fs::path& run_dir,
+                        FileHashes& hashes) {
   if (std::all_of(stages.begin(), stages.end(),
-                  [&](const Stage& stage) { return stage_is_done(stage, run_dir); })) {
+                  [&](const Stage& stage) { return stage_is_done(stage, run_dir, hashes); })) {
     return;
   }
   for (const char* name : {"report.html", "report.md", "report.json", "junit.xml"}) {
@@ -116,11 +129,11 @@ ExitCode finish(const Arguments& arguments, const fs::path& run_dir) {
 
 /// The run folder taken for this run: locked, with its settings, and no verdict of other ones.
 FolderLock claim_run_dir(const ResolvedPipeline& pipeline, const std::vector<Stage>& stages,
-                         const FileHashes& hashes) {
+                         FileHashes& hashes) {
   const fs::path run_dir = pipeline.config.run_dir;
   FolderLock lock(run_dir);
+  remove_old_verdict(stages, run_dir, hashes);
   hashes.save();  // for the other ranks, too
-  remove_old_verdict(stages, run_dir);
   StageKeys(stages, pipeline.yaml).write(run_dir);
   write_file_atomically(run_dir / kResolvedFile, pipeline.yaml);
   return lock;
@@ -137,13 +150,15 @@ ExitCode run_pipeline(const Arguments& arguments) {
   const fs::path run_dir = pipeline.config.run_dir;
   const std::string until = arguments.optional_text("until").value_or("report");
   if (arguments.dry_run() && is_shape_alone(pipeline.config.base)) {
-    if (ranks.is_first()) print_plan(arguments, pipeline.config, {});
+    FileHashes none(run_dir);
+    if (ranks.is_first()) print_plan(arguments, pipeline.config, {}, none);
     return ExitCode::kDone;
   }
   std::optional<FolderLock> lock;  // the first rank's
+  std::optional<FileHashes> hashes;
   const auto begin = [&] {
-    FileHashes hashes(run_dir);
-    std::vector<Stage> stages = make_stages(pipeline, hashes, ranks.grid());
+    hashes.emplace(run_dir);
+    std::vector<Stage> stages = make_stages(pipeline, *hashes, ranks.grid());
     check_until(stages, until);
     if (!ranks.is_first()) return stages;
     for (const char* written : {"stages", "model"}) {
@@ -151,15 +166,15 @@ ExitCode run_pipeline(const Arguments& arguments) {
     }
     refuse_foreign(run_dir);
     warn_of_training_change(stages, pipeline.config);
-    if (!arguments.dry_run()) lock.emplace(claim_run_dir(pipeline, stages, hashes));
+    if (!arguments.dry_run()) lock.emplace(claim_run_dir(pipeline, stages, *hashes));
     return stages;
   };
   const std::vector<Stage> stages = ranks.team().in_turn(begin);
   if (arguments.dry_run()) {
-    if (ranks.is_first()) print_plan(arguments, pipeline.config, stages);
+    if (ranks.is_first()) print_plan(arguments, pipeline.config, stages, *hashes);
     return ExitCode::kDone;
   }
-  run_stages(stages, run_dir, until, ranks.team());
+  run_stages(stages, run_dir, until, ranks.team(), *hashes);
   ExitCode code = ExitCode::kDone;
   if (until == "report" && ranks.is_first()) code = finish(arguments, run_dir);
   return static_cast<ExitCode>(ranks.team().as_first_says(static_cast<int64_t>(code)));

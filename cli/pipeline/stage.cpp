@@ -19,25 +19,59 @@ fs::path stage_folder(const std::string& name, const fs::path& run_dir) {
   return run_dir / "stages" / name;
 }
 
+fs::path stamp_file(const std::string& name, const fs::path& run_dir) {
+  return stage_folder(name, run_dir) / "stamp.json";
+}
+
+/// SHA-256 of the files in folders that the stage left beside its own, by path below the run
+/// folder. Outputs that are single files are not among them: `polygraft report` makes those again.
+Json hash_outputs(const Stage& stage, const fs::path& run_dir, FileHashes& hashes) {
+  Json json = Json::object();
+  for (const fs::path& output : stage.outputs) {
+    if (output == stage_folder(stage.name, run_dir) || !fs::is_directory(output)) continue;
+    for (const auto& entry : fs::recursive_directory_iterator(output)) {
+      if (!entry.is_regular_file()) continue;
+      json[fs::relative(entry.path(), run_dir).string()] = hashes.of(entry.path());
+    }
+  }
+  return json;
+}
+
 }  // namespace
 
 bool stage_has_key(const std::string& name, const std::string& key, const fs::path& run_dir) {
-  const fs::path stamp = stage_folder(name, run_dir) / "stamp.json";
+  const fs::path stamp = stamp_file(name, run_dir);
   return fs::exists(stamp) && json_get_or<std::string>(read_json(stamp), "key", "", stamp) == key;
 }
 
-bool stage_is_done(const Stage& stage, const fs::path& run_dir) {
-  if (!stage_has_key(stage.name, stage.key, run_dir)) return false;
-  return std::all_of(stage.outputs.begin(), stage.outputs.end(),
-                     [](const fs::path& p) { return fs::exists(p); });
+std::string changed_output(const Stage& stage, const fs::path& run_dir, FileHashes& hashes) {
+  const fs::path stamp = stamp_file(stage.name, run_dir);
+  const Json left = json_get_or<Json>(read_json(stamp), "outputs", Json::object(), stamp);
+  for (const auto& [name, hash] : left.items()) {
+    const fs::path file = run_dir / name;
+    if (!fs::exists(file) || hashes.of(file) != hash) return name;
+  }
+  return "";
 }
 
-void run_stage(const Stage& stage, const fs::path& run_dir, const parallel::Team& team) {
+bool stage_is_done(const Stage& stage, const fs::path& run_dir, FileHashes& hashes) {
+  if (!stage_has_key(stage.name, stage.key, run_dir)) return false;
+  const bool all_exist = std::all_of(stage.outputs.begin(), stage.outputs.end(),
+                                     [](const fs::path& p) { return fs::exists(p); });
+  return all_exist && changed_output(stage, run_dir, hashes).empty();
+}
+
+void run_stage(const Stage& stage, const fs::path& run_dir, const parallel::Team& team,
+               FileHashes& hashes) {
   if (team.is_first()) {
     AtomicFolder folder(stage_folder(stage.name, run_dir), /*replace=*/true);
     stage.run(folder.path());
-    write_json(folder.path() / "stamp.json", Json{{"stage", stage.name}, {"key", stage.key}});
+    write_json(folder.path() / "stamp.json",
+               Json{{"stage", stage.name},
+                    {"key", stage.key},
+                    {"outputs", hash_outputs(stage, run_dir, hashes)}});
     folder.commit();
+    hashes.save();
   } else if (stage.ranks == StageRanks::kAll) {
     stage.run({});
   }

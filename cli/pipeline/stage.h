@@ -1,7 +1,7 @@
 // cli/pipeline/stage.h: a stage of a run: what it depends on, whether it is done, and how it leaves
 // its result. A stage's key is a hash over everything that determines its output: its config, the
-// files it reads, and the keys of the stages before it. A stage whose stamp carries the current key
-// is skipped.
+// files it reads, and the keys of the stages before it. A stage whose stamp carries the current
+// key, and whose output is still what it left, is skipped.
 #pragma once
 #include <filesystem>
 #include <functional>
@@ -25,13 +25,6 @@ struct Stage {
   std::function<void(const fs::path& folder)> run;  ///< fills `folder`, which becomes stages/<name>
   StageRanks ranks = StageRanks::kFirst;  ///< kAll: the first has the folder, the others "" for it
 };
-
-/// Whether stages/<name>/stamp.json carries the stage's key and every output exists.
-bool stage_is_done(const Stage& stage, const fs::path& run_dir);
-
-/// Runs the stage into an AtomicFolder and stamps it: a killed stage leaves nothing under its final
-/// name. By every rank of the team, which goes on once all of it is there.
-void run_stage(const Stage& stage, const fs::path& run_dir, const parallel::Team& team);
 
 /// Whether stages/<name> is there and was made under this key.
 bool stage_has_key(const std::string& name, const std::string& key, const fs::path& run_dir);
@@ -68,5 +61,19 @@ class FileHashes {
   fs::path cache_file_;
   Json cache_;
 };
+
+/// Whether stages/<name>/stamp.json carries the stage's key, and every output exists and is what
+/// the stage left.
+bool stage_is_done(const Stage& stage, const fs::path& run_dir, FileHashes& hashes);
+
+/// The first file of the model or the pack that is not as the stage left it, or "". A file is read
+/// again where its size or time is another than remembered, as in a run folder that was copied.
+std::string changed_output(const Stage& stage, const fs::path& run_dir, FileHashes& hashes);
+
+/// Runs the stage into an AtomicFolder and stamps it: a killed stage leaves nothing under its final
+/// name. By every rank of the team, which goes on once all of it is there. @param hashes the first
+/// rank's.
+void run_stage(const Stage& stage, const fs::path& run_dir, const parallel::Team& team,
+               FileHashes& hashes);
 
 }  // namespace polygraft::cli

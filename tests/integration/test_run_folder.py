@@ -1,6 +1,7 @@
 """A run folder whose settings change: no report of two runs, no old verdict, no training thrown away."""
 
 import json
+import os
 import shutil
 import unittest
 
@@ -85,6 +86,27 @@ class RunFolder(unittest.TestCase):
         corpus.write_text(CORPUS.read_text().replace("[", f"[{WORK}/").replace(str(own), str(copy)))
         said = self.pipeline("--set", f"corpus={corpus}", "--until", "tokenizer", expect=0).stderr
         self.assertRegex(said, rf"{NEW_LANGUAGE}: (\d+) of \1 held-out documents are in its training text, too")
+
+    def test_a_model_that_was_changed_is_made_again(self):
+        config = self.dir / "model" / "config.json"
+        time = config.stat().st_mtime_ns
+        config.write_text(config.read_text().replace('"rope_theta": 1', '"rope_theta": 2'))
+        os.utime(config, ns=(time, time + 1_000_000_000))
+        self.assertNotEqual(hash_folder(self.dir / "model"), hash_folder(RUN / "model"))
+        self.assertRegex(self.pipeline("--dry-run", expect=0).stdout, "would run  train")
+        said = self.pipeline(expect=self.exit_code).stderr
+        self.assertIn("stage 'train' is done again: model/config.json is not as the stage left it", said)
+        self.assertEqual(hash_folder(self.dir / "model"), hash_folder(RUN / "model"))
+        self.assertEqual(self.reports(), REPORTS)
+
+    def test_a_copied_run_folder_is_done(self):
+        for file in self.dir.rglob("*"):
+            if file.is_file():
+                os.utime(file)
+        (self.dir / "model" / "README.md").write_text("a card of one's own\n")
+        said = self.pipeline(expect=self.exit_code).stderr
+        self.assertEqual(said.count("skipped"), 10, said)  # all but the report, which names the folder
+        self.assertTrue((self.dir / "model" / "README.md").exists())
 
     def test_other_checkpoints_train_nothing_anew(self):
         result = self.pipeline("--set", "train.checkpoint.every_tokens=9000", expect=self.exit_code)
