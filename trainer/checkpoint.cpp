@@ -16,7 +16,7 @@
 namespace polygraft::trainer {
 namespace {
 
-constexpr int64_t kFormat = 2;
+constexpr int64_t kFormat = 3;
 constexpr const char* kStateFile = "state.json";
 constexpr std::string_view kCheckpointPrefix = "checkpoint-";
 constexpr std::string_view kBestPrefix = "best-";
@@ -168,8 +168,8 @@ std::optional<TrainState> CheckpointStore::load_newest(const Parameters& paramet
   const fs::path folder = checkpoint_folder(steps.back());
   const fs::path file = folder / kStateFile;
   const Json json = read_json(file);
+  TrainState state = TrainState::from_json(json, file);  // says when it is another version's
   require_same(json_get<Fingerprint>(json, "belongs_to", file), fingerprint_, folder);
-  TrainState state = TrainState::from_json(json, file);
   const auto stored = model::TensorFolder::open(folder);
   read_weights(stored, parameters);
   for (const Moments& own : optimizer.own_moments()) {

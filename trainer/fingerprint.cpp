@@ -5,7 +5,9 @@
 #include <type_traits>
 
 #include "core/hash.h"
+#include "core/json.h"
 #include "core/text.h"
+#include "trainer/trainee.h"
 
 namespace polygraft::trainer {
 namespace {
@@ -70,12 +72,19 @@ std::string weights_hash(model::Weights& weights, bool additions_only) {
   return hash.finish();
 }
 
+/// Key by key, so that a refusal says what changed. All of them: the output's config.json has them.
+void list_model_config(const OrderedJson& config_json, Fingerprint& fields) {
+  for (const auto& [key, value] : config_json.items()) {
+    fields[concat("config.json's ", key)] = value.dump();
+  }
+}
+
 bool may_change(const std::string& key) { return key.rfind("train.checkpoint.", 0) == 0; }
 
 }  // namespace
 
 Fingerprint fingerprint(const TrainJob& job, const LanguageRoles& roles, const TrainingData& data,
-                        model::Weights& weights, const std::optional<model::Manifest>& manifest) {
+                        Trainee& trainee) {
   Fingerprint fields;
   TrainConfig train = job.train;  // visit() is not const, since it also reads
   FieldLister lister("train.", fields);
@@ -84,9 +93,11 @@ Fingerprint fingerprint(const TrainJob& job, const LanguageRoles& roles, const T
   fields["languages"] = exact_text(roles.learned);
   fields["old languages"] = exact_text(roles.guarded);
   for (const auto& [language, key] : data.shard_keys) fields[concat("text of ", language)] = key;
+  list_model_config(*trainee.config_json, fields);
+  const auto manifest = trainee.folder ? trainee.folder->manifest : std::nullopt;
   if (manifest) fields["base weights"] = manifest->base_tensors_hash;
   fields[manifest ? "additions at the start" : "weights at the start"] =
-      weights_hash(weights, manifest.has_value());
+      weights_hash(trainee.transformer.weights(), manifest.has_value());
   return fields;
 }
 

@@ -67,12 +67,6 @@ ProbeOptions probe_options(const TrainJob& job, const RunRanks& ranks) {
   return options;
 }
 
-Fingerprint fingerprint_of(const TrainJob& job, const LanguageRoles& roles,
-                           const TrainingData& data, Trainee& trainee) {
-  const auto manifest = trainee.folder ? trainee.folder->manifest : std::nullopt;
-  return fingerprint(job, roles, data, trainee.transformer.weights(), manifest);
-}
-
 /// The first rank encodes what is not encoded yet.
 TrainingData prepare_in_turn(const RunRanks& ranks, const TrainJob& job, const LanguageRoles& roles,
                              const Trainee& trainee) {
@@ -109,7 +103,7 @@ TrainingRun::TrainingRun(const TrainJob& job)
       objective_(trainee_.transformer, trainee_.tokenizer.prefix_id(), job.train),
       probe_(trainee_.transformer, trainee_.tokenizer, roles_, std::move(data_.probe_texts),
              probe_options(job, ranks_)),
-      checkpoints_(job.run_dir, fingerprint_of(job, roles_, data_, trainee_),
+      checkpoints_(job.run_dir, fingerprint(job, roles_, data_, trainee_),
                    job.train.checkpoint.keep),
       token_bytes_(bytes_by_token(trainee_.tokenizer)),
       num_steps_(count_steps(job.train)) {

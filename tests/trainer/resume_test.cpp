@@ -135,6 +135,20 @@ TEST_CASE("a checkpoint of other text or other weights is refused", "[trainer][r
   CHECK_THROWS_WITH(train(scratch), Catch::Contains("weights at the start"));
 }
 
+TEST_CASE("a checkpoint of another config.json is refused by key", "[trainer][resume]") {
+  const TemporaryFolder folder;
+  TrainJob job = testing::additions_job(folder / "run");
+  fs::copy(job.model, folder / "model", fs::copy_options::recursive);
+  job.model = folder / "model";
+  run_and_die(job, 8);
+  const fs::path file = job.model / "config.json";
+  Json config = read_json(file);
+  config["num_experts_per_tok"] = 1;
+  write_json(file, config);
+  CHECK_THROWS_WITH(train(job), Catch::Contains("num_experts_per_tok (was 2, is 1)") &&
+                                    !Catch::Contains("hidden_size"));
+}
+
 TEST_CASE("a damaged checkpoint is an error, not a silent start", "[trainer][resume]") {
   const TemporaryFolder folder;
   const TrainJob job = testing::additions_job(folder / "run");
