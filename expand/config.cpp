@@ -12,6 +12,17 @@ void require_positive(Problems& problems, const std::string& path, double value)
   problems.require(value > 0, path, concat(value), "must be above 0");
 }
 
+// Far above every expansion there is, and low enough that products with a model's sizes fit into 63
+// bits.
+constexpr int64_t kMostExperts = 1 << 14;
+constexpr int64_t kMostFitTokens = 1'000'000'000;
+
+void require_count(Problems& problems, const std::string& path, int64_t value, int64_t least,
+                   int64_t most) {
+  problems.require(value >= least && value <= most, path, concat(value),
+                   concat("must lie in [", least, ", ", most, "]"));
+}
+
 }  // namespace
 
 void VocabularyConfig::validate(Problems& problems) const {
@@ -38,10 +49,8 @@ void VocabularyConfig::validate(Problems& problems) const {
 }
 
 void ExpertConfig::validate(Problems& problems) const {
-  problems.require(experts_per_layer >= 1, "experts_per_layer", concat(experts_per_layer),
-                   "must be 1 or more");
-  problems.require(experts_multiple_of >= 1, "experts_multiple_of", concat(experts_multiple_of),
-                   "must be 1 or more");
+  require_count(problems, "experts_per_layer", experts_per_layer, 1, kMostExperts);
+  require_count(problems, "experts_multiple_of", experts_multiple_of, 1, kMostExperts);
   problems.require(layers == "auto", "layers", layers,
                    "must be auto: config.json states one number of experts for all layers");
   problems.require(donors == "nearest" || donors == "used", "donors", donors,
@@ -58,10 +67,8 @@ void ExpertConfig::validate(Problems& problems) const {
   problems.require(router_iterations >= 0, "router_iterations", concat(router_iterations),
                    "must be 0 or more");
   // A sequence is at least the token before a text and one of it.
-  problems.require(calibration_new_tokens >= 2, "calibration_new_tokens",
-                   concat(calibration_new_tokens), "must be 2 or more");
-  problems.require(calibration_old_tokens >= 2, "calibration_old_tokens",
-                   concat(calibration_old_tokens), "must be 2 or more");
+  require_count(problems, "calibration_new_tokens", calibration_new_tokens, 2, kMostFitTokens);
+  require_count(problems, "calibration_old_tokens", calibration_old_tokens, 2, kMostFitTokens);
   require_positive(problems, "bos_weight", bos_weight);
 }
 

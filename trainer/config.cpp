@@ -24,6 +24,18 @@ void require_positive(Problems& problems, const std::string& path, int64_t value
   problems.require(value > 0, path, concat(value), "must be positive");
 }
 
+// Bounds of whole numbers: far above every run there is, and low enough that sums of them, and
+// products with a model's sizes, fit into 63 bits.
+constexpr int64_t kMostTokens = 1'000'000'000'000'000;
+constexpr int64_t kMostStepTokens = 1'000'000'000;
+constexpr int64_t kMostSelfTokens = 1'000'000'000'000;
+constexpr int64_t kMostRank = 1 << 16;
+
+void require_count(Problems& problems, const std::string& path, int64_t value, int64_t most) {
+  problems.require(value > 0 && value <= most, path, concat(value),
+                   concat("must lie in [1, ", most, "]"));
+}
+
 // Written as a comparison that NaN fails.
 void require_range(Problems& problems, const std::string& path, double value, double low,
                    double high) {
@@ -70,7 +82,7 @@ void ReplayConfig::validate(Problems& problems) const {
   problems.require(!writes_text() || fraction > 0, "fraction", concat(fraction),
                    "must be above 0 where the base writes old text");
   require_range(problems, "quoted", quoted, 0.0, 1.0);
-  require_positive(problems, "self_tokens", self_tokens);
+  require_count(problems, "self_tokens", self_tokens, kMostSelfTokens);
   require_range(problems, "self_chats", self_chats, 0.0, 1.0);
   problems.require(writes_text() || self_chats == 0, "self_chats", concat(self_chats),
                    "needs `source: self` or `corpus+self`");
@@ -104,7 +116,7 @@ void BudgetConfig::validate(Problems& problems) const {
 }
 
 void LoraConfig::validate(Problems& problems) const {
-  require_positive(problems, "rank", rank);
+  require_count(problems, "rank", rank, kMostRank);
   problems.require(alpha > 0 && alpha <= 1e6, "alpha", concat(alpha), "must lie in (0, 1e6]");
 }
 
@@ -119,11 +131,16 @@ void TrainConfig::validate(Problems& problems) const {
   require_name(problems, "device", device, {"cpu", "cuda"});
   problems.require(device != "cuda" || trainable == "additions", "device", device,
                    "trains additions alone; leave it out for `trainable: " + trainable + "`");
-  require_positive(problems, "tokens", tokens);
+  require_count(problems, "tokens", tokens, kMostTokens);
   problems.require(sequence_length >= 2, "sequence_length", concat(sequence_length),
                    "must be at least 2");
   problems.require(batch_tokens >= sequence_length, "batch_tokens", concat(batch_tokens),
                    concat("must hold one row of sequence_length (", sequence_length, ") tokens"));
+  for (const auto& [path, value] :
+       {std::pair("batch_tokens", batch_tokens), {"micro_batch_tokens", micro_batch_tokens}}) {
+    problems.require(value <= kMostStepTokens, path, concat(value),
+                     concat("must not exceed ", kMostStepTokens));
+  }
   problems.require(
       micro_batch_tokens == 0 || micro_batch_tokens >= sequence_length, "micro_batch_tokens",
       concat(micro_batch_tokens),

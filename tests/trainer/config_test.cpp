@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "core/text.h"
 #include "trainer/trainer.h"
 
 namespace polygraft::trainer {
@@ -102,6 +103,19 @@ TEST_CASE("every broken rule is reported, each with its dotted path", "[trainer]
     INFO(text);
     CHECK_THAT(text, Catch::Contains(path));
   }
+}
+
+TEST_CASE("a number that sums and products would overflow is refused", "[trainer][config]") {
+  for (const std::string key :
+       {"tokens", "batch_tokens", "micro_batch_tokens", "lora.rank", "replay.self_tokens"}) {
+    INFO(key);
+    const std::string problems =
+        problems_of(kGoodFile, {concat("train.", key, "=9223372036854775807")});
+    CHECK_THAT(problems, Catch::Contains("train." + key) && Catch::Contains("9223372036854775807"));
+    CHECK_THAT(problems, Catch::Contains("must lie in [1, ") || Catch::Contains("must not exceed"));
+  }
+  CHECK(problems_of(kGoodFile, {"train.tokens=1000000000000000"}).empty());
+  CHECK(problems_of(kGoodFile, {"train.batch_tokens=1000000000"}).empty());
 }
 
 TEST_CASE("a step holds a row of the text to learn beside what it replays", "[trainer][config]") {
