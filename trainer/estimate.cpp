@@ -17,6 +17,7 @@
 
 #include "core/json.h"
 #include "expand/packs/pack_on_base.h"
+#include "expand/place_rows.h"
 #include "model/architecture/head_loss.h"
 #include "model/checkpoint/model_folder.h"
 #include "trainer/data/training_data.h"
@@ -31,44 +32,62 @@ constexpr int64_t kRuntimeBytes = int64_t{192} << 20;
 constexpr int64_t kConvertedElements = int64_t{4} << 20;  ///< of a stored matrix at once
 
 struct Shapes {
-  model::ModelConfig config;
-  int64_t num_added_experts = 0, num_added_vocab_rows = 0;
+  model::ModelConfig config;  ///< with the additions
+  int64_t num_added_experts = 0;
+  int64_t num_added_vocab_rows = 0;
+  /// Base rows whose places added ones have taken: not stored any more, but kept apart and trained
+  /// with the others where all weights are. Less the padding, which is stored and does not train.
+  int64_t num_unstored_vocab_rows = 0;
 };
 
 int64_t num_moe_layers(const model::ModelConfig& config) {
   return std::count(config.layer_is_moe.begin(), config.layer_is_moe.end(), true);
 }
 
-/// Factors of an adapter: `rank` times what its matrix' two sides are long.
-int64_t count_adapters(const model::ModelConfig& config, int64_t rank) {
+/// Factors of an adapter: `rank` times what its matrix' two sides are long. Experts that were added
+/// train whole.
+int64_t count_adapters(const Shapes& shapes, int64_t rank) {
+  const model::ModelConfig& config = shapes.config;
   const int64_t width = config.hidden_size;
   const int64_t query = config.num_heads * config.head_dim;
   const int64_t key_value = 2 * config.num_kv_heads * config.head_dim;
   const int64_t attention = 2 * (width + query) + 2 * width + key_value;
   const int64_t expert = width + 2 * config.expert_width + config.expert_width + width;
+  const int64_t shared =
+      config.shared_expert_width > 0 ? 3 * (width + config.shared_expert_width) : 0;
+  const int64_t moe = (config.num_experts - shapes.num_added_experts) * expert + shared;
   const int64_t dense = 3 * (width + config.dense_width);
   int64_t sum = 0;
-  for (const bool is_moe : config.layer_is_moe) {
-    sum += rank * (attention + (is_moe ? config.num_experts * expert : dense));
-  }
+  for (const bool is_moe : config.layer_is_moe) sum += rank * (attention + (is_moe ? moe : dense));
   return sum;
 }
 
+int64_t count_vocab_rows(const Shapes& shapes, int64_t num_rows) {
+  return (shapes.config.tied_embeddings ? 1 : 2) * num_rows * shapes.config.hidden_size;
+}
+
+int64_t count_additions(const Shapes& shapes) {
+  const int64_t width = shapes.config.hidden_size;
+  const int64_t expert = 3 * shapes.config.expert_width * width + width;  // its router row included
+  return num_moe_layers(shapes.config) * shapes.num_added_experts * expert +
+         count_vocab_rows(shapes, shapes.num_added_vocab_rows);
+}
+
+/// What select_parameters() and LowRankAdapters make of the model, from shapes alone.
 int64_t count_trainable(const Shapes& shapes, const TrainConfig& train) {
   const std::string& trainable = train.trainable;
   const model::ModelConfig& config = shapes.config;
-  const int64_t width = config.hidden_size;
-  if (trainable == "all") return model::count_parameters(config).total;
-  if (trainable == "lora") {
-    return count_adapters(config, train.lora.rank) + shapes.num_added_vocab_rows * width;
+  if (trainable == "all") {
+    return model::count_parameters(config).total +
+           count_vocab_rows(shapes, shapes.num_unstored_vocab_rows);
   }
-  const int64_t num_experts =
-      shapes.num_added_experts > 0 ? shapes.num_added_experts : config.num_experts;
-  if (trainable == "none-but-router") return num_moe_layers(config) * num_experts * width;
-  const int64_t per_expert = 3 * config.expert_width * width + width;  // its router row included
-  const int64_t row_kinds = config.tied_embeddings ? 1 : 2;
-  return num_moe_layers(config) * shapes.num_added_experts * per_expert +
-         row_kinds * shapes.num_added_vocab_rows * width;
+  if (trainable == "lora") return count_adapters(shapes, train.lora.rank) + count_additions(shapes);
+  if (trainable == "none-but-router") {
+    const int64_t added = shapes.num_added_experts;
+    const int64_t num_rows = added > 0 ? added : config.num_experts;
+    return num_moe_layers(config) * num_rows * config.hidden_size;
+  }
+  return count_additions(shapes);
 }
 
 /// Numbers that autograd keeps of one token: inputs of every product, norm and nonlinearity; where
@@ -115,6 +134,21 @@ int64_t peak_bytes(const TrainConfig& train, const Shapes& shapes, int64_t num_t
   return kRuntimeBytes + weights + 12 * num_trainable + activations + logits;
 }
 
+/// Of the folder, or as grow_vocabulary() makes it.
+model::RowLayout vocabulary_of(const TrainJob& job, const model::ModelFolder& folder,
+                               const tokenizer::Tokenizer& tokenizer) {
+  if (job.tokenizer.empty()) return folder.vocab_layout();
+  const int64_t num_own = tokenizer::Tokenizer::load(job.model).size();
+  const int64_t num_added = std::max<int64_t>(tokenizer.size() - num_own, 0);
+  return expand::place_rows(folder.config.vocab_rows, num_own, num_added, /*pad_to=*/0);
+}
+
+void set_vocabulary(Shapes& shapes, const model::RowLayout& layout) {
+  shapes.config.vocab_rows = layout.num_rows();
+  shapes.num_added_vocab_rows = layout.num_added;
+  shapes.num_unstored_vocab_rows = layout.num_displaced() - layout.placement.num_padding;
+}
+
 Shapes shapes_of(const TrainJob& job, const std::optional<expand::Pack>& pack,
                  const tokenizer::Tokenizer& tokenizer) {
   if (job.scratch) {
@@ -124,11 +158,8 @@ Shapes shapes_of(const TrainJob& job, const std::optional<expand::Pack>& pack,
   const auto folder = model::ModelFolder::open(job.model);
   require_additions(job, folder);
   require_positions(folder.config, job.train);
-  Shapes shapes{folder.config, folder.num_added_experts(), folder.num_added_vocab_rows()};
-  if (!job.tokenizer.empty() && tokenizer.size() > folder.config.vocab_rows) {
-    shapes.num_added_vocab_rows += tokenizer.size() - folder.config.vocab_rows;
-    shapes.config.vocab_rows = tokenizer.size();
-  }
+  Shapes shapes{folder.config, folder.num_added_experts()};
+  set_vocabulary(shapes, vocabulary_of(job, folder, tokenizer));
   if (pack) {
     shapes.num_added_experts += pack->num_experts();
     shapes.num_added_vocab_rows += pack->num_vocab_rows();

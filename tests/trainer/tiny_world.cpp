@@ -7,6 +7,7 @@
 #include "core/random.h"
 #include "core/text.h"
 #include "expand/graft.h"
+#include "expand/place_rows.h"
 #include "tokenizer/bpe_trainer.h"
 
 namespace polygraft::testing {
@@ -14,6 +15,7 @@ namespace {
 
 constexpr int64_t kNumDocuments = 120;
 constexpr int64_t kNumAddedExperts = 2;
+constexpr int64_t kPadTo = 64;
 
 std::vector<std::string> syllables_of(const std::string& language) {
   if (language == "aa") return {"ka", "ri", "to", "mun", "sel"};
@@ -66,6 +68,7 @@ expand::Additions random_additions(const model::ModelConfig& config, int64_t num
   add("embedding.added", {num_rows, width});
   add("head.added", {num_rows, width});
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+    if (!config.layer_is_moe[static_cast<size_t>(layer)]) continue;
     const std::string prefix = concat("layers.", layer, ".moe.");
     add(prefix + "router.added", {n, width});
     add(prefix + "gate_up.added", {n, 2 * expert, width});
@@ -83,24 +86,32 @@ void write_expanded_model(TinyWorld& world) {
   tokenizer::ExtendOptions options;
   options.new_tokens = 8;
   const auto report = tokenizer::extend_tokenizer(world.base, fresh, guard, options, extended);
-  const auto source = model::ModelFolder::open(world.base);
-  const auto num_rows = static_cast<int64_t>(report.tokens.size());
-  expand::ExpandedFolder expanded;
-  expanded.tokenizer = extended;
-  expanded.untie_head = true;
-  expanded.manifest.base_tensors_hash = model::hash_tensors(source.tensors);
-  expanded.manifest.base_tokenizer_hash = tokenizer::Tokenizer::load(world.base).hash();
-  expanded.manifest.base_num_experts = source.config.num_experts;
-  expanded.manifest.base_vocab_rows = source.config.vocab_rows;
-  expanded.manifest.base_tied_embeddings = source.config.tied_embeddings;
-  expanded.manifest.packs.push_back(
-      {"cc", source.config.num_experts, kNumAddedExperts, source.config.vocab_rows, num_rows});
   world.expanded = world.folder / "expanded";
-  expand::write_expanded(source, random_additions(source.config, num_rows), expanded,
-                         world.expanded);
+  write_expansion(world.base, extended, static_cast<int64_t>(report.tokens.size()), world.expanded);
 }
 
 }  // namespace
+
+void write_expansion(const std::filesystem::path& base, const std::filesystem::path& extended,
+                     int64_t num_rows, const std::filesystem::path& out) {
+  const auto source = model::ModelFolder::open(base);
+  const model::ModelConfig& config = source.config;
+  const auto tokenizer = tokenizer::Tokenizer::load(base);
+  expand::ExpandedFolder expanded;
+  expanded.tokenizer = extended;
+  expanded.untie_head = config.tied_embeddings;
+  model::Manifest& manifest = expanded.manifest;
+  manifest.base_tensors_hash = model::hash_tensors(source.tensors);
+  manifest.base_tokenizer_hash = tokenizer.hash();
+  manifest.base_num_experts = config.num_experts;
+  manifest.base_vocab_rows = config.vocab_rows;
+  manifest.base_tied_embeddings = config.tied_embeddings;
+  manifest.vocab_placement =
+      expand::place_rows(config.vocab_rows, tokenizer.size(), num_rows, kPadTo).placement;
+  manifest.packs.push_back(
+      {"cc", config.num_experts, kNumAddedExperts, tokenizer.size(), num_rows});
+  expand::write_expanded(source, random_additions(config, num_rows), expanded, out);
+}
 
 std::string invented_text(const std::string& language, int64_t num_documents) {
   const std::vector<std::string> syllables = syllables_of(language);

@@ -22,6 +22,11 @@ const TinyWorld& tiny_world();
 
 trainer::ArchitectureConfig tiny_architecture();
 
+/// `base` with 2 random experts a layer and `num_rows` vocabulary rows for the tokens that the
+/// tokenizer in `extended` adds, output rows apart.
+void write_expansion(const std::filesystem::path& base, const std::filesystem::path& extended,
+                     int64_t num_rows, const std::filesystem::path& out);
+
 /// A short run over the expanded model's additions / from scratch; writes below `run`.
 trainer::TrainJob additions_job(const std::filesystem::path& run);
 trainer::TrainJob scratch_job(const std::filesystem::path& run);
