@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 namespace polygraft::testing {
@@ -26,6 +27,19 @@ inline int run_test_case_in_child(const std::string& name, const std::filesystem
   int status = 0;
   waitpid(child, &status, 0);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/// Of this process since it began.
+inline int64_t peak_resident_bytes() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  while (status >> word) {
+    if (word != "VmHWM:") continue;
+    int64_t kibibytes = 0;
+    status >> kibibytes;
+    return kibibytes << 10;
+  }
+  return 0;
 }
 
 inline std::filesystem::path child_folder() { return getenv("POLYGRAFT_TEST_RUN"); }

@@ -1,6 +1,5 @@
 // tests/trainer/estimate_test.cpp: what is promised before a run against what the run takes.
 #include <catch2/catch.hpp>
-#include <fstream>
 
 #include "core/file.h"
 #include "core/json.h"
@@ -113,22 +112,10 @@ TrainJob sizeable_job(const fs::path& run) {
   return job;
 }
 
-int64_t peak_resident_bytes() {
-  std::ifstream status("/proc/self/status");
-  std::string word;
-  while (status >> word) {
-    if (word != "VmHWM:") continue;
-    int64_t kibibytes = 0;
-    status >> kibibytes;
-    return kibibytes << 10;
-  }
-  return 0;
-}
-
 TEST_CASE("child: peak memory of a run", "[.child]") {
   const fs::path run = testing::child_folder();
   train(sizeable_job(run));
-  write_file_atomically(run.parent_path() / "peak", std::to_string(peak_resident_bytes()));
+  write_file_atomically(run.parent_path() / "peak", std::to_string(testing::peak_resident_bytes()));
 }
 
 TEST_CASE("the estimated peak memory is that of a run within half", "[trainer][estimate]") {

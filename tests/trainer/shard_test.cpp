@@ -7,7 +7,9 @@
 #include <catch2/catch.hpp>
 
 #include "core/error.h"
+#include "tests/trainer/child.h"
 #include "tests/trainer/tiny_world.h"
+#include "trainer/data/shard_encoder.h"
 
 namespace polygraft::trainer {
 namespace {
@@ -87,6 +89,40 @@ TEST_CASE("a broken shard is refused when opened, and made again when encoding",
   CHECK_THROWS_AS(TokenShard::open(file), Error);
   CHECK(shard_in(folder, {source}).num_tokens() == whole.num_tokens());
   CHECK(read_file(file) == bytes);
+}
+
+/// About so many megabytes of documents of half a kilobyte.
+void write_text(int64_t megabytes, const fs::path& file) {
+  std::string lines = testing::invented_text("aa", 16'000);
+  for (int64_t i = 0, line = 0; i < std::ssize(lines); ++i) {
+    char& c = lines[static_cast<size_t>(i)];
+    if (c == '\n' && ++line % 8 != 0) c = ' ';
+  }
+  AtomicFile out(file);
+  while (out.bytes_written() < static_cast<uint64_t>(megabytes) * 1'000'000) out.write(lines);
+  out.commit();
+}
+
+constexpr const char* kEncode = "child: peak memory of encoding";
+TEST_CASE(kEncode, "[.child]") {
+  const fs::path folder = testing::child_folder();
+  create_folders(folder);
+  write_text(testing::child_value(), folder / "text.txt");
+  encode_shard(folder / "tokens", std::string(64, '0'), {folder / "text.txt"}, tiny_tokenizer(),
+               "encoding");
+  write_file_atomically(folder / "peak", std::to_string(testing::peak_resident_bytes()));
+}
+
+TEST_CASE("encoding takes no more memory for more text", "[trainer][shard]") {
+  const TemporaryFolder folder;
+  const auto peak_of = [&](int megabytes) {
+    const fs::path run = folder / std::to_string(megabytes);
+    REQUIRE(testing::run_test_case_in_child(kEncode, run, megabytes) == 0);
+    return std::stoll(read_file(run / "peak"));
+  };
+  const int64_t small = peak_of(8), large = peak_of(24);
+  INFO(small << " and " << large << " bytes");
+  CHECK(large - small < 8'000'000);  // of ids alone there are more
 }
 
 }  // namespace
