@@ -81,6 +81,9 @@ void decide(LanguageTest& test, const GateConfig& gate) {
   if (n < gate.min_documents) {
     test.outcome = Outcome::kInsufficient;
     test.reason = concat(n, " documents; at least ", gate.min_documents, " are needed");
+  } else if (!std::isfinite(harm) || !std::isfinite(bound)) {
+    test.outcome = Outcome::kInsufficient;
+    test.reason = "its change has no bound: in some draws of the documents the baseline is zero";
   } else if (harm > margin) {
     decide_beyond_margin(test, gate);
   } else if (bound > margin) {

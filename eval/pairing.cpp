@@ -77,6 +77,8 @@ std::string add_pair(const Sample& a, const Sample& b, const Columns& columns, P
     pair.weight = value_of(a, columns.baseline_bytes);
     if (pair.weight != value_of(b, columns.candidate_bytes))
       return concat("document ", a.doc_id, " differs: bytes");
+    if (pair.baseline < 0 || pair.candidate < 0)
+      return concat("document ", a.doc_id, " has bits below zero");
     pair.baseline /= M_LN2;
     pair.candidate /= M_LN2;
   }

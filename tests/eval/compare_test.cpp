@@ -155,6 +155,23 @@ TEST_CASE("too few documents are insufficient whatever they say", "[eval][compar
   CHECK_THAT(comparison.tests.front().reason, Catch::Contains("19 documents; at least 20"));
 }
 
+TEST_CASE("a change without a bound does not pass", "[eval][compare]") {
+  auto [baseline, candidate] = bpb_folders({{"de", {0.0, 0.0, 20}}});
+  for (ResultFolder* side : {&baseline, &candidate}) {
+    auto& samples = bpb_samples(*side, "de");
+    for (size_t i = 1; i < samples.size(); ++i) samples[i].values[0] = 0;
+  }
+  const Comparison comparison = compare_results(baseline, candidate, {});
+  CHECK(comparison.outcome == Outcome::kInsufficient);
+  CHECK_THAT(comparison.tests.front().reason, Catch::Contains("has no bound"));
+}
+
+TEST_CASE("bits below zero are not compared", "[eval][compare]") {
+  const LanguageTest test = after_edit(
+      [](ResultFolder& candidate) { bpb_samples(candidate, "de").front().values[0] = -1; });
+  CHECK_THAT(test.reason, Catch::Contains("has bits below zero"));
+}
+
 TEST_CASE("a new language is gated by its gain", "[eval][compare]") {
   const std::map<std::string, Change> languages = {{"de", {}}, {"id", {-0.2, 0.05}}};
   GateConfig gate = {.min_new_gain_relative = 0.1, .new_languages = {{"id"}}};
