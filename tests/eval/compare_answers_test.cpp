@@ -1,0 +1,89 @@
+// tests/eval/compare_answers_test.cpp: comparing accuracy, of answers that stand alone and of
+// several to a document.
+#include <catch2/catch.hpp>
+
+#include "eval/compare.h"
+#include "tests/eval/comparison_fixture.h"
+#include "tests/eval/fixture.h"
+
+namespace polygraft::eval {
+
+TEST_CASE("few answers show no small margin, even if none of them changed", "[eval][compare]") {
+  ResultFolder folder;
+  TaskSamples& task = folder.tasks[{"quiz_de", "none"}];
+  task.metrics = {"acc"};
+  for (int i = 0; i < 40; ++i)
+    task.samples.push_back({.doc_id = std::to_string(i), .values = {i % 2 + 0.0}});
+  const Comparison comparison = compare_results(folder, folder, {.margin_accuracy = 0.01});
+  CHECK(comparison.outcome == Outcome::kInsufficient);
+  CHECK_THAT(comparison.tests[0].reason, Catch::Contains("about 268 documents like these"));
+  CHECK(compare_results(folder, folder, {.margin_accuracy = 0.07}).outcome == Outcome::kPass);
+}
+
+TEST_CASE("answers of few documents show no more than as many that stand alone",
+          "[eval][compare]") {
+  const auto reason = [](size_t per_document, int lost) {
+    ResultFolder baseline;
+    TaskSamples& task = baseline.tasks[{"quiz_de", "none"}];
+    task.metrics = {"acc"};
+    for (size_t i = 0; i < 200; ++i)
+      task.samples.push_back(
+          {.doc_id = std::to_string(i), .document = 1 + i / per_document, .values = {1.0}});
+    ResultFolder candidate = baseline;
+    for (int i = 0; i < lost; ++i)
+      candidate.tasks.begin()->second.samples[static_cast<size_t>(50 * i)].values = {0.0};
+    const Comparison comparison = compare_results(baseline, candidate, {.margin_accuracy = 0.01});
+    CHECK(comparison.outcome == Outcome::kInsufficient);
+    return comparison.tests[0].reason;
+  };
+  CHECK_THAT(reason(1, 0), Catch::Contains("could be -1.33 pp"));
+  CHECK_THAT(reason(4, 0), Catch::Contains("could be -1.33 pp"));
+  CHECK_THAT(reason(4, 1), Catch::Contains("documents like these would decide it"));
+}
+
+TEST_CASE("an accuracy at the margin itself is not beyond it", "[eval][compare]") {
+  ResultFolder baseline;
+  TaskSamples& task = baseline.tasks[{"quiz_de", "none"}];
+  task.metrics = {"acc"};
+  for (int i = 0; i < 100; ++i)
+    task.samples.push_back({.doc_id = std::to_string(i), .values = {i < 67 ? 1.0 : 0.0}});
+  ResultFolder candidate = baseline;
+  candidate.tasks.begin()->second.samples[0].values = {0.0};
+  const Comparison comparison = compare_results(baseline, candidate, {.margin_accuracy = 0.01});
+  CHECK(comparison.outcome == Outcome::kInsufficient);
+  CHECK_THAT(comparison.tests[0].reason, Catch::Contains("could be"));
+}
+
+TEST_CASE("folders that lm-eval wrote are compared, accuracy on an absolute scale",
+          "[eval][compare]") {
+  const ResultFolder baseline = read_result_folder(fixture_path("lm_eval/baseline"));
+  const ResultFolder candidate = read_result_folder(fixture_path("lm_eval/candidate"));
+  const Comparison comparison = compare_results(baseline, candidate, {.min_documents = 2});
+  const LanguageTest& german = test_of(comparison, "de");
+  CHECK(german.metric == "bits_per_byte");
+  CHECK(german.estimate.candidate ==
+        Approx(candidate.results["results"]["bpb_de"]["bits_per_byte,none"].get<double>()));
+  const LanguageTest& english = test_of(comparison, "en");
+  CHECK(english.metric == "acc");
+  CHECK_FALSE(english.relative);
+  CHECK(english.margin == -0.01);
+  CHECK(english.change() == Approx(candidate.results["results"]["qa_en"]["acc,none"].get<double>() -
+                                   baseline.results["results"]["qa_en"]["acc,none"].get<double>()));
+}
+
+TEST_CASE("a fall in accuracy beyond the margin fails, a rise passes", "[eval][compare]") {
+  const auto folder = [](int64_t correct) {
+    ResultFolder out;
+    for (int64_t i = 0; i < 400; ++i) {
+      out.tasks[{"xcopa_it", "none"}].metrics = {"acc"};
+      out.tasks[{"xcopa_it", "none"}].samples.push_back(
+          {.doc_id = std::to_string(i), .values = {i < correct ? 1.0 : 0.0}});
+    }
+    return out;
+  };
+  CHECK(compare_results(folder(300), folder(280), {}).outcome == Outcome::kFail);
+  CHECK(compare_results(folder(300), folder(300), {}).outcome == Outcome::kPass);
+  CHECK(compare_results(folder(300), folder(320), {}).outcome == Outcome::kPass);
+}
+
+}  // namespace polygraft::eval
