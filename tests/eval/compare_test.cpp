@@ -7,7 +7,6 @@
 #include "core/error.h"
 #include "eval/pairing.h"
 #include "tests/eval/comparison_fixture.h"
-#include "tests/eval/fixture.h"
 
 namespace polygraft::eval {
 namespace {
