@@ -10,8 +10,10 @@
 // AVX-512F. Where operands are rounded to bfloat16 (as mixed-precision training does), one piece is
 // all there is of them, and float32 weights go through tiles like any others.
 //
-// `a` is cut into pieces once per depth block, weights once per block of units; both lie as tiles
-// of 16 rows of 64 bytes, weights with pairs of depths side by side, as the instruction wants them.
+// `a` is cut into pieces once, weights once for some 256 rows; both lie as tiles of 16 rows of 64
+// bytes, weights with pairs of depths side by side, as the instruction wants them. Between two
+// blocks of depths sums lie as tiles, too: rows of `out` are as far apart as its width, and would
+// come and go through a cache that has few places for such addresses.
 // Multiplications flush subnormals; a value that is not finite, or would not be as a bfloat16,
 // gives NaN in its row and unit.
 #if defined(__x86_64__)
@@ -24,11 +26,11 @@
 namespace polygraft::kernels {
 namespace {
 
-constexpr int64_t kRowBlock = 256;    // rows of `a` that are cut into pieces at once
 constexpr int64_t kUnitBlock = 192;   // units of weights: a multiple of 2 and 3 tiles
 constexpr int64_t kDepthBlock = 256;  // depths of both
 constexpr int64_t kDepthTiles = kDepthBlock / kTileDepth;
-constexpr int64_t kRowTiles = kRowBlock / kTileSide, kUnitTiles = kUnitBlock / kTileSide;
+constexpr int64_t kRowTiles = 16;  // of `a` at once: weights are packed once for all of them
+constexpr int64_t kUnitTiles = kUnitBlock / kTileSide;
 
 /// The instruction's register file: 8 tiles of 16 rows of 64 bytes.
 struct alignas(64) TileShapes {
@@ -75,13 +77,13 @@ void repeat(const Each& each) {
   (std::make_integer_sequence<int, kCount>());
 }
 
-/// kRows x kUnits tiles of sums.
+/// kRows x kUnits tiles of sums, each of 16 x 16 floats.
 struct TileTask {
   const char *a, *w;           // the first tile of the first row and unit tile
   int64_t a_stride, w_stride;  // bytes from one row or unit tile to the next
   int64_t depth_tiles;
-  float* out;
-  int64_t out_stride;  // floats
+  char* sums;
+  int64_t sums_stride;  // bytes from one row tile to the next; unit tiles follow one another
   bool accumulate;
 };
 
@@ -89,14 +91,11 @@ template <int64_t kPieces, int kRows, int kUnits>
 void multiply_task(const TileTask& task) {
   constexpr int kFirstA = kRows * kUnits, kFirstW = kFirstA + kRows;
   static_assert(kFirstW + kUnits <= 8);
-  const int64_t out_bytes = task.out_stride * 4;
-  const auto out = [&](int r, int u) {
-    return task.out + r * kTileSide * task.out_stride + u * kTileSide;
-  };
+  const auto sums = [&](int r, int u) { return task.sums + r * task.sums_stride + u * kTileBytes; };
   repeat<kRows>([&](auto r) {
     repeat<kUnits>([&](auto u) {
       if (task.accumulate) {
-        load_tile<r * kUnits + u>(out(r, u), out_bytes);
+        load_tile<r * kUnits + u>(sums(r, u), 64);
       } else {
         clear_tile<r * kUnits + u>();
       }
@@ -114,9 +113,8 @@ void multiply_task(const TileTask& task) {
       });
     }
   }
-  repeat<kRows>([&](auto r) {
-    repeat<kUnits>([&](auto u) { store_tile<r * kUnits + u>(out(r, u), out_bytes); });
-  });
+  repeat<kRows>(
+      [&](auto r) { repeat<kUnits>([&](auto u) { store_tile<r * kUnits + u>(sums(r, u), 64); }); });
 }
 
 template <int64_t kPieces>
@@ -129,80 +127,120 @@ void run_task(int64_t row_tiles, int64_t unit_tiles, const TileTask& task) {
   return unit_tiles == 2 ? multiply_task<kPieces, 1, 2>(task) : multiply_task<kPieces, 1, 1>(task);
 }
 
-/// Sums at the rim of a product: through whole tiles beside `out`.
-template <int64_t kPieces>
-void run_rim_task(int64_t rows, int64_t units, const TileTask& task) {
-  alignas(64) float whole[2 * kTileSide * 3 * kTileSide];
-  const int64_t row_tiles = tiles_of(rows, kTileSide), unit_tiles = tiles_of(units, kTileSide);
-  const int64_t stride = unit_tiles * kTileSide;
-  for (int64_t r = 0; r < rows && task.accumulate; ++r) {
-    std::memcpy(whole + r * stride, task.out + r * task.out_stride, static_cast<size_t>(units) * 4);
-  }
-  TileTask beside = task;
-  beside.out = whole;
-  beside.out_stride = stride;
-  run_task<kPieces>(row_tiles, unit_tiles, beside);
-  for (int64_t r = 0; r < rows; ++r) {
-    std::memcpy(task.out + r * task.out_stride, whole + r * stride, static_cast<size_t>(units) * 4);
+/// A stretch of `out`, whose sums are in tiles [row tile][unit tile][16][16].
+struct OutBlock {
+  float* out;
+  int64_t stride;  // floats
+  int64_t rows, units;
+};
+
+/// Calls each(lanes, sums, out) for all stretches of 16 units of a row.
+/// @param tile_row bytes of sums from one row tile to the next
+template <class Each>
+[[gnu::always_inline]] inline void for_stretches(const OutBlock& block, char* sums,
+                                                 int64_t tile_row, const Each& each) {
+  for (int64_t r = 0; r < block.rows; ++r) {
+    char* from = sums + r / kTileSide * tile_row + r % kTileSide * 64;
+    for (int64_t u = 0; u < block.units; u += kTileSide) {
+      each(first_lanes(block.units - u), reinterpret_cast<float*>(from),
+           block.out + r * block.stride + u);
+      from += kTileBytes;
+    }
   }
 }
 
-/// What lies in tiles: some rows and some units at some depths.
+void load_sums(const OutBlock& block, char* sums, int64_t tile_row) {
+  for_stretches(block, sums, tile_row, [](__mmask16 lanes, float* sum, const float* out) {
+    _mm512_storeu_ps(sum, _mm512_maskz_loadu_ps(lanes, out));
+  });
+}
+
+void store_sums(const OutBlock& block, char* sums, int64_t tile_row) {
+  for_stretches(block, sums, tile_row, [](__mmask16 lanes, const float* sum, float* out) {
+    _mm512_mask_storeu_ps(out, lanes, _mm512_loadu_ps(sum));
+  });
+}
+
+/// Tiles of some rows and units, at some of the depths.
 struct Packed {
   const char *a, *w;
-  int64_t rows, units, depth_tiles;
+  int64_t a_stride;  // bytes from one row tile to the next
+  int64_t depth_tiles;
+  bool is_first, is_last;  // of the depths
 };
 
+/// @param sums a tile for each of the block's, between the first and the last depths
 template <int64_t kPieces>
-void multiply_packed(const Packed& packed, float* out, int64_t out_stride, bool accumulate) {
-  const int64_t row_tiles = tiles_of(packed.rows, kTileSide);
-  const int64_t unit_tiles = tiles_of(packed.units, kTileSide);
+void multiply_packed(const Packed& packed, const OutBlock& block, bool accumulate, char* sums) {
+  const int64_t row_tiles = tiles_of(block.rows, kTileSide);
+  const int64_t unit_tiles = tiles_of(block.units, kTileSide);
   const int64_t rows_at_once = row_tiles == 1 ? 1 : 2, units_at_once = row_tiles == 1 ? 3 : 2;
-  const int64_t a_stride = packed.depth_tiles * kPieces * kTileBytes;
   const int64_t w_stride = packed.depth_tiles * kTileBytes;
   for (int64_t u = 0; u < unit_tiles; u += units_at_once) {
     const int64_t units_here = smaller(units_at_once, unit_tiles - u);
     for (int64_t r = 0; r < row_tiles; r += rows_at_once) {
       const int64_t rows_here = smaller(rows_at_once, row_tiles - r);
-      const TileTask task{packed.a + r * a_stride,
-                          packed.w + u * w_stride,
-                          a_stride,
-                          w_stride,
-                          packed.depth_tiles,
-                          out + r * kTileSide * out_stride + u * kTileSide,
-                          out_stride,
-                          accumulate};
-      const int64_t rows = smaller(rows_here * kTileSide, packed.rows - r * kTileSide);
-      const int64_t units = smaller(units_here * kTileSide, packed.units - u * kTileSide);
-      if (rows < rows_here * kTileSide || units < units_here * kTileSide) {
-        run_rim_task<kPieces>(rows, units, task);
-      } else {
-        run_task<kPieces>(rows_here, units_here, task);
-      }
+      const OutBlock part{block.out + r * kTileSide * block.stride + u * kTileSide, block.stride,
+                          smaller(rows_here * kTileSide, block.rows - r * kTileSide),
+                          smaller(units_here * kTileSide, block.units - u * kTileSide)};
+      const int64_t tile_row = units_here * kTileBytes;
+      // Sums that do not wait for other depths need not leave the nearest cache.
+      const bool waits = !packed.is_first || !packed.is_last;
+      char* here = waits ? sums + (u * row_tiles + r * units_here) * kTileBytes : sums;
+      if (accumulate && packed.is_first) load_sums(part, here, tile_row);
+      run_task<kPieces>(
+          rows_here, units_here,
+          {packed.a + r * packed.a_stride, packed.w + u * w_stride, packed.a_stride, w_stride,
+           packed.depth_tiles, here, tile_row, accumulate || !packed.is_first});
+      if (packed.is_last) store_sums(part, here, tile_row);
     }
   }
 }
 
-template <int64_t kPieces>
-constexpr int64_t kScratchFloats = (kRowTiles * kPieces + kUnitTiles) * kDepthTiles* kTileBytes / 4;
+constexpr int64_t kBytesOfA = int64_t{1} << 19;  // a quarter of the second cache
+constexpr int64_t kBytesOfW = kUnitTiles * kDepthTiles * kTileBytes;
+constexpr int64_t kBytesOfSums = kRowTiles * kUnitTiles * kTileBytes;
+constexpr int64_t kScratchFloats = (kBytesOfA + kBytesOfW + kBytesOfSums) / 4;
+
+/// Some rows and depths of a product, whose pieces fit the scratch.
+struct Part {
+  int64_t first_row, rows, first_depth, depth;
+};
+
+template <int64_t kPieces, Stored kStored>
+void multiply_part(const Product& product, const Part& part, float* scratch) {
+  char* sums = reinterpret_cast<char*>(scratch);
+  char *w = sums + kBytesOfSums, *a = w + kBytesOfW;
+  const int64_t a_stride = tiles_of(part.depth, kTileDepth) * kPieces * kTileBytes;
+  pack_rows<kPieces>(product.a_rows + part.first_row, part.rows, part.first_depth, part.depth, a);
+  for (int64_t unit = 0; unit < product.num_units; unit += kUnitBlock) {
+    const int64_t units = smaller(kUnitBlock, product.num_units - unit);
+    const OutBlock block{product.out + part.first_row * product.out_stride + unit,
+                         product.out_stride, part.rows, units};
+    for (int64_t k = 0; k < part.depth; k += kDepthBlock) {
+      const int64_t depth = smaller(kDepthBlock, part.depth - k);
+      pack_weights<kStored>(product, unit, units, part.first_depth + k, depth, w);
+      multiply_packed<kPieces>({a + k / kTileDepth * kPieces * kTileBytes, w, a_stride,
+                                tiles_of(depth, kTileDepth), k == 0, k + depth == part.depth},
+                               block, product.accumulate || part.first_depth > 0, sums);
+    }
+  }
+}
 
 template <int64_t kPieces, Stored kStored>
 void tile_product(const Product& product, float* scratch) {
   const TileSession session;
-  char* a = reinterpret_cast<char*>(scratch);
-  char* w = a + kRowTiles * kDepthTiles * kPieces * kTileBytes;
-  for (int64_t row = 0; row < product.num_rows; row += kRowBlock) {
-    const int64_t rows = smaller(kRowBlock, product.num_rows - row);
-    for (int64_t k = 0; k < product.depth; k += kDepthBlock) {
-      const int64_t depth = smaller(kDepthBlock, product.depth - k);
-      pack_rows<kPieces>(product.a_rows + row, rows, k, depth, a);
-      for (int64_t unit = 0; unit < product.num_units; unit += kUnitBlock) {
-        const int64_t units = smaller(kUnitBlock, product.num_units - unit);
-        pack_weights<kStored>(product, unit, units, k, depth, w);
-        multiply_packed<kPieces>({a, w, rows, units, tiles_of(depth, kTileDepth)},
-                                 product.out + row * product.out_stride + unit, product.out_stride,
-                                 product.accumulate || k > 0);
-      }
+  constexpr int64_t kRowTileBytes = kDepthTiles * kPieces * kTileBytes;  // at a block of depths
+  const int64_t depth_blocks =
+      smaller(tiles_of(product.depth, kDepthBlock), kBytesOfA / kRowTileBytes);
+  const int64_t row_tiles = smaller(kBytesOfA / (depth_blocks * kRowTileBytes), kRowTiles);
+  const int64_t most_rows = row_tiles * kTileSide, most_depth = depth_blocks * kDepthBlock;
+  for (int64_t row = 0; row < product.num_rows; row += most_rows) {
+    for (int64_t k = 0; k < product.depth; k += most_depth) {
+      multiply_part<kPieces, kStored>(product,
+                                      {row, smaller(most_rows, product.num_rows - row), k,
+                                       smaller(most_depth, product.depth - k)},
+                                      scratch);
     }
   }
 }
@@ -226,7 +264,7 @@ template <int64_t kPieces>
 constexpr Operations amx_table(const char* name) {
   Operations operations = Body<Avx512>::operations(name);
   operations.tile_rows = 2 * kTileSide;
-  operations.product_scratch = std::max(kScratchFloats<kPieces>, Body<Avx512>::kScratch);
+  operations.product_scratch = std::max(kScratchFloats, Body<Avx512>::kScratch);
   operations.product = product<kPieces>;
   return operations;
 }

@@ -102,9 +102,10 @@ TEST_CASE("a product is one chain of additions, whatever its shape", "[kernels][
   Random random(1);
   const Stored stored = GENERATE(Stored::kF32, Stored::kBF16, Stored::kF16);
   const bool units_are_rows = GENERATE(true, false);
-  std::vector<ProductCase> sizes = {{0, 5, 7},    {1, 1, 1},      {1, 64, 256}, {1, 200, 300},
-                                    {2, 70, 40},  {3, 33, 9},     {5, 128, 8},  {6, 16, 16},
-                                    {13, 31, 63}, {25, 131, 513}, {4, 9, 0},    {270, 210, 530}};
+  std::vector<ProductCase> sizes = {{0, 5, 7},      {1, 1, 1},      {1, 64, 256}, {1, 200, 300},
+                                    {2, 70, 40},    {3, 33, 9},     {5, 128, 8},  {6, 16, 16},
+                                    {13, 31, 63},   {25, 131, 513}, {4, 9, 0},    {270, 210, 530},
+                                    {70, 20, 5500}, {18, 33, 16500}};
   for (int i = 0; i < 12; ++i) {
     sizes.push_back({static_cast<int64_t>(random() % 30), 1 + static_cast<int64_t>(random() % 150),
                      1 + static_cast<int64_t>(random() % 600)});
