@@ -4,7 +4,7 @@
 //
 //   pass          bound <= margin (non-inferiority; a new language's margin is
 //                 -min_new_gain_relative)
-//   fail          harm > margin
+//   fail          harm > margin; a new language that gains nothing
 //   insufficient  harm <= margin < bound; too few documents; or harm > margin within chance, where
 //                 even an unchanged model would pass less often than `power`
 //
@@ -87,9 +87,10 @@ struct LanguageTest {
   bool is_new = false;
   bool higher_is_better = false;  ///< accuracy; bits per byte is better when lower
   bool relative = true;  ///< margin and change are relative (bits per byte) or absolute (accuracy)
-  PairedEstimate estimate;                ///< in bits per byte, or accuracy
-  std::optional<ChangedAnswers> answers;  ///< of those that are right or wrong
-  std::optional<NoiseFloor> noise;        ///< shown beside the change; the gate does not look at it
+  PairedEstimate estimate;                    ///< in bits per byte, or accuracy
+  std::optional<ChangedAnswers> answers;      ///< of those that are right or wrong
+  std::optional<ScoreChanges> score_changes;  ///< of scores between 0 and 1
+  std::optional<NoiseFloor> noise;  ///< shown beside the change; the gate does not look at it
   double margin =
       0;  ///< the change that is still tolerated, on the scale and with the sign of change()
   double p_adjusted =

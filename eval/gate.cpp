@@ -17,16 +17,18 @@
 namespace polygraft::eval {
 namespace {
 
+/// Resamples beyond a bound, below which a percentile is a matter of chance.
+constexpr int kFewestBeyond = 10;
+
 /// By which factor the documents must grow to bring the bound to the margin: a bootstrap bound's
-/// distance shrinks with the square root.
+/// distance shrinks with the square root, the score test's where nothing changed with the number.
 double growth_needed(const LanguageTest& test, double bound, double margin, double confidence) {
   const double by_bootstrap = std::pow((bound - test.harm()) / (margin - test.harm()), 2);
-  if (!test.answers) return by_bootstrap;
-  const auto lost = static_cast<double>(test.answers->lost);
-  const auto won = static_cast<double>(test.answers->won);
-  const auto num_answers = static_cast<double>(test.estimate.num_pairs);
-  const double by_score = growth_for_margin(lost, won, num_answers, confidence, margin);
-  return test.answers->mcnemar_p ? by_score : std::max(by_bootstrap, by_score);
+  if (!test.score_changes) return by_bootstrap;
+  const auto& [lost, won, num_documents] = *test.score_changes;
+  const double by_score = growth_for_margin(lost, won, num_documents, confidence, margin);
+  const bool score_decides = largest_loss(lost, won, num_documents, confidence) >= bound;
+  return score_decides ? by_score : std::max(by_bootstrap, by_score);
 }
 
 std::string documents_needed(const LanguageTest& test, double bound, double margin,
@@ -84,6 +86,9 @@ void decide(LanguageTest& test, const GateConfig& gate) {
   } else if (!std::isfinite(harm) || !std::isfinite(bound)) {
     test.outcome = Outcome::kInsufficient;
     test.reason = "its change has no bound: in some draws of the documents the baseline is zero";
+  } else if (test.is_new && harm >= 0) {
+    test.outcome = Outcome::kFail;
+    test.reason = concat(change_text(test, test.change()), ": nothing is gained");
   } else if (harm > margin) {
     decide_beyond_margin(test, gate);
   } else if (bound > margin) {
@@ -106,18 +111,16 @@ double margin_of(const LanguageTest& test, const GateConfig& gate) {
   return test.relative ? gate.margin_relative_bpb : gate.margin_accuracy;
 }
 
-/// Answers that are right or wrong: the more cautious of the bootstrap's bound, which draws those
-/// of a document together, and the score test's, which knows that answers could have changed though
-/// none did.
-void bound_answers(LanguageTest& test, const std::optional<ChangedAnswers>& answers,
-                   double confidence) {
-  test.answers = answers;
-  if (!answers) return;
-  const auto lost = static_cast<double>(answers->lost), won = static_cast<double>(answers->won);
-  const auto num_answers = static_cast<double>(test.estimate.num_pairs);
+/// Scores between 0 and 1: the more cautious of the bootstrap's bound, which knows the documents it
+/// has seen alone, and the score test's, which knows that others could have changed.
+void bound_scores(LanguageTest& test, const std::vector<Pair>& pairs, double confidence) {
+  test.answers = changed_answers(pairs);
+  test.score_changes = score_changes(pairs);
+  if (!test.score_changes) return;
+  const auto& [lost, won, num_documents] = *test.score_changes;
   Interval& bounds = test.estimate.delta_bounds;
-  bounds.low = std::min(bounds.low, -largest_loss(lost, won, num_answers, confidence));
-  bounds.high = std::max(bounds.high, largest_loss(won, lost, num_answers, confidence));
+  bounds.low = std::min(bounds.low, -largest_loss(lost, won, num_documents, confidence));
+  bounds.high = std::max(bounds.high, largest_loss(won, lost, num_documents, confidence));
 }
 
 /// A test with its estimate and its raw p-value; the outcome waits for the family.
@@ -142,7 +145,7 @@ LanguageTest measure(const PairedTask& paired, const GateConfig& gate) {
                                                    .resamples = gate.resamples,
                                                    .seed = static_cast<uint64_t>(gate.seed)});
   test.estimate = resampled.estimate;
-  if (test.higher_is_better) bound_answers(test, changed_answers(paired.pairs), gate.confidence);
+  if (test.higher_is_better) bound_scores(test, paired.pairs, gate.confidence);
   test.p_adjusted = test.higher_is_better ? p_below(resampled.delta, test.margin)
                                           : p_above(resampled.relative, test.margin);
   return test;
@@ -201,19 +204,24 @@ void check_margins(const GateConfig& gate, const std::string& key, std::set<std:
 }
 
 void GateConfig::validate(Problems& problems) const {
-  problems.require(margin_relative_bpb >= 0, "margin_relative_bpb", concat(margin_relative_bpb),
-                   ">= 0");
+  const auto require_margin = [&](const std::string& key, double margin) {
+    problems.require(margin >= 0 && std::isfinite(margin), key, concat(margin), ">= 0, finite");
+  };
+  require_margin("margin_relative_bpb", margin_relative_bpb);
   problems.require(margin_accuracy >= 0 && margin_accuracy <= 1, "margin_accuracy",
                    concat(margin_accuracy), "between 0 and 1");
   problems.require(confidence > 0.5 && confidence < 1, "confidence", concat(confidence),
                    "above 0.5 and below 1, for instance 0.95");
-  for (const auto& [name, margin] : margins)
-    problems.require(margin >= 0, concat("margins.", name), concat(margin), ">= 0");
+  for (const auto& [name, margin] : margins) require_margin(concat("margins.", name), margin);
   problems.require(power > 0 && power < 1, "power", concat(power), "above 0 and below 1");
   problems.require(min_new_gain_relative >= 0 && min_new_gain_relative < 1, "min_new_gain_relative",
                    concat(min_new_gain_relative), "at least 0 and below 1");
   problems.require(min_documents >= 2, "min_documents", concat(min_documents), ">= 2");
-  problems.require(resamples >= 100, "resamples", concat(resamples), ">= 100");
+  const double beyond = std::max(1 - confidence, 1e-9);
+  const auto fewest = static_cast<int64_t>(std::ceil(kFewestBeyond / beyond - 1e-6));
+  problems.require(resamples >= fewest, "resamples", concat(resamples),
+                   concat(">= ", fewest, " for a confidence of ", confidence, ": ", kFewestBeyond,
+                          " of them must lie beyond its bound"));
   problems.require(seed >= 0, "seed", concat(seed), ">= 0");
 }
 

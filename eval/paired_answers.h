@@ -8,7 +8,8 @@ namespace polygraft::eval {
 /// Upper confidence bound of the share lost less the share won, for independent pairs: where the
 /// score statistic of Tango (1998, "Equivalence test and confidence interval for the difference in
 /// proportions for the paired-sample design") meets the normal quantile. One-sided; between the
-/// observed difference and 1. @param lost right before and wrong now. @param won the reverse.
+/// observed difference and 1. @param lost right before and wrong now. @param won the reverse. Parts
+/// of answers count as parts: their squares are smaller, so the bound is on the safe side.
 double largest_loss(double lost, double won, double num_answers, double confidence);
 
 /// By which factor the same shares of more answers bring that bound to `margin`; infinite when no

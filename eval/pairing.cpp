@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <regex>
 #include <set>
 
@@ -18,12 +19,13 @@ bool has_bits(const TaskSamples& task) {
   return task.metric_index("nats") >= 0 && task.metric_index("num_bytes") >= 0;
 }
 
-/// results["higher_is_better"][task][metric], true only where it is stated.
-bool better_when_higher(const OrderedJson& results, const std::string& task,
-                        const std::string& metric) {
+/// results["higher_is_better"][task][metric], where it is stated.
+std::optional<bool> better_when_higher(const OrderedJson& results, const std::string& task,
+                                       const std::string& metric) {
   const OrderedJson::json_pointer where =
       OrderedJson::json_pointer() / "higher_is_better" / task / metric;
-  return results.contains(where) && results[where].is_boolean() && results[where].get<bool>();
+  if (!results.contains(where) || !results[where].is_boolean()) return {};
+  return results[where].get<bool>();
 }
 
 std::string choose_metric(const ResultFolder& folder, const std::string& task,
@@ -35,7 +37,7 @@ std::string choose_metric(const ResultFolder& folder, const std::string& task,
   std::vector<std::string> names = samples.metrics;
   std::sort(names.begin(), names.end());
   for (const std::string& name : names) {
-    if (better_when_higher(folder.results, task, name)) return name;
+    if (better_when_higher(folder.results, task, name).value_or(false)) return name;
   }
   return "";
 }
@@ -68,6 +70,9 @@ double value_of(const Sample& sample, int64_t index) {
   return index < 0 ? std::nan("") : sample.values[static_cast<size_t>(index)];
 }
 
+bool is_share(const std::string& metric) { return metric == "acc" || metric == "exact_match"; }
+bool within_one(double value) { return value >= 0 && value <= 1; }
+
 /// Adds one document's pair to `out`, or says why it cannot.
 std::string add_pair(const Sample& a, const Sample& b, const Columns& columns, PairedTask& out) {
   Pair pair{value_of(a, columns.baseline), value_of(b, columns.candidate), 1, a.document};
@@ -82,6 +87,9 @@ std::string add_pair(const Sample& a, const Sample& b, const Columns& columns, P
     pair.baseline /= M_LN2;
     pair.candidate /= M_LN2;
   }
+  if (is_share(columns.metric) && (!within_one(pair.baseline) || !within_one(pair.candidate)))
+    return concat("document ", a.doc_id, " has an ", columns.metric,
+                  " that is not between 0 and 1");
   out.pairs.push_back(pair);
   return "";
 }
@@ -118,6 +126,15 @@ std::string setting_mismatch(const ResultFolder& baseline, const ResultFolder& c
   return a == b ? "" : concat("\"", key, "\" of the task differs: ", a, " and ", b);
 }
 
+/// Empty unless a results file says that a metric of answers is better when lower.
+std::string direction_mismatch(const ResultFolder& folder, const std::string& task,
+                               const std::string& metric) {
+  if (metric == kBitsPerByte || better_when_higher(folder.results, task, metric).value_or(true))
+    return "";
+  return concat("\"higher_is_better\" in ", folder.path.string(), " says that a lower ", metric,
+                " is better; the gate takes a higher one as better");
+}
+
 /// Nullptr when there are none.
 const TaskSamples* samples_of(const ResultFolder& folder, const TaskKey& key) {
   const auto found = folder.tasks.find(key);
@@ -144,6 +161,10 @@ PairedTask pair_task(const ResultFolder& baseline, const ResultFolder& candidate
   }
   for (const char* setting : {"versions", "n-shot"}) {
     out.mismatch = setting_mismatch(baseline, candidate, setting, key.task);
+    if (!out.mismatch.empty()) return out;
+  }
+  for (const ResultFolder* folder : {&baseline, &candidate}) {
+    out.mismatch = direction_mismatch(*folder, key.task, metric);
     if (!out.mismatch.empty()) return out;
   }
   const auto& names = from->metrics;

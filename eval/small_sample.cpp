@@ -34,7 +34,8 @@ SmallSample small_sample(const std::vector<double>& denominators) {
   const double trace = h2 - 2 * h3 + h2 * h2;
   const double trace_of_square =
       h4 - 4 * h5 + 4 * h2 * h4 + 2 * h3 * h3 - 4 * h2 * h2 * h3 + h2 * h2 * h2 * h2;
-  return {trace / h2, trace * trace / trace_of_square};
+  // No form has less than one degree of freedom; rounding alone says so, where one document is all.
+  return {trace / h2, std::max(1.0, trace * trace / trace_of_square)};
 }
 
 double expanded_level(double confidence, const std::vector<double>& denominators) {
@@ -42,6 +43,7 @@ double expanded_level(double confidence, const std::vector<double>& denominators
                                           [](double denominator) { return denominator > 0; });
   if (num_weighing < 2) return confidence;
   const SmallSample sample = small_sample(denominators);
+  if (!(sample.variance_ratio > 0) || !std::isfinite(sample.degrees_of_freedom)) return 1;
   const double student =
       boost::math::quantile(boost::math::students_t(sample.degrees_of_freedom), confidence);
   return boost::math::cdf(boost::math::normal(), student / std::sqrt(sample.variance_ratio));

@@ -21,7 +21,8 @@ SmallSample small_sample(const std::vector<double>& denominators);
 
 /// The level at which a percentile has `confidence` once both are made up for: Student's quantile,
 /// widened, looked up in the normal distribution. `confidence` itself where fewer than two
-/// documents weigh.
+/// documents weigh; 1, the farthest of all resamples, where one outweighs the rest beyond what
+/// doubles can tell.
 double expanded_level(double confidence, const std::vector<double>& denominators);
 
 }  // namespace polygraft::eval

@@ -257,6 +257,22 @@ std::optional<ChangedAnswers> changed_answers(const std::vector<Pair>& pairs) {
   return out;
 }
 
+std::optional<ScoreChanges> score_changes(const std::vector<Pair>& pairs) {
+  const auto is_score = [](double value) { return value >= 0 && value <= 1; };
+  for (const Pair& pair : pairs) {
+    if (!is_score(pair.baseline) || !is_score(pair.candidate)) return {};
+  }
+  double fall = 0, rise = 0, total = 0, squares = 0;
+  for (const Pair& document : sums_by_document(pairs)) {
+    const double change = document.candidate - document.baseline;
+    (change < 0 ? fall : rise) += std::abs(change);
+    total += document.weight;
+    squares += document.weight * document.weight;
+  }
+  const double num_documents = total * total / squares;
+  return ScoreChanges{num_documents * fall / total, num_documents * rise / total, num_documents};
+}
+
 double non_inferiority_power(double margin, double standard_error, double confidence) {
   if (standard_error == 0) return margin >= 0 ? 1 : 0;
   return boost::math::cdf(boost::math::normal(),

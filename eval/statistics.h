@@ -89,6 +89,16 @@ struct ChangedAnswers {
 std::optional<ChangedAnswers> changed_answers(const std::vector<Pair>& pairs);
 double mcnemar_p(int64_t lost, int64_t won);
 
+/// What scores between 0 and 1 lost and won, counted in documents: the answers of one may all have
+/// changed together. Documents of several sizes are as good as (sum m)^2 / sum m^2 of one size
+/// (Kish 1965, "Survey Sampling", 8.2).
+struct ScoreChanges {
+  double lost = 0, won = 0;  ///< sums of the documents' mean falls and mean rises
+  double num_documents = 0;  ///< effective, 1 to the number of documents
+};
+/// Nothing when a value is outside [0, 1].
+std::optional<ScoreChanges> score_changes(const std::vector<Pair>& pairs);
+
 /// The chance that an unchanged model's one-sided bound at `confidence` stays within `margin`, for
 /// a change measured with `standard_error` (normal approximation).
 double non_inferiority_power(double margin, double standard_error, double confidence);

@@ -20,8 +20,7 @@ TEST_CASE("few answers show no small margin, even if none of them changed", "[ev
   CHECK(compare_results(folder, folder, {.margin_accuracy = 0.07}).outcome == Outcome::kPass);
 }
 
-TEST_CASE("answers of few documents show no more than as many that stand alone",
-          "[eval][compare]") {
+TEST_CASE("answers that share documents show no more than the documents", "[eval][compare]") {
   const auto reason = [](size_t per_document, int lost) {
     ResultFolder baseline;
     TaskSamples& task = baseline.tasks[{"quiz_de", "none"}];
@@ -37,8 +36,52 @@ TEST_CASE("answers of few documents show no more than as many that stand alone",
     return comparison.tests[0].reason;
   };
   CHECK_THAT(reason(1, 0), Catch::Contains("could be -1.33 pp"));
-  CHECK_THAT(reason(4, 0), Catch::Contains("could be -1.33 pp"));
+  CHECK_THAT(reason(1, 0), Catch::Contains("about 268 documents like these"));
+  CHECK_THAT(reason(4, 0), Catch::Contains("could be -5.13 pp"));
+  CHECK_THAT(reason(4, 0), Catch::Contains("about 268 documents like these"));
   CHECK_THAT(reason(4, 1), Catch::Contains("documents like these would decide it"));
+}
+
+TEST_CASE("scores between 0 and 1 are bounded as answers are", "[eval][compare]") {
+  const auto folder = [](double first) {
+    ResultFolder out;
+    TaskSamples& task = out.tasks[{"squad_de", "none"}];
+    task.metrics = {"exact_match"};
+    for (int i = 0; i < 40; ++i)
+      task.samples.push_back({.doc_id = std::to_string(i), .values = {i == 0 ? first : 1.0}});
+    return out;
+  };
+  CHECK(compare_results(folder(0.5), folder(0.5), {}).outcome == Outcome::kInsufficient);
+  const Comparison lost = compare_results(folder(1), folder(0.5), {.margin_accuracy = 0.07});
+  CHECK(lost.outcome == Outcome::kInsufficient);
+  CHECK(lost.tests[0].answers == std::nullopt);
+  const Comparison percent = compare_results(folder(31.5), folder(31.5), {});
+  CHECK(percent.outcome == Outcome::kNotComparable);
+  CHECK_THAT(percent.tests[0].reason, Catch::Contains("not between 0 and 1"));
+}
+
+TEST_CASE("a results file that calls a lower accuracy better is not overruled", "[eval][compare]") {
+  ResultFolder folder;
+  TaskSamples& task = folder.tasks[{"quiz_de", "none"}];
+  task.metrics = {"acc"};
+  for (int i = 0; i < 400; ++i)
+    task.samples.push_back({.doc_id = std::to_string(i), .values = {1}});
+  CHECK(compare_results(folder, folder, {}).outcome == Outcome::kPass);
+  folder.results["higher_is_better"]["quiz_de"]["acc"] = false;
+  const Comparison comparison = compare_results(folder, folder, {});
+  CHECK(comparison.outcome == Outcome::kNotComparable);
+  CHECK_THAT(comparison.tests[0].reason, Catch::Contains("higher_is_better"));
+}
+
+TEST_CASE("a new language's answers must be gained", "[eval][compare]") {
+  ResultFolder folder;
+  TaskSamples& task = folder.tasks[{"quiz_id", "none"}];
+  task.metrics = {"acc"};
+  for (int i = 0; i < 400; ++i)
+    task.samples.push_back({.doc_id = std::to_string(i), .values = {i % 2 + 0.0}});
+  const Comparison comparison = compare_results(folder, folder, {.new_languages = {{"id"}}});
+  CHECK(comparison.outcome == Outcome::kFail);
+  CHECK_THAT(comparison.tests[0].reason, Catch::Contains("nothing is gained"));
 }
 
 TEST_CASE("an accuracy at the margin itself is not beyond it", "[eval][compare]") {

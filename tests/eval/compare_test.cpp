@@ -317,6 +317,15 @@ TEST_CASE("a gate that cannot be meant is refused, all problems at once", "[eval
   CHECK_THROWS_WITH(bind_config<GateConfig>(source), Catch::Contains("margin_relative_bpb") &&
                                                          Catch::Contains("confidence") &&
                                                          Catch::Contains("resamples"));
+  const auto fails = [](const char* yaml, const char* key) {
+    CHECK_THROWS_WITH(bind_config<GateConfig>(ConfigSource::from_text(yaml, "gate.yaml")),
+                      Catch::Contains(key));
+  };
+  fails("{confidence: 0.999}", ">= 10000");
+  fails("{margins: {de: .inf}}", "margins.de");
+  fails("{margin_relative_bpb: .inf}", "margin_relative_bpb");
+  CHECK_NOTHROW(bind_config<GateConfig>(
+      ConfigSource::from_text("{confidence: 0.99, resamples: 1000}", "gate.yaml")));
 }
 
 }  // namespace polygraft::eval

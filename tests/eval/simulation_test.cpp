@@ -45,12 +45,12 @@ Sides simulated(const World& world, double loss, uint64_t seed) {
                                                 : std::vector<std::string>{"nats", "num_bytes"};
   }
   for (int d = 0; d < world.documents; ++d) {
-    const double change = loss + world.spread * random.normal();
+    const double change = loss + world.spread * random.normal(), u = random.uniform();
     for (int s = 0; s < world.samples; ++s) {
       Sample sample{.doc_id = std::to_string(d * world.samples + s),
                     .document = static_cast<uint64_t>(d + 1)};
       if (world.accuracy) {
-        const double lost = world.spread / 2 + loss, u = random.uniform();
+        const double lost = world.spread / 2 + loss;
         const double before = u < lost ? 1 : u < lost + world.spread / 2 ? 0 : u < 0.7 ? 1 : 0;
         const double after = u < lost ? 0 : u < lost + world.spread / 2 ? 1 : before;
         sides.add(key, sample, before, after);
@@ -94,6 +94,14 @@ TEST_CASE("at a true loss equal to the margin the gate passes no more often than
   const World few{.name = "few documents", .documents = 20, .margin = 0.006};
   CHECK(pass_rate(few, few.margin, kSimulations, 500) <=
         kAlpha + 4 * error_of(kAlpha, kSimulations));
+  const World shared{.name = "shared",
+                     .documents = 60,
+                     .samples = 4,
+                     .spread = 0.02,
+                     .accuracy = true,
+                     .margin = 0.08};
+  CHECK(pass_rate(shared, shared.margin, kSimulations, 500) <=
+        kAlpha + 4 * error_of(kAlpha, kSimulations));
   // The stated power: what the normal approximation says of an unchanged model.
   const double power = non_inferiority_power(0.002, 0.01 / std::sqrt(200.0 / 1.16), 0.95);
   CHECK(unchanged == Approx(power).margin(0.07));
@@ -108,6 +116,12 @@ TEST_CASE("the gate's error and power, few documents and many", "[.][simulation]
       {.name = "1000 documents", .documents = 1000, .margin = 0.001},
       {.name = "50 documents of 4", .documents = 50, .samples = 4, .margin = 0.004},
       {.name = "accuracy of 200", .spread = 0.04, .accuracy = true, .margin = 0.04},
+      {.name = "accuracy of 100 documents of 4",
+       .documents = 100,
+       .samples = 4,
+       .spread = 0.04,
+       .accuracy = true,
+       .margin = 0.06},
       {.name = "accuracy of 2000",
        .documents = 2000,
        .spread = 0.04,

@@ -73,6 +73,11 @@ TEST_CASE("uneven shares widen more, and too few that weigh change nothing", "[e
   CHECK(expanded_level(0.95, {3}) == 0.95);
   CHECK(expanded_level(0.95, {0, 3, 0}) == 0.95);
   CHECK(expanded_level(0.95, {0, 0}) == 0.95);
+  for (const double most : {1e9, 1e18, 1e200, 1e308}) {
+    const double level = expanded_level(0.95, {most, 1, 1});
+    CHECK((level > 0.999 && level <= 1));
+  }
+  CHECK(expanded_level(0.95, {1e308, 1e308}) == 1);
 }
 
 }  // namespace polygraft::eval

@@ -174,6 +174,18 @@ TEST_CASE("answers that changed sides are counted, McNemar's test is of independ
   CHECK_FALSE(changed_answers({{0.5, 1, 1}}));
 }
 
+TEST_CASE("what scores lost is counted in documents of one size", "[eval][statistics]") {
+  // Two documents of one answer, one of two whose changes cancel half: 16 / 6 documents.
+  const auto changes =
+      score_changes({{1, 0, 1, 0}, {0, 0.5, 1, 7}, {1, 0, 1, 8}, {0.25, 0.75, 1, 8}});
+  REQUIRE(changes);
+  CHECK(changes->num_documents == Approx(16.0 / 6));
+  CHECK(changes->lost == Approx(16.0 / 6 * 1.5 / 4));
+  CHECK(changes->won == Approx(16.0 / 6 * 0.5 / 4));
+  CHECK_FALSE(score_changes({{0, 1, 1}, {31.5, 32, 1}}));
+  CHECK_FALSE(score_changes({{-0.1, 0, 1}}));
+}
+
 TEST_CASE("answers lost out of a hundred are hundredths, resampled or not", "[eval][statistics]") {
   for (const int right : {30, 67, 96}) {
     std::vector<Pair> pairs(100, {0, 0, 1});
