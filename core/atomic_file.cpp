@@ -30,10 +30,8 @@ void write_back(int descriptor, uint64_t before, uint64_t after) {
 AtomicFile::AtomicFile(fs::path file) : file_(std::move(file)) {
   file_ = clean_target(file_);
   partial_ = partial_name(file_);
-  std::error_code ignored;
-  if (fs::is_directory(file_, ignored)) {
-    throw IoError(file_, "cannot write").expected("a file name").found("a folder");
-  }
+  if (const std::string kind = irregular_kind(file_); !kind.empty())
+    throw IoError(file_, "cannot write").expected("a new name, or a regular file's").found(kind);
   remove_orphans(file_);
   descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (descriptor_ < 0) throw io_error(file_, "create the file", errno);

@@ -65,6 +65,8 @@ AtomicFolder::AtomicFolder(fs::path folder, bool replace)
   if (replace_) refuse_to_replace_working_folder(folder_);
   recover_replaced(folder_);
   refuse_existing_output(folder_, replace_);
+  if (const std::string kind = irregular_kind(folder_); !kind.empty() && kind != "a folder")
+    throw IoError(folder_, "cannot write").expected("a new name, or a folder's").found(kind);
   if (folder_.has_parent_path()) create_folders(folder_.parent_path());
   Descriptor lock = lock_target(folder_);
   try {

@@ -12,6 +12,8 @@
 
 #include "core/descriptor.h"
 #include "core/mapped_fault.h"
+#include "core/overlap.h"
+#include "core/partial.h"
 #include "core/text.h"
 
 namespace polygraft {
@@ -45,6 +47,22 @@ std::string hint_for(const fs::path& path, int error_number) {
     default:
       return "";
   }
+}
+
+/// "" for a regular file.
+std::string kind_of(mode_t mode) {
+  if (S_ISREG(mode)) return "";
+  if (S_ISDIR(mode)) return "a folder";
+  if (S_ISFIFO(mode)) return "a pipe";
+  return S_ISSOCK(mode) ? "a socket" : "a device";
+}
+
+/// Names that the kernel keeps, wherever they lead: /dev/stdout is a link to a file when output is
+/// redirected.
+bool is_of_the_system(const fs::path& path) {
+  std::error_code ignored;
+  const fs::path folder = fs::weakly_canonical(fs::absolute(path).parent_path(), ignored);
+  return folder == "/dev" || lies_in(folder, "/proc");
 }
 
 }  // namespace
@@ -86,10 +104,17 @@ Descriptor open_regular_file(const fs::path& file) {
   struct stat status {};
   if (fstat(descriptor.get(), &status) != 0) throw io_error(file, "open", errno);
   if (!S_ISREG(status.st_mode)) {
-    const std::string kind = S_ISDIR(status.st_mode) ? "a folder" : "a pipe, device or socket";
-    throw IoError(file, "cannot read").expected("a regular file").found(kind);
+    throw IoError(file, "cannot read").expected("a regular file").found(kind_of(status.st_mode));
   }
   return descriptor;
+}
+
+std::string irregular_kind(const fs::path& path) {
+  const fs::path target = clean_target(path);
+  struct stat status {};
+  if (lstat(target.c_str(), &status) != 0) return "";
+  if (is_of_the_system(target)) return "a device";
+  return stat(target.c_str(), &status) == 0 ? kind_of(status.st_mode) : "";  // a dangling link
 }
 
 size_t read_some(const Descriptor& descriptor, void* buffer, size_t size, const fs::path& file) {

@@ -34,15 +34,20 @@ class MappedFile {
   std::shared_ptr<const Mapping> mapping_;
 };
 
+/// "a folder", "a pipe", "a socket" or "a device" where `path` is one, through links too; "" for a
+/// regular file and for nothing. Whatever is in /dev or /proc is a device.
+std::string irregular_kind(const fs::path& path);
+
 /// The whole file as a string. @throws IoError.
 std::string read_file(const fs::path& file);
 
-/// Writes `FILE.polygraft-partial-PID`, and renames it to FILE on commit(). Without commit() nothing remains;
-/// what a killed process left is removed when the same FILE is written again. One writer per FILE
-/// and process at a time.
+/// Writes `FILE.polygraft-partial-PID`, and renames it to FILE on commit(). Without commit()
+/// nothing remains; what a killed process left is removed when the same FILE is written again. One
+/// writer per FILE and process at a time.
 class AtomicFile {
  public:
-  /// @throws IoError if the folder cannot be written.
+  /// @throws IoError if the folder cannot be written, or when FILE is a folder, pipe, socket or
+  /// device: a rename would put a file in its place.
   explicit AtomicFile(fs::path file);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
@@ -77,7 +82,7 @@ class AtomicFolder {
  public:
   /// @param replace whether an existing target is replaced (moved aside, then removed) on commit.
   /// @throws ConfigError when the target exists and `replace` is false; IoError when its parent
-  /// cannot be written.
+  /// cannot be written, or the target is a pipe, socket or device.
   AtomicFolder(fs::path folder, bool replace);
   ~AtomicFolder();
   AtomicFolder(const AtomicFolder&) = delete;

@@ -27,7 +27,8 @@ bool begins_with(const fs::path& path, const fs::path& folder) {
 }  // namespace
 
 bool is_same(const fs::path& one, const fs::path& other) {
-  return real_path(one) == real_path(other);
+  std::error_code missing;
+  return real_path(one) == real_path(other) || fs::equivalent(one, other, missing);
 }
 
 bool lies_in(const fs::path& path, const fs::path& folder) {
@@ -35,11 +36,11 @@ bool lies_in(const fs::path& path, const fs::path& folder) {
 }
 
 void refuse_overlap(const fs::path& output, const fs::path& input) {
-  const fs::path to = real_path(output), from = real_path(input);
-  if (!begins_with(to, from) && !begins_with(from, to)) return;
-  const char* relation = to == from              ? "is the same as"
-                         : begins_with(to, from) ? "lies in"
-                                                 : "holds";
+  const char* relation = is_same(output, input)   ? "is the same as"
+                         : lies_in(output, input) ? "lies in"
+                         : lies_in(input, output) ? "holds"
+                                                  : nullptr;
+  if (relation == nullptr) return;
   throw ConfigError(output.string(), concat("the output ", relation, " an input"))
       .found(concat("input ", input.string()))
       .hint("name another output; what is read is never changed");

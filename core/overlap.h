@@ -4,7 +4,7 @@
 
 namespace polygraft {
 
-/// Through links and relative paths; a path need not exist.
+/// Through links, hard ones too, and relative paths; a path need not exist.
 bool is_same(const std::filesystem::path& one, const std::filesystem::path& other);
 /// Whether `path` is in `folder`, at any depth, or is it.
 bool lies_in(const std::filesystem::path& path, const std::filesystem::path& folder);

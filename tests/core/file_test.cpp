@@ -100,6 +100,27 @@ TEST_CASE("an output that cannot be made is an IoError that names it", "[core][f
   CHECK_THROWS_AS(AtomicFile(folder / std::string(300, 'n')), IoError);
 }
 
+TEST_CASE("no file takes the place of a pipe, a device or a socket", "[core][file]") {
+  const TemporaryFolder folder;
+  REQUIRE(mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  fs::create_symlink("pipe", folder / "link");
+  folder.write("plain", "");
+  fs::create_symlink("plain", folder / "other");
+  CHECK(irregular_kind(folder / "pipe") == "a pipe");
+  CHECK(irregular_kind(folder / "link") == "a pipe");
+  CHECK(irregular_kind(folder.path() / ".") == "a folder");
+  for (const char* device : {"/dev/null", "/dev/stdout", "/dev/fd/1", "/proc/self/status"})
+    CHECK(irregular_kind(device) == "a device");
+  for (const char* name : {"plain", "other", "new", "new/deeper"})
+    CHECK(irregular_kind(folder / name).empty());
+  for (const char* name : {"pipe", "link"}) {
+    CHECK_THROWS_WITH(write_file_atomically(folder / name, "x"), Contains("a pipe"));
+    CHECK_THROWS_WITH(AtomicFolder(folder / name, /*replace=*/true), Contains("a pipe"));
+  }
+  CHECK(folder.entries() == Names{"link", "other", "pipe", "plain"});
+  CHECK(fs::is_fifo(folder / "pipe"));
+}
+
 TEST_CASE("one process cannot write the same file twice at once", "[core][file]") {
   const TemporaryFolder folder;
   AtomicFile first(folder / "x");

@@ -27,6 +27,10 @@ TEST_CASE("an output that is an input, lies in one or holds one is refused", "[c
     INFO(output);
     CHECK_NOTHROW(refuse_overlap(output, base));
   }
+  root.write("input", "x");
+  fs::create_hard_link(root / "input", root / "hard");
+  CHECK(is_same(root / "hard", root / "input"));
+  CHECK_THROWS_AS(refuse_overlap(root / "hard", root / "input"), ConfigError);
   const fs::path before = fs::current_path();
   fs::current_path(root / "models");
   CHECK_THROWS_AS(refuse_overlap("base", base), ConfigError);
