@@ -6,6 +6,8 @@
 #include "cli/command.h"
 #include "cli/step_summary.h"
 #include "core/file.h"
+#include "core/log.h"
+#include "core/text.h"
 #include "eval/baseline_file.h"
 #include "eval/compare.h"
 #include "eval/report.h"
@@ -30,6 +32,25 @@ void write_requested(const Arguments& arguments, const eval::Comparison& compari
   append_step_summary(eval::report_markdown(report));
 }
 
+/// "results_2026-11-24.json (2 tasks), results_2026-11-23.json (1 task)", and what was left.
+void say_what_was_read(const char* operand, const eval::ResultFolder& folder) {
+  std::vector<std::string> files, unread;
+  for (const auto& [path, num_tasks] : folder.files) {
+    files.push_back(
+        concat(path.filename().string(), " (", num_tasks, num_tasks == 1 ? " task)" : " tasks)"));
+  }
+  if (!files.empty()) log_info(concat(operand, ": read ", join(files, ", ")));
+  constexpr size_t kShown = 6;
+  for (const fs::path& file : folder.unread) {
+    if (unread.size() < kShown) unread.push_back(fs::relative(file, folder.path).string());
+  }
+  if (unread.empty()) return;
+  const size_t num_more = folder.unread.size() - unread.size();
+  log_warn(concat(operand, ": not read, since no results file in ", folder.path.string(),
+                  " names them: ", join(unread, ", "),
+                  num_more > 0 ? concat(" and ", num_more, " more") : ""));
+}
+
 /// Without a candidate there is nothing to compare, only a baseline to be written.
 ExitCode only_write_baseline(const Arguments& arguments, const eval::ResultFolder& baseline) {
   const fs::path file = arguments.path("write-baseline");
@@ -44,7 +65,9 @@ ExitCode run_eval_compare(const Arguments& arguments) {
   const auto read = [&](const char* operand) {
     const fs::path path = arguments.path(operand);
     if (!fs::exists(path)) throw ConfigError(path.string(), "there is no such result folder");
-    return eval::read_result_folder(path, gate.document_field);
+    auto folder = eval::read_result_folder(path, gate.document_field);
+    say_what_was_read(operand, folder);
+    return folder;
   };
   const bool writes_baseline = arguments.optional_text("write-baseline").has_value();
   const auto baseline = read("baseline");

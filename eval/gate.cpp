@@ -289,8 +289,8 @@ Comparison compare_results(const ResultFolder& baseline, const ResultFolder& can
            std::tie(b.is_new, b.language, b.task, b.metric);
   });
   comparison.outcome = overall_outcome(comparison.tests);
-  comparison.baseline = source_of(baseline.results);
-  comparison.candidate = source_of(candidate.results);
+  comparison.baseline = source_of(baseline);
+  comparison.candidate = source_of(candidate);
   comparison.causes = candidate.causes;
   return comparison;
 }

@@ -62,9 +62,18 @@ struct TaskKey {
   auto operator<=>(const TaskKey&) const = default;
 };
 
+/// A results file that counts, and how many of its tasks do.
+struct ResultsFile {
+  std::filesystem::path path;
+  size_t num_tasks = 0;
+};
+
 struct ResultFolder {
   std::filesystem::path path;
-  OrderedJson results;  ///< the newest results_*.json
+  OrderedJson results;  ///< the newest results_*.json; of tasks that only older ones have, theirs
+  std::vector<ResultsFile> files;             ///< the newest first; none of a baseline file
+  std::vector<std::filesystem::path> unread;  ///< results and samples in the folder or below it
+                                              ///< that none of them names
   std::map<TaskKey, TaskSamples> tasks;
   std::map<std::string, Causes> causes;  ///< by language, where they were measured
 };
@@ -78,8 +87,9 @@ uint64_t name_fingerprint(std::string_view name);
 /// Whole numbers by size, and before all other names.
 bool doc_id_less(std::string_view a, std::string_view b);
 
-/// Reads the newest results_*.json and the samples written with it. `folder` may also be the folder
-/// above it (lm-eval makes one per model), the results file itself, or a file of write_baseline().
+/// Reads every results_*.json and the samples written with it; a task that several have counts as
+/// the newest has it. `folder` may also be the folder above it (lm-eval makes one per model), one
+/// results file alone, or a file of write_baseline().
 /// Samples whose `doc` has the same `document_field` share a document; where there is none, those
 /// with the same doc_hash.
 /// @throws NotComparable naming file and line for truncated or broken samples, a number that is not

@@ -1,65 +1,20 @@
-// eval/results_reader.cpp: which files of a result folder count, and what they must hold together.
+// eval/results_reader.cpp: what the files of a result folder must hold together. Of several
+// evaluations in one folder, as lm-eval leaves them, each task counts where it was measured last.
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "core/error.h"
 #include "core/file.h"
 #include "core/text.h"
 #include "eval/baseline_file.h"
 #include "eval/results.h"
+#include "eval/results_files.h"
 #include "eval/sample_lines.h"
+#include "eval/sources.h"
 
 namespace polygraft::eval {
 namespace {
-
-bool is_results_file(const fs::path& file) {
-  return file.filename().string().starts_with("results_") && file.extension() == ".json";
-}
-
-std::vector<fs::path> results_files(const fs::path& folder) {
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.is_regular_file() && is_results_file(entry.path())) files.push_back(entry.path());
-  }
-  return files;
-}
-
-/// The folder that holds results files: `folder`, or the one below it (lm-eval makes one per
-/// model).
-fs::path folder_with_results(const fs::path& folder) {
-  if (!results_files(folder).empty()) return folder;
-  std::vector<std::string> below;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.is_directory() && !results_files(entry.path()).empty())
-      below.push_back(entry.path().string());
-  }
-  if (below.size() == 1) return below.front();
-  if (below.empty()) {
-    throw NotComparable(folder.string(), "no results_*.json in this folder or one below it")
-        .hint(
-            "make one with `polygraft eval bpb ... -o DIR` or `lm_eval --log_samples --output_path "
-            "DIR`");
-  }
-  std::sort(below.begin(), below.end());
-  throw NotComparable(folder.string(), "results of more than one model lie below this folder")
-      .found(join(below, ", "))
-      .hint("name one of them");
-}
-
-fs::path newest_results_file(const fs::path& folder_or_file) {
-  if (fs::is_regular_file(folder_or_file)) return folder_or_file;
-  if (!fs::is_directory(folder_or_file)) {
-    throw NotComparable(folder_or_file.string(), "there is no such result folder");
-  }
-  const std::vector<fs::path> files = results_files(folder_with_results(folder_or_file));
-  return *std::max_element(files.begin(), files.end());  // the time in the name sorts as text
-}
-
-/// "2026-11-22T18-03-04.123456" of "results_2026-11-22T18-03-04.123456.json".
-std::string time_of(const fs::path& results_file) {
-  const std::string stem = results_file.filename().stem().string();
-  return stem.substr(std::min(stem.size(), std::string("results_").size()));
-}
 
 /// A file cut at the end of a line parses; only the count that the results file states tells.
 void check_count(const OrderedJson& results, const std::string& task, const TaskSamples& samples,
@@ -83,8 +38,7 @@ std::map<std::string, TaskSamples> read_task(const OrderedJson& results, const s
   if (task.find('/') != std::string::npos) {
     throw NotComparable(results_file.string(), "a task's name leads out of the folder").found(task);
   }
-  const fs::path file =
-      results_file.parent_path() / concat("samples_", task, "_", time_of(results_file), ".jsonl");
+  const fs::path file = samples_file(results_file, task);
   if (!fs::exists(file)) {
     throw NotComparable(file.string(), concat("task '", task, "' has no samples"))
         .hint("a paired comparison needs them: run lm_eval with --log_samples");
@@ -124,16 +78,75 @@ std::map<std::string, Causes> stated_causes(const OrderedJson& results, const fs
   return out;
 }
 
-ResultFolder read_tasks(const fs::path& file, const std::string& document_field) {
+/// What results state of each task by its name.
+constexpr const char* kTaskKeys[] = {"results", "group_subtasks",   "configs",   "versions",
+                                     "n-shot",  "higher_is_better", "n-samples", "task_hashes"};
+
+/// from[key][name], where there is one.
+void take_entry(const OrderedJson& from, const std::string& key, const std::string& name,
+                OrderedJson& to) {
+  const auto entries = from.find(key);
+  if (entries == from.end() || !entries->is_object() || !entries->contains(name)) return;
+  to[key][name] = entries->at(name);
+}
+
+/// What `from` states of the task, and of the language whose bits per byte it measures.
+void take_task(const OrderedJson& from, const std::string& task, OrderedJson& to) {
+  for (const char* key : kTaskKeys) take_entry(from, key, task, to);
+  if (!from.contains("polygraft") || !task.starts_with(kBpbTaskPrefix)) return;
+  const std::string language = task.substr(kBpbTaskPrefix.size());
+  take_entry(from["polygraft"], "languages", language, to["polygraft"]);
+}
+
+/// An evaluation's results without its tasks: those that count are taken one by one.
+OrderedJson without_tasks(OrderedJson results) {
+  for (const char* key : kTaskKeys)
+    if (results.contains(key)) results[key] = OrderedJson::object();
+  const OrderedJson::json_pointer languages("/polygraft/languages");
+  if (results.contains(languages)) results[languages] = OrderedJson::object();
+  return results;
+}
+
+void refuse_other_model(const fs::path& file, const OrderedJson& results, const fs::path& newest,
+                        const OrderedJson& newer) {
+  const std::string difference = model_difference(newer, results);
+  if (difference.empty()) return;
+  throw NotComparable(file.string(),
+                      concat("is of another model than ", newest.filename().string(), " beside it"))
+      .found(difference)
+      .hint("move one of them and its samples to a folder of its own, or name the file to be read");
+}
+
+/// The tasks of a results file that no newer one measured.
+std::vector<std::string> tasks_to_read(const OrderedJson& results, const OrderedJson& newer) {
+  std::vector<std::string> tasks;
+  for (const auto& [task, unused] : results.at("results").items())
+    if (!is_group(results, task) && !newer.at("results").contains(task)) tasks.push_back(task);
+  return tasks;
+}
+
+/// @param files the newest first; each task counts where it was measured last.
+ResultFolder read_tasks(const std::vector<fs::path>& files, const std::string& document_field) {
   ResultFolder out;
-  out.path = file.parent_path();
-  out.results = read_results(file);
-  out.causes = stated_causes(out.results, file);
-  for (const auto& [task, unused] : out.results["results"].items()) {
-    if (is_group(out.results, task)) continue;
-    auto filters = read_task(out.results, task, file, document_field);
-    for (auto& [filter, samples] : filters) out.tasks[{task, filter}] = std::move(samples);
+  out.path = files.front().parent_path();
+  std::set<fs::path> named;
+  for (const fs::path& file : files) {
+    const OrderedJson results = read_results(file);
+    for (const auto& [task, unused] : results["results"].items())
+      named.insert(samples_file(file, task));
+    if (out.files.empty()) out.results = without_tasks(results);
+    const std::vector<std::string> tasks = tasks_to_read(results, out.results);
+    if (tasks.empty() && !out.files.empty()) continue;
+    refuse_other_model(file, results, files.front(), out.results);
+    for (const std::string& task : tasks) {
+      take_task(results, task, out.results);
+      auto filters = read_task(results, task, file, document_field);
+      for (auto& [filter, samples] : filters) out.tasks[{task, filter}] = std::move(samples);
+    }
+    out.files.push_back({file, tasks.size()});
   }
+  out.causes = stated_causes(out.results, files.front());
+  out.unread = unread_files(out.path, named);
   return out;
 }
 
@@ -174,11 +187,14 @@ int64_t TaskSamples::metric_index(const std::string& metric) const {
 
 ResultFolder read_result_folder(const fs::path& folder, const std::string& document_field) {
   const bool is_baseline = fs::is_regular_file(folder) && !is_results_file(folder);
-  const fs::path file = newest_results_file(folder);
+  const std::vector<fs::path> files = results_files(folder);
   try {
-    return is_baseline ? read_baseline(file) : read_tasks(file, document_field);
+    if (is_baseline) return read_baseline(folder);
+    ResultFolder out = read_tasks(files, document_field);
+    if (!fs::is_directory(folder)) out.unread.clear();  // one of its files was asked for
+    return out;
   } catch (const FormatError& error) {
-    throw NotComparable(file.string(), "the results file is broken")
+    throw NotComparable(files.front().string(), "the results file is broken")
         .found(error.what())
         .hint("the file may have been cut; copy it again or evaluate again");
   }

@@ -7,6 +7,7 @@
 #include "eval/compare.h"
 #include "eval/number_text.h"
 #include "eval/report.h"
+#include "eval/results.h"
 
 namespace polygraft::eval {
 namespace {
@@ -41,6 +42,12 @@ std::string stated_texts_hash(const OrderedJson& results) {
   return sha256(Json::parse(hashes->dump()).dump());
 }
 
+std::string file_names(const ResultFolder& folder) {
+  std::vector<std::string> names;
+  for (const ResultsFile& file : folder.files) names.push_back(file.path.filename().string());
+  return join(names, ", ");
+}
+
 /// "2026-11-22 18:03 UTC"
 std::string date_text(int64_t seconds) {
   return seconds == 0 ? "" : utc_text("%Y-%m-%d %H:%M UTC", seconds);
@@ -48,7 +55,8 @@ std::string date_text(int64_t seconds) {
 
 }  // namespace
 
-ResultSource source_of(const OrderedJson& results) {
+ResultSource source_of(const ResultFolder& folder) {
+  const OrderedJson& results = folder.results;
   return {.model = stated_text(results, "/model_name"),
           .model_hash = stated_text(results, "/polygraft/model_hash"),
           .tokenizer_hash = stated_text(results, "/polygraft/config/tokenizer_hash"),
@@ -56,7 +64,28 @@ ResultSource source_of(const OrderedJson& results) {
           .mask = stated_text(results, "/polygraft/config/mask"),
           .program = stated_program(results),
           .kernels = stated_text(results, "/polygraft/config/kernels"),
+          .files = file_names(folder),
           .date = stated_date(results)};
+}
+
+std::string model_difference(const OrderedJson& one, const OrderedJson& other) {
+  struct Mark {
+    const char* pointer;
+    const char* name;
+    bool settles;  ///< where both state it, no other mark is asked
+  };
+  constexpr Mark kMarks[] = {{"/polygraft/config/mask", "additions left out", false},
+                             {"/polygraft/model_hash", "tensors", true},
+                             {"/config/model_sha", "revision", true},
+                             {"/config/model_revision", "revision", false},
+                             {"/model_name", "model", true}};
+  for (const auto& [pointer, name, settles] : kMarks) {
+    const std::string a = stated_text(one, pointer), b = stated_text(other, pointer);
+    if (a.empty() || b.empty()) continue;
+    if (a != b) return concat(name, ": '", a, "' and '", b, "'");
+    if (settles) return "";
+  }
+  return "";
 }
 
 Json ResultSource::to_json() const {
@@ -80,6 +109,7 @@ Table sources_table(const Comparison& comparison) {
   add("texts of all tasks (SHA-256)", before.texts_hash, after.texts_hash);
   add("evaluated by", before.program, after.program);
   add("kernels", before.kernels, after.kernels);
+  add("results", before.files, after.files);
   add("evaluated on", date_text(before.date), date_text(after.date));
   return table;
 }

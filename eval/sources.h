@@ -8,6 +8,7 @@
 namespace polygraft::eval {
 
 struct Comparison;
+struct ResultFolder;
 struct Table;
 
 /// Texts are "" and numbers 0 where the results do not state them.
@@ -19,13 +20,18 @@ struct ResultSource {
   std::string mask;            ///< additions left out
   std::string program;         ///< "polygraft 0.1.0"
   std::string kernels;         ///< those of the processor, whose sums round in their own way
+  std::string files;           ///< the names of the results files that were read
   int64_t date = 0;            ///< of the evaluation, seconds since 1970
 
-  Json to_json() const;  ///< less date and path: the same comparison, the same bytes
+  Json to_json() const;  ///< less date, path and files: the same comparison, the same bytes
 };
 
-/// @param results as in ResultFolder
-ResultSource source_of(const OrderedJson& results);
+ResultSource source_of(const ResultFolder& folder);
+
+/// What tells that two results are of different models: the hashes of their tensors or their
+/// revisions, or else their names; or the additions left out. "" when nothing does.
+/// @param one, other as ResultFolder::results
+std::string model_difference(const OrderedJson& one, const OrderedJson& other);
 
 /// A row for each thing that a side states; none where neither does.
 Table sources_table(const Comparison& comparison);

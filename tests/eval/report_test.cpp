@@ -239,19 +239,23 @@ TEST_CASE("notes stand with their drawing or table, in every form", "[eval][repo
 TEST_CASE("a report says where both sides come from", "[eval][report]") {
   Report report = sample_report();
   CHECK(all_tables(report).back().title == "Provenance");
-  const OrderedJson results = {
+  ResultFolder baseline, candidate;
+  baseline.files = {{"base/results_2026-11-29.json", 2}, {"base/results_2026-11-28.json", 1}};
+  baseline.results = {
       {"date", 1795910933.5},
       {"model_name", "models/base"},
       {"task_hashes", {{"bpb_de", "1f"}}},
       {"polygraft", {{"config", {{"polygraft_version", "9.9"}, {"kernels", "avx2"}}}}}};
-  report.comparison.baseline = source_of(results);
-  report.comparison.candidate = source_of({{"lm_eval_version", "0.4.13"}, {"date", "today"}});
+  candidate.results = {{"lm_eval_version", "0.4.13"}, {"date", "today"}};
+  report.comparison.baseline = source_of(baseline);
+  report.comparison.candidate = source_of(candidate);
   const Table table = all_tables(report).back();
   CHECK(table.rows == std::vector<std::vector<std::string>>{
                           {"model", "models/base", ""},
                           {"texts of all tasks (SHA-256)", sha256("{\"bpb_de\":\"1f\"}"), ""},
                           {"evaluated by", "polygraft 9.9", "lm-evaluation-harness 0.4.13"},
                           {"kernels", "avx2", ""},
+                          {"results", "results_2026-11-29.json, results_2026-11-28.json", ""},
                           {"evaluated on", "2026-11-29 00:08 UTC", ""}});
   CHECK_THAT(report_html(report), Catch::Contains("What was compared"));
   CHECK(report_json(report)["comparison"]["sources"]["baseline"].contains("date") == false);

@@ -233,16 +233,75 @@ TEST_CASE("a folder without results, or with several models', is not comparable"
   CHECK_THROWS_AS(read_result_folder(temporary.path() / "one"), NotComparable);
 }
 
-TEST_CASE("the newest of several results files counts", "[eval][results]") {
+/// Two evaluations in one folder: German with other scores, Portuguese and French; then German and
+/// Portuguese.
+void write_two_evaluations(const TemporaryFolder& temporary,
+                           const std::function<void(BpbResult&)>& edit_older = {}) {
+  BpbResult older = small_result(), newer = small_result();
+  older.languages["fr"] = older.languages["de"];
+  older.languages["de"][0].nats = 99;
+  older.roles["fr"] = "new";
+  if (edit_older) edit_older(older);
+  write_bpb_result(older, temporary / "run");
+  write_bpb_result(newer, temporary / "newer");
+  for (const auto& entry : fs::directory_iterator(temporary / "newer"))
+    fs::copy(entry.path(), temporary / "run");
+}
+
+TEST_CASE("of several evaluations in a folder, each task counts where it was measured last",
+          "[eval][results]") {
   const TemporaryFolder temporary;
-  write_bpb_result(small_result(), temporary.path() / "old");
-  BpbResult second = small_result();
-  second.languages.erase("de");
-  write_bpb_result(second, temporary.path() / "new");
-  for (const auto& entry : fs::directory_iterator(temporary.path() / "new")) {
-    fs::copy(entry.path(), temporary.path() / "old");
-  }
-  CHECK(read_result_folder(temporary.path() / "old").tasks.size() == 1);
+  write_two_evaluations(temporary);
+  const ResultFolder read = read_result_folder(temporary / "run");
+  REQUIRE(read.files.size() == 2);
+  CHECK(read.files[0].num_tasks == 2);
+  CHECK(read.files[1].num_tasks == 1);
+  CHECK(read.tasks.size() == 3);
+  CHECK(read.tasks.at({"bpb_de", "none"}).samples[0].values.at(0) == 3.25);
+  CHECK(read.tasks.at({"bpb_fr", "none"}).samples[0].values.at(0) == 3.25);
+  CHECK(read.results["results"].size() == 3);
+  CHECK(read.results["versions"].contains("bpb_fr"));
+  CHECK(stated_roles(read.results) ==
+        std::map<std::string, std::string>{{"de", "old"}, {"fr", "new"}, {"pt-BR", "new"}});
+  CHECK(read.unread.empty());
+  const ResultFolder one = read_result_folder(only_file(temporary / "newer", "results_"));
+  CHECK(one.tasks.size() == 2);
+}
+
+TEST_CASE("results of another model in a folder are refused, unless nothing of them counts",
+          "[eval][results]") {
+  const TemporaryFolder mixed, covered;
+  const auto retrain = [](BpbResult& result) { result.model_hash = sha256("other weights"); };
+  write_two_evaluations(mixed, retrain);
+  CHECK_THAT(reading_error(mixed / "run"),
+             Catch::Contains("another model") && Catch::Contains(sha256("other weights")));
+  write_two_evaluations(covered, [&](BpbResult& result) {
+    retrain(result);
+    result.languages.erase("fr");
+  });
+  CHECK(read_result_folder(covered / "run").files.size() == 1);
+}
+
+TEST_CASE("samples that no results file names are told", "[eval][results]") {
+  const TemporaryFolder temporary;
+  write_two_evaluations(temporary);
+  temporary.write("run/samples_bpb_it_2026-01-01T00-00-00.jsonl", "");
+  write_bpb_result(small_result(), temporary / "run" / "deeper");
+  const ResultFolder read = read_result_folder(temporary / "run");
+  REQUIRE(read.unread.size() == 4);
+  CHECK(read.unread[0].filename() == "samples_bpb_it_2026-01-01T00-00-00.jsonl");
+  CHECK(read.unread[1].parent_path().filename() == "deeper");
+  CHECK(read_result_folder(read.files[0].path).unread.empty());
+}
+
+TEST_CASE("a folder of results, or its newest file, may be linked beside itself",
+          "[eval][results]") {
+  const TemporaryFolder temporary;
+  write_bpb_result(small_result(), temporary / "models__base");
+  fs::create_directory_symlink("models__base", temporary / "latest");
+  fs::create_symlink(only_file(temporary / "models__base", "results_").filename(),
+                     temporary / "models__base" / "results_latest.json");
+  CHECK(read_result_folder(temporary.path()).path.filename() == "models__base");
 }
 
 TEST_CASE("a task's name cannot lead out of its folder", "[eval][results]") {
