@@ -52,6 +52,17 @@ void say_what_was_read(const char* operand, const eval::ResultFolder& folder) {
 }
 
 /// Without a candidate there is nothing to compare, only a baseline to be written.
+void require_candidate(const Arguments& arguments) {
+  if (arguments.optional_text("candidate")) return;
+  if (!arguments.optional_text("write-baseline"))
+    arguments.path("candidate");  // says it is missing
+  for (const char* option : {"html", "markdown", "junit", "repeat-baseline"}) {
+    if (!arguments.optional_text(option)) continue;
+    throw ConfigError(concat("--", option), "means nothing without a CANDIDATE")
+        .hint("name one, or leave it out: --write-baseline alone compares nothing");
+  }
+}
+
 ExitCode only_write_baseline(const Arguments& arguments, const eval::ResultFolder& baseline) {
   const fs::path file = arguments.path("write-baseline");
   if (!arguments.dry_run()) eval::write_baseline(baseline, file);
@@ -69,10 +80,10 @@ ExitCode run_eval_compare(const Arguments& arguments) {
     say_what_was_read(operand, folder);
     return folder;
   };
+  require_candidate(arguments);
   const bool writes_baseline = arguments.optional_text("write-baseline").has_value();
   const auto baseline = read("baseline");
-  if (writes_baseline && !arguments.optional_text("candidate"))
-    return only_write_baseline(arguments, baseline);
+  if (!arguments.optional_text("candidate")) return only_write_baseline(arguments, baseline);
   const auto candidate = read("candidate");
   eval::Comparison comparison = eval::compare_results(baseline, candidate, gate);
   if (arguments.optional_text("repeat-baseline"))

@@ -1,24 +1,34 @@
 // cli/keep_inputs.cpp: see keep_inputs.h.
 #include "cli/keep_inputs.h"
 
+#include <unistd.h>
+
+#include <cerrno>
+#include <string_view>
+
+#include "cli/pipeline/pipeline.h"
+#include "core/file.h"
 #include "core/overlap.h"
 #include "core/text.h"
+#include "eval/results_files.h"
 #include "tokenizer/corpus.h"
 
 namespace polygraft::cli {
 namespace {
 
 constexpr const char* kWholeFolders[] = {"model", "base", "expanded", "tokenizer"};
-constexpr const char* kOtherInputs[] = {
-    "against",  "text", "guard", "corpus",  "plan",     "profile",   "tasks",          "config",
-    "pipeline", "new",  "old",   "heldout", "baseline", "candidate", "repeat-baseline"};
-constexpr const char* kWrittenFiles[] = {"json", "html", "markdown", "junit"};
+constexpr const char* kOtherInputs[] = {"against",  "text",    "guard", "corpus",
+                                        "plan",     "profile", "tasks", "config",
+                                        "pipeline", "new",     "old",   "heldout"};
+constexpr const char* kResults[] = {"baseline", "candidate", "repeat-baseline"};
+constexpr const char* kWrittenFiles[] = {"json", "html", "markdown", "junit", "write-baseline"};
 
 /// The files of "LANG=one,other", "LANG=one" or "one" that exist.
 void append_files(const std::string& value, std::vector<fs::path>& files) {
+  if (fs::exists(value)) return files.emplace_back(value), void();  // its name may hold a comma
   const size_t equals = value.find('=');
-  const bool is_whole = fs::exists(value) || equals == std::string::npos;
-  for (const std::string& file : split(is_whole ? value : value.substr(equals + 1), ',')) {
+  const bool has_language = equals != std::string::npos;
+  for (const std::string& file : split(has_language ? value.substr(equals + 1) : value, ',')) {
     if (!file.empty() && fs::exists(file)) files.emplace_back(file);
   }
 }
@@ -44,21 +54,78 @@ std::vector<fs::path> corpus_files(const Arguments& arguments) {
   return files;
 }
 
-std::vector<fs::path> written(const Arguments& arguments) {
-  std::vector<fs::path> files;
-  for (const char* option : kWrittenFiles) {
-    const auto value = arguments.optional_text(option);
-    if (!value || *value == "-") continue;
-    const fs::path file = *value;
-    const fs::path folder = file.parent_path();
-    if (file.empty() || (!folder.empty() && !fs::is_directory(folder))) {
-      throw ConfigError(concat("--", option), "names a file in a folder that does not exist")
-          .found(concat("'", *value, "'"))
-          .hint("make the folder first");
-    }
-    files.push_back(file);
+/// What a comparison reads, and what lies in its folders under the names of such files.
+std::vector<fs::path> compared_files(const Arguments& arguments) {
+  std::vector<fs::path> files = existing(arguments, kResults);
+  for (const fs::path& operand : std::vector(files)) {
+    for (fs::path& file : eval::result_files(operand)) files.push_back(std::move(file));
   }
   return files;
+}
+
+/// What a run consists of; its reports are made again.
+std::vector<fs::path> run_parts(const Arguments& arguments) {
+  std::vector<fs::path> parts;
+  for (const std::string& run_dir : arguments.values_of("run_dir")) {
+    for (const char* part :
+         {kResolvedFile, "stage-keys.json", "metrics.jsonl", "stages", "training", "model", "pack"})
+      if (fs::exists(fs::path(run_dir) / part)) parts.push_back(fs::path(run_dir) / part);
+  }
+  return parts;
+}
+
+struct Output {
+  std::string option;  ///< "--json"
+  fs::path path;
+};
+
+void check_folder(const Output& output) {
+  const fs::path folder = output.path.has_parent_path() ? output.path.parent_path() : ".";
+  if (output.path.empty() || !fs::is_directory(folder)) {
+    throw ConfigError(output.option, "names a file in a folder that does not exist")
+        .found(concat("'", output.path.string(), "'"))
+        .hint("make the folder first");
+  }
+  if (access(folder.c_str(), W_OK | X_OK) != 0)
+    throw io_error(output.path, "create the file", errno);
+}
+
+/// @param also_fits "a folder" where one may be replaced.
+void check_kind(const Output& output, const std::string& also_fits = "") {
+  const std::string kind = irregular_kind(output.path);
+  if (kind.empty() || kind == also_fits) return;
+  throw ConfigError(output.option, concat("cannot replace ", kind, " by a file"))
+      .found(concat("'", output.path.string(), "'"))
+      .hint("name a file, new or to be replaced; only --json - goes to standard output");
+}
+
+std::vector<Output> written_files(const Arguments& arguments) {
+  std::vector<Output> outputs;
+  for (const char* option : kWrittenFiles) {
+    const auto value = arguments.optional_text(option);
+    const bool is_stdout = value && *value == "-";
+    if (!value || (is_stdout && option == std::string_view("json"))) continue;
+    const Output& output = outputs.emplace_back(concat("--", option), *value);
+    if (is_stdout) {
+      throw ConfigError(output.option, "cannot go to standard output")
+          .hint("name a file; only --json - is standard output");
+    }
+    check_folder(output);
+    check_kind(output);
+  }
+  return outputs;
+}
+
+/// What the last one wrote would be all that is left.
+void refuse_same(const std::vector<Output>& outputs) {
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    for (size_t k = 0; k < i; ++k) {
+      if (!is_same(outputs[i].path, outputs[k].path)) continue;
+      throw ConfigError(outputs[i].option, concat("names the same file as ", outputs[k].option))
+          .found(concat("'", outputs[i].path.string(), "'"))
+          .hint("give each a file of its own");
+    }
+  }
 }
 
 }  // namespace
@@ -69,19 +136,26 @@ void refuse_replacing(const fs::path& output, const fs::path& input) {
 }
 
 void keep_inputs(const Arguments& arguments) {
-  std::vector<fs::path> outputs = written(arguments);
-  for (const std::string& output : arguments.values_of("output")) outputs.emplace_back(output);
-  std::erase_if(outputs, [](const fs::path& output) { return !fs::exists(output); });
+  std::vector<Output> outputs = written_files(arguments);
+  for (const std::string& output : arguments.values_of("output")) {
+    if (output.empty()) continue;  // said where it is asked for
+    outputs.push_back({"-o", output});
+    check_kind(outputs.back(), "a folder");
+  }
+  refuse_same(outputs);
+  std::erase_if(outputs, [](const Output& output) { return !fs::exists(output.path); });
   if (outputs.empty()) return;
   std::vector<fs::path> folders = existing(arguments, kWholeFolders);
   if (arguments.takes_several("pack")) {  // folders; one alone is a pack's name
     for (const std::string& pack : arguments.values_of("pack")) append_files(pack, folders);
   }
+  for (fs::path& part : run_parts(arguments)) folders.push_back(std::move(part));
   std::vector<fs::path> inputs = existing(arguments, kOtherInputs);
   for (const fs::path& file : corpus_files(arguments)) inputs.push_back(file);
-  for (const fs::path& output : outputs) {
-    for (const fs::path& input : inputs) refuse_replacing(output, input);
-    for (const fs::path& folder : folders) refuse_overlap(output, folder);
+  for (const fs::path& file : compared_files(arguments)) inputs.push_back(file);
+  for (const Output& output : outputs) {
+    for (const fs::path& input : inputs) refuse_replacing(output.path, input);
+    for (const fs::path& folder : folders) refuse_overlap(output.path, folder);
   }
 }
 

@@ -4,9 +4,11 @@
 
 namespace polygraft::cli {
 
-/// Before any work. @throws ConfigError when -o, --json, --html, --markdown or --junit name a file
-/// or folder that an option of the command reads, or a folder that holds one, or a file of a model
-/// that it reads; when such a file's folder does not exist.
+/// Before any work. @throws ConfigError when -o, --json, --html, --markdown, --junit or
+/// --write-baseline name a file or folder that an option of the command reads, or a folder that
+/// holds one, or a file of a model or of a result folder that it reads; when two of them name the
+/// same; when one is a folder (-o may be), a pipe, a socket or a device, or its folder does not
+/// exist. @throws IoError when that folder cannot be written.
 void keep_inputs(const Arguments& arguments);
 
 /// @throws ConfigError when `output` is or holds `input`.

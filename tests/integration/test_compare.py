@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import unittest
 
-from harness import PROGRAM, SOURCE, fresh, load_json, partial_outputs, run
+from harness import PROGRAM, SOURCE, fresh, hash_folder, load_json, partial_outputs, run
 
 GATE = SOURCE / "examples" / "gate-only"
 BASELINE, CANDIDATE = GATE / "results" / "baseline", GATE / "results" / "candidate"
@@ -45,6 +45,41 @@ class Compare(unittest.TestCase):
         run("eval", "compare", BASELINE, CANDIDATE, "--json", out / "folder.json", expect=3)
         run("eval", "compare", out / "baseline.json", CANDIDATE, "--json", out / "file.json", expect=3)
         self.assertEqual(load_json(out / "folder.json"), load_json(out / "file.json"))
+
+    def test_what_is_read_is_never_replaced(self):
+        out = fresh("compare-inputs")
+        for side in (BASELINE, CANDIDATE):
+            shutil.copytree(side, out / side.name)
+        run("eval", "compare", BASELINE, "--write-baseline", out / "kept.json")
+        results = next((out / "baseline").rglob("results_*.json"))
+        samples = next((out / "candidate").rglob("samples_bpb_de_*"))
+        (out / "link").symlink_to(samples)
+        (out / "hard").hardlink_to(results)
+        (out / "folder").mkdir()
+        os.mkfifo(out / "pipe")
+        (out / "device").symlink_to("/dev/null")  # a link that is replaced does no harm
+        before = hash_folder(out)
+        around = out / "folder" / ".." / samples.relative_to(out)
+        outputs = [results, samples, out / "baseline", out / "link", out / "hard", around, out / "folder", out / "pipe",
+                   out / "device", out / "nowhere" / "file", ""]
+        cases = [(option, out / "baseline", output) for output in outputs
+                 for option in ("--markdown", "--write-baseline", "--json", "--html", "--junit")]
+        cases += [("--write-baseline", results, samples), ("--write-baseline", results, out / "hard"),
+                  ("--write-baseline", out / "kept.json", out / "kept.json")]
+        for option, baseline, output in cases:
+            with self.subTest(option=option, baseline=baseline, output=output):
+                result = run("eval", "compare", baseline, out / "candidate", option, output, expect=2)
+                self.assertEqual(result.stdout, "")
+        for option in ("--markdown", "--write-baseline", "--html", "--junit"):
+            message = run("eval", "compare", out / "baseline", out / "candidate", option, "-", expect=2).stderr
+            self.assertIn("only --json -", message)
+        message = run("eval", "compare", out / "baseline", out / "candidate", "--json", out / "a", "--html",
+                      out / "folder" / ".." / "a", expect=2).stderr
+        self.assertIn("names the same file as --json", message)
+        message = run("eval", "compare", BASELINE, "--write-baseline", out / "b", "--html", out / "a", expect=2).stderr
+        self.assertIn("--html: means nothing without a CANDIDATE", message)
+        self.assertEqual(hash_folder(out), before)
+        self.assertTrue((out / "pipe").is_fifo() and (out / "link").is_symlink())
 
     def test_a_repeated_baseline_is_shown(self):
         out = fresh("compare-repeat")
