@@ -4,7 +4,8 @@
 
 namespace polygraft::cli {
 
-/// Appends to the file that GITHUB_STEP_SUMMARY names, if it is set. @throws IoError.
+/// Appends to the file that GITHUB_STEP_SUMMARY names, if it is set. What cannot be written is a
+/// warning: the verdict and its exit code stand.
 void append_step_summary(const std::string& markdown);
 
 }  // namespace polygraft::cli

@@ -96,6 +96,14 @@ class Compare(unittest.TestCase):
         self.assertTrue(summary.read_text().startswith("before\n# Comparison\n"))
         self.assertIn("| de |", summary.read_text())
 
+    def test_a_page_that_cannot_be_written_leaves_the_verdict(self):
+        out = fresh("compare-no-summary")
+        for summary in (out, out / "nowhere" / "summary.md"):
+            result = run("eval", "compare", BASELINE, CANDIDATE, "--json", "-", expect=3,
+                         environment={"GITHUB_STEP_SUMMARY": str(summary)})
+            self.assertEqual(json.loads(result.stdout)["outcome"], "fail")
+            self.assertIn("GITHUB_STEP_SUMMARY", result.stderr)
+
     def broken(self, name, edit):
         """Exit code 4 and nothing written, after `edit` changed the lines of the candidate's German samples."""
         out = fresh(f"compare-broken-{name}")
