@@ -30,7 +30,7 @@ namespace polygraft::eval {
 struct GateConfig {
   double margin_relative_bpb = 0.002;
   double margin_accuracy = 0.01;
-  std::map<std::string, double> margins;  ///< by task, or by language
+  std::map<std::string, double> margins;  ///< by task, or by language; of no new one
   double confidence = 0.95;
   double power = 0.8;
   double min_new_gain_relative = 0.0;
@@ -46,11 +46,11 @@ struct GateConfig {
     v.field("margin_relative_bpb", margin_relative_bpb,
             "largest tolerated relative rise in bits per byte of an old language");
     v.field("margin_accuracy", margin_accuracy,
-            "largest tolerated fall in accuracy (0.01 = one point) of an old language");
-    v.field(
-        "margins", margins,
-        "other margins by task or by language: {xcopa_it: 0.02, de: 0.001}; a task's own counts "
-        "before its language's");
+            "largest tolerated fall in accuracy (0.01 = one point) of an old language; of a metric "
+            "beyond 0 to 1 (chrF) in its own unit");
+    v.field("margins", margins,
+            "other margins by task or by old language: {xcopa_it: 0.02, de: 0.001}; a task's own "
+            "counts before its language's");
     v.field(
         "power", power,
         "smallest chance that an unchanged model passes; with less data than that takes, a rise "
@@ -122,15 +122,22 @@ struct Comparison {
   Json to_json() const;  ///< the keys of `eval compare --json`
 };
 
-/// @param key of the margins. @param names the tasks and languages that there are.
-/// @throws ConfigError for a margin that is of none of them: another would be used in silence.
-void check_margins(const GateConfig& gate, const std::string& key, std::set<std::string> names);
+/// What a margin may be of: tasks and old languages; and what none may be of.
+struct MeasuredNames {
+  std::set<std::string> of_old, of_new;
+  void add(const std::string& task, const std::string& language, bool is_new);
+};
+
+/// @param key of the margins.
+/// @throws ConfigError for a margin that is of nothing measured, where another would be used in
+/// silence, or of a new language, whose margin is what it must gain.
+void check_margins(const GateConfig& gate, const std::string& key, const MeasuredNames& names);
 
 /// Pairs on (task, filter, doc_id) and checks the hashes. A mismatch makes the outcome
 /// kNotComparable, with the first differing sample in `reason`. One metric per task is gated:
 /// bits_per_byte, else acc, else exact_match, else the first that is better when higher.
-/// @throws ConfigError for a margin of a task or language that is not compared; NotComparable when
-/// the results disagree on which languages are new and `gate` does not say.
+/// @throws ConfigError for a margin of a task or language that is not compared, or of a new one;
+/// NotComparable when the results disagree on which languages are new and `gate` does not say.
 Comparison compare_results(const ResultFolder& baseline, const ResultFolder& candidate,
                            const GateConfig& gate);
 

@@ -179,29 +179,18 @@ void add_unmeasured(std::vector<LanguageTest>& tests, const GateConfig& gate) {
   }
 }
 
-std::set<std::string> names_of(const std::vector<PairedTask>& paired,
-                               const std::vector<std::string>& new_languages) {
-  std::set<std::string> names(new_languages.begin(), new_languages.end());
-  for (const PairedTask& task : paired)
-    names.insert({task.task, task_language(task.task, new_languages)});
+MeasuredNames names_of(const std::vector<PairedTask>& paired,
+                       const std::vector<std::string>& new_languages) {
+  MeasuredNames names;
+  for (const std::string& language : new_languages) names.add(bpb_task(language), language, true);
+  for (const PairedTask& task : paired) {
+    const std::string language = task_language(task.task, new_languages);
+    names.add(task.task, language, names.of_new.contains(language));
+  }
   return names;
 }
 
 }  // namespace
-
-void check_margins(const GateConfig& gate, const std::string& key, std::set<std::string> names) {
-  names.erase("");
-  const std::vector<std::string> known(names.begin(), names.end());
-  for (const auto& [name, margin] : gate.margins) {
-    if (names.contains(name)) continue;
-    const std::string nearest = nearest_name(name, known);
-    throw ConfigError(concat(key, ".", name),
-                      "no task and no language of the comparison has this name")
-        .expected(concat("one of ", join(known, ", ")))
-        .hint(nearest.empty() ? "remove the margin or correct its name"
-                              : concat("did you mean '", nearest, "'?"));
-  }
-}
 
 void GateConfig::validate(Problems& problems) const {
   const auto require_margin = [&](const std::string& key, double margin) {

@@ -88,20 +88,23 @@ void check_base(const PipelineConfig& config) {
 namespace {
 
 /// The tasks and languages that a run measures.
-std::set<std::string> measured_names(const PipelineConfig& config) {
-  std::set<std::string> names;
-  const auto add_choice = [&](const std::vector<fs::path>& files) {
-    for (const auto& [task, items] : eval::read_choice_items(files))
-      names.insert({task, items.front().language});
+eval::MeasuredNames measured_names(const PipelineConfig& config) {
+  eval::MeasuredNames names;
+  const auto is_new = [&](const std::string& language) {
+    const auto texts = config.languages.find(language);
+    return texts != config.languages.end() && texts->second.role == "new";
   };
-  if (!config.evaluate.choice.empty())
-    add_choice({config.evaluate.choice.begin(), config.evaluate.choice.end()});
-  for (const auto& [language, texts] : config.languages) {
-    names.insert(language);
-    if (config.evaluate.bpb) names.insert(eval::bpb_task(language));
+  if (!config.evaluate.choice.empty()) {
+    for (const auto& [task, items] :
+         eval::read_choice_items({config.evaluate.choice.begin(), config.evaluate.choice.end()}))
+      names.add(task, items.front().language, is_new(items.front().language));
   }
-  if (config.train.replay.writes_text())
-    names.insert({trainer::kSelfLanguage, eval::bpb_task(trainer::kSelfLanguage)});
+  const auto add_language = [&](const std::string& language, bool is_measured) {
+    names.add(is_measured ? eval::bpb_task(language) : language, language, is_new(language));
+  };
+  for (const auto& [language, texts] : config.languages)
+    add_language(language, config.evaluate.bpb);
+  if (config.train.replay.writes_text()) add_language(trainer::kSelfLanguage, true);
   return names;
 }
 

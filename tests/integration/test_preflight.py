@@ -61,12 +61,15 @@ class Preflight(unittest.TestCase):
         run("run", self.yaml, "--dry-run", "--set", "gate.new_languages=[id]")
 
     def test_a_margin_of_nothing_that_is_measured(self):
-        self.refused("gate.margins.ne", "one of bpb_de, bpb_en, bpb_es, bpb_id, de, en, es, id",
+        self.refused("gate.margins.ne", "one of bpb_de, bpb_en, bpb_es, de, en, es\n",
                      settings=["gate.margins={ne: 0.001}"])
         tasks = self.folder / "tasks.jsonl"
         tasks.write_text(json.dumps({"id": "a", "language": "de", "context": "", "choices": ["x", "y"], "gold": 0}) + "\n")
         run("run", self.yaml, "--dry-run", "--set", f"evaluate.choice=[{tasks}]",
-            "--set", "gate.margins={tasks_de: 0.02, bpb_en: 0.001, id: 0.1}")
+            "--set", "gate.margins={tasks_de: 0.02, bpb_en: 0.001, es: 0.1}")
+        for name in ("id", "bpb_id"):
+            self.refused(f"gate.margins.{name}", "of a new language, which must gain",
+                         settings=[f"gate.margins={{{name}: 0.001}}"])
 
     def test_rows_longer_than_the_models_positions(self):
         self.refused("longer than the model's positions", "at most 512",
