@@ -142,7 +142,8 @@ Comparison compare_results(const ResultFolder& baseline, const ResultFolder& can
                            const GateConfig& gate);
 
 /// Adds what another run of the baseline (other batch size, dtype, threads) differs from it by.
-/// @throws NotComparable naming the first task that the two runs do not measure alike.
+/// @throws NotComparable naming the first task that the two runs do not measure alike, or what
+/// tells that they are of two models.
 void add_noise_floor(Comparison& comparison, const ResultFolder& baseline,
                      const ResultFolder& repeat);
 

@@ -286,6 +286,11 @@ Comparison compare_results(const ResultFolder& baseline, const ResultFolder& can
 
 void add_noise_floor(Comparison& comparison, const ResultFolder& baseline,
                      const ResultFolder& repeat) {
+  const std::string difference = model_difference(baseline.results, repeat.results);
+  if (!difference.empty())
+    throw NotComparable(repeat.path.string(), "is of another model than the baseline")
+        .found(difference)
+        .hint("name another run of the baseline: its differences are what chance alone does");
   const std::vector<PairedTask> paired = pair_results(baseline, repeat);
   std::map<std::pair<std::string, std::string>, LanguageTest> runs;
   for (const PairedTask& task : paired) {

@@ -273,6 +273,15 @@ TEST_CASE("a noise floor is shown and changes nothing else", "[eval][compare]") 
     test["noise"] = Json();
   }
   CHECK(json == before.to_json());
+  repeat.results["model_name"] = "another";
+  CHECK_NOTHROW(add_noise_floor(after, baseline, repeat));  // nothing tells
+  ResultFolder named = baseline;
+  named.results["model_name"] = "base";
+  CHECK_THROWS_WITH(add_noise_floor(after, named, repeat),
+                    Catch::Contains("model: 'base' and 'another'"));
+  for (ResultFolder* folder : {&named, &repeat})
+    folder->results["polygraft"]["model_hash"] = "1f";  // moved or renamed
+  CHECK_NOTHROW(add_noise_floor(after, named, repeat));
   bpb_samples(repeat, "de")[3].doc_hash = 1;
   CHECK_THROWS_AS(add_noise_floor(after, baseline, repeat), NotComparable);
 }
