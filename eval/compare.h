@@ -153,8 +153,9 @@ Outcome overall_outcome(const std::vector<LanguageTest>& tests);
 
 std::string comparison_table(const Comparison& comparison);  ///< plain text, for a terminal
 /// For a pull request. When all tests need more than `max_bytes`, those that passed are left out
-/// first, and the text says how many.
-std::string comparison_markdown(const Comparison& comparison, size_t max_bytes = SIZE_MAX);
+/// first, and the text says how many. @param stands_alone no report.json lies beside it
+std::string comparison_markdown(const Comparison& comparison, size_t max_bytes = SIZE_MAX,
+                                bool stands_alone = true);
 /// One sentence: what was found, for whom, how sure.
 std::string comparison_verdict(const Comparison& comparison);
 

@@ -106,7 +106,7 @@ std::string gains_text(const Comparison& comparison) {
 std::string tests_text(size_t number);
 
 /// The verdict over all tests, with the rows of the `shown` ones.
-std::string markdown_of(const Comparison& all, const Comparison& shown) {
+std::string markdown_of(const Comparison& all, const Comparison& shown, bool stands_alone) {
   const bool noise = has_noise(shown);
   std::string out = concat("**", markdown_text(comparison_verdict(all)), "**\n\n");
   out += markdown_table(header(noise), rows(shown, noise), kFirstNumber) + "\n";
@@ -116,8 +116,8 @@ std::string markdown_of(const Comparison& all, const Comparison& shown) {
   }
   const size_t left_out = all.tests.size() - shown.tests.size();
   if (left_out > 0)
-    list +=
-        concat("- ", tests_text(left_out), " left out to keep this short; report.json has all\n");
+    list += concat("- ", tests_text(left_out), " left out to keep this short; ",
+                   stands_alone ? "--json FILE has all" : "report.json has all", "\n");
   return out + list + (list.empty() ? "" : "\n") + method_note(all) + "\n";
 }
 
@@ -196,16 +196,16 @@ std::string comparison_table(const Comparison& comparison) {
   return concat(out, "\n", causes_text(comparison.causes));
 }
 
-std::string comparison_markdown(const Comparison& comparison, size_t max_bytes) {
+std::string comparison_markdown(const Comparison& comparison, size_t max_bytes, bool stands_alone) {
   Comparison shown = comparison;
   std::stable_sort(shown.tests.begin(), shown.tests.end(), [](const auto& a, const auto& b) {
     return a.outcome != Outcome::kPass && b.outcome == Outcome::kPass;
   });
-  std::string text = markdown_of(comparison, comparison);
+  std::string text = markdown_of(comparison, comparison, stands_alone);
   while (text.size() > max_bytes && !shown.tests.empty()) {
     const size_t fewer = shown.tests.size() * std::min(max_bytes, text.size()) / text.size();
     shown.tests.resize(std::min(fewer, shown.tests.size() - 1));
-    text = markdown_of(comparison, shown);
+    text = markdown_of(comparison, shown, stands_alone);
   }
   return text;
 }

@@ -17,7 +17,7 @@ std::vector<Table> all_tables(const Report& report) {
 
 void write_report(const Report& report, const fs::path& folder) {
   const std::string html = report_html(report, /*stands_alone=*/false);
-  const std::string markdown = report_markdown(report);
+  const std::string markdown = report_markdown(report, /*stands_alone=*/false);
   const std::string junit = report_junit(report.title, report.comparison);
   const Json json = report_json(report);
   create_folders(folder);

@@ -73,9 +73,9 @@ void write_report(const Report& report, const std::filesystem::path& folder);
 
 /// The four files' contents. Names and texts may come from anywhere: each form shows them as text
 /// and nothing else.
-/// @param stands_alone no report.json and report.md lie beside the page
+/// @param stands_alone none of the other files lie beside it
 std::string report_html(const Report& report, bool stands_alone = true);
-std::string report_markdown(const Report& report);
+std::string report_markdown(const Report& report, bool stands_alone = true);
 Json report_json(const Report& report);
 /// One suite per language, one case per test; "insufficient" and "not_comparable" are errors, so
 /// that no CI takes them for a pass.

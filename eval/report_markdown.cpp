@@ -60,7 +60,7 @@ std::string fenced(const std::string& text) {
 
 }  // namespace
 
-std::string report_markdown(const Report& report) {
+std::string report_markdown(const Report& report, bool stands_alone) {
   std::vector<std::pair<std::string, std::string>> sections;  // title, text
   for (const Chart& chart : report.charts)
     sections.emplace_back(chart.title, chart_markdown(chart));
@@ -75,7 +75,7 @@ std::string report_markdown(const Report& report) {
     sections.emplace_back(title, heading(title) + fenced(printable(report.resolved_config, true)));
   }
   std::string out = "# " + markdown_text(report.title).substr(0, kLeftOutBytes) + "\n\n";
-  out += comparison_markdown(report.comparison, kMaxCommentBytes - 2 * kLeftOutBytes);
+  out += comparison_markdown(report.comparison, kMaxCommentBytes - 2 * kLeftOutBytes, stands_alone);
   size_t left_out = 0;
   for (const auto& [title, text] : sections) {
     const bool fits = out.size() + text.size() + kLeftOutBytes <= kMaxCommentBytes;
@@ -84,7 +84,8 @@ std::string report_markdown(const Report& report) {
   }
   if (left_out > 0) {
     out += concat("\n", left_out, left_out == 1 ? " section is" : " sections are",
-                  " left out: a comment on GitHub holds 65,536 characters. report.html has all.\n");
+                  " left out: a comment on GitHub holds 65,536 characters. ",
+                  stands_alone ? "--html FILE has all." : "report.html has all.", "\n");
   }
   return out;
 }

@@ -223,6 +223,11 @@ TEST_CASE("the page shows the margins that are used, documents, and the bound th
 TEST_CASE("a page that stands alone names no other files", "[eval][report]") {
   CHECK_THAT(report_html(sample_report()), !Catch::Contains("report.json"));
   CHECK_THAT(report_html(sample_report(), /*stands_alone=*/false), Catch::Contains("report.json"));
+  const Comparison comparison = sample_report().comparison;
+  CHECK_THAT(comparison_markdown(comparison, 0),
+             Catch::Contains("--json FILE has all") && !Catch::Contains("report.json"));
+  CHECK_THAT(comparison_markdown(comparison, 0, /*stands_alone=*/false),
+             Catch::Contains("report.json has all"));
 }
 
 TEST_CASE("notes stand with their drawing or table, in every form", "[eval][report]") {
