@@ -82,11 +82,19 @@ struct NoiseFloor {
   Interval interval;
 };
 
+/// What a change and its margin are counted in.
+enum class Scale {
+  kRelative,  ///< a share of the baseline's bits per byte
+  kPoints,    ///< of a share such as accuracy: 0.01 is one point of a hundred
+  kOwn,       ///< the metric's own unit, of one that leaves 0 to 1 (chrF)
+};
+
 struct LanguageTest {
   std::string task, language, metric;
   bool is_new = false;
   bool higher_is_better = false;  ///< accuracy; bits per byte is better when lower
   bool relative = true;  ///< margin and change are relative (bits per byte) or absolute (accuracy)
+  bool is_share = true;  ///< of those that are absolute: no value lies beyond 0 and 1
   PairedEstimate estimate;                    ///< in bits per byte, or accuracy
   std::optional<ChangedAnswers> answers;      ///< of those that are right or wrong
   std::optional<ScoreChanges> score_changes;  ///< of scores between 0 and 1
@@ -98,6 +106,9 @@ struct LanguageTest {
   Outcome outcome = Outcome::kInsufficient;
   std::string reason;
 
+  Scale scale() const {
+    return relative ? Scale::kRelative : is_share ? Scale::kPoints : Scale::kOwn;
+  }
   double change() const { return relative ? estimate.relative : estimate.delta; }
   Interval change_interval() const {
     return relative ? estimate.relative_interval : estimate.delta_interval;

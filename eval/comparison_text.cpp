@@ -30,10 +30,8 @@ std::vector<std::string> header(bool noise) {
 
 std::string noise_text(const LanguageTest& test) {
   if (!test.noise) return "";
-  const auto text = [&](auto value) {
-    return test.relative ? signed_percent(value) : signed_points(value);
-  };
-  return concat(text(test.noise->change), " ", text(test.noise->interval));
+  return concat(change_text(test, test.noise->change), " ",
+                change_text(test, test.noise->interval));
 }
 
 std::vector<std::string> row(const LanguageTest& test, bool noise) {
@@ -125,21 +123,41 @@ std::string tests_text(size_t number) { return concat(number, number == 1 ? " te
 
 }  // namespace
 
-std::string change_text(const LanguageTest& test) {
-  return test.relative ? signed_percent(test.change()) : signed_points(test.change());
+namespace {
+
+template <class Change>
+std::string scaled_text(Scale scale, Change change) {
+  switch (scale) {
+    case Scale::kRelative:
+      return signed_percent(change);
+    case Scale::kPoints:
+      return signed_points(change);
+    case Scale::kOwn:
+      return signed_number(change);
+  }
+  return "";
 }
+
+}  // namespace
+
+std::string change_text(const LanguageTest& test, double change) {
+  return scaled_text(test.scale(), change);
+}
+
+std::string change_text(const LanguageTest& test, Interval change) {
+  return scaled_text(test.scale(), change);
+}
+
+std::string change_text(const LanguageTest& test) { return change_text(test, test.change()); }
 
 std::string change_interval_text(const LanguageTest& test) {
-  return test.relative ? signed_percent(test.change_interval())
-                       : signed_points(test.change_interval());
+  return change_text(test, test.change_interval());
 }
 
-std::string margin_text(const LanguageTest& test) {
-  return test.relative ? signed_percent(test.margin) : signed_points(test.margin);
-}
+std::string margin_text(const LanguageTest& test) { return change_text(test, test.margin); }
 
 std::string level_text(const LanguageTest& test, double level) {
-  return test.higher_is_better ? fixed(100 * level, 1) + " %" : fixed(level, 4);
+  return test.scale() == Scale::kPoints ? fixed(100 * level, 1) + " %" : fixed(level, 4);
 }
 
 std::string display_language(const LanguageTest& test) {

@@ -8,11 +8,14 @@
 
 namespace polygraft::eval {
 
-std::string change_text(const LanguageTest& test);           ///< "+0.123 %" or "-1.25 pp"
-std::string change_interval_text(const LanguageTest& test);  ///< "[+0.091, +0.155] %"
+/// A change or margin on the test's scale: "+0.123 %", "-1.25 pp" or "-1.25".
+std::string change_text(const LanguageTest& test, double change);
+std::string change_text(const LanguageTest& test, Interval change);  ///< "[+0.091, +0.155] %"
+std::string change_text(const LanguageTest& test);
+std::string change_interval_text(const LanguageTest& test);
 std::string margin_text(const LanguageTest& test);
 std::string level_text(const LanguageTest& test,
-                       double level);  ///< "1.3705" bits per byte, "61.3 %" accuracy
+                       double level);  ///< "1.3705" bits per byte, "61.3 %" accuracy, "41.2750"
 std::string display_language(
     const LanguageTest& test);  ///< the task's name where no language is known
 

@@ -25,10 +25,10 @@ double round_step(double range) {
 std::vector<ForestGroup> forest_groups(const Comparison& comparison) {
   std::vector<ForestGroup> groups;
   for (const bool is_new : {false, true}) {
-    for (const bool relative : {true, false}) {
-      ForestGroup group{is_new, relative, {}};
+    for (const Scale scale : {Scale::kRelative, Scale::kPoints, Scale::kOwn}) {
+      ForestGroup group{is_new, scale, {}};
       for (const LanguageTest& test : comparison.tests) {
-        if (test.is_new == is_new && test.relative == relative) group.tests.push_back(&test);
+        if (test.is_new == is_new && test.scale() == scale) group.tests.push_back(&test);
       }
       if (!group.tests.empty()) groups.push_back(std::move(group));
     }
@@ -56,14 +56,14 @@ ForestAxis forest_axis(const ForestGroup& group) {
   return axis;
 }
 
-std::string tick_text(const ForestAxis& axis, double change, bool relative) {
-  const int digits = std::max(0, static_cast<int>(-std::floor(std::log10(100 * axis.step) + 1e-9)));
-  const std::string number = fixed(100 * std::abs(change), digits);
+std::string tick_text(const ForestAxis& axis, double change, Scale scale) {
+  const double factor = scale == Scale::kOwn ? 1 : 100;
+  const int digits =
+      std::max(0, static_cast<int>(-std::floor(std::log10(factor * axis.step) + 1e-9)));
+  const std::string number = fixed(factor * std::abs(change), digits);
   const bool is_zero = std::abs(change) < axis.step / 2;
-  return concat(is_zero      ? ""
-                : change > 0 ? "+"
-                             : "-",
-                is_zero ? "0" : number, relative ? " %" : " pp");
+  const char* unit = scale == Scale::kRelative ? " %" : scale == Scale::kPoints ? " pp" : "";
+  return concat(is_zero ? "" : change > 0 ? "+" : "-", is_zero ? "0" : number, unit);
 }
 
 }  // namespace polygraft::eval

@@ -7,9 +7,10 @@
 
 namespace polygraft::eval {
 
-/// Tests that share one axis: old or new languages, relative or absolute changes.
+/// Tests that share one axis: old or new languages, changes on one scale.
 struct ForestGroup {
-  bool is_new = false, relative = true;
+  bool is_new = false;
+  Scale scale = Scale::kRelative;
   std::vector<const LanguageTest*> tests;
 };
 /// In reading order, empty groups left out. Points into `comparison`.
@@ -22,7 +23,7 @@ struct ForestAxis {
   double percent(double change) const { return 100 * (change - low) / (high - low); }
 };
 ForestAxis forest_axis(const ForestGroup& group);
-/// "+0.2 %" or "-1 pp", with as many digits as the step needs.
-std::string tick_text(const ForestAxis& axis, double change, bool relative);
+/// "+0.2 %", "-1 pp" or "-1", with as many digits as the step needs.
+std::string tick_text(const ForestAxis& axis, double change, Scale scale);
 
 }  // namespace polygraft::eval

@@ -9,6 +9,7 @@
 #include "core/parallel.h"
 #include "core/text.h"
 #include "eval/compare.h"
+#include "eval/comparison_text.h"
 #include "eval/number_text.h"
 #include "eval/paired_answers.h"
 #include "eval/pairing.h"
@@ -38,10 +39,6 @@ std::string documents_needed(const LanguageTest& test, double bound, double marg
   if (!std::isfinite(needed) || needed > 1e9) return "no number of documents would decide it";
   return concat("about ", human_count(static_cast<uint64_t>(needed)),
                 " documents like these would decide it");
-}
-
-std::string change_text(const LanguageTest& test, double change) {
-  return test.relative ? signed_percent(change) : signed_points(change);
 }
 
 /// Why the documents are too few for the asked power, or "" when they are not. Without a margin
@@ -123,6 +120,13 @@ void bound_scores(LanguageTest& test, const std::vector<Pair>& pairs, double con
   bounds.high = std::max(bounds.high, largest_loss(won, lost, num_documents, confidence));
 }
 
+bool are_shares(const std::vector<Pair>& pairs) {
+  const auto is_share = [](double value) { return value >= 0 && value <= 1; };
+  return std::all_of(pairs.begin(), pairs.end(), [&](const Pair& pair) {
+    return is_share(pair.baseline) && is_share(pair.candidate);
+  });
+}
+
 /// A test with its estimate and its raw p-value; the outcome waits for the family.
 LanguageTest measure(const PairedTask& paired, const GateConfig& gate) {
   LanguageTest test;
@@ -140,6 +144,7 @@ LanguageTest measure(const PairedTask& paired, const GateConfig& gate) {
     test.reason = paired.mismatch;
     return test;
   }
+  test.is_share = test.relative || are_shares(paired.pairs);
   const PairedDistribution resampled =
       paired_bootstrap_distribution(paired.pairs, {.confidence = gate.confidence,
                                                    .resamples = gate.resamples,

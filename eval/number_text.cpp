@@ -25,15 +25,16 @@ std::string signed_fixed(double value, int digits) {
   return (value < 0 ? "-" : "+") + size;
 }
 
-std::string interval_text(Interval interval, const char* unit) {
-  const double low = 100 * interval.low, high = 100 * interval.high;
+/// @param factor of the values: 100 for percent. @param unit " %"
+std::string interval_text(Interval interval, double factor, const char* unit) {
+  const double low = factor * interval.low, high = factor * interval.high;
   const int digits = digits_for(std::max(std::abs(low), std::abs(high)));
-  return concat("[", signed_fixed(low, digits), ", ", signed_fixed(high, digits), "] ", unit);
+  return concat("[", signed_fixed(low, digits), ", ", signed_fixed(high, digits), "]", unit);
 }
 
-std::string value_text(double fraction, const char* unit) {
-  const double value = 100 * fraction;
-  return std::isfinite(value) ? concat(signed_fixed(value, digits_for(value)), " ", unit) : "n/a";
+std::string value_text(double of, double factor, const char* unit) {
+  const double value = factor * of;
+  return std::isfinite(value) ? concat(signed_fixed(value, digits_for(value)), unit) : "n/a";
 }
 
 /// Code points, which is the width of the text these tables hold.
@@ -77,10 +78,12 @@ std::string valid_utf8(std::string_view text) {
 
 }  // namespace
 
-std::string signed_percent(double fraction) { return value_text(fraction, "%"); }
-std::string signed_percent(Interval interval) { return interval_text(interval, "%"); }
-std::string signed_points(double fraction) { return value_text(fraction, "pp"); }
-std::string signed_points(Interval interval) { return interval_text(interval, "pp"); }
+std::string signed_percent(double fraction) { return value_text(fraction, 100, " %"); }
+std::string signed_percent(Interval interval) { return interval_text(interval, 100, " %"); }
+std::string signed_points(double fraction) { return value_text(fraction, 100, " pp"); }
+std::string signed_points(Interval interval) { return interval_text(interval, 100, " pp"); }
+std::string signed_number(double value) { return value_text(value, 1, ""); }
+std::string signed_number(Interval interval) { return interval_text(interval, 1, ""); }
 
 std::string confidence_text(double confidence) { return concat(100 * confidence, " %"); }
 

@@ -15,6 +15,9 @@ std::string signed_percent(Interval interval);  ///< "[+0.091, +0.155] %"
 /// Accuracy in points: "-1.25 pp".
 std::string signed_points(double fraction);
 std::string signed_points(Interval interval);
+/// The same without a unit: "-1.25".
+std::string signed_number(double value);
+std::string signed_number(Interval interval);
 std::string confidence_text(double confidence);  ///< "95 %", "97.5 %"
 std::string p_text(double p);                    ///< "0.031", "< 0.001"
 std::string p_statement(double p);               ///< "p = 0.031", "p < 0.001"

@@ -57,7 +57,15 @@ void add_tile(TemplateDictionary& page, const std::string& label, const std::str
 }
 
 std::string measure_text(const ForestGroup& group) {
-  return group.relative ? "bits per byte" : "accuracy";
+  switch (group.scale) {
+    case Scale::kRelative:
+      return "bits per byte";
+    case Scale::kPoints:
+      return "accuracy";
+    case Scale::kOwn:
+      return "other scores";
+  }
+  return "";
 }
 
 /// As text, by size.
@@ -75,10 +83,11 @@ std::string margins_text(const ForestGroup& group) {
 }
 
 std::string hint_text(const ForestGroup& group, const GateConfig& gate) {
-  return concat(group.relative ? "Lower" : "Higher",
+  const bool relative = group.scale == Scale::kRelative;
+  return concat(relative ? "Lower" : "Higher",
                 " is better. The upright stroke decides: the bound that the change is ",
-                group.relative ? "below" : "above", " with ", confidence_text(gate.confidence),
-                " confidence. ", group.relative ? "Left" : "Right",
+                relative ? "below" : "above", " with ", confidence_text(gate.confidence),
+                " confidence. ", relative ? "Left" : "Right",
                 " of the dashed margin line it passes, given ", gate.min_documents,
                 " documents or more.");
 }
@@ -159,7 +168,7 @@ void fill_forest(TemplateDictionary& section, const ForestGroup& group, const Ga
   for (const double tick : axis.ticks) {
     TemplateDictionary* mark_at = section.AddSectionDictionary("TICK");
     set(*mark_at, "AT", fixed(axis.percent(tick), 2));
-    set(*mark_at, "TEXT", tick_text(axis, tick, group.relative));
+    set(*mark_at, "TEXT", tick_text(axis, tick, group.scale));
   }
   for (const LanguageTest* test : group.tests)
     fill_row(*section.AddSectionDictionary("ROW"), *test, axis, margins_of(group).size() > 1);

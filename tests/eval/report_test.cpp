@@ -188,9 +188,11 @@ TEST_CASE("a forest's axis holds zero, the margin and every interval, with round
     CHECK(axis.ticks.size() <= 6);
   }
   const ForestAxis axis{.low = -0.001, .high = 0.003, .ticks = {}, .step = 0.0005};
-  CHECK(tick_text(axis, 0.0005, true) == "+0.05 %");
-  CHECK(tick_text(axis, 0, true) == "0 %");
-  CHECK(tick_text({.low = -0.3, .high = 0, .ticks = {}, .step = 0.1}, -0.2, true) == "-20 %");
+  CHECK(tick_text(axis, 0.0005, Scale::kRelative) == "+0.05 %");
+  CHECK(tick_text(axis, 0, Scale::kRelative) == "0 %");
+  const ForestAxis wide = {.low = -0.3, .high = 0, .ticks = {}, .step = 0.1};
+  CHECK(tick_text(wide, -0.2, Scale::kPoints) == "-20 pp");
+  CHECK(tick_text(wide, -0.2, Scale::kOwn) == "-0.2");
 }
 
 TEST_CASE("the page shows the margins that are used, documents, and the bound that decides",
