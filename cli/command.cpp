@@ -111,7 +111,7 @@ void Arguments::emit_json(const Json& json) const {
   if (*target == "-") {
     std::cout << json.dump(2, ' ', false, Json::error_handler_t::replace) << std::endl;
   } else {
-    write_json(*target, json);
+    write_json(*target, with_valid_texts(json));
   }
 }
 

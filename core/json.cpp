@@ -224,6 +224,14 @@ void write_json(const std::filesystem::path& file, const OrderedJson& json) {
   write_any_json(file, json);
 }
 
+Json with_valid_texts(Json json) {
+  if (json.is_string()) return valid_utf8(json.get_ref<const std::string&>());
+  if (json.is_structured()) {
+    for (Json& value : json) value = with_valid_texts(std::move(value));
+  }
+  return json;
+}
+
 BoxedJson::BoxedJson() : json_(std::make_unique<OrderedJson>(OrderedJson::object())) {}
 BoxedJson::BoxedJson(const OrderedJson& json) : json_(std::make_unique<OrderedJson>(json)) {}
 BoxedJson::BoxedJson(const BoxedJson& other) : BoxedJson(*other) {}

@@ -21,6 +21,9 @@ OrderedJson read_ordered_json(const std::filesystem::path& file);
 void write_json(const std::filesystem::path& file, const Json& json);
 void write_json(const std::filesystem::path& file, const OrderedJson& json);
 
+/// The same with valid_utf8() of every text, which may come from a path.
+Json with_valid_texts(Json json);
+
 /// object[key] as T. @throws FormatError naming file and key when it is missing or of another type.
 template <class T, class AnyJson>
 T json_get(const AnyJson& object, const std::string& key, const std::filesystem::path& file);

@@ -35,5 +35,12 @@ std::string iso_time_for_file_name();
 /// Byte offset of the first invalid UTF-8 sequence (overlong, surrogate, > U+10FFFF, truncated), or
 /// npos.
 size_t find_invalid_utf8(std::string_view text);
+/// The text with U+FFFD for each byte that is no UTF-8: what JSON can hold of a path.
+std::string valid_utf8(std::string_view text);
+
+/// A file's first line without the byte order mark that editors of one system put in front.
+std::string_view without_byte_order_mark(std::string_view line);
+/// Nothing but spaces, tabs and line ends: no value of a file of JSON lines.
+bool is_blank(std::string_view line);
 
 }  // namespace polygraft

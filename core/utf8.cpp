@@ -64,4 +64,26 @@ size_t find_invalid_utf8(std::string_view text) {
   return std::string_view::npos;
 }
 
+std::string valid_utf8(std::string_view text) {
+  constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";  // U+FFFD
+  std::string out;
+  for (size_t bad = find_invalid_utf8(text); bad != std::string_view::npos;
+       bad = find_invalid_utf8(text)) {
+    out += text.substr(0, bad);
+    out += kReplacementCharacter;
+    text.remove_prefix(bad + 1);
+  }
+  return out += text;
+}
+
+std::string_view without_byte_order_mark(std::string_view line) {
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  if (line.starts_with(kByteOrderMark)) line.remove_prefix(kByteOrderMark.size());
+  return line;
+}
+
+bool is_blank(std::string_view line) {
+  return line.find_first_not_of(" \t\r\n") == std::string_view::npos;
+}
+
 }  // namespace polygraft

@@ -65,17 +65,6 @@ size_t harmful_bytes(std::string_view text, bool keep_lines) {
   return marks || isolates ? 3 : 0;
 }
 
-std::string valid_utf8(std::string_view text) {
-  std::string out;
-  for (size_t bad = find_invalid_utf8(text); bad != std::string_view::npos;
-       bad = find_invalid_utf8(text)) {
-    out += text.substr(0, bad);
-    out += kReplacement;
-    text.remove_prefix(bad + 1);
-  }
-  return out += text;
-}
-
 }  // namespace
 
 std::string signed_percent(double fraction) { return value_text(fraction, 100, " %"); }

@@ -35,7 +35,7 @@ std::string bpb_task(const std::string& language);
 /// folder in use; NumericError for a score that is not finite.
 void write_bpb_result(const BpbResult& result, const std::filesystem::path& folder);
 
-/// @throws ConfigError for a language or task that cannot be part of a file name.
+/// @throws ConfigError for a language or task that cannot be part of a file name, or of JSON.
 void check_name(const std::string& key, const std::string& name);
 
 /// One sample of any task, ours or lm-evaluation-harness's. Hashes are kept as fingerprint()s.

@@ -28,8 +28,9 @@ std::string sanitized(const std::string& name) {
 
 }  // namespace
 
-OrderedJson results_frame(const std::string& model_path, const std::string& model_hash,
+OrderedJson results_frame(const std::string& path, const std::string& model_hash,
                           const OrderedJson& config) {
+  const std::string model_path = valid_utf8(path);
   OrderedJson document;
   for (const char* key : {"results", "group_subtasks", "configs", "versions", "n-shot",
                           "higher_is_better", "n-samples"}) {
@@ -78,9 +79,11 @@ void check_name(const std::string& key, const std::string& name) {
   const bool printable = std::none_of(name.begin(), name.end(), [](char c) {
     return static_cast<unsigned char>(c) < 0x20 || c == '/' || c == '\\' || c == 0x7f;
   });
-  if (printable && !name.empty() && name.size() <= 64) return;
+  const bool is_utf8 = find_invalid_utf8(name) == std::string::npos;
+  if (printable && is_utf8 && !name.empty() && name.size() <= 64) return;
   throw ConfigError(key, concat("'", name, "' cannot be part of a file name"))
-      .expected("1 to 64 bytes without slashes or control characters, for instance 'pt-BR'");
+      .expected(
+          "1 to 64 bytes of UTF-8 without slashes or control characters, for instance 'pt-BR'");
 }
 
 }  // namespace polygraft::eval

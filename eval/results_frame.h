@@ -13,8 +13,9 @@ namespace polygraft::eval {
 
 constexpr double kTaskVersion = 1.0;  ///< raised when a sample's score changes its meaning
 
-/// The document without tasks, its keys in lm-eval's order.
-OrderedJson results_frame(const std::string& model_path, const std::string& model_hash,
+/// The document without tasks, its keys in lm-eval's order. @param path of the model; of one that
+/// is no UTF-8, what JSON can hold
+OrderedJson results_frame(const std::string& path, const std::string& model_hash,
                           const OrderedJson& config);
 
 /// Adds what lm-eval states of every task. @param metrics its entry below "results".

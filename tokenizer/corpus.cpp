@@ -48,7 +48,7 @@ class DocumentLines {
  public:
   explicit DocumentLines(const fs::path& file)
       : file_(file),
-        name_(file.filename().string()),
+        name_(valid_utf8(file.filename().string())),
         extension_(require_known_extension(file)),
         stream_(std::make_unique<TextStream>(file)) {}
 
