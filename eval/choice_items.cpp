@@ -76,9 +76,10 @@ std::map<std::string, std::vector<ChoiceItem>> read_choice_items(
   std::map<std::string, std::set<std::string>> ids;
   for (const fs::path& file : files) {
     const std::string stem = task_stem(file);
+    bool any = false;
     tokenizer::TextStream lines(file);
     for (std::string line; lines.next_line(line);) {
-      if (line.empty()) continue;
+      if (is_blank(line)) continue;
       const fs::path where = concat(file.string(), ":", lines.line_number());
       ChoiceItem item = parse_item(line, where);
       const std::string task = task_name(stem, item.language);
@@ -86,8 +87,9 @@ std::map<std::string, std::vector<ChoiceItem>> read_choice_items(
         throw FormatError(where, concat("item '", item.id, "' is listed twice"));
       }
       tasks[task].push_back(std::move(item));
+      any = true;
     }
-    if (lines.line_number() == 0) throw FormatError(file, "no item in it");
+    if (!any) throw FormatError(file, "no item in it");
   }
   return tasks;
 }

@@ -195,9 +195,10 @@ Filters parse_block(const Source& source, const Block& block) {
   Filters out;
   LineParser parser(source, out);
   std::string_view rest(block.text.data(), block.num_bytes);
+  if (block.first_line == 1) rest = without_byte_order_mark(rest);
   for (uint32_t line = block.first_line; !rest.empty(); ++line) {
     const size_t end = std::min(rest.find('\n'), rest.size());
-    parser.parse(rest.data(), end, line);
+    if (!is_blank(rest.substr(0, end))) parser.parse(rest.data(), end, line);
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   return out;

@@ -40,9 +40,6 @@ Document parse_line(const fs::path& file, int64_t line_number, const std::string
   return document;
 }
 
-/// What editors of one system put in front of UTF-8. JSON's reader passes over it by itself.
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-
 /// The lines of one file, and what they say.
 class DocumentLines {
  public:
@@ -63,15 +60,12 @@ class DocumentLines {
       return false;
     }
     line.number = ++num_lines_;
-    if (num_lines_ == 1 && line.text.starts_with(kByteOrderMark)) {
-      line.text.erase(0, kByteOrderMark.size());
-    }
     return true;
   }
 
-  /// False for a line that is no document: it is empty, or its text is.
+  /// False for a line that is no document: it is empty (of JSON lines, blank), or its text is.
   bool parse(Line& line, Document& document) const {
-    if (line.text.empty()) return false;
+    if (line.text.empty() || (extension_ == ".jsonl" && is_blank(line.text))) return false;
     require_text_line(file_, line.number, line.text);
     document = extension_ == ".txt" ? Document{{}, std::move(line.text)}
                                     : parse_line(file_, line.number, line.text);

@@ -26,8 +26,9 @@ struct Document {
   std::string context = {};  ///< read before the text and not scored; a file's documents have none
 };
 
-/// Calls `visit` for each document of one file, in order; empty lines of .txt files are skipped,
-/// and so is a byte order mark at a file's beginning. Streams: bounded memory.
+/// Calls `visit` for each document of one file, in order; empty lines of .txt files and blank ones
+/// of .jsonl files are skipped, and so is a byte order mark at a file's beginning. Streams: bounded
+/// memory.
 /// @throws IoError for a missing file, FormatError naming file and line for broken UTF-8, a zero
 /// character, broken JSON, a line without "text", or a file without any document.
 void for_each_document(const fs::path& file, const std::function<void(Document&&)>& visit);

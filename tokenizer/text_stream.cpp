@@ -106,7 +106,7 @@ bool TextStream::next_line(std::string& line) {
         .found(error.what())
         .hint(compression_hint(file_));
   }
-  ++line_number_;
+  if (++line_number_ == 1) line.erase(0, line.size() - without_byte_order_mark(line).size());
   if (!line.empty() && line.back() == '\r') line.pop_back();
   return true;
 }

@@ -16,7 +16,8 @@ class TextStream {
   TextStream(const TextStream&) = delete;
   TextStream& operator=(const TextStream&) = delete;
 
-  /// The next line without its end ("\n" or "\r\n"). False at the end of the file.
+  /// The next line without its end ("\n" or "\r\n"), the first one without a byte order mark. False
+  /// at the end of the file.
   /// @throws FormatError naming the line when the compressed data is broken or cut off.
   bool next_line(std::string& line);
   int64_t line_number() const { return line_number_; }  ///< of the line read last, from 1

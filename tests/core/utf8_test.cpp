@@ -106,3 +106,14 @@ TEST_CASE("the fast path for ASCII stops at the right byte", "[core][utf8]") {
     REQUIRE(find_invalid_utf8(std::string(length, 'x') + "\xE2\x82") == length);
   }
 }
+
+TEST_CASE("what is no UTF-8 becomes the replacement character, byte by byte", "[core][utf8]") {
+  const std::string mark = "\xEF\xBF\xBD";
+  CHECK(valid_utf8("") == "");
+  CHECK(valid_utf8("na\xC3\xAFve") == "na\xC3\xAFve");
+  CHECK(valid_utf8("a\xFF\xC3") == "a" + mark + mark);
+  CHECK(without_byte_order_mark("\xEF\xBB\xBFx") == "x");
+  CHECK(without_byte_order_mark("x\xEF\xBB\xBF") == "x\xEF\xBB\xBF");
+  CHECK(is_blank(" \t\r\n"));
+  CHECK_FALSE(is_blank(" 0 "));
+}

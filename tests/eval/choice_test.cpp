@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/text.h"
 #include "eval/results.h"
 #include "tests/eval/small_model.h"
 
@@ -84,6 +85,15 @@ TEST_CASE("a choice scores what its text scores alone, short, long or without co
       CHECK(score.choices[c].num_bytes == static_cast<int64_t>(item.choices[c].size()));
     }
   }
+}
+
+TEST_CASE("blank lines and a byte order mark are no items", "[eval][choice]") {
+  const TemporaryFolder folder;
+  const fs::path file = write_items(folder, concat("\xEF\xBB\xBF", kLine, "\n\n \t\n"));
+  CHECK(read_choice_items({file}).at("quiz_en").size() == 1);
+  for (const char* text : {"", "\n \n"})
+    CHECK_THROWS_WITH(read_choice_items({write_items(folder, text)}),
+                      Catch::Contains("no item in it"));
 }
 
 TEST_CASE("code points are counted for acc_norm, bytes for acc_bytes", "[eval][choice]") {

@@ -209,6 +209,25 @@ TEST_CASE("every broken sample is an exit 4, and a block of lines ends anywhere"
   }
 }
 
+TEST_CASE("blank lines and a byte order mark are no samples, and have numbers", "[eval][results]") {
+  const auto edit = [](const std::string& text) {
+    const size_t line = text.find('\n') + 1;
+    return concat("\xEF\xBB\xBF", text.substr(0, line), " \n", text.substr(line), "\n \t\n");
+  };
+  CHECK(error_for_samples(edit).empty());
+  CHECK_THAT(error_for_samples([&](const std::string& text) { return edit(text) + "{\n"; }),
+             Catch::Contains(".jsonl:6"));
+}
+
+TEST_CASE("a model's path that is no UTF-8 is written as JSON can hold it", "[eval][results]") {
+  const TemporaryFolder temporary;
+  BpbResult result = small_result();
+  result.model_path = "models/base\xFF";
+  write_bpb_result(result, temporary / "run");
+  CHECK(read_result_folder(temporary / "run").results["model_name"] == "models/base\xEF\xBF\xBD");
+  CHECK_THROWS_WITH(check_name("tasks", "quiz\xFF"), Catch::Contains("UTF-8"));
+}
+
 TEST_CASE("hashes and ids keep what tells them apart", "[eval][results]") {
   CHECK(fingerprint(sha256("a")) == 0xca978112ca1bbdcaU);
   CHECK(fingerprint("") == 0);

@@ -122,6 +122,21 @@ TEST_CASE("a byte order mark at a file's beginning is no text", "[tokenizer]") {
   CHECK(documents[2].text == "x");
 }
 
+TEST_CASE("blank lines of JSON lines are no documents, and have numbers", "[tokenizer]") {
+  const TemporaryFolder folder;
+  const auto documents = read_documents(
+      {folder.write("a.jsonl", "\n{\"text\": \"x\"}\r\n \t\r\n{\"text\": \"y\"}\n\n  ")});
+  REQUIRE(documents.size() == 2);
+  CHECK(documents[1].id == "a.jsonl:4");
+  CHECK(has(failure(folder.write("b.jsonl", " \n\n")), "no document"));
+}
+
+TEST_CASE("a file's name that is no UTF-8 makes ids that are", "[tokenizer]") {
+  const TemporaryFolder folder;
+  const auto documents = read_documents({folder.write("a\xFF.txt", "x\n")});
+  CHECK(documents.front().id == "a\xEF\xBF\xBD.txt:1");
+}
+
 TEST_CASE("text of another encoding is named, with the command that converts it", "[tokenizer]") {
   const TemporaryFolder folder;
   const auto as_utf16 = [](const std::string& text, bool big_endian) {

@@ -31,10 +31,6 @@ std::string without_broken_end(std::string text) {
   return text;
 }
 
-bool is_blank(const std::string& text) {
-  return text.find_first_not_of(" \t\r\n") == std::string::npos;
-}
-
 /// What the base went on with, and whether it came to an end by itself.
 struct Continuation {
   std::string text;
