@@ -7,11 +7,33 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fstream>
 
 #include "core/error.h"
 #include "core/json.h"
+#include "core/text.h"
 
 namespace polygraft::trainer {
+
+bool for_each_metrics_line(const fs::path& file,
+                           const std::function<void(const Json&, const fs::path&)>& visit) {
+  std::ifstream lines(file);
+  std::string line;
+  for (int64_t number = 1; std::getline(lines, line); ++number) {
+    if (is_blank(line)) continue;
+    const bool has_end = !lines.eof();
+    const fs::path where = concat(file.string(), ":", number);
+    Json json;
+    try {
+      json = parse_json(line, where);
+    } catch (const FormatError&) {
+      if (has_end) throw;
+      return false;
+    }
+    visit(json, where);
+  }
+  return true;
+}
 
 MetricsFile::MetricsFile(fs::path file, uint64_t keep_bytes) : file_(std::move(file)) {
   create_folders(file_.parent_path());

@@ -1,11 +1,18 @@
 // trainer/metrics.h: metrics.jsonl, one JSON object a line, appended as training goes.
 #pragma once
 #include <cstdint>
+#include <functional>
 
 #include "core/file.h"
 #include "core/json_fwd.h"
 
 namespace polygraft::trainer {
+
+/// Calls `visit` with each line of the file, and where it stands ("FILE:LINE"); a missing file has
+/// none. @return false when the last line is cut off, as on a full disk: it is left out.
+/// @throws FormatError for any other line that is broken.
+bool for_each_metrics_line(const fs::path& file,
+                           const std::function<void(const Json&, const fs::path&)>& visit);
 
 class MetricsFile {
  public:

@@ -1,15 +1,16 @@
 // cli/pipeline/report_data.cpp: the report of a run folder: verdict, curves, similarity, tables,
 // provenance.
 #include <algorithm>
-#include <fstream>
 
 #include "cli/pipeline/pipeline.h"
 #include "cli/tokenizer_tables.h"
 #include "cli/version.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/log.h"
 #include "core/text.h"
 #include "eval/number_text.h"
+#include "trainer/metrics.h"
 
 namespace polygraft::cli {
 namespace {
@@ -107,16 +108,16 @@ void add_limit(Curves& curves, const Json& budget, const fs::path& where, double
 
 Curves read_curves(const fs::path& metrics, const std::vector<std::string>& new_languages) {
   Curves curves;
-  std::ifstream lines(metrics);
-  std::string line;
-  for (int64_t number = 1; std::getline(lines, line); ++number) {
-    const fs::path where = concat(metrics.string(), ":", number);
-    const Json json = parse_json(line, where);
+  const auto add_line = [&](const Json& json, const fs::path& where) {
     const double tokens = json_get<double>(json, "tokens", where);
     if (json.contains("bits_per_byte"))
       add_point(curves.loss, "train", tokens, json_get<double>(json, "bits_per_byte", where));
     if (json.contains("probe")) add_probe(curves, json.at("probe"), where, tokens, new_languages);
     if (json.contains("budget") && tokens > 0) add_limit(curves, json.at("budget"), where, tokens);
+  };
+  if (!trainer::for_each_metrics_line(metrics, add_line)) {
+    curves.loss.note = "The last line of metrics.jsonl is cut off, and not shown.";
+    log_warn(concat(metrics.string(), ": ", curves.loss.note));
   }
   return curves;
 }

@@ -36,6 +36,26 @@ class RunFolder(unittest.TestCase):
         self.assertEqual(self.reports(), REPORTS)
         run("report", self.dir)
 
+    def test_a_curve_whose_last_line_is_cut_is_shown_as_far_as_it_goes(self):
+        metrics = self.dir / "training" / "metrics.jsonl"
+        whole = metrics.read_text()
+        metrics.write_text(whole[:-20])
+        self.assertIn("The last line of metrics.jsonl is cut off", run("report", self.dir).stderr)
+        loss = next(chart for chart in load_json(self.dir / "report.json")["charts"] if chart["title"] == "Training loss")
+        self.assertGreater(len(loss["curves"][0]["points"]), 5)
+        self.assertIn("is cut off", loss["note"])
+        metrics.write_text("{\n" + whole)
+        self.assertIn("metrics.jsonl:1", run("report", self.dir, expect=1).stderr)
+
+    def test_a_report_replaces_nothing_that_it_is_made_of(self):
+        before = hash_folder(self.dir)
+        for file in ("pipeline.resolved.yaml", "metrics.jsonl", "training/metrics.jsonl", "stages/verify/verify.json",
+                     "model/config.json"):
+            self.assertIn("an input", run("report", self.dir, "--json", self.dir / file, expect=2).stderr)
+        self.assertEqual(hash_folder(self.dir), before)
+        for _ in range(2):
+            run("report", self.dir, "--json", self.dir / "comparison.json")
+
     def test_another_gate_judges_the_same_stages(self):
         self.pipeline("--set", "gate.margin_relative_bpb=0.9", "--until", "tokenizer", expect=0)
         self.assertEqual(self.reports(), [])
