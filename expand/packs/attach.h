@@ -29,7 +29,7 @@ void attach_packs(const model::ModelFolder& model, const std::vector<std::filesy
 
 /// Writes the model without one of its packs. The last one leaves the base as it was, each file
 /// byte for byte.
-/// @throws NotComparable when there is no such pack; FormatError when what is kept of the base does
+/// @throws ConfigError when there is no such pack; FormatError when what is kept of the base does
 /// not add up to it.
 void detach_pack(const model::ModelFolder& expanded, const std::string& name,
                  const std::filesystem::path& out);

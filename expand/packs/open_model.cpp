@@ -55,7 +55,7 @@ std::vector<OpenPack> choose_packs(const ModelFolder& model, const ModelFolder& 
     if (is_wanted(entry.name)) packs.push_back(copy_pack(model, entry.name));
   }
   if (choice.without && packs.size() == names.size()) {
-    throw NotComparable(model.path.string(), concat("there is no pack '", *choice.without, "'"))
+    throw ConfigError(model.path.string(), concat("there is no pack '", *choice.without, "'"))
         .expected(names.empty() ? "a model with packs" : "one of: " + join(names, ", "));
   }
   return packs;

@@ -34,7 +34,7 @@ const PackEntry& find_entry(const ModelFolder& expanded, const std::string& name
       names.push_back(entry.name);
     }
   }
-  throw NotComparable(expanded.path.string(), concat("the model has no pack '", name, "'"))
+  throw ConfigError(expanded.path.string(), concat("the model has no pack '", name, "'"))
       .expected(names.empty() ? "a model with packs" : "one of: " + join(names, ", "));
 }
 

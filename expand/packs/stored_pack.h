@@ -39,7 +39,7 @@ std::string_view rows_of(const model::TensorView& view, int64_t first, int64_t c
 /// What the pack is, without tensors. @param entry of the model's manifest.
 Pack describe_pack(const model::ModelFolder& expanded, const model::PackEntry& entry);
 
-/// @param name of a pack of the manifest. @throws NotComparable listing the packs there are;
+/// @param name of a pack of the manifest. @throws ConfigError listing the packs there are;
 /// FormatError when the folder's parts disagree.
 StoredPack find_pack(const model::ModelFolder& expanded, const std::string& name);
 

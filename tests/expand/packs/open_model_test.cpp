@@ -49,6 +49,7 @@ TEST_CASE("packs in memory are the written sum, bit for bit", "[expand][packs][p
                     probe_logits(base.transformer, {})));
     CHECK(open(world.base, {cc}).hash != base.hash);
     CHECK_THROWS_WITH(open(both, {}, "xx"), Contains("no pack 'xx'") && Contains("cc, dd"));
+    CHECK_THROWS_AS(open(both, {}, "xx"), ConfigError);
     CHECK_THROWS_WITH(open(world.base, {cc, cc}), Contains("two packs"));
   }
 }
