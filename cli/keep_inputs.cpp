@@ -11,7 +11,6 @@
 #include "core/overlap.h"
 #include "core/text.h"
 #include "eval/results_files.h"
-#include "tokenizer/corpus.h"
 
 namespace polygraft::cli {
 namespace {
@@ -46,10 +45,8 @@ std::vector<fs::path> corpus_files(const Arguments& arguments) {
   std::vector<fs::path> files;
   for (const std::string& corpus : arguments.values_of("corpus")) {
     if (!fs::is_regular_file(corpus)) continue;
-    for (const auto& [language, texts] : tokenizer::load_corpus(corpus).languages) {
-      for (const auto* list : {&texts.train, &texts.heldout})
-        files.insert(files.end(), list->begin(), list->end());
-    }
+    const std::vector<fs::path> texts = files_of(tokenizer::load_corpus(corpus));
+    files.insert(files.end(), texts.begin(), texts.end());
   }
   return files;
 }
@@ -130,6 +127,15 @@ void refuse_same(const std::vector<Output>& outputs) {
 
 }  // namespace
 
+std::vector<fs::path> files_of(const tokenizer::Corpus& corpus) {
+  std::vector<fs::path> files;
+  for (const auto& [language, texts] : corpus.languages) {
+    for (const auto* list : {&texts.train, &texts.heldout})
+      files.insert(files.end(), list->begin(), list->end());
+  }
+  return files;
+}
+
 void refuse_replacing(const fs::path& output, const fs::path& input) {
   if (fs::exists(output) && (is_same(output, input) || lies_in(input, output)))
     refuse_overlap(output, input);
@@ -156,6 +162,14 @@ void keep_inputs(const Arguments& arguments) {
   for (const Output& output : outputs) {
     for (const fs::path& input : inputs) refuse_replacing(output.path, input);
     for (const fs::path& folder : folders) refuse_overlap(output.path, folder);
+  }
+}
+
+void keep_inputs(const Arguments& arguments, const std::vector<fs::path>& inputs) {
+  for (const Output& output : written_files(arguments)) {
+    if (!fs::exists(output.path)) continue;
+    for (const fs::path& input : inputs)
+      if (!input.empty()) refuse_overlap(output.path, input);
   }
 }
 

@@ -1,6 +1,7 @@
 // cli/keep_inputs.h: what a command reads is never what it replaces.
 #pragma once
 #include "cli/command.h"
+#include "tokenizer/corpus.h"
 
 namespace polygraft::cli {
 
@@ -10,6 +11,13 @@ namespace polygraft::cli {
 /// same; when one is a folder (-o may be), a pipe, a socket or a device, or its folder does not
 /// exist. @throws IoError when that folder cannot be written.
 void keep_inputs(const Arguments& arguments);
+
+/// The same for what a configuration names: --json and the others are none of these files, and lie
+/// in none of these folders. "" is nothing.
+void keep_inputs(const Arguments& arguments, const std::vector<fs::path>& inputs);
+
+/// A corpus's texts, to be kept.
+std::vector<fs::path> files_of(const tokenizer::Corpus& corpus);
 
 /// @throws ConfigError when `output` is or holds `input`.
 void refuse_replacing(const fs::path& output, const fs::path& input);

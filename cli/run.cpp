@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "cli/command.h"
+#include "cli/keep_inputs.h"
 #include "cli/pipeline/pipeline.h"
 #include "cli/pipeline/shape_plan.h"
 #include "cli/pipeline/training_folder.h"
@@ -146,6 +147,8 @@ ExitCode run_pipeline(const Arguments& arguments) {
   const ResolvedPipeline pipeline =
       resolve_pipeline(source, fs::absolute(file).parent_path(),
                        RunPlace{Ranks::count(), /*is_dry_run=*/arguments.dry_run()});
+  keep_inputs(arguments, {pipeline.config.base});
+  keep_inputs(arguments, files_of(pipeline.corpus));
   const Ranks ranks(arguments, Ranks::grid_shape(arguments));
   const fs::path run_dir = pipeline.config.run_dir;
   const std::string until = arguments.optional_text("until").value_or("report");

@@ -29,6 +29,8 @@ ExitCode run_train(const Arguments& arguments) {
   const auto file = bind_config<trainer::TrainFile>(arguments.config());
   trainer::TrainJob job =
       trainer::resolve_job(file, fs::absolute(arguments.path("config")).parent_path());
+  keep_inputs(arguments, {job.model, job.pack, job.tokenizer});
+  keep_inputs(arguments, files_of(job.corpus));
   const Ranks ranks(arguments, Ranks::grid_shape(arguments));
   job.replace_output = arguments.force();
   job.ranks = ranks.grid();
@@ -45,10 +47,7 @@ ExitCode run_train(const Arguments& arguments) {
   for (const fs::path& read : {job.model, job.pack, job.tokenizer, job.run_dir}) {
     if (!read.empty()) refuse_replacing(job.output, read);
   }
-  for (const auto& [language, texts] : job.corpus.languages) {
-    for (const auto* files : {&texts.train, &texts.heldout})
-      for (const std::string& file : *files) refuse_replacing(job.output, file);
-  }
+  for (const fs::path& text : files_of(job.corpus)) refuse_replacing(job.output, text);
   std::optional<FolderLock> lock;
   if (ranks.is_first()) {
     lock.emplace(job.run_dir);

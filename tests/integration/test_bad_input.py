@@ -132,7 +132,9 @@ class BadInput(unittest.TestCase):
             with self.subTest(words=words):
                 result = run(*words, "--force", expect=2)
                 self.assertIn("an input", result.stderr)
-        self.assertIn("lies in an input", run("inspect", model, "--json", model / "config.json", expect=2).stderr)
+        train = ["train", "--config", BASE_CONFIG, "--dry-run", "--set", f"corpus={CORPUS}", "--set", f"tokenizer={model}"]
+        for command in (["inspect", model], train):
+            self.assertIn("lies in an input", run(*command, "--json", model / "config.json", expect=2).stderr)
         self.assertEqual(hash_folder(self.folder), before)
 
     def test_a_folder_of_somebody_else_is_no_run_folder(self):
