@@ -10,7 +10,8 @@ import struct
 import subprocess
 import unittest
 
-from harness import BASE, BASE_CONFIG, CORPUS, NEW_LANGUAGE, PROGRAM, fresh, hash_folder, partial_outputs, pipeline_yaml, run
+from harness import (BASE, BASE_CONFIG, CORPUS, NEW_LANGUAGE, PROGRAM, fresh, hash_folder, load_json, partial_outputs,
+                     pipeline_yaml, run)
 
 
 @contextlib.contextmanager
@@ -85,6 +86,21 @@ class BadInput(unittest.TestCase):
         index = {"metadata": {}, "weight_map": {"model.norm.weight": "../outside.safetensors"}}
         (model / "model.safetensors.index.json").write_text(json.dumps(index))
         self.eval_fails(model, 1, "outside.safetensors")
+
+    def test_a_mask_of_no_pack(self):
+        self.assertIn("no pack 'nopack'", run("eval", "bpb", "--model", BASE, "--corpus", CORPUS, "--mask", "nopack", "-o",
+                                              self.folder / "result", expect=2).stderr)
+        self.assertEqual(partial_outputs(self.folder), [])
+
+    def test_a_model_folder_whose_name_is_no_utf8(self):
+        model = self.folder / os.fsdecode(b"ba\xffse")
+        shutil.copytree(BASE, model)
+        (self.folder / "page.txt").write_text("One page and no more.\n")
+        corpus = self.folder / "corpus.yaml"
+        corpus.write_text("languages: {en: {role: old, heldout: [page.txt]}}")
+        out = self.folder / "result"
+        run("eval", "bpb", "--model", model, "--corpus", corpus, "-o", out, "--json", self.folder / "result.json")
+        self.assertTrue(load_json(next(out.glob("results_*.json")))["model_name"].endswith("ba\ufffdse"))
 
     def test_missing_language_file(self):
         corpus = self.folder / "corpus.yaml"
