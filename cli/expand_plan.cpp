@@ -2,7 +2,7 @@
 // it costs.
 #include <iostream>
 
-#include "cli/command.h"
+#include "cli/keep_inputs.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
@@ -69,6 +69,7 @@ ExitCode run_expand_plan(const Arguments& arguments) {
   if (!arguments.dry_run()) {
     const fs::path output = arguments.output();
     refuse_existing_output(output, arguments.force());
+    check_output_file("-o", output);
     write_json(output, json);
     log_info(concat("plan written to ", output.string()));
   }

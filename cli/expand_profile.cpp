@@ -2,6 +2,7 @@
 // a model.
 #include <iostream>
 
+#include "cli/keep_inputs.h"
 #include "cli/model_option.h"
 #include "cli/ranks.h"
 #include "core/file.h"
@@ -27,6 +28,7 @@ void show(const Arguments& arguments, const expand::Profile& profile, const Json
 ExitCode run_expand_profile(const Arguments& arguments) {
   const fs::path output = arguments.output();
   refuse_existing_output(output, arguments.force() || arguments.dry_run());
+  check_output_file("-o", output);
   const auto folder = model::ModelFolder::open(arguments.path("model"));
   const auto corpus = tokenizer::load_corpus(arguments.path("corpus"));
   const Ranks ranks(arguments);

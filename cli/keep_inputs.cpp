@@ -107,8 +107,7 @@ std::vector<Output> written_files(const Arguments& arguments) {
       throw ConfigError(output.option, "cannot go to standard output")
           .hint("name a file; only --json - is standard output");
     }
-    check_folder(output);
-    check_kind(output);
+    check_output_file(output.option, output.path);
   }
   return outputs;
 }
@@ -126,6 +125,11 @@ void refuse_same(const std::vector<Output>& outputs) {
 }
 
 }  // namespace
+
+void check_output_file(const std::string& option, const fs::path& file) {
+  check_folder({option, file});
+  check_kind({option, file});
+}
 
 std::vector<fs::path> files_of(const tokenizer::Corpus& corpus) {
   std::vector<fs::path> files;

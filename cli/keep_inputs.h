@@ -16,6 +16,10 @@ void keep_inputs(const Arguments& arguments);
 /// in none of these folders. "" is nothing.
 void keep_inputs(const Arguments& arguments, const std::vector<fs::path>& inputs);
 
+/// Of an output that is a file. @throws ConfigError as keep_inputs() for what is in its place, or
+/// that its folder does not exist; IoError when that cannot be written.
+void check_output_file(const std::string& option, const fs::path& file);
+
 /// A corpus's texts, to be kept.
 std::vector<fs::path> files_of(const tokenizer::Corpus& corpus);
 

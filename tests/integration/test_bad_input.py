@@ -208,6 +208,12 @@ class BadInput(unittest.TestCase):
         result = run("eval", "bpb", "--model", BASE, "--corpus", CORPUS, "-o", "/proc/result", expect=1)
         self.assertIn("/proc/result", result.stderr)
 
+    def test_a_profile_that_has_no_place(self):
+        place = self.folder / "nowhere" / "profile.json"
+        for output, message in ((place, "a folder that does not exist"), (self.folder, "cannot replace a folder")):
+            result = run("expand", "profile", "--model", BASE, "--corpus", CORPUS, "-o", output, "--force", expect=2)
+            self.assertIn(message, result.stderr)
+
     def test_full_disk(self):
         """A file-size limit stands in for the full disk: the write fails in the middle of a tensor file."""
         yaml = self.folder / "pipeline.yaml"
