@@ -7,6 +7,7 @@
 #include "cli/step_summary.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "core/overlap.h"
 #include "core/text.h"
 #include "eval/baseline_file.h"
 #include "eval/compare.h"
@@ -85,6 +86,8 @@ ExitCode run_eval_compare(const Arguments& arguments) {
   const auto baseline = read("baseline");
   if (!arguments.optional_text("candidate")) return only_write_baseline(arguments, baseline);
   const auto candidate = read("candidate");
+  if (is_same(arguments.path("baseline"), arguments.path("candidate")))
+    log_warn("baseline and candidate are the same results: nothing can differ");
   eval::Comparison comparison = eval::compare_results(baseline, candidate, gate);
   if (arguments.optional_text("repeat-baseline"))
     eval::add_noise_floor(comparison, baseline, read("repeat-baseline"));
