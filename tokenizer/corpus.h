@@ -20,9 +20,9 @@ namespace polygraft::tokenizer {
 namespace fs = std::filesystem;
 
 struct Document {
-  std::string id;  ///< "id" of the .jsonl line, else "FILE:LINE" (file name without folder, line
-                   ///< from 1); what is no UTF-8 of that name is U+FFFD
-  std::string text;          ///< valid UTF-8, not empty
+  std::string id;    ///< "id" of the .jsonl line, else "FILE:LINE" (file name without folder, line
+                     ///< from 1); what is no UTF-8 of that name is U+FFFD
+  std::string text;  ///< valid UTF-8, not empty
   std::string context = {};  ///< read before the text and not scored; a file's documents have none
 };
 
