@@ -120,13 +120,6 @@ void bound_scores(LanguageTest& test, const std::vector<Pair>& pairs, double con
   bounds.high = std::max(bounds.high, largest_loss(won, lost, num_documents, confidence));
 }
 
-bool are_shares(const std::vector<Pair>& pairs) {
-  const auto is_share = [](double value) { return value >= 0 && value <= 1; };
-  return std::all_of(pairs.begin(), pairs.end(), [&](const Pair& pair) {
-    return is_share(pair.baseline) && is_share(pair.candidate);
-  });
-}
-
 /// A test with its estimate and its raw p-value; the outcome waits for the family.
 LanguageTest measure(const PairedTask& paired, const GateConfig& gate) {
   LanguageTest test;
@@ -144,13 +137,13 @@ LanguageTest measure(const PairedTask& paired, const GateConfig& gate) {
     test.reason = paired.mismatch;
     return test;
   }
-  test.is_share = test.relative || are_shares(paired.pairs);
   const PairedDistribution resampled =
       paired_bootstrap_distribution(paired.pairs, {.confidence = gate.confidence,
                                                    .resamples = gate.resamples,
                                                    .seed = static_cast<uint64_t>(gate.seed)});
   test.estimate = resampled.estimate;
   if (test.higher_is_better) bound_scores(test, paired.pairs, gate.confidence);
+  test.is_share = test.relative || test.score_changes.has_value();
   test.p_adjusted = test.higher_is_better ? p_below(resampled.delta, test.margin)
                                           : p_above(resampled.relative, test.margin);
   return test;
