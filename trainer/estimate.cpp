@@ -99,7 +99,8 @@ int64_t kept_per_token(const model::ModelConfig& config, bool rounds) {
   const int64_t attention = 4 * width + 3 * (query + key_value);
   const int64_t expert_widths = rounds ? 2 : 3;
   const int64_t moe = 3 * width + 3 * config.num_experts +
-                      config.top_k * (width + expert_widths * config.expert_width);
+                      config.top_k * (width + expert_widths * config.expert_width) +
+                      4 * config.shared_expert_width;
   const int64_t dense = 3 * width + 4 * config.dense_width;
   int64_t sum = 4 * width;
   for (const bool is_moe : config.layer_is_moe) sum += attention + (is_moe ? moe : dense);

@@ -40,7 +40,9 @@ std::string find_new_language(const tokenizer::Corpus& corpus) {
     throw ConfigError("corpus", "no language has role: new").hint("mark the language to add");
   if (languages.size() > 1) {
     throw NotBuiltError(concat("several new languages in one run (", join(languages, ", "), ")"))
-        .hint("keep one with role: new");
+        .hint(
+            "keep one with role: new; the next is added on top of the result (`polygraft expand "
+            "fuse`), or as a pack beside it (`polygraft expand attach`)");
   }
   if (corpus.with_role("old").empty()) {
     throw ConfigError("corpus", "no language has role: old")
