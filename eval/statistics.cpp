@@ -31,7 +31,7 @@ struct Sums {
 
 /// Values of every resample, in the order drawn.
 struct Resamples {
-  std::vector<double> baseline, candidate, delta, relative;
+  std::vector<double> delta, relative;
 };
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
@@ -131,8 +131,6 @@ Resamples draw_resamples(const Columns& columns, const BootstrapOptions& options
     std::fill(counts.begin(), counts.end(), 0.0);
     for (size_t draw = 0; draw < num_pairs; ++draw) counts[random.below(num_pairs)] += 1;
     const Sums sums = weighted_sums(columns, counts);
-    out.baseline.push_back(sums.baseline / sums.weight);
-    out.candidate.push_back(sums.candidate / sums.weight);
     out.delta.push_back(change(sums));
     out.relative.push_back(relative_change(sums));
   }
@@ -212,17 +210,13 @@ PairedDistribution paired_bootstrap_distribution(const std::vector<Pair>& pairs,
   const Columns columns = to_columns(grouped(documents, options.seed));
   const Sums sums = weighted_sums(columns, std::vector<double>(columns.weight.size(), 1.0));
   Resamples resamples = draw_resamples(columns, options);
-  for (auto* values :
-       {&resamples.baseline, &resamples.candidate, &resamples.delta, &resamples.relative}) {
-    sort_values(*values);
-  }
+  sort_values(resamples.delta);
+  sort_values(resamples.relative);
   PairedEstimate estimate;
   estimate.baseline = sums.baseline / sums.weight;
   estimate.candidate = sums.candidate / sums.weight;
   estimate.delta = change(sums);
   estimate.relative = relative_change(sums);
-  estimate.baseline_interval = two_sided(resamples.baseline, options.confidence);
-  estimate.candidate_interval = two_sided(resamples.candidate, options.confidence);
   estimate.delta_interval = two_sided(resamples.delta, options.confidence);
   estimate.relative_interval = two_sided(resamples.relative, options.confidence);
   estimate.delta_bounds =

@@ -30,7 +30,6 @@ struct PairedEstimate {
   double delta = 0;                    ///< candidate - baseline
   double relative = 0;         ///< delta / baseline; NaN for a baseline of zero, its intervals too
   Interval relative_interval;  ///< two-sided percentile bootstrap at `confidence`
-  Interval baseline_interval, candidate_interval;
   Interval delta_interval;
   Interval relative_bounds;  ///< two one-sided bounds, each at `confidence`: what a one-sided test
                              ///< looks at (expanded percentiles, small_sample.h). Asked for at

@@ -52,19 +52,6 @@ void check_layer(const ModelConfig& config, const LayerProfile& layer,
       .found(is_moe ? concat(num_experts, " experts") : "no layer with experts");
 }
 
-void check_donor_count(int64_t num_new, int64_t num_experts) {
-  if (num_new <= num_experts) return;
-  throw ConfigError("expand.experts_per_layer", concat(num_new, " new experts need as many donors"))
-      .expected(concat("at most ", num_experts, ", the model's experts per layer"));
-}
-
-/// Enough new experts for base and new ones together to be a multiple of what is asked for.
-int64_t rounded_count(const ModelConfig& config, const ExpertConfig& experts) {
-  const int64_t multiple = experts.experts_multiple_of;
-  const int64_t wanted = config.num_experts + experts.experts_per_layer;
-  return (wanted + multiple - 1) / multiple * multiple - config.num_experts;
-}
-
 /// Parameters that are new; `copies` are old rows written out a second time: output rows by
 /// untying, padding rows.
 struct AddedSizes {
@@ -137,6 +124,15 @@ int64_t estimate_peak_memory(const ModelConfig& config, const ExpansionPlan& pla
 
 }  // namespace
 
+int64_t count_new_experts(const ModelConfig& config, const ExpertConfig& experts) {
+  const int64_t multiple = experts.experts_multiple_of;
+  const int64_t wanted = config.num_experts + experts.experts_per_layer;
+  const int64_t num_new = (wanted + multiple - 1) / multiple * multiple - config.num_experts;
+  if (num_new <= config.num_experts) return num_new;
+  throw ConfigError("expand.experts_per_layer", concat(num_new, " new experts need as many donors"))
+      .expected(concat("at most ", config.num_experts, ", the model's experts per layer"));
+}
+
 ExpansionPlan plan_expansion(const ModelConfig& config, const Profile& profile,
                              const PlanRequest& request) {
   check_model(config, profile, request);
@@ -155,9 +151,8 @@ ExpansionPlan plan_expansion(const ModelConfig& config, const Profile& profile,
   plan.nearest = rank_old_languages(profile, request.language);
   plan.untie_head =
       config.tied_embeddings && request.vocabulary.head == "untied" && request.new_vocab_rows > 0;
-  const int64_t num_new = rounded_count(config, request.experts);
+  const int64_t num_new = count_new_experts(config, request.experts);
   plan.experts.experts_per_layer = num_new;
-  check_donor_count(num_new, config.num_experts);
   for (const LayerProfile& layer : profile.layers) {
     check_layer(config, layer, request.language);
     plan.layers.push_back(

@@ -59,6 +59,10 @@ struct PlanRequest {
   VocabularyConfig vocabulary;
 };
 
+/// Of a layer: enough for base and new ones together to be a multiple of what is asked for. @throws
+/// ConfigError for more than there are donors.
+int64_t count_new_experts(const model::ModelConfig& config, const ExpertConfig& experts);
+
 /// @throws ConfigError: unknown language, fewer vocabulary rows than tokens, more new experts than
 /// donors, a model with nothing to graft onto.
 ExpansionPlan plan_expansion(const model::ModelConfig& config, const Profile& profile,

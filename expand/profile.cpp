@@ -181,13 +181,10 @@ std::map<std::string, double> measure_bits_per_byte(const model::Transformer& tr
                                                     const tokenizer::Tokenizer& tokenizer,
                                                     const tokenizer::Corpus& corpus,
                                                     const ProfileOptions& profile) {
-  const int64_t num_bytes = profile.heldout_bytes_per_language;
   std::vector<tokenizer::Document> all;
   std::map<std::string, size_t> end_of_language;
   for (const auto& [language, texts] : corpus.languages) {
-    const std::vector<std::string>& files = texts.heldout;
-    auto documents = num_bytes > 0 ? leading_documents(files, num_bytes)
-                                   : tokenizer::read_documents({files.begin(), files.end()});
+    auto documents = tokenizer::read_documents({texts.heldout.begin(), texts.heldout.end()});
     for (tokenizer::Document& document : documents) all.push_back(std::move(document));
     end_of_language[language] = all.size();
   }
@@ -205,8 +202,6 @@ std::map<std::string, double> measure_bits_per_byte(const model::Transformer& tr
   return bits_per_byte;
 }
 
-}  // namespace
-
 Profile profile_model(const model::Transformer& transformer, const tokenizer::Tokenizer& tokenizer,
                       const tokenizer::Corpus& corpus, const ProfileOptions& options) {
   if (!transformer.config().is_moe()) {
@@ -223,6 +218,8 @@ Profile profile_model(const model::Transformer& transformer, const tokenizer::To
   profile.similarity = language_similarity(profile.layers);
   return profile;
 }
+
+}  // namespace
 
 Profile profile_opened(const OpenModel& model, const tokenizer::Corpus& corpus,
                        const ProfileOptions& options) {

@@ -32,27 +32,22 @@ struct Profile {
       similarity;                               ///< symmetric, 1 on the diagonal
   std::map<std::string, double> bits_per_byte;  ///< on held-out text
   std::map<std::string, std::string> roles;     ///< language -> old | new
-  std::string model_hash;  ///< hash_tensors() of the folder; set by profile_folder(), or by the
-                           ///< caller of profile_model()
+  std::string model_hash;                       ///< hash_tensors() of the folder
 
   Json to_json() const;
   static Profile from_json(const Json& json, const std::filesystem::path& file);
 };
 
 struct ProfileOptions {
-  int64_t tokens_per_language = 20'000;    ///< of training text, for signatures
-  int64_t heldout_bytes_per_language = 0;  ///< 0: all held-out text
-  parallel::Team team = {};                ///< shares the text out; the profile is the same on all
+  int64_t tokens_per_language = 20'000;  ///< of training text, for signatures
+  parallel::Team team = {};              ///< shares the text out; the profile is the same on all
   int64_t pass_tokens = 0;  ///< at once on each rank; 0: Transformer::tokens_per_pass()
 };
 
-/// @throws ConfigError when a language has no training or no held-out text, or ranks were not
-/// called alike; NotComparable for a dense model.
-Profile profile_model(const model::Transformer& transformer, const tokenizer::Tokenizer& tokenizer,
-                      const tokenizer::Corpus& corpus, const ProfileOptions& options);
-
 struct OpenModel;  // expand/packs/open_model.h
-/// The whole of `expand profile` for a model that is open, packs and all; notes its hash.
+/// The whole of `expand profile` for a model that is open, packs and all. @throws ConfigError when
+/// a language has no training or no held-out text, or ranks were not called alike; NotComparable
+/// for a dense model.
 Profile profile_opened(const OpenModel& model, const tokenizer::Corpus& corpus,
                        const ProfileOptions& options);
 /// The same for a folder as it lies.

@@ -42,8 +42,6 @@ class BpeModel {
   /// The same by merges alone, without the cache of words and without `whole_pieces`.
   void merge_piece(std::string_view piece, std::vector<TokenId>& ids) const;
 
-  /// Whether a piece that is a token as a whole becomes it without merges (`ignore_merges`).
-  bool takes_whole_pieces() const { return !parts_.whole_pieces.empty(); }
   const MergeTable& merges() const { return parts_.merges; }
   const BpeParts& parts() const { return parts_; }
   TokenId byte_id(uint8_t byte) const { return parts_.byte_ids[byte]; }

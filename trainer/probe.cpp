@@ -105,7 +105,6 @@ bool InterferenceProbe::splits_causes() const {
 
 eval::ScoreOptions InterferenceProbe::score_options() const {
   eval::ScoreOptions score;
-  score.max_context_tokens = options_.max_context_tokens;
   score.batch_tokens = options_.batch_tokens;
   return score;
 }

@@ -19,9 +19,6 @@
 namespace polygraft::trainer {
 
 struct ProbeOptions {
-  /// As in scoring; by default what `eval bpb` uses, so that a probe sees what the gate will see:
-  /// positions that no training row reaches.
-  int64_t max_context_tokens = 0;
   int64_t batch_tokens = 4096;
   double confidence = 0.95;
   uint64_t seed = 17;

@@ -5,28 +5,13 @@
 #include <sstream>
 
 #include "core/text.h"
+#include "expand/plan.h"
 #include "model/checkpoint/families.h"
 #include "tokenizer/bpe_trainer.h"
 #include "trainer/shape_estimate.h"
 
 namespace polygraft::cli {
 namespace {
-
-/// As `expand plan` counts them: base and new ones together are a multiple of what is asked for.
-int64_t count_new_experts(const model::ModelConfig& config, const expand::ExpertConfig& experts) {
-  const int64_t multiple = experts.experts_multiple_of;
-  const int64_t wanted = config.num_experts + experts.experts_per_layer;
-  const int64_t added = (wanted + multiple - 1) / multiple * multiple - config.num_experts;
-  if (added <= config.num_experts) return added;
-  throw ConfigError("expand.experts_per_layer", concat(added, " new experts need as many donors"))
-      .expected(concat("at most ", config.num_experts, ", the model's experts per layer"));
-}
-
-std::string duration(double seconds) {
-  if (seconds < 120) return concat(fixed(seconds, 0), " s");
-  if (seconds < 2 * 3600) return concat(fixed(seconds / 60, 0), " min");
-  return concat(fixed(seconds / 3600, 1), " h");
-}
 
 std::string rate(double teraflops) {
   if (teraflops < 1) return concat(fixed(1000 * teraflops, 0), " Gflop/s");
@@ -54,7 +39,7 @@ std::string table(const Json& json) {
       << bytes("machine_memory_bytes") << ": "
       << (json.at("fits").get<bool>() ? "fits" : "does NOT fit")
       << (json.contains("not_built") ? ", but " + json.at("not_built").get<std::string>() : "")
-      << "; about " << duration(json.at("seconds").get<double>()) << " of training at "
+      << "; about " << human_seconds(json.at("seconds").get<double>()) << " of training at "
       << rate(json.at("teraflops").get<double>()) << " sustained\n";
   return out.str();
 }
@@ -90,7 +75,7 @@ bool is_shape_alone(const fs::path& folder) {
 ExpandedShape expanded_shape(const PipelineConfig& pipeline) {
   ExpandedShape shape;
   shape.base = shape.expanded = read_moe_shape(pipeline.base);
-  shape.num_added_experts = count_new_experts(shape.base, pipeline.expand);
+  shape.num_added_experts = expand::count_new_experts(shape.base, pipeline.expand);
   shape.num_added_vocab_rows =
       tokenizer::parse_new_tokens(pipeline.tokenizer.new_tokens, "tokenizer.new_tokens")
           .value_or(0);

@@ -238,24 +238,18 @@ at::Tensor kl_to_base_sum(const at::Tensor& base_hidden_TD, const at::Tensor& hi
       });
 }
 
-HeadLeak head_leak_sum(const at::Tensor& hidden_TD, const SplitRows& head) {
-  HeadLeak leak;
-  if (!head.added.defined()) {
-    leak.cost_sum = at::zeros({}, hidden_TD.options().dtype(at::kFloat));
-    return leak;
-  }
+at::Tensor head_leak_sum(const at::Tensor& hidden_TD, const SplitRows& head) {
+  if (!head.added.defined()) return at::zeros({}, hidden_TD.options().dtype(at::kFloat));
   const auto detached_TD = hidden_TD.detach();
   const Wanted wanted{false, false, wants_grad(head.added)};
   const SplitRows rows{head.base.detach(), head.added, head.placement};
-  leak.cost_sum = sum_over_chunks(
+  return sum_over_chunks(
       detached_TD, rows, wanted, [&](int64_t first, int64_t count, HeadGradient* gradient) {
         auto logits = all_logits(detached_TD.narrow(0, first, count), rows);
-        const AddedShare share = added_share(logits, rows.layout(), gradient != nullptr);
-        leak.leaked_mass_sum += share.mass_C.sum().item<double>();
+        const auto cost_C = head_leak(logits, rows.layout(), gradient != nullptr);
         if (gradient != nullptr) gradient->add_added(first, logits.added_Cv);
-        return share.cost_C.sum();
+        return cost_C.sum();
       });
-  return leak;
 }
 
 }  // namespace polygraft::model

@@ -44,11 +44,7 @@ at::Tensor kl_to_base_sum(const at::Tensor& base_hidden_TD, const at::Tensor& hi
 
 /// Sum over tokens of softplus(logsumexp_v(e_v h) - logsumexp(E_base h)): the mass that added rows
 /// take from the base rows that are left in place, as the old text's head cost in nats. Gradient to
-/// the added rows only (hidden is detached). Also returns the mean leaked mass.
-struct HeadLeak {
-  at::Tensor cost_sum;         ///< float32 scalar, differentiable
-  double leaked_mass_sum = 0;  ///< sum over tokens of the probability of added rows
-};
-HeadLeak head_leak_sum(const at::Tensor& hidden_TD, const SplitRows& head);
+/// the added rows only (hidden is detached).
+at::Tensor head_leak_sum(const at::Tensor& hidden_TD, const SplitRows& head);
 
 }  // namespace polygraft::model

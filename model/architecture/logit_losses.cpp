@@ -136,14 +136,12 @@ at::Tensor kl_divergence(at::Tensor& base_logits_CV, SplitLogits& logits, const 
   return kl_C;
 }
 
-AddedShare added_share(SplitLogits& logits, const RowLayout& layout, bool with_gradient) {
+at::Tensor head_leak(SplitLogits& logits, const RowLayout& layout, bool with_gradient) {
   if (uses_kernels(logits.base_CV)) {
-    const auto empty_C = [&] { return at::empty({logits.base_CV.size(0)}, at::kDouble); };
-    AddedShare share{empty_C(), empty_C()};
-    kernels::added_share(kernel_runner(), layout_for_kernels(layout), logits_for_kernels(logits),
-                         share.cost_C.mutable_data_ptr<double>(),
-                         share.mass_C.mutable_data_ptr<double>(), with_gradient);
-    return share;
+    auto cost_C = at::empty({logits.base_CV.size(0)}, at::kDouble);
+    kernels::head_leak(kernel_runner(), layout_for_kernels(layout), logits_for_kernels(logits),
+                       cost_C.mutable_data_ptr<double>(), with_gradient);
+    return cost_C;
   }
   const auto kept_CK = kept_columns(logits.base_CV.to(at::kFloat), layout);
   const auto base_C1 = at::logsumexp(kept_CK, 1, true);
@@ -151,9 +149,8 @@ AddedShare added_share(SplitLogits& logits, const RowLayout& layout, bool with_g
   const auto excess_C1 = at::logsumexp(added_Cv, 1, true) - base_C1;
   const auto cost_C1 = at::softplus(excess_C1);
   // d softplus(excess) / d added logit = its probability in the whole softmax
-  const auto added_p_Cv = at::exp(added_Cv - (base_C1 + cost_C1));
-  if (with_gradient) logits.added_Cv = added_p_Cv;
-  return {cost_C1.squeeze(1).to(at::kDouble), added_p_Cv.sum(1, false, at::kDouble)};
+  if (with_gradient) logits.added_Cv = at::exp(added_Cv - (base_C1 + cost_C1));
+  return cost_C1.squeeze(1).to(at::kDouble);
 }
 
 }  // namespace polygraft::model

@@ -27,11 +27,8 @@ at::Tensor cross_entropy(SplitLogits& logits, const at::Tensor& targets_C, const
 at::Tensor kl_divergence(at::Tensor& base_logits_CV, SplitLogits& logits, const RowLayout& layout,
                          bool with_gradient);
 
-/// softplus(logsumexp_v - logsumexp of base rows that are not displaced), and the probability of
-/// added rows. @param with_gradient added logits become their probabilities.
-struct AddedShare {
-  at::Tensor cost_C, mass_C;  ///< float64
-};
-AddedShare added_share(SplitLogits& logits, const RowLayout& layout, bool with_gradient);
+/// softplus(logsumexp_v - logsumexp of base rows that are not displaced). @param with_gradient
+/// added logits become their probabilities. @return float64 [C].
+at::Tensor head_leak(SplitLogits& logits, const RowLayout& layout, bool with_gradient);
 
 }  // namespace polygraft::model

@@ -207,16 +207,6 @@ at::Tensor Transformer::hidden_next(const Batch& batch, const std::vector<KeyVal
   return rms_norm(pass.x_TD, weights_.final_norm, config_.rms_norm_eps);
 }
 
-std::vector<at::Tensor> Transformer::hidden_by_layer(
-    const std::vector<Batch>& batches, Mask mask, const RouterObserver& observer,
-    const std::function<void(const Batch&)>& after_layer) const {
-  Walk walk(*this, batches, mask);
-  std::function<void(size_t)> after_batch;
-  if (after_layer) after_batch = [&](size_t batch) { after_layer(batches[batch]); };
-  for (int64_t i = 0; i < config_.num_layers; ++i) walk.run_layer(i, observer, after_batch);
-  return walk.finish();
-}
-
 Transformer::Walk::Walk(const Transformer& transformer, const std::vector<Batch>& batches,
                         Mask mask)
     : transformer_(transformer), mask_(mask) {

@@ -73,12 +73,6 @@ class Transformer {
   /// The same for many batches, layer by layer: a layer's weights are read once for all of them, so
   /// that a model larger than memory is read once and not once per batch. The results are those of
   /// hidden() on each batch, bit for bit. The caller bounds the batches by tokens_per_pass().
-  /// @param after_layer called after every (layer, batch); may throw to end the pass.
-  std::vector<at::Tensor> hidden_by_layer(
-      const std::vector<Batch>& batches, Mask mask = {}, const RouterObserver& observer = nullptr,
-      const std::function<void(const Batch&)>& after_layer = nullptr) const;
-
-  /// hidden_by_layer() a layer at a time, for a caller that does something else between two layers.
   class Walk;
 
   /// Sequences continued: hidden states of the batch's tokens alone, which follow what each

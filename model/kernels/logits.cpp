@@ -145,8 +145,8 @@ void kl_divergence(const Runner& runner, const LogitLayout& layout, float* base_
   });
 }
 
-void added_share(const Runner& runner, const LogitLayout& layout, const Logits& logits,
-                 double* cost, double* mass, bool with_gradient) {
+void head_leak(const Runner& runner, const LogitLayout& layout, const Logits& logits, double* cost,
+               bool with_gradient) {
   const Operations& operations = runner.operations;
   for_rows(runner, logits.num_tokens, width_of(layout), [&](int64_t token) {
     const Kept base = kept_of(layout, logits.base_row(token));
@@ -158,8 +158,7 @@ void added_share(const Runner& runner, const LogitLayout& layout, const Logits& 
     const double excess = of_added.log_sum_exp() - of_base.log_sum_exp();
     // softplus(excess), without overflow
     cost[token] = std::max(excess, 0.0) + std::log1p(std::exp(-std::abs(excess)));
-    mass[token] = std::exp(excess - cost[token]);
-    if (with_gradient) scale(operations, added, mass[token] / of_added.sum);
+    if (with_gradient) scale(operations, added, std::exp(excess - cost[token]) / of_added.sum);
   });
 }
 

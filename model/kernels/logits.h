@@ -44,10 +44,9 @@ void kl_divergence(const Runner& runner, const LogitLayout& layout, float* base_
                    int64_t base_logits_stride, const Logits& logits, double* kl,
                    bool with_gradient);
 
-/// cost [T] = logsumexp(base and added) - logsumexp(base), without displaced rows and copies;
-/// mass [T]: the probability of added rows. @param with_gradient added logits become their
-/// probabilities.
-void added_share(const Runner& runner, const LogitLayout& layout, const Logits& logits,
-                 double* cost, double* mass, bool with_gradient);
+/// cost [T] = logsumexp(base and added) - logsumexp(base), without displaced rows and copies.
+/// @param with_gradient added logits become their probabilities.
+void head_leak(const Runner& runner, const LogitLayout& layout, const Logits& logits, double* cost,
+               bool with_gradient);
 
 }  // namespace polygraft::kernels

@@ -117,9 +117,5 @@ template <class T>
 ConstBytes bytes_of(std::span<const T> values) {
   return std::as_bytes(values);
 }
-template <class T>
-Bytes writable_bytes_of(std::span<T> values) {
-  return std::as_writable_bytes(values);
-}
 
 }  // namespace polygraft::parallel

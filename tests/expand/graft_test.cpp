@@ -22,7 +22,7 @@ using model::ModelFolder;
 TEST_CASE("a profile gives shares, similarities and bits per byte", "[expand][graft]") {
   const LanguageWorld& world = language_world();
   const expand::Profile profile =
-      expand::profile_folder(ModelFolder::open(world.base), world.corpus, {1000, 2000});
+      expand::profile_folder(ModelFolder::open(world.base), world.corpus, {1000});
   REQUIRE(profile.layers.size() == 2);
   CHECK(profile.layers[0].layer == 1);
   for (const expand::LayerProfile& layer : profile.layers) {
@@ -40,9 +40,9 @@ TEST_CASE("a profile gives shares, similarities and bits per byte", "[expand][gr
 TEST_CASE("languages profiled together are as they are alone", "[expand][graft]") {
   const LanguageWorld& world = language_world();
   const ModelFolder base = ModelFolder::open(world.base);
-  const expand::Profile all = expand::profile_folder(base, world.corpus, {1000, 2000});
+  const expand::Profile all = expand::profile_folder(base, world.corpus, {1000});
   for (const auto& [language, texts] : world.corpus.languages) {
-    const expand::Profile one = expand::profile_folder(base, {{{language, texts}}}, {1000, 2000});
+    const expand::Profile one = expand::profile_folder(base, {{{language, texts}}}, {1000});
     for (size_t i = 0; i < all.layers.size(); ++i) {
       CHECK(one.layers[i].signature.at(language) == all.layers[i].signature.at(language));
       CHECK(one.layers[i].softmax.at(language) == all.layers[i].softmax.at(language));

@@ -49,7 +49,7 @@ TEST_CASE("any number of ranks makes one process's profile, bit for bit",
   const LanguageWorld& world = language_world();
   const auto base = family.empty() ? world.base : write_world_base(family);
   // In one pass, or in several, of which one holds part of a language.
-  expand::ProfileOptions options{8000, 2000};
+  expand::ProfileOptions options{8000};
   options.pass_tokens = GENERATE(0, 5000);
   const auto profile = [&](const parallel::Team& team) {
     expand::ProfileOptions own = options;

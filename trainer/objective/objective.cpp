@@ -251,8 +251,8 @@ void Objective::add_forward_only_hinge(const Piece& piece, const StepTotals& tot
   sum.add(divided(collector.keep_out_sum(), totals.replayed_weight),
           multipliers.routing * protect.hinge_or_default(), sum.loss.hinge);
   if (transformer_.num_added_vocab_rows() == 0) return;
-  const model::HeadLeak leak = model::head_leak_sum(hidden_TD, transformer_.weights().head);
-  sum.add(divided(leak.cost_sum, totals.replayed), multipliers.head * protect.head, sum.loss.head);
+  const auto leak = model::head_leak_sum(hidden_TD, transformer_.weights().head);
+  sum.add(divided(leak, totals.replayed), multipliers.head * protect.head, sum.loss.head);
 }
 
 }  // namespace polygraft::trainer

@@ -117,7 +117,7 @@ double PolyakSteps::move_output_rows(const at::Tensor& hidden_TD, const Sample& 
     const at::AutoGradMode with_grad(true);
     const auto num_old = static_cast<double>(sample.num_old);
     const at::Tensor old_TD = sample.old(hidden_TD);
-    cost = model::head_leak_sum(old_TD, transformer_.weights().head).cost_sum / num_old;
+    cost = model::head_leak_sum(old_TD, transformer_.weights().head) / num_old;
     cost.backward();
   }
   const at::Tensor gradient_vD = rows_vD.grad();

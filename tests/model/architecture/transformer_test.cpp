@@ -211,12 +211,16 @@ TEST_CASE("layer by layer over many batches gives each batch's own bits",
                                              random_batch({17, 17, 3}, 40)};
   std::map<std::pair<size_t, int64_t>, at::Tensor> score_of;  // by batch and layer
   int64_t num_reports = 0;
-  const auto together = transformer.hidden_by_layer(
-      batches, {},
-      [&](const model::RouterTap& tap) {
-        score_of[{tap.batch, tap.layer}] = tap.base_TE;
-      },
-      [&](const model::Batch&) { ++num_reports; });
+  model::Transformer::Walk walk(transformer, batches, {});
+  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+    walk.run_layer(
+        layer,
+        [&](const model::RouterTap& tap) {
+          score_of[{tap.batch, tap.layer}] = tap.base_TE;
+        },
+        [&](size_t) { ++num_reports; });
+  }
+  const auto together = walk.finish();
   REQUIRE(together.size() == batches.size());
   CHECK(num_reports == static_cast<int64_t>(batches.size()) * config.num_layers);
   for (size_t b = 0; b < batches.size(); ++b) {
