@@ -37,6 +37,16 @@ eval::Causes causes_of(const model::Transformer& transformer, const tokenizer::T
   return eval::measure_causes(transformer, tokenizer, documents, {base, scores}, options);
 }
 
+/// Notes where rows are missing that the base's token ids, and with them every probe, need.
+bool has_rows_of(const ModelFolder& base, const ModelFolder& expanded, VerifyReport& report) {
+  const int64_t wanted = base.config.vocab_rows, found = expanded.config.vocab_rows;
+  if (found >= wanted) return true;
+  add_difference(report, "config.json",
+                 concat("has ", found, " vocabulary rows, fewer than the base's ", wanted,
+                        ": it is no expansion of this base, and no packs of this base fit it"));
+  return false;
+}
+
 /// The models whose masked logits are compared, and what is wrong with them if they cannot be.
 struct MaskedModels {
   std::optional<model::Transformer> base, expanded;
@@ -84,7 +94,7 @@ VerifyReport verify_expansion(const ModelFolder& base, const ModelFolder& expand
   const HeldoutTexts texts =
       corpus ? read_heldout(*corpus, options.bytes_per_language) : HeldoutTexts();
   MaskedModels models;
-  const bool probes_fit = expanded.config.vocab_rows >= base.config.vocab_rows;
+  const bool probes_fit = has_rows_of(base, expanded, report);
   if (probes_fit) models.open(base, expanded, options.packs, make_probes(base, texts));
 
   std::optional<BytesCheck> bytes;

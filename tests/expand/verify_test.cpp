@@ -229,7 +229,24 @@ TEST_CASE("a changed description is found", "[expand][verify]") {
                                                  ModelFolder::open(model.folder / "wide"), {});
     CHECK_FALSE(report.ok);
     CHECK_FALSE(report.masked_logits_equal);
+    CHECK_THAT(report.differences.at(0).reason,
+               Contains("50 vocabulary rows, fewer than the base's 96"));
   }
+}
+
+TEST_CASE("packs on a model with too few rows for the base are not ok", "[expand][verify]") {
+  const Expanded model({ExpertLayout::kPerExpert, true, "float32"});
+  TinyModel narrow{ExpertLayout::kPerExpert, true, "float32"};
+  narrow.vocab_rows = 50;
+  write_tiny_base(narrow, model.folder / "narrow");
+  const auto report = expand::verify_expansion(
+      ModelFolder::open(model.base()), ModelFolder::open(model.folder / "narrow"), {},
+      {.packs = {.packs = {model.folder / "pack"}, .without = {}, .options = {}}});
+  CHECK_FALSE(report.ok);
+  CHECK_FALSE(report.masked_logits_equal);
+  REQUIRE(report.differences.size() == 1);
+  CHECK(report.differences[0].tensor == "config.json");
+  CHECK_THAT(report.differences[0].reason, Contains("50") && Contains("96"));
 }
 
 namespace {
