@@ -71,6 +71,29 @@ std::vector<int64_t> read_index(const std::map<std::string, TensorView>& tensors
       .found(concat(index.size()));
 }
 
+/// One row for each of `num_rows` tokens under every name that may be asked for: input rows, and
+/// output rows where the pack brings its own. As wide and in the dtype that the model stores.
+void check_rows(const std::map<std::string, TensorView>& tensors, int64_t num_rows,
+                const ModelFolder& folder, const fs::path& file) {
+  const std::vector<int64_t> shape = {num_rows, folder.config.hidden_size};
+  const auto check = [&](const char* name, const std::string& stored, bool is_required) {
+    const model::Dtype dtype = folder.tensors.get(stored).dtype;
+    const auto found = tensors.find(name);
+    if (found == tensors.end() && !is_required) return;
+    const bool is_there = found != tensors.end();
+    if (is_there && found->second.shape == shape && found->second.dtype == dtype) return;
+    throw FormatError(file, concat("'", name, "' is not the rows that are kept of a pack"))
+        .expected(concat(model::dtype_name(dtype), " ", model::shape_text(shape)))
+        .found(is_there ? concat(model::dtype_name(found->second.dtype), " ",
+                                 model::shape_text(found->second.shape))
+                        : "no such tensor")
+        .hint("attach the packs to the base again");
+  };
+  const model::TensorNames& names = folder.family->names;
+  check(kAddedEmbedding, names.embedding, num_rows > 0);
+  if (folder.tensors.contains(names.head)) check(kAddedHead, names.head, false);
+}
+
 class PackFinder {
  public:
   PackFinder(const ModelFolder& folder, const PackEntry& entry, StoredPack& result)
@@ -176,9 +199,10 @@ StoredPack find_pack(const ModelFolder& expanded, const std::string& name) {
   StoredPack result{describe_pack(expanded, entry), {}, {}};
   const fs::path file = expanded.path / kPacksFolder / name / kShadowedFile;
   if (fs::exists(file)) result.shadowed = model::read_tensor_file(file);
-  const ShadowedRows shadowed{
+  ShadowedRows shadowed{
       read_index(result.shadowed, result.pack.num_vocab_rows(), entry.num_vocab_rows, file),
       result.shadowed};
+  check_rows(result.shadowed, static_cast<int64_t>(shadowed.index.size()), expanded, file);
   PackFinder finder(expanded, entry, result);
   finder.find_vocabulary(shadowed);
   finder.find_experts();

@@ -11,6 +11,7 @@
 #include "core/random.h"
 #include "expand/addition_names.h"
 #include "expand/packs/composition.h"
+#include "expand/packs/stored_pack.h"
 #include "expand/verify.h"
 #include "tests/expand/packs/pack_world.h"
 #include "tokenizer/tokenizer.h"
@@ -124,6 +125,43 @@ TEST_CASE("a pack that the model has, and a model in a pack's place, are named b
   CHECK_THAT(message(world.base, model),
              Contains("is a model, not a pack") && Contains("expand pack --expanded"));
   CHECK_THAT(message(world.base, world.base), Contains("a base has no additions"));
+}
+
+TEST_CASE("rows kept of a pack that are missing or too few are named", "[expand][packs]") {
+  PackWorld world;
+  const fs::path both = world.folder / "both", out = world.folder / "out";
+  attach(world.base, {world.pack("cc"), world.pack("dd")}, both);
+  const fs::path file = both / expand::kPacksFolder / "dd" / expand::kShadowedFile;
+  std::map<std::string, model::OwnedTensor> good;
+  for (const auto& [name, view] : model::read_tensor_file(file)) {
+    good[name].spec = {name, view.dtype, view.shape};
+    good[name].bytes = std::string(view.bytes);
+  }
+  REQUIRE(good.at(expand::kShadowedIndex).spec.shape[0] > 1);
+  const auto message = [&](const std::map<std::string, model::OwnedTensor>& tensors) {
+    fs::remove(file);
+    model::write_tensor_file(file, tensors);
+    CHECK_THROWS_AS(detach(both, "cc", out), FormatError);
+    try {
+      detach(both, "cc", out);
+    } catch (const FormatError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  auto missing = good;
+  missing.erase(expand::kAddedEmbedding);
+  CHECK_THAT(message(missing), Contains(expand::kAddedEmbedding) && Contains("no such tensor"));
+  for (const char* name : {expand::kAddedEmbedding, expand::kAddedHead}) {
+    auto few = good;
+    model::OwnedTensor& rows = few.at(name);
+    rows.bytes.resize(rows.bytes.size() / static_cast<size_t>(rows.spec.shape[0]));
+    rows.spec.shape[0] = 1;
+    CHECK_THAT(message(few), Contains(name) && Contains(file.string()));
+  }
+  fs::remove(file);
+  model::write_tensor_file(file, good);
+  detach(both, "cc", out);
 }
 
 TEST_CASE("packs together keep the base and each other's tokens", "[expand][packs]") {
