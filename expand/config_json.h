@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 
+#include "core/config.h"
 #include "core/json.h"
 
 namespace polygraft::expand {
@@ -40,12 +41,19 @@ Json config_to_json(Config config) {
   return writer.take();
 }
 
-/// @throws FormatError naming file and key when a field is missing or of another type.
+/// The block `key` of a file. @throws FormatError naming file and key when a field is missing or of
+/// another type; ConfigError listing all values that break the config's rules.
 template <class Config>
-Config config_from_json(const Json& json, const std::filesystem::path& file) {
+Config config_from_json(const Json& json, const std::string& key,
+                        const std::filesystem::path& file) {
+  const Json block = json_get<Json>(json, key, file);
   Config config;
-  JsonFieldReader reader(json, file);
+  JsonFieldReader reader(block, file);
   config.visit(reader);
+  Problems problems;
+  problems.enter(key);
+  config.validate(problems);
+  problems.throw_if_any(file.string());
   return config;
 }
 

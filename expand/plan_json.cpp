@@ -84,9 +84,8 @@ ExpansionPlan ExpansionPlan::from_json(const Json& json, const std::filesystem::
   plan.softmax_shift = SoftmaxShift::from_json(json_get<Json>(json, "softmax_shift", file), file);
   plan.warnings = json_get<std::vector<std::string>>(json, "warnings", file);
   plan.seed = json_get<uint64_t>(json, "seed", file);
-  plan.experts = config_from_json<ExpertConfig>(json_get<Json>(json, "experts", file), file);
-  plan.vocabulary =
-      config_from_json<VocabularyConfig>(json_get<Json>(json, "vocabulary", file), file);
+  plan.experts = config_from_json<ExpertConfig>(json, "experts", file);
+  plan.vocabulary = config_from_json<VocabularyConfig>(json, "vocabulary", file);
   plan.model_hash = json_get<std::string>(json, "model_hash", file);
   plan.corpus = json_get<std::string>(json, "corpus", file);
   plan.tokenizer = json_get<std::string>(json, "tokenizer", file);

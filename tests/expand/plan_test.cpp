@@ -284,6 +284,14 @@ TEST_CASE("profiles and plans survive JSON", "[expand]") {
   broken = plan.to_json();
   broken["layers"][0]["new_experts"] = 3;
   CHECK_THROWS_WITH(ExpansionPlan::from_json(broken, "plan.json"), Contains("new_experts"));
+  broken = plan.to_json();
+  broken["experts"]["router"] = "discriminat";
+  broken["experts"]["reinit_ratio"] = 7;
+  broken["vocabulary"]["init"] = "median";
+  CHECK_THROWS_AS(ExpansionPlan::from_json(broken, "plan.json"), ConfigError);
+  CHECK_THROWS_WITH(ExpansionPlan::from_json(broken, "plan.json"),
+                    Contains("plan.json") && Contains("experts.router") &&
+                        Contains("discriminat") && Contains("experts.reinit_ratio"));
   broken = profile().to_json();
   broken["layers"][1]["signature"]["de"] = {0.5, 0.5};
   CHECK_THROWS_WITH(Profile::from_json(broken, "profile.json"),
