@@ -118,6 +118,9 @@ struct LanguageTest {
   double change_bound() const;
   /// How bad the change is: positive is worse.
   double harm() const { return higher_is_better ? -change() : change(); }
+  /// The harm as a multiple of the margin, so that metrics of different scales compare; without a
+  /// margin any harm is infinitely many, and so is one that is no number.
+  double harm_in_margins() const;
 };
 
 struct Comparison {
@@ -128,7 +131,8 @@ struct Comparison {
   std::map<std::string, Causes> causes;  ///< of the candidate against its own base, by language,
                                          ///< where `eval bpb --causes` has measured it
 
-  /// The comparable old-language test with the largest harm, or nullptr.
+  /// Of the comparable old-language tests the one with the worst outcome (fail, insufficient,
+  /// pass); of equal ones that with the most harm_in_margins(), then harm(). Or nullptr.
   const LanguageTest* worst() const;
   Json to_json() const;  ///< the keys of `eval compare --json`
 };

@@ -1,6 +1,7 @@
 // eval/gate.cpp: from paired documents to an outcome per language and one for all.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <set>
 #include <tuple>
@@ -217,11 +218,25 @@ double LanguageTest::change_bound() const {
   return higher_is_better ? bounds.low : bounds.high;
 }
 
+double LanguageTest::harm_in_margins() const {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  if (std::isnan(harm())) return kInfinity;
+  if (margin != 0) return harm() / std::abs(margin);
+  return harm() > 0 ? kInfinity : harm() < 0 ? -kInfinity : 0.0;
+}
+
 const LanguageTest* Comparison::worst() const {
+  const auto badness = [](const LanguageTest& test) {
+    const int severity = test.outcome == Outcome::kFail           ? 2
+                         : test.outcome == Outcome::kInsufficient ? 1
+                                                                  : 0;
+    const double harm = std::isnan(test.harm()) ? 0.0 : test.harm();
+    return std::tuple(severity, test.harm_in_margins(), harm);
+  };
   const LanguageTest* worst = nullptr;
   for (const LanguageTest& test : tests) {
     if (test.is_new || test.outcome == Outcome::kNotComparable) continue;
-    if (worst == nullptr || test.harm() > worst->harm()) worst = &test;
+    if (worst == nullptr || badness(test) > badness(*worst)) worst = &test;
   }
   return worst;
 }

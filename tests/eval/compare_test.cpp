@@ -56,6 +56,48 @@ TEST_CASE("a small and certain change passes, a large one fails, a vague one is 
   CHECK(comparison.worst()->language == "es");
 }
 
+namespace {
+
+LanguageTest scaled_test(const std::string& task, bool relative, double change, double margin,
+                         Outcome outcome) {
+  LanguageTest test;
+  test.task = task;
+  test.relative = relative;
+  test.higher_is_better = !relative;
+  test.margin = margin;
+  test.outcome = outcome;
+  (relative ? test.estimate.relative : test.estimate.delta) = change;
+  return test;
+}
+
+std::string worst_of(std::vector<LanguageTest> tests) {
+  Comparison comparison;
+  comparison.tests = std::move(tests);
+  return comparison.worst()->task;
+}
+
+}  // namespace
+
+TEST_CASE("the worst test has the worst outcome, then the most harm in its own margins",
+          "[eval][compare]") {
+  const auto bpb = scaled_test("bpb", true, 0.004, 0.002, Outcome::kFail);
+  const auto chrf = scaled_test("chrf", false, -0.5, -1.0, Outcome::kPass);
+  const auto vague = scaled_test("vague", false, 0.0, -0.01, Outcome::kInsufficient);
+  CHECK(worst_of({bpb, chrf, vague}) == "bpb");
+  CHECK(worst_of({chrf, vague}) == "vague");
+  const auto accuracy = scaled_test("accuracy", false, -0.015, -0.01, Outcome::kFail);
+  CHECK(worst_of({accuracy, bpb}) == "bpb");
+  const auto strict = scaled_test("strict", true, 1e-6, 0.0, Outcome::kFail);
+  const auto stricter = scaled_test("stricter", true, 2e-6, 0.0, Outcome::kFail);
+  CHECK(worst_of({bpb, stricter, strict}) == "stricter");
+  const auto better = scaled_test("better", true, -0.01, 0.0, Outcome::kPass);
+  const auto same = scaled_test("same", true, 0.0, 0.0, Outcome::kPass);
+  CHECK(worst_of({better, same}) == "same");
+  const auto boundless = scaled_test("boundless", true, NAN, 0.002, Outcome::kInsufficient);
+  CHECK(worst_of({vague, boundless}) == "boundless");
+  CHECK(worst_of({boundless, vague}) == "boundless");
+}
+
 TEST_CASE(
     "a rise within chance fails with enough data for the asked power, and is else insufficient",
     "[eval][compare]") {
