@@ -9,6 +9,7 @@
 #include <iostream>
 
 #include "cli/command.h"
+#include "cli/keep_inputs.h"
 #include "cli/pipeline/checks.h"
 #include "cli/pipeline/hold_out.h"
 #include "cli/pipeline/proposal.h"
@@ -92,11 +93,23 @@ Languages read_languages(const Arguments& arguments) {
   return languages;
 }
 
-/// Splits the texts of every language without held-out ones of its own, into `folder`. @return
-/// whether there was any.
-bool hold_out(Languages& languages, const fs::path& folder, bool replace) {
-  const auto needs_split = [](const auto& entry) { return entry.second.heldout.empty(); };
-  if (std::none_of(languages.begin(), languages.end(), needs_split)) return false;
+/// Whether a language has no held-out text of its own.
+bool needs_split(const Languages& languages) {
+  return std::any_of(languages.begin(), languages.end(),
+                     [](const auto& entry) { return entry.second.heldout.empty(); });
+}
+
+/// Before any work. @throws ConfigError when the folder of split texts is there and may not be
+/// replaced, or holds what is read.
+void check_texts_folder(const Arguments& arguments, const Languages& languages,
+                        const fs::path& folder) {
+  refuse_existing_output(folder, arguments.force());
+  refuse_replacing(folder, arguments.path("base"));
+  for (const fs::path& input : files_of({languages})) refuse_replacing(folder, input);
+}
+
+/// Splits the texts of every language without held-out ones of its own, into `folder`.
+void hold_out(Languages& languages, const fs::path& folder, bool replace) {
   AtomicFolder target(folder, replace);
   for (auto& [language, texts] : languages) {
     if (!texts.heldout.empty()) continue;
@@ -113,7 +126,7 @@ bool hold_out(Languages& languages, const fs::path& folder, bool replace) {
     texts.heldout = {(folder / heldout).string()};
   }
   target.commit();
-  return true;
+  log_info(concat("texts split into ", folder.string()));
 }
 
 /// What this machine's matrix products reach in float32; training is taken to sustain half of it.
@@ -136,6 +149,11 @@ MachineConfig describe_machine(const Arguments& arguments) {
   const double bytes =
       static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
   const double asked = arguments.number("memory-gib");
+  if (!(asked >= 0 && asked <= kMostMemoryGib)) {
+    throw ConfigError("--memory-gib", concat("must lie between 0 and ", kMostMemoryGib))
+        .found(concat(asked))
+        .hint("0 is this machine's memory");
+  }
   MachineConfig machine;
   machine.memory_gib = std::floor(10 * (asked > 0 ? asked : bytes / (1 << 30))) / 10;
   machine.teraflops = std::round(1000 * measure_teraflops()) / 1000;
@@ -190,16 +208,16 @@ ExitCode run_init(const Arguments& arguments) {
   const fs::path output = fs::absolute(arguments.output()).lexically_normal();
   refuse_existing_output(output, arguments.force());
   Languages languages = read_languages(arguments);
+  const fs::path texts = output.parent_path() / (output.stem().string() + "-texts");
+  const bool splits = needs_split(languages);
+  if (splits) check_texts_folder(arguments, languages, texts);
   check_has_no_packs(arguments.path("base"));
   Proposal proposal = propose_pipeline(proposal_inputs(arguments, languages));
   if (languages.size() == 1) {
     log_info("no --old: the base writes old text itself (train.replay.source: self)");
   }
   if (!arguments.dry_run()) {
-    const fs::path texts = output.parent_path() / (output.stem().string() + "-texts");
-    if (hold_out(languages, texts, arguments.force())) {
-      log_info(concat("texts split into ", texts.string()));
-    }
+    if (splits) hold_out(languages, texts, arguments.force());
     proposal.config.languages = languages;
     write_file_atomically(output, pipeline_text(proposal, output));
   }

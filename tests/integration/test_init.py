@@ -62,6 +62,25 @@ class Init(unittest.TestCase):
         init(folder / "pipeline.yaml", *own)
         self.assertEqual([p.name for p in folder.iterdir()], ["pipeline.yaml"])
 
+    def test_texts_are_not_replaced_by_their_own_split(self):
+        folder = fresh("init-twice")
+        init(folder / "pipeline.yaml")
+        split = folder / "pipeline-texts"
+        before = hash_folder(folder)
+        words = ["init", "--base", BASE, "-o", folder / "pipeline.yaml", "--force",
+                 "--heldout", f"{NEW_LANGUAGE}={split / f'{NEW_LANGUAGE}.heldout.jsonl'}",
+                 "--new", f"{NEW_LANGUAGE}={split / f'{NEW_LANGUAGE}.train.jsonl'}"]
+        for more in ([], ["--dry-run"]):
+            message = run(*words, "--old", f"en={TEXTS['en']}", *more, expect=2).stderr
+            self.assertIn("the output holds an input", message)
+            self.assertIn(f"{NEW_LANGUAGE}.train.jsonl", message)
+        self.assertEqual(hash_folder(folder), before)
+        self.assertEqual(partial_outputs(folder), [])
+        run(*words, "--old", f"en={split / 'en.train.jsonl'}", "--heldout", f"en={split / 'en.heldout.jsonl'}")
+        self.assertTrue(split.is_dir(), "nothing to split, nothing replaced")
+        (folder / "pipeline.yaml").unlink()
+        self.assertIn("--force", init(folder / "pipeline.yaml", expect=2).stderr)
+
     def test_fewer_hours_mean_fewer_tokens(self):
         folder = fresh("init-hours")
         tokens = []
@@ -85,6 +104,8 @@ class Init(unittest.TestCase):
             (("--old", f"xx={TEXTS[NEW_LANGUAGE]}"), "is text of the old language xx, too"),
             (("--hours", "-1"), "--hours"),
             (("--memory-gib", "0.1"), "does not fit"),
+            (("--memory-gib", "-5"), "--memory-gib"),
+            (("--memory-gib", "inf"), "--memory-gib"),
         ]
         for options, message in cases:
             with self.subTest(options=options):
