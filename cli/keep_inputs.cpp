@@ -64,8 +64,7 @@ std::vector<fs::path> compared_files(const Arguments& arguments) {
 std::vector<fs::path> run_parts(const Arguments& arguments) {
   std::vector<fs::path> parts;
   for (const std::string& run_dir : arguments.values_of("run_dir")) {
-    for (const char* part :
-         {kResolvedFile, "stage-keys.json", "metrics.jsonl", "stages", "training", "model", "pack"})
+    for (const char* part : kRunParts)
       if (fs::exists(fs::path(run_dir) / part)) parts.push_back(fs::path(run_dir) / part);
   }
   return parts;

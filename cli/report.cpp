@@ -20,7 +20,7 @@ ExitCode run_report(const Arguments& arguments) {
   if (!arguments.dry_run()) eval::write_report(report, run_dir);
   if (arguments.stdout_is_free()) {
     std::cout << eval::comparison_table(report.comparison)
-              << "\nreport: " << (run_dir / "report.html").string() << "\n";
+              << "\nreport: " << (run_dir / eval::kHtmlFile).string() << "\n";
   }
   arguments.emit_json(report.comparison.to_json());
   return ExitCode::kDone;

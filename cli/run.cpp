@@ -95,13 +95,14 @@ void run_stages(const std::vector<Stage>& stages, const fs::path& run_dir, const
 /// A run replaces what it finds under the names of its results: they must be an earlier run's.
 void refuse_foreign(const fs::path& run_dir) {
   if (fs::exists(run_dir / kResolvedFile)) return;
-  for (const char* name : {"stages", "training", "model", "pack", "metrics.jsonl", "report.html",
-                           "report.json", "report.md", "junit.xml"}) {
-    if (!fs::exists(run_dir / name)) continue;
+  const auto refuse = [&](const char* name) {
+    if (!fs::exists(run_dir / name)) return;
     throw ConfigError("run_dir", "holds something that is no run of polygraft's")
         .found((run_dir / name).string())
         .hint("name another folder; nothing in this one was touched");
-  }
+  };
+  for (const char* name : kRunParts) refuse(name);
+  for (const char* name : eval::kReportFiles) refuse(name);
 }
 
 /// The verdict of an earlier run goes as soon as a stage is to be done again: it must not stand
@@ -112,18 +113,16 @@ void remove_old_verdict(const std::vector<Stage>& stages, const fs::path& run_di
                   [&](const Stage& stage) { return stage_is_done(stage, run_dir, hashes); })) {
     return;
   }
-  for (const char* name : {"report.html", "report.md", "report.json", "junit.xml"}) {
-    fs::remove(run_dir / name);
-  }
+  for (const char* name : eval::kReportFiles) fs::remove(run_dir / name);
 }
 
 ExitCode finish(const Arguments& arguments, const fs::path& run_dir) {
   const eval::Report report = make_report(run_dir);
   if (arguments.stdout_is_free()) {
     std::cout << eval::comparison_table(report.comparison)
-              << "\nreport: " << (run_dir / "report.html").string() << "\n";
+              << "\nreport: " << (run_dir / eval::kHtmlFile).string() << "\n";
   }
-  append_step_summary(read_file(run_dir / "report.md"));
+  append_step_summary(eval::report_markdown(report, /*stands_alone=*/false));
   arguments.emit_json(report.comparison.to_json());
   return eval::outcome_exit_code(report.comparison.outcome);
 }
@@ -134,9 +133,9 @@ FolderLock claim_run_dir(const ResolvedPipeline& pipeline, const std::vector<Sta
   const fs::path run_dir = pipeline.config.run_dir;
   FolderLock lock(run_dir);
   remove_old_verdict(stages, run_dir, hashes);
-  hashes.save();  // for the other ranks, too
+  hashes.save();                                                  // for the other ranks, too
+  write_file_atomically(run_dir / kResolvedFile, pipeline.yaml);  // first: the folder is a run's
   StageKeys(stages, pipeline.yaml).write(run_dir);
-  write_file_atomically(run_dir / kResolvedFile, pipeline.yaml);
   return lock;
 }
 

@@ -21,10 +21,10 @@ void write_report(const Report& report, const fs::path& folder) {
   const std::string junit = report_junit(report.title, report.comparison);
   const Json json = report_json(report);
   create_folders(folder);
-  write_json(folder / "report.json", json);
-  write_file_atomically(folder / "report.md", markdown);
-  write_file_atomically(folder / "junit.xml", junit);
-  write_file_atomically(folder / "report.html", html);
+  write_json(folder / kJsonFile, json);
+  write_file_atomically(folder / kMarkdownFile, markdown);
+  write_file_atomically(folder / kJunitFile, junit);
+  write_file_atomically(folder / kHtmlFile, html);
 }
 
 }  // namespace polygraft::eval

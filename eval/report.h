@@ -67,8 +67,14 @@ Table routing_table(const RoutingMap& map);
 /// The causes' tables, where there are any, before the report's own; at the end what was compared.
 std::vector<Table> all_tables(const Report& report);
 
-/// report.html, report.md, report.json and junit.xml into `folder` (made if missing), each
-/// atomically.
+inline constexpr const char* kHtmlFile = "report.html";
+inline constexpr const char* kMarkdownFile = "report.md";
+inline constexpr const char* kJsonFile = "report.json";
+inline constexpr const char* kJunitFile = "junit.xml";
+/// All that write_report() leaves.
+inline constexpr const char* kReportFiles[] = {kHtmlFile, kMarkdownFile, kJsonFile, kJunitFile};
+
+/// kReportFiles into `folder` (made if missing), each atomically.
 void write_report(const Report& report, const std::filesystem::path& folder);
 
 /// The four files' contents. Names and texts may come from anywhere: each form shows them as text

@@ -17,6 +17,9 @@ namespace polygraft::cli {
 
 /// The settings of a run folder, in full.
 inline constexpr const char* kResolvedFile = "pipeline.resolved.yaml";
+/// What a run consists of; its reports (eval::kReportFiles) are made of these again.
+inline constexpr const char* kRunParts[] = {
+    kResolvedFile, kStageKeysFile, "metrics.jsonl", "stages", "training", "model", "pack"};
 
 /// The stages of a run, in order, with their keys. Nothing is done yet.
 /// @param hashes remembers what the base and the texts hash to. @param grid of the ranks that share

@@ -11,7 +11,6 @@
 namespace polygraft::cli {
 namespace {
 
-constexpr const char* kKeysFile = "stage-keys.json";
 constexpr const char* kContinue =
     "run the pipeline to its end: polygraft run PIPELINE.yaml skips what is done";
 
@@ -84,7 +83,7 @@ StageKeys::StageKeys(const std::vector<Stage>& stages, const std::string& resolv
 }
 
 StageKeys StageKeys::read(const fs::path& run_dir, const std::string& resolved_yaml) {
-  const fs::path file = run_dir / kKeysFile;
+  const fs::path file = run_dir / kStageKeysFile;
   if (!fs::exists(file)) {
     throw IoError(file, "is missing: nothing says which settings the stages were made under")
         .hint(kContinue);
@@ -97,16 +96,18 @@ StageKeys StageKeys::read(const fs::path& run_dir, const std::string& resolved_y
   return StageKeys(std::move(json));
 }
 
-void StageKeys::write(const fs::path& run_dir) const { write_json(run_dir / kKeysFile, json_); }
+void StageKeys::write(const fs::path& run_dir) const {
+  write_json(run_dir / kStageKeysFile, json_);
+}
 
 void StageKeys::require(const std::vector<std::string>& names, const fs::path& run_dir) const {
-  const auto keys = json_get<Json>(json_, "keys", kKeysFile);
+  const auto keys = json_get<Json>(json_, "keys", kStageKeysFile);
   for (const std::string& name : names) {
     const fs::path folder = stage_folder(name, run_dir);
     if (!fs::exists(folder)) {
       throw IoError(folder, concat("stage '", name, "' has not finished")).hint(kContinue);
     }
-    if (stage_has_key(name, json_get<std::string>(keys, name, kKeysFile), run_dir)) continue;
+    if (stage_has_key(name, json_get<std::string>(keys, name, kStageKeysFile), run_dir)) continue;
     throw ConfigError(folder.string(), concat("stage '", name, "' was made under other settings"))
         .expected("those of pipeline.resolved.yaml")
         .hint(kContinue);

@@ -15,6 +15,9 @@ namespace polygraft::cli {
 
 namespace fs = std::filesystem;
 
+/// Of a run folder: what StageKeys::write() leaves.
+inline constexpr const char* kStageKeysFile = "stage-keys.json";
+
 /// Which of several processes do a stage's work.
 enum class StageRanks { kFirst, kAll };
 

@@ -323,8 +323,9 @@ std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& has
       StageRanks::kAll);
   const std::string compared = add("compare", {base_evaluated, evaluated, yaml_of(config.gate)}, {},
                                    [run](const fs::path& f) { compare(run, f); });
-  add("report", {compared, verified, pipeline.yaml},
-      {run.dir / "report.html", run.dir / "report.json"},
+  std::vector<fs::path> reports;
+  for (const char* name : eval::kReportFiles) reports.push_back(run.dir / name);
+  add("report", {compared, verified, pipeline.yaml}, reports,
       [run](const fs::path&) { eval::write_report(make_report(run.dir), run.dir); });
   return stages;
 }
