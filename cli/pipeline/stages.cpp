@@ -299,7 +299,9 @@ std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& has
           {}, [run](const fs::path& f) { plan(run, f); });
   const std::string grafted = add(
       "graft", {planned}, {}, [run](const fs::path& f) { graft(run, f); }, StageRanks::kAll);
-  std::string measured_on = heldout_texts + yaml_of(config.evaluate);
+  // Results note which language is new, and its passages stand before old text.
+  std::string measured_on =
+      concat(heldout_texts, yaml_of(config.evaluate), "new ", pipeline.new_language, "\n");
   for (const std::string& file : config.evaluate.choice) measured_on += hashes.of(file) + "\n";
   const std::string base_evaluated = add(
       "evaluate-base", {base, measured_on}, {},
