@@ -8,6 +8,7 @@
 #include "core/overlap.h"
 #include "core/text.h"
 #include "expand/packs/attach.h"
+#include "expand/packs/open_model.h"
 
 namespace polygraft::cli {
 namespace {
@@ -21,7 +22,10 @@ ExitCode run_expand_attach(const Arguments& arguments) {
     names.push_back(expand::open_pack(folder).pack.name);
   }
   if (packs.empty()) throw ConfigError("command line", "--pack is missing");
+  const expand::AttachOptions options{arguments.flag("allow-base-mismatch")};
   if (arguments.dry_run()) {
+    expand::summarize_model(model,
+                            {.packs = packs, .without = {}, .options = options});  // or refuses
     arguments.say_plan(concat("would attach ", names.dump(), " to ", model.path.string()));
     return ExitCode::kDone;
   }
@@ -29,7 +33,7 @@ ExitCode run_expand_attach(const Arguments& arguments) {
   refuse_overlap(output, model.path);
   for (const fs::path& pack : packs) refuse_overlap(output, pack);
   AtomicFolder folder(output, arguments.force());
-  expand::attach_packs(model, packs, {arguments.flag("allow-base-mismatch")}, folder.path());
+  expand::attach_packs(model, packs, options, folder.path());
   folder.commit();
   log_info(concat("model with ", names.dump(), " attached written to ", output.string()));
   arguments.emit_json({{"attached", names}, {"output", output.string()}});

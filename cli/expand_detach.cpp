@@ -8,6 +8,7 @@
 #include "core/overlap.h"
 #include "core/text.h"
 #include "expand/packs/attach.h"
+#include "expand/packs/open_model.h"
 
 namespace polygraft::cli {
 namespace {
@@ -17,6 +18,7 @@ ExitCode run_expand_detach(const Arguments& arguments) {
   const std::string name = arguments.text("pack");
   const size_t num_packs = model.manifest ? model.manifest->packs.size() : 0;
   if (arguments.dry_run()) {
+    expand::summarize_model(model, {.packs = {}, .without = name, .options = {}});  // or refuses
     arguments.say_plan(concat("would detach '", name, "' from ", model.path.string(),
                               ", which has ", num_packs, " packs"));
     return ExitCode::kDone;

@@ -54,6 +54,14 @@ TEST_CASE("packs in memory are the written sum, bit for bit", "[expand][packs][p
   }
 }
 
+TEST_CASE("a summary refuses what cannot be put on or taken off", "[expand][packs]") {
+  PackWorld world;
+  const fs::path cc = world.pack("cc");
+  const ModelFolder model = ModelFolder::open(world.folder / "cc.model");
+  CHECK_THROWS_WITH(expand::summarize_model(model, {{cc}, {}, {}}), Contains("two packs 'cc'"));
+  CHECK_THROWS_WITH(expand::summarize_model(model, {{}, "dd", {}}), Contains("no pack 'dd'"));
+}
+
 TEST_CASE("a model with packs is summarised, profiled and verified as the written sum",
           "[expand][packs][property]") {
   for (const bool tied : {true, false}) {
