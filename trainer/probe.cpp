@@ -70,7 +70,7 @@ InterferenceProbe::InterferenceProbe(const model::Transformer& transformer,
                                      const ProbeOptions& options)
     : transformer_(transformer),
       tokenizer_(tokenizer),
-      learned_(roles.learned),
+      roles_(roles),
       texts_(std::move(texts)),
       options_(options) {
   for (const std::string& language : roles.guarded) base_scores_[language] = {};
@@ -178,36 +178,34 @@ Json InterferenceProbe::to_json(const ProbeResult& result) const {
 ProbeSummary InterferenceProbe::summarise(const ProbeResult& result, int64_t step) const {
   ProbeSummary summary;
   summary.step = step;
-  for (const auto& [language, scores] : base_scores_) {
-    const ProbeLine& line = result.at(language);
-    const bool is_first = summary.worst.empty();
-    summary.worst_low = is_first ? line.ci_low : std::max(summary.worst_low, line.ci_low);
-    if (!is_first && line.ci_high <= summary.worst_high) continue;
-    summary.worst = language;
-    summary.worst_delta = line.delta_relative;
-    summary.worst_high = line.ci_high;
-    if (!line.causes) continue;
-    const eval::Causes& causes = *line.causes;
-    summary.routing = (causes.router.delta + causes.experts.delta) / causes.bits_per_byte_base;
-    summary.head = causes.head.delta / causes.bits_per_byte_base;
-    summary.segmentation = causes.tokenizer.delta / causes.bits_per_byte_base;
-  }
-  for (const std::string& language : learned_) {
+  for (const std::string& language : roles_.learned) {
     summary.new_bits_per_byte +=
-        result.at(language).bits_per_byte / static_cast<double>(learned_.size());
+        result.at(language).bits_per_byte / static_cast<double>(roles_.learned.size());
   }
+  summary.worst = worst_language(result, roles_);
+  if (summary.worst.empty()) return summary;
+  const ProbeLine& worst = result.at(summary.worst);
+  summary.worst_delta = worst.delta_relative;
+  summary.worst_high = worst.ci_high;
+  summary.worst_low = worst.ci_low;
+  for (const std::string& language : roles_.guarded)
+    summary.worst_low = std::max(summary.worst_low, result.at(language).ci_low);
+  if (!worst.causes) return summary;
+  const eval::Causes& causes = *worst.causes;
+  summary.routing = (causes.router.delta + causes.experts.delta) / causes.bits_per_byte_base;
+  summary.head = causes.head.delta / causes.bits_per_byte_base;
+  summary.segmentation = causes.tokenizer.delta / causes.bits_per_byte_base;
   return summary;
 }
 
-namespace {
-
 std::string worst_language(const ProbeResult& result, const LanguageRoles& roles) {
-  const auto change = [&](const std::string& language) {
-    return result.at(language).delta_relative;
-  };
-  return *std::max_element(roles.guarded.begin(), roles.guarded.end(),
-                           [&](const auto& a, const auto& b) { return change(a) < change(b); });
+  const auto worst = std::max_element(
+      roles.guarded.begin(), roles.guarded.end(),
+      [&](const auto& a, const auto& b) { return result.at(a).ci_high < result.at(b).ci_high; });
+  return worst == roles.guarded.end() ? "" : *worst;
 }
+
+namespace {
 
 std::string leading_cause(const eval::Causes& causes) {
   const auto& leading =
@@ -221,8 +219,8 @@ std::string leading_cause(const eval::Causes& causes) {
 }  // namespace
 
 std::string worst_text(const ProbeResult& result, const LanguageRoles& roles, bool with_details) {
-  if (roles.guarded.empty()) return "";
   const std::string language = worst_language(result, roles);
+  if (language.empty()) return "";
   const ProbeLine& line = result.at(language);
   const std::string text = concat("worst ", language, " ", percent(line.delta_relative, 2));
   if (!with_details) return text;

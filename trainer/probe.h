@@ -63,11 +63,15 @@ class InterferenceProbe {
 
   const model::Transformer& transformer_;
   const tokenizer::Tokenizer& tokenizer_;
-  std::vector<std::string> learned_;
+  LanguageRoles roles_;
   std::map<std::string, std::vector<tokenizer::Document>> texts_;
   std::map<std::string, std::vector<eval::DocumentScore>> base_scores_;
   ProbeOptions options_;
 };
+
+/// The old language with the highest upper bound of its rise, as the budget takes it; "" without
+/// any.
+std::string worst_language(const ProbeResult& result, const LanguageRoles& roles);
 
 /// "worst de +0.13 %", or with its interval and the cause that does most; empty without old
 /// languages.
