@@ -318,12 +318,26 @@ class InitWatch {
 
 }  // namespace
 
+namespace {
+
+/// Exchanges are one thread's at a time, but not always the same one's.
+void require_threads(int provided) {
+  if (provided >= MPI_THREAD_SERIALIZED) return;
+  throw ConfigError("MPI", "cannot be called by other threads than the one that started it")
+      .expected(concat("thread level ", MPI_THREAD_SERIALIZED, " (MPI_THREAD_SERIALIZED) or more"))
+      .found(concat("level ", provided, ", which is all that this MPI library grants"))
+      .hint("use an MPI library that was built with support for threads");
+}
+
+}  // namespace
+
 std::unique_ptr<Communicator> join_mpi(const Launch& launch, Timeout timeout) {
   int provided = 0;
   {
     const InitWatch watch(timeout);
     check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided), "starting MPI");
   }
+  require_threads(provided);
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
   int rank = 0, size = 1;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
