@@ -157,6 +157,26 @@ TEST_CASE("beside old languages the base's text alone is replayed", "[trainer][s
   CHECK(with_self_text(job).corpus.languages.at(kSelfLanguage).train.front() != file);
 }
 
+TEST_CASE("text that the base ended by other tokens, or cut otherwise, is not taken again",
+          "[trainer][self]") {
+  const TemporaryFolder folder;
+  TrainJob job = testing::additions_job(folder / "run");
+  fs::copy(job.model, folder / "model", fs::copy_options::recursive);
+  job.model = folder / "model";
+  job.train.replay.source = "self";
+  job.train.replay.self_tokens = 300;
+  const auto file = [&] {
+    return with_self_text(job).corpus.languages.at(kSelfLanguage).train.front();
+  };
+  const std::string before = file();
+  write_json(job.model / "generation_config.json", Json{{"eos_token_id", {0, 5}}});
+  const std::string other_end = file();
+  CHECK(other_end != before);
+  const Json tokenizer = read_json(job.model / "tokenizer.json");
+  write_file_atomically(job.model / "tokenizer.json", tokenizer.dump(3));  // other bytes
+  CHECK(file() != other_end);
+}
+
 TEST_CASE("of corpus and self each is half of what is replayed", "[trainer][self]") {
   const TemporaryFolder folder;
   TrainJob job = testing::additions_job(folder / "run");

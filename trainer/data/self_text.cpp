@@ -145,15 +145,30 @@ class Author {
   int64_t num_documents_ = 0;
 };
 
+Json chat_json(const std::optional<tokenizer::ChatFormat>& chat) {
+  if (!chat) return nullptr;
+  return {chat->starts_with_bos, chat->before_system, chat->after_system,  chat->before_user,
+          chat->after_user,      chat->end,           chat->default_system};
+}
+
 /// What the text depends on beside the number of threads.
-std::string key_of(const TrainJob& job, const Trainee& trainee) {
+std::string key_of(const Trainee& trainee, const Tokens& end_tokens,
+                   const SelfTextOptions& options) {
   const model::ModelFolder& folder = *trainee.folder;
   const std::string base =
       folder.manifest ? folder.manifest->base_tensors_hash : model::hash_tensors(folder.tensors);
-  const ReplayConfig& replay = job.train.replay;
-  return sha256(concat(base, "\n", trainee.tokenizer.prefix_id(), "\n", job.seed, "\n",
-                       replay.self_tokens, "\n", job.train.sequence_length, "\n", replay.self_chats,
-                       "\n", replay.self_system));
+  const Json key = {base,
+                    trainee.tokenizer.hash(),
+                    trainee.tokenizer.prefix_id(),
+                    end_tokens,
+                    options.name,
+                    options.num_tokens,
+                    options.document_tokens,
+                    options.seed,
+                    chat_json(options.chat),
+                    options.chat_share,
+                    options.system};
+  return sha256(key.dump());
 }
 
 }  // namespace
@@ -205,14 +220,14 @@ TrainJob with_self_text(const TrainJob& job) {
         .hint("leave it out: training from scratch replays nothing");
   }
   const Trainee trainee = load_trainee(job);
-  const std::filesystem::path file =
-      job.run_dir / "data" / concat("self-", key_of(job, trainee).substr(0, 16), ".jsonl");
+  const Tokens end_tokens = eval::read_end_tokens(job.model, trainee.tokenizer);
+  SelfTextOptions options = self_text_options(job.train, job.seed, job.model);
+  options.name = "replay";
+  const std::string key = key_of(trainee, end_tokens, options).substr(0, 16);
+  const std::filesystem::path file = job.run_dir / "data" / concat("self-", key, ".jsonl");
   if (!std::filesystem::exists(file)) {
     create_folders(file.parent_path());
-    SelfTextOptions options = self_text_options(job.train, job.seed, job.model);
-    options.name = "replay";
-    write_self_text(trainee.transformer, trainee.tokenizer,
-                    eval::read_end_tokens(job.model, trainee.tokenizer), options, file);
+    write_self_text(trainee.transformer, trainee.tokenizer, end_tokens, options, file);
   }
   TrainJob with_text = job;
   with_text.corpus.languages[kSelfLanguage] = {
