@@ -15,6 +15,16 @@
 namespace polygraft::cli {
 namespace {
 
+/// A sequence is at least the token before a text and one of it.
+int64_t tokens_per_language(const Arguments& arguments) {
+  constexpr int64_t kFewest = 2, kMost = 1'000'000'000;
+  const int64_t tokens = arguments.integer("tokens");
+  if (tokens >= kFewest && tokens <= kMost) return tokens;
+  throw ConfigError("--tokens", concat("must lie in [", kFewest, ", ", kMost, "]"))
+      .found(concat(tokens))
+      .hint("thousands of tokens are needed for signatures that mean something");
+}
+
 void show(const Arguments& arguments, const expand::Profile& profile, const Json& json) {
   log_info(concat("profile written to ", arguments.output().string()));
   if (arguments.stdout_is_free()) {
@@ -29,11 +39,11 @@ ExitCode run_expand_profile(const Arguments& arguments) {
   const fs::path output = arguments.output();
   refuse_existing_output(output, arguments.force() || arguments.dry_run());
   check_output_file("-o", output);
+  expand::ProfileOptions options;
+  options.tokens_per_language = tokens_per_language(arguments);
   const auto folder = model::ModelFolder::open(arguments.path("model"));
   const auto corpus = tokenizer::load_corpus(arguments.path("corpus"));
   const Ranks ranks(arguments);
-  expand::ProfileOptions options;
-  options.tokens_per_language = arguments.integer("tokens");
   options.team = ranks.team();
   if (arguments.dry_run()) {
     if (!ranks.is_first()) return ExitCode::kDone;

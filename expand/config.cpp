@@ -8,8 +8,13 @@ namespace polygraft::expand {
 
 namespace {
 
+// Written as comparisons that NaN fails. What is reckoned with them is float32.
 void require_positive(Problems& problems, const std::string& path, double value) {
-  problems.require(value > 0, path, concat(value), "must be above 0");
+  problems.require(value > 0 && value <= 1e6, path, concat(value), "must lie in (0, 1e6]");
+}
+
+void require_margin(Problems& problems, const std::string& path, double value) {
+  problems.require(value >= 0 && value <= 1000, path, concat(value), "must lie in [0, 1000]");
 }
 
 // Far above every expansion there is, and low enough that products with a model's sizes fit into 63
@@ -41,7 +46,7 @@ void VocabularyConfig::validate(Problems& problems) const {
   problems.require(mark_steps >= 0 && mark_steps <= 100'000, "mark_steps", concat(mark_steps),
                    "must be a number of steps, 0 to 100000");
   problems.require(head == "untied" || head == "tied", "head", head, "must be untied or tied");
-  problems.require(head_margin >= 0, "head_margin", concat(head_margin), "must be 0 or more nats");
+  require_margin(problems, "head_margin", head_margin);
   require_positive(problems, "head_old_weight", head_old_weight);
   require_positive(problems, "head_ridge", head_ridge);
   problems.require(pad_to >= 0 && pad_to <= 65'536, "pad_to", concat(pad_to),
@@ -59,7 +64,7 @@ void ExpertConfig::validate(Problems& problems) const {
                    "must be a share, 0 to 1");
   problems.require(router == "discriminant" || router == "donor", "router", router,
                    "must be discriminant or donor");
-  problems.require(router_margin >= 0, "router_margin", concat(router_margin), "must be 0 or more");
+  require_margin(problems, "router_margin", router_margin);
   require_positive(problems, "router_old_weight", router_old_weight);
   require_positive(problems, "router_ridge", router_ridge);
   problems.require(router_softmax_share > 0 && router_softmax_share <= 1, "router_softmax_share",

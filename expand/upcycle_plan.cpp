@@ -120,6 +120,7 @@ void UpcycleConfig::validate(Problems& problems) const {
                    "must be a share, 0 to 1");
   problems.require(router == "grouped" || router == "random", "router", router,
                    "must be grouped or random");
+  problems.require(seed >= 0, "seed", concat(seed), "must not be negative");
 }
 
 UpcyclePlan plan_upcycle(const ModelFolder& dense, const UpcycleConfig& config) {

@@ -186,7 +186,8 @@ void ArchitectureConfig::validate(Problems& problems) const {
     problems.require(num_experts == 0, "num_experts", concat(num_experts),
                      concat("must be 0: ", family, " is a dense family"));
   }
-  problems.require(rope_theta > 0, "rope_theta", concat(rope_theta), "must be positive");
+  problems.require(rope_theta > 0 && rope_theta <= 1e12, "rope_theta", concat(rope_theta),
+                   "must lie in (0, 1e12]");
   require_positive(problems, "max_positions", max_positions);
   require_name(problems, "dtype", dtype, {"bfloat16", "float16", "float32"});
 }

@@ -107,8 +107,10 @@ void EvaluateConfig::validate(Problems& problems) const {
 }
 
 void MachineConfig::validate(Problems& problems) const {
-  problems.require(memory_gib >= 0, "memory_gib", fixed(memory_gib, 1), "must not be negative");
-  problems.require(teraflops > 0, "teraflops", fixed(teraflops, 3), "must be positive");
+  problems.require(memory_gib >= 0 && memory_gib <= kMostMemoryGib, "memory_gib",
+                   concat(memory_gib), concat("must lie in [0, ", kMostMemoryGib, "]"));
+  problems.require(teraflops > 0 && teraflops <= 1e9, "teraflops", concat(teraflops),
+                   "must lie in (0, 1e9]");
   if (rank) validate_block(*rank, "rank", problems);
 }
 

@@ -204,6 +204,25 @@ class BadInput(unittest.TestCase):
             self.assertEqual(result.returncode, 1, result.stdout)
             self.assertIn("not an array of ids", result.stderr)
 
+    def test_numbers_out_of_range_are_refused_before_any_work(self):
+        yaml = self.folder / "pipeline.yaml"
+        yaml.write_text(pipeline_yaml(self.folder / "run"))
+        for setting in ("machine.memory_gib=1e12", "machine.memory_gib=.inf", "machine.teraflops=.inf",
+                        "expand.router_margin=.inf", "tokenizer.head_ridge=.inf"):
+            message = run("run", yaml, "--dry-run", "--set", setting, expect=2).stderr
+            self.assertIn(setting.split("=")[0], message)
+            self.assertIn("must lie in", message)
+        output = self.folder / "out"
+        for tokens in ("1", "0", "-1", "9000000000000000000"):
+            message = run("expand", "profile", "--model", BASE, "--corpus", CORPUS, f"--tokens={tokens}", "-o", output,
+                          expect=2).stderr
+            self.assertIn("--tokens", message)
+        paths = ["--set", f"corpus={CORPUS}", "--set", f"extended_tokenizer={BASE}", "--set", "language=id"]
+        for command in (["plan", "--profile", "none.json", *paths], ["upcycle"]):
+            message = run("expand", *command, "--model", BASE, "--set", "seed=-1", "-o", output, expect=2).stderr
+            self.assertIn("seed", message)
+        self.assertFalse(output.exists())
+
     def test_unwritable_output(self):
         result = run("eval", "bpb", "--model", BASE, "--corpus", CORPUS, "-o", "/proc/result", expect=1)
         self.assertIn("/proc/result", result.stderr)

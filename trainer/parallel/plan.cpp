@@ -176,15 +176,17 @@ bool is_better(const GridPlan& a, const GridPlan& b) {
 
 void RankRates::validate(Problems& problems) const {
   const auto positive = [&](const char* name, double value) {
-    problems.require(value > 0, name, fixed(value, 3), "must be positive");
+    problems.require(value > 0 && value <= 1e9, name, concat(value), "must lie in (0, 1e9]");
   };
   positive("memory_gib", memory_gib);
   positive("teraflops", teraflops);
   positive("memory_gb_s", memory_gb_s);
   positive("link_gb_s", link_gb_s);
-  problems.require(network_gb_s >= 0, "network_gb_s", fixed(network_gb_s, 3),
-                   "must not be negative");
-  problems.require(latency_us >= 0, "latency_us", fixed(latency_us, 3), "must not be negative");
+  const auto not_negative = [&](const char* name, double value) {
+    problems.require(value >= 0 && value <= 1e9, name, concat(value), "must lie in [0, 1e9]");
+  };
+  not_negative("network_gb_s", network_gb_s);
+  not_negative("latency_us", latency_us);
   problems.require(per_host >= 1, "per_host", std::to_string(per_host), "must be 1 or more");
 }
 
