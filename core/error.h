@@ -9,7 +9,7 @@
 
 namespace polygraft {
 
-/// The documented exit codes of the program (README, "Exit codes").
+/// The documented exit codes of the program (README, "Your own model and text").
 enum class ExitCode : int {
   kDone = 0,  ///< done, or the gate passed
   kRuntime =
