@@ -4,7 +4,6 @@
 
 #include "cli/pipeline/pipeline.h"
 #include "cli/tokenizer_tables.h"
-#include "cli/version.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/log.h"
@@ -68,15 +67,13 @@ void add_point(eval::Chart& chart, const std::string& name, double x, double y,
   chart.curves.push_back({name, {{x, y}}, is_limit});
 }
 
-/// The causes of the old language that did worst.
+/// The causes of the old language that did worst, by its bound as the budget takes it.
 void add_causes(eval::Chart& chart, const Json& probe, const fs::path& where, double tokens) {
   const Json* worst = nullptr;
-  const auto change = [&](const Json& values) {
-    return json_get<double>(values, "delta_relative", where);
-  };
+  const auto bound = [&](const Json& values) { return json_get<double>(values, "ci_high", where); };
   for (const auto& [language, values] : probe.items()) {
     if (!values.contains("relative_by_cause")) continue;
-    if (worst == nullptr || change(values) > change(*worst)) worst = &values;
+    if (worst == nullptr || bound(values) > bound(*worst)) worst = &values;
   }
   if (worst == nullptr) return;
   const auto by_cause = json_get<Json>(*worst, "relative_by_cause", where);
@@ -205,12 +202,18 @@ std::vector<eval::Table> behind_tables(const fs::path& run_dir, eval::GateConfig
       .rows = {}};
   gate.new_languages->clear();  // they are what the passages are of
   gate.margins.clear();         // no outcome is shown, and some may be of what is not measured here
+  std::vector<std::string> notes;
   for (const auto& test : eval::compare_results(*baseline, *candidate, gate).tests) {
+    if (test.outcome == eval::Outcome::kNotComparable) {
+      notes.push_back(concat(test.language, " is not comparable: ", test.reason));
+      continue;
+    }
     table.rows.push_back({test.language, fixed(test.estimate.baseline, 4),
                           fixed(test.estimate.candidate, 4), eval::signed_percent(test.change()),
                           eval::signed_percent(test.change_interval()),
                           human_count(static_cast<uint64_t>(test.estimate.num_documents))});
   }
+  table.note = join(notes, "; ");
   return {table};
 }
 
@@ -220,11 +223,13 @@ std::string times_text(double seconds, double of_seconds) {
                         : "-";
 }
 
-eval::Table provenance_table(const Json& verify, const Json& training, const Json& plan) {
+/// @param program that made the run; another may print it.
+eval::Table provenance_table(const std::string& program, const Json& verify, const Json& training,
+                             const Json& plan) {
   return {
       .title = "Provenance",
       .header = {"what", "value"},
-      .rows = {{"polygraft", kVersion},
+      .rows = {{"made by", program},
                {"base tensors (SHA-256)", plan.value("model_hash", "")},
                {"added parameters", human_count(plan.at("added_parameters").get<uint64_t>())},
                {"added bytes", human_bytes(plan.at("added_bytes").get<uint64_t>())},
@@ -266,7 +271,7 @@ eval::Report make_report(const fs::path& run_dir) {
   for (eval::Table& table : tokenizer_tables(tokens)) report.tables.push_back(std::move(table));
   for (const eval::Table& table :
        {guard_table(extend), heldout_table(heldout), additions_table(plan),
-        provenance_table(verify, training, plan)}) {
+        provenance_table(report.comparison.candidate.program, verify, training, plan)}) {
     report.tables.push_back(table);
   }
   report.resolved_config = read_file(run_dir / kResolvedFile);

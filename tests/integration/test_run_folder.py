@@ -36,6 +36,15 @@ class RunFolder(unittest.TestCase):
         self.assertEqual(self.reports(), REPORTS)
         run("report", self.dir)
 
+    def test_a_report_file_that_is_missing_is_made_again(self):
+        self.pipeline(expect=self.exit_code)  # the report names its folder, which is another
+        for name in REPORTS:
+            (self.dir / name).unlink()
+            again = self.pipeline(expect=self.exit_code)
+            self.assertEqual(again.stderr.count("skipped"), 10, again.stderr)
+            self.assertEqual(self.reports(), REPORTS)
+        self.assertEqual(self.pipeline(expect=self.exit_code).stderr.count("skipped"), 11)
+
     def test_a_curve_whose_last_line_is_cut_is_shown_as_far_as_it_goes(self):
         metrics = self.dir / "training" / "metrics.jsonl"
         whole = metrics.read_text()
@@ -55,6 +64,26 @@ class RunFolder(unittest.TestCase):
         self.assertEqual(hash_folder(self.dir), before)
         for _ in range(2):
             run("report", self.dir, "--json", self.dir / "comparison.json")
+
+    def tables(self):
+        run("report", self.dir)
+        return {table["title"].split(" (")[0]: table for table in load_json(self.dir / "report.json")["tables"]}
+
+    def test_the_program_that_made_a_run_is_named_and_not_the_one_that_prints(self):
+        for file in (self.dir / "stages" / "evaluate").glob("results_*.json"):
+            results = load_json(file)
+            results["polygraft"]["config"]["polygraft_version"] = "0.0.1"
+            file.write_text(json.dumps(results))
+        self.assertIn(["made by", "polygraft 0.0.1"], self.tables()["Provenance"]["rows"])
+
+    def test_what_is_not_comparable_has_no_numbers(self):
+        behind = f"Old text behind a passage of {NEW_LANGUAGE}"
+        languages = [row[0] for row in self.tables()[behind]["rows"]]
+        [file] = (self.dir / "stages" / "evaluate-base" / "behind").glob(f"samples_bpb_{languages[0]}_*.jsonl")
+        file.write_text("".join(file.read_text().splitlines(keepends=True)[1:]))
+        table = self.tables()[behind]
+        self.assertEqual([row[0] for row in table["rows"]], languages[1:])
+        self.assertIn(f"{languages[0]} is not comparable: ", (self.dir / "report.md").read_text())
 
     def test_another_gate_judges_the_same_stages(self):
         self.pipeline("--set", "gate.margin_relative_bpb=0.9", "--until", "tokenizer", expect=0)
@@ -143,6 +172,16 @@ class RunFolder(unittest.TestCase):
         message = run("report", self.dir / "model", expect=1).stderr
         self.assertIn("is no run folder", message)
         self.assertIn("pipeline.resolved.yaml", message)
+
+    def test_a_dry_run_promises_nothing_that_cannot_be_done(self):
+        model, pack = self.dir / "model", self.dir / "pack"
+        said = run("expand", "detach", "--model", model, "--pack", "xx", "--dry-run", expect=2).stderr
+        self.assertIn("there is no pack 'xx'", said)
+        self.assertIn(NEW_LANGUAGE, said)
+        self.assertIn("would detach", run("expand", "detach", "--model", model, "--pack", NEW_LANGUAGE, "--dry-run").stdout)
+        said = run("expand", "attach", "--model", model, "--pack", pack, "--dry-run", expect=4).stderr
+        self.assertIn(f"there are two packs '{NEW_LANGUAGE}'", said)
+        self.assertIn("would attach", run("expand", "attach", "--model", BASE, "--pack", pack, "--dry-run").stdout)
 
     def test_a_fused_model_is_a_base_of_its_own(self):
         fused = fresh("verify-fused") / "model"
