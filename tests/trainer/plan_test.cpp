@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "core/error.h"
@@ -70,6 +71,17 @@ std::vector<GridPlan> plans(int64_t ranks, const TrainConfig& train,
 const GridPlan& with_ep(const std::vector<GridPlan>& plans, int64_t ep) {
   return *std::find_if(plans.begin(), plans.end(),
                        [ep](const GridPlan& plan) { return plan.ep == ep; });
+}
+
+TEST_CASE("rates that no plan can be reckoned with are refused", "[trainer][plan]") {
+  Problems problems;
+  rates().validate(problems);
+  CHECK(problems.empty());
+  RankRates endless = rates();
+  endless.link_gb_s = endless.latency_us = std::numeric_limits<double>::infinity();
+  endless.validate(problems);
+  CHECK_THROWS_WITH(problems.throw_if_any("machine"),
+                    Catch::Contains("link_gb_s") && Catch::Contains("latency_us"));
 }
 
 TEST_CASE("one rank sends nothing, and expert parallelism alone exchanges rows",
