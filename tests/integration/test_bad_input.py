@@ -218,7 +218,7 @@ class BadInput(unittest.TestCase):
                           expect=2).stderr
             self.assertIn("--tokens", message)
         paths = ["--set", f"corpus={CORPUS}", "--set", f"extended_tokenizer={BASE}", "--set", "language=id"]
-        for command in (["plan", "--profile", "none.json", *paths], ["upcycle"]):
+        for command in (["plan", "--profile", "none.json", *paths], ["upcycle", "--set", "slices=2", "--set", "copies=2"]):
             message = run("expand", *command, "--model", BASE, "--set", "seed=-1", "-o", output, expect=2).stderr
             self.assertIn("seed", message)
         self.assertFalse(output.exists())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import unittest
 
@@ -80,7 +81,7 @@ class RunFolder(unittest.TestCase):
         behind = f"Old text behind a passage of {NEW_LANGUAGE}"
         languages = [row[0] for row in self.tables()[behind]["rows"]]
         [file] = (self.dir / "stages" / "evaluate-base" / "behind").glob(f"samples_bpb_{languages[0]}_*.jsonl")
-        file.write_text("".join(file.read_text().splitlines(keepends=True)[1:]))
+        file.write_text(re.sub(r'"doc_hash":"\w+"', f'"doc_hash":"{64 * "0"}"', file.read_text(), count=1))
         table = self.tables()[behind]
         self.assertEqual([row[0] for row in table["rows"]], languages[1:])
         self.assertIn(f"{languages[0]} is not comparable: ", (self.dir / "report.md").read_text())
