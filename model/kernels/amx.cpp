@@ -197,7 +197,8 @@ void multiply_packed(const Packed& packed, const OutBlock& block, bool accumulat
   }
 }
 
-constexpr int64_t kBytesOfA = int64_t{1} << 19;  // a quarter of the second cache
+// All rows at one block of depths in three pieces, twice.
+constexpr int64_t kBytesOfA = 2 * 3 * kRowTiles * kDepthTiles * kTileBytes;
 constexpr int64_t kBytesOfW = kUnitTiles * kDepthTiles * kTileBytes;
 constexpr int64_t kBytesOfSums = kRowTiles * kUnitTiles * kTileBytes;
 constexpr int64_t kScratchFloats = (kBytesOfA + kBytesOfW + kBytesOfSums) / 4;
@@ -231,10 +232,10 @@ template <int64_t kPieces, Stored kStored>
 void tile_product(const Product& product, float* scratch) {
   const TileSession session;
   constexpr int64_t kRowTileBytes = kDepthTiles * kPieces * kTileBytes;  // at a block of depths
-  const int64_t depth_blocks =
-      smaller(tiles_of(product.depth, kDepthBlock), kBytesOfA / kRowTileBytes);
-  const int64_t row_tiles = smaller(kBytesOfA / (depth_blocks * kRowTileBytes), kRowTiles);
-  const int64_t most_rows = row_tiles * kTileSide, most_depth = depth_blocks * kDepthBlock;
+  const int64_t row_tiles =
+      std::clamp<int64_t>(tiles_of(product.num_rows, kTileSide), 1, kRowTiles);
+  const int64_t most_rows = row_tiles * kTileSide;
+  const int64_t most_depth = kBytesOfA / (row_tiles * kRowTileBytes) * kDepthBlock;
   for (int64_t row = 0; row < product.num_rows; row += most_rows) {
     for (int64_t k = 0; k < product.depth; k += most_depth) {
       multiply_part<kPieces, kStored>(product,
