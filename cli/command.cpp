@@ -92,8 +92,8 @@ int64_t Arguments::integer(const std::string& option) const {
 double Arguments::number(const std::string& option) const { return values_[option].as<double>(); }
 bool Arguments::flag(const std::string& option) const { return values_[option].as<bool>(); }
 
-ConfigSource Arguments::config() const {
-  ConfigSource source = ConfigSource::from_file(path("config"));
+ConfigSource Arguments::config(const std::string& option) const {
+  ConfigSource source = ConfigSource::from_file(path(option));
   for (const std::string& assignment : texts("set")) source.set(assignment);
   return source;
 }

@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "cli/settings.h"
 #include "core/config.h"
 #include "core/error.h"
 #include "core/json_fwd.h"
+#include "core/settings.h"
 
 namespace polygraft::cli {
 
@@ -42,8 +42,8 @@ class Arguments {
   double number(const std::string& option) const;
   bool flag(const std::string& option) const;
 
-  /// --config with every --set applied. @throws ConfigError when --config is missing.
-  ConfigSource config() const;
+  /// The option's file with every --set applied. @throws ConfigError when the option is missing.
+  ConfigSource config(const std::string& option = "config") const;
   /// The same, or an empty document with every --set when --config is missing.
   ConfigSource config_or_defaults() const;
 
@@ -82,6 +82,7 @@ struct Command {
   bool takes_config = false;     ///< --config means something to it
   bool writes_output = false;    ///< -o and --force do
   bool replaces_output = false;  ///< --force does, of an output that its configuration names
+  bool reads_lines = false;      ///< and prints as many: --json and --dry-run mean nothing to it
   std::string force_hint = "it replaces nothing";  ///< why --force means nothing to it
 };
 

@@ -11,11 +11,11 @@
 #include "cli/command.h"
 #include "cli/keep_inputs.h"
 #include "cli/ranks.h"
-#include "cli/settings.h"
 #include "cli/version.h"
 #include "core/log.h"
 #include "core/mapped_fault.h"
 #include "core/parallel.h"
+#include "core/settings.h"
 #include "core/stop.h"
 #include "core/text.h"
 
@@ -23,8 +23,7 @@ namespace polygraft::cli {
 namespace {
 
 po::options_description common_options() {
-  po::options_description options(
-      "Common options (--config, --set, -o and --force are refused where they mean nothing)");
+  po::options_description options("Common options (refused where they mean nothing)");
   auto add = options.add_options();
   add("config", po::value<std::string>()->value_name("FILE.yaml"), "configuration file");
   add("set", po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
@@ -151,6 +150,9 @@ void refuse_unused(const Command& command, const po::variables_map& values) {
   refuse("set", has_settings, no_settings);
   refuse("force", command.replaces_output || command.writes_output, command.force_hint);
   refuse("output", command.writes_output, "it prints, or writes where its configuration says");
+  const std::string streams = "it reads lines and prints lines";
+  refuse("json", !command.reads_lines, streams);
+  refuse("dry-run", !command.reads_lines, streams);
 }
 
 /// A result that did not get out is no success.

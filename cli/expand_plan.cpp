@@ -35,7 +35,7 @@ struct PlanFile {
     v.field("expand", experts, "new experts and router rows");
   }
   void validate(Problems& problems) const {
-    problems.require(seed >= 0, "seed", concat(seed), "must not be negative");
+    problems.require_at_least("seed", seed, 0);
     problems.enter("tokenizer");
     vocabulary.validate(problems);
     problems.leave();

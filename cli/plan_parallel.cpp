@@ -103,9 +103,8 @@ void print_plans(const Json& plans, std::ostream& out) {
 
 ExitCode run_plan_parallel(const Arguments& arguments) {
   const fs::path file = arguments.path("pipeline");
-  ConfigSource source = ConfigSource::from_file(file);
-  for (const std::string& assignment : arguments.texts("set")) source.set(assignment);
-  const PipelineConfig pipeline = resolve_pipeline(source, fs::absolute(file).parent_path()).config;
+  const PipelineConfig pipeline =
+      resolve_pipeline(arguments.config("pipeline"), fs::absolute(file).parent_path()).config;
   const std::vector<int64_t> counts = rank_counts(arguments, pipeline.machine);
   check_settings(pipeline, counts.front(), file);
   const trainer::RankRates& rates = *pipeline.machine.rank;

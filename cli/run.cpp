@@ -141,10 +141,8 @@ FolderLock claim_run_dir(const ResolvedPipeline& pipeline, const std::vector<Sta
 
 ExitCode run_pipeline(const Arguments& arguments) {
   const fs::path file = arguments.path("pipeline");
-  ConfigSource source = ConfigSource::from_file(file);
-  for (const std::string& assignment : arguments.texts("set")) source.set(assignment);
   const ResolvedPipeline pipeline =
-      resolve_pipeline(source, fs::absolute(file).parent_path(),
+      resolve_pipeline(arguments.config("pipeline"), fs::absolute(file).parent_path(),
                        RunPlace{Ranks::count(), /*is_dry_run=*/arguments.dry_run()});
   keep_inputs(arguments, {pipeline.config.base});
   keep_inputs(arguments, files_of(pipeline.corpus));

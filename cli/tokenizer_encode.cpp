@@ -116,7 +116,8 @@ Command line_command(const std::string& name, const std::string& summary,
                 add("file", po::value<std::string>()->default_value("-"), "input; - is stdin");
               },
           .add_operands = [](po::positional_options_description& p) { p.add("file", 1); },
-          .run = run};
+          .run = run,
+          .reads_lines = true};
 }
 
 }  // namespace

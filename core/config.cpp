@@ -1,6 +1,8 @@
 // core/config.cpp: problems, and the source: a YAML file with overrides laid over it.
 #include "core/config.h"
 
+#include <algorithm>
+
 #include "core/config_document.h"
 #include "core/file.h"
 #include "core/text.h"
@@ -51,6 +53,26 @@ void Problems::require(bool ok, const std::string& path, const std::string& valu
   const auto located = locations_.find(full_path);
   add(concat(located == locations_.end() ? "" : located->second + ": ", full_path, " = ", value,
              ": ", rule));
+}
+
+void Problems::require_one_of(const std::string& path, const std::string& value,
+                              const std::vector<std::string>& allowed) {
+  require(std::find(allowed.begin(), allowed.end(), value) != allowed.end(), path, value,
+          concat("must be one of ", join(allowed, ", ")));
+}
+
+void Problems::require_in(const std::string& path, double value, const std::string& shown,
+                          double low, double high, Ends ends) {
+  const bool has_low = ends == Ends::kBoth || ends == Ends::kLow;
+  const bool has_high = ends == Ends::kBoth || ends == Ends::kHigh;
+  const bool inside =
+      (has_low ? value >= low : value > low) && (has_high ? value <= high : value < high);
+  require(inside, path, shown,
+          concat("must lie in ", has_low ? "[" : "(", low, ", ", high, has_high ? "]" : ")"));
+}
+
+void Problems::require_at_least(const std::string& path, int64_t value, int64_t least) {
+  require(value >= least, path, concat(value), concat("must be at least ", least));
 }
 
 void Problems::throw_if_any(const std::string& where) const {

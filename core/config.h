@@ -23,8 +23,12 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/text.h"
 
 namespace polygraft {
+
+/// Which ends of an interval belong to it.
+enum class Ends { kBoth, kHigh, kLow, kNeither };
 
 /// What is wrong with a config: dotted path, value, rule. Collected, then thrown together as one
 /// ConfigError.
@@ -32,6 +36,16 @@ class Problems {
  public:
   /// Notes a problem at the dotted path (relative to the struct being validated) unless `ok`.
   void require(bool ok, const std::string& path, const std::string& value, const std::string& rule);
+  /// Requires one of these words.
+  void require_one_of(const std::string& path, const std::string& value,
+                      const std::vector<std::string>& allowed);
+  /// Requires a number from low to high. NaN lies nowhere.
+  template <class Number>
+  void require_in(const std::string& path, Number value, double low, double high,
+                  Ends ends = Ends::kBoth) {
+    require_in(path, static_cast<double>(value), concat(value), low, high, ends);
+  }
+  void require_at_least(const std::string& path, int64_t value, int64_t least);
   void add(const std::string& line) { lines_.push_back(line); }
   void enter(const std::string& name) { scope_.push_back(name); }
   void leave() { scope_.pop_back(); }
@@ -43,6 +57,9 @@ class Problems {
   void throw_if_any(const std::string& where) const;
 
  private:
+  void require_in(const std::string& path, double value, const std::string& shown, double low,
+                  double high, Ends ends);
+
   std::vector<std::string> scope_;
   std::vector<std::string> lines_;
   std::map<std::string, std::string> locations_;

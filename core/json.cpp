@@ -111,7 +111,7 @@ class Builder final : public nlohmann::json_sax<AnyJson> {
     auto& object = *frame.container->template get_ptr<typename AnyJson::object_t*>();
     value_ = frame.keys.insert(object, name);
     if (value_ == nullptr) {
-      throw FormatError(where_, concat("duplicate key '", name, "' near ", here()))
+      throw FormatError(where_, concat("duplicate key ", in_quotes(name), " near ", here()))
           .hint("JSON leaves open which of the two counts; remove one");
     }
     return true;

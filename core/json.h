@@ -24,6 +24,11 @@ void write_json(const std::filesystem::path& file, const OrderedJson& json);
 /// The same with valid_utf8() of every text, which may come from a path.
 Json with_valid_texts(Json json);
 
+/// The start of a value for a one-line message, whatever it holds: the message must not fail
+/// itself.
+template <class AnyJson>
+std::string json_excerpt(const AnyJson& json);
+
 /// object[key] as T. @throws FormatError naming file and key when it is missing or of another type.
 template <class T, class AnyJson>
 T json_get(const AnyJson& object, const std::string& key, const std::filesystem::path& file);

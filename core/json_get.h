@@ -55,13 +55,12 @@ bool convert(const AnyJson& json, std::vector<T>& values) {
   return true;
 }
 
-/// At most 80 bytes of the value, whatever it holds: an error message must not fail itself.
-template <class AnyJson>
-std::string excerpt(const AnyJson& json) {
-  return json.dump(-1, ' ', true, AnyJson::error_handler_t::replace).substr(0, 80);
-}
-
 }  // namespace json_detail
+
+template <class AnyJson>
+std::string json_excerpt(const AnyJson& json) {
+  return printable(json.dump(-1, ' ', false, AnyJson::error_handler_t::replace));
+}
 
 template <class T, class AnyJson>
 T json_get(const AnyJson& object, const std::string& key, const std::filesystem::path& file) {
@@ -75,7 +74,7 @@ T json_get(const AnyJson& object, const std::string& key, const std::filesystem:
   }
   if (!converted) {
     throw FormatError(file, concat("key '", key, "' has the wrong type or is out of range"))
-        .found(json_detail::excerpt(*found));
+        .found(json_excerpt(*found));
   }
   return value;
 }

@@ -31,8 +31,7 @@ size_t terminal_columns() {
 std::string cut(const std::string& line, size_t columns) {
   size_t characters = 0;
   for (size_t i = 0; i < line.size(); ++i) {
-    const bool starts_character = (static_cast<unsigned char>(line[i]) & 0xC0) != 0x80;
-    if (starts_character && characters++ == columns) return line.substr(0, i);
+    if (!is_continuation_byte(line[i]) && characters++ == columns) return line.substr(0, i);
   }
   return line;
 }

@@ -52,6 +52,19 @@ std::vector<std::string> split(std::string_view text, char separator) {
   }
 }
 
+std::string printable(std::string_view text) {
+  constexpr size_t kMaxShownBytes = 160;
+  std::string shown(text.substr(0, kMaxShownBytes));
+  for (char& c : shown) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F) c = '?';
+  }
+  if (text.size() > kMaxShownBytes) shown += "...";
+  return shown;
+}
+
+std::string in_quotes(std::string_view text) { return "'" + printable(text) + "'"; }
+
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates) {
   std::string nearest;
   size_t smallest = name.size() / 3 + 1;

@@ -32,11 +32,24 @@ std::string percent(double fraction, int digits);  ///< 0.0012, 2 -> "+0.12 %" (
 /// UTC now as "2026-11-22T18-03-04.123456", the form lm-evaluation-harness puts into file names.
 std::string iso_time_for_file_name();
 
+/// Whether a byte of UTF-8 continues a character rather than begins one.
+constexpr bool is_continuation_byte(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
+}
+/// Code points of valid UTF-8.
+int64_t num_characters(std::string_view text);
+
 /// Byte offset of the first invalid UTF-8 sequence (overlong, surrogate, > U+10FFFF, truncated), or
 /// npos.
 size_t find_invalid_utf8(std::string_view text);
 /// The text with U+FFFD for each byte that is no UTF-8: what JSON can hold of a path.
 std::string valid_utf8(std::string_view text);
+
+/// Text of an untrusted file in single quotes, control bytes as '?', cut after 160 bytes: a hostile
+/// name cannot flood or steer a terminal.
+std::string in_quotes(std::string_view text);
+/// The same without the quotes.
+std::string printable(std::string_view text);
 
 /// A file's first line without the byte order mark that editors of one system put in front.
 std::string_view without_byte_order_mark(std::string_view line);

@@ -1,5 +1,6 @@
 // core/utf8.cpp: UTF-8 validation, exactly Table 3-7 of the Unicode Standard ("Well-Formed UTF-8
 // Byte Sequences").
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -62,6 +63,10 @@ size_t find_invalid_utf8(std::string_view text) {
     }
   }
   return std::string_view::npos;
+}
+
+int64_t num_characters(std::string_view text) {
+  return std::count_if(text.begin(), text.end(), [](char c) { return !is_continuation_byte(c); });
 }
 
 std::string valid_utf8(std::string_view text) {

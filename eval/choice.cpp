@@ -117,11 +117,6 @@ std::vector<ScoredSequence> make_sequences(size_t item, const std::vector<Encode
   return sequences;
 }
 
-int64_t num_characters(std::string_view text) {
-  return std::count_if(text.begin(), text.end(),
-                       [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
-}
-
 /// What is known of the scores before the model ran.
 ChoiceScore count(const ChoiceItem& item, const std::vector<EncodedChoice>& choices) {
   ChoiceScore score;

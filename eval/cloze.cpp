@@ -20,8 +20,6 @@ struct Passage {
   std::string context, continuation;
 };
 
-bool is_continuation_byte(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
-
 /// Byte offset `num_characters` code points after `begin`, or the text's end.
 size_t advance(std::string_view text, size_t begin, int64_t num_characters) {
   while (num_characters-- > 0 && begin < text.size()) tokenizer::next_code_point(text, begin);
@@ -107,15 +105,11 @@ OrderedJson make_item(const std::string& language, const tokenizer::Document& do
 }  // namespace
 
 void ClozeOptions::validate(Problems& problems) const {
-  const auto within = [&](const char* key, int64_t value, int64_t low, int64_t high) {
-    problems.require(value >= low && value <= high, key, concat(value),
-                     concat("must lie in [", low, ", ", high, "]"));
-  };
-  within("choices", choices, 2, 26);
-  within("context_characters", context_characters, 1, 100'000);
-  within("continuation_characters", continuation_characters, 1, 10'000);
-  within("items_per_document", items_per_document, 1, 1'000);
-  within("seed", seed, 0, INT64_MAX);
+  problems.require_in("choices", choices, 2, 26);
+  problems.require_in("context_characters", context_characters, 1, 100'000);
+  problems.require_in("continuation_characters", continuation_characters, 1, 10'000);
+  problems.require_in("items_per_document", items_per_document, 1, 1'000);
+  problems.require_at_least("seed", seed, 0);
 }
 
 std::vector<OrderedJson> make_cloze_items(const std::string& language,

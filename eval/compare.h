@@ -92,9 +92,8 @@ enum class Scale {
 struct LanguageTest {
   std::string task, language, metric;
   bool is_new = false;
-  bool higher_is_better = false;  ///< accuracy; bits per byte is better when lower
-  bool relative = true;  ///< margin and change are relative (bits per byte) or absolute (accuracy)
-  bool is_share = true;  ///< of those that are absolute: no value lies beyond 0 and 1
+  bool higher_is_better = false;              ///< accuracy; bits per byte is better when lower
+  Scale scale = Scale::kRelative;             ///< of change and margin
   PairedEstimate estimate;                    ///< in bits per byte, or accuracy
   std::optional<ChangedAnswers> answers;      ///< of those that are right or wrong
   std::optional<ScoreChanges> score_changes;  ///< of scores between 0 and 1
@@ -106,14 +105,14 @@ struct LanguageTest {
   Outcome outcome = Outcome::kInsufficient;
   std::string reason;
 
-  Scale scale() const {
-    return relative ? Scale::kRelative : is_share ? Scale::kPoints : Scale::kOwn;
-  }
-  double change() const { return relative ? estimate.relative : estimate.delta; }
+  bool is_relative() const { return scale == Scale::kRelative; }
+  double change() const { return is_relative() ? estimate.relative : estimate.delta; }
   Interval change_interval() const {
-    return relative ? estimate.relative_interval : estimate.delta_interval;
+    return is_relative() ? estimate.relative_interval : estimate.delta_interval;
   }
-  double change_error() const { return relative ? estimate.relative_error : estimate.delta_error; }
+  double change_error() const {
+    return is_relative() ? estimate.relative_error : estimate.delta_error;
+  }
   /// The one-sided bound in the bad direction.
   double change_bound() const;
   /// How bad the change is: positive is worse.

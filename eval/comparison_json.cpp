@@ -31,7 +31,7 @@ Json test_json(const LanguageTest& test) {
           {"metric", test.metric},
           {"is_new", test.is_new},
           {"higher_is_better", test.higher_is_better},
-          {"scale", test.relative ? "relative" : "absolute"},
+          {"scale", test.is_relative() ? "relative" : "absolute"},
           {"baseline", value(test.estimate.baseline)},
           {"candidate", value(test.estimate.candidate)},
           {"delta", value(test.change())},

@@ -141,11 +141,11 @@ std::string scaled_text(Scale scale, Change change) {
 }  // namespace
 
 std::string change_text(const LanguageTest& test, double change) {
-  return scaled_text(test.scale(), change);
+  return scaled_text(test.scale, change);
 }
 
 std::string change_text(const LanguageTest& test, Interval change) {
-  return scaled_text(test.scale(), change);
+  return scaled_text(test.scale, change);
 }
 
 std::string change_text(const LanguageTest& test) { return change_text(test, test.change()); }
@@ -157,7 +157,7 @@ std::string change_interval_text(const LanguageTest& test) {
 std::string margin_text(const LanguageTest& test) { return change_text(test, test.margin); }
 
 std::string level_text(const LanguageTest& test, double level) {
-  return test.scale() == Scale::kPoints ? fixed(100 * level, 1) + " %" : fixed(level, 4);
+  return test.scale == Scale::kPoints ? fixed(100 * level, 1) + " %" : fixed(level, 4);
 }
 
 std::string display_language(const LanguageTest& test) {

@@ -28,7 +28,7 @@ std::vector<ForestGroup> forest_groups(const Comparison& comparison) {
     for (const Scale scale : {Scale::kRelative, Scale::kPoints, Scale::kOwn}) {
       ForestGroup group{is_new, scale, {}};
       for (const LanguageTest& test : comparison.tests) {
-        if (test.is_new == is_new && test.scale() == scale) group.tests.push_back(&test);
+        if (test.is_new == is_new && test.scale == scale) group.tests.push_back(&test);
       }
       if (!group.tests.empty()) groups.push_back(std::move(group));
     }

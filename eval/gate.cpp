@@ -106,7 +106,7 @@ double margin_of(const LanguageTest& test, const GateConfig& gate) {
     const auto own = gate.margins.find(name);
     if (own != gate.margins.end()) return own->second;
   }
-  return test.relative ? gate.margin_relative_bpb : gate.margin_accuracy;
+  return test.is_relative() ? gate.margin_relative_bpb : gate.margin_accuracy;
 }
 
 /// Scores between 0 and 1: the more cautious of the bootstrap's bound, which knows the documents it
@@ -130,9 +130,9 @@ LanguageTest measure(const PairedTask& paired, const GateConfig& gate) {
   test.language = task_language(paired.task, news);
   test.is_new = std::find(news.begin(), news.end(), test.language) != news.end();
   test.higher_is_better = paired.higher_is_better;
-  test.relative = !paired.higher_is_better;
-  test.margin = test.relative ? margin_of(test, gate) : -margin_of(test, gate);
-  if (test.is_new) test.margin = test.relative ? 0 - gate.min_new_gain_relative : 0;
+  if (test.higher_is_better) test.scale = Scale::kPoints;
+  test.margin = test.is_relative() ? margin_of(test, gate) : -margin_of(test, gate);
+  if (test.is_new) test.margin = test.is_relative() ? 0 - gate.min_new_gain_relative : 0;
   if (!paired.mismatch.empty()) {
     test.outcome = Outcome::kNotComparable;
     test.reason = paired.mismatch;
@@ -144,7 +144,7 @@ LanguageTest measure(const PairedTask& paired, const GateConfig& gate) {
                                                    .seed = static_cast<uint64_t>(gate.seed)});
   test.estimate = resampled.estimate;
   if (test.higher_is_better) bound_scores(test, paired.pairs, gate.confidence);
-  test.is_share = test.relative || test.score_changes.has_value();
+  if (test.higher_is_better && !test.score_changes) test.scale = Scale::kOwn;
   test.p_adjusted = test.higher_is_better ? p_below(resampled.delta, test.margin)
                                           : p_above(resampled.relative, test.margin);
   return test;
@@ -192,29 +192,25 @@ MeasuredNames names_of(const std::vector<PairedTask>& paired,
 }  // namespace
 
 void GateConfig::validate(Problems& problems) const {
-  const auto require_margin = [&](const std::string& key, double margin) {
-    problems.require(margin >= 0 && std::isfinite(margin), key, concat(margin), ">= 0, finite");
-  };
-  require_margin("margin_relative_bpb", margin_relative_bpb);
-  problems.require(margin_accuracy >= 0 && margin_accuracy <= 1, "margin_accuracy",
-                   concat(margin_accuracy), "between 0 and 1");
-  problems.require(confidence > 0.5 && confidence < 1, "confidence", concat(confidence),
-                   "above 0.5 and below 1, for instance 0.95");
-  for (const auto& [name, margin] : margins) require_margin(concat("margins.", name), margin);
-  problems.require(power > 0 && power < 1, "power", concat(power), "above 0 and below 1");
-  problems.require(min_new_gain_relative >= 0 && min_new_gain_relative < 1, "min_new_gain_relative",
-                   concat(min_new_gain_relative), "at least 0 and below 1");
-  problems.require(min_documents >= 2, "min_documents", concat(min_documents), ">= 2");
+  constexpr double kMostMargin = 1e6;
+  problems.require_in("margin_relative_bpb", margin_relative_bpb, 0, kMostMargin);
+  problems.require_in("margin_accuracy", margin_accuracy, 0, 1);
+  problems.require_in("confidence", confidence, 0.5, 1, Ends::kNeither);
+  for (const auto& [name, margin] : margins)
+    problems.require_in(concat("margins.", name), margin, 0, kMostMargin);
+  problems.require_in("power", power, 0, 1, Ends::kNeither);
+  problems.require_in("min_new_gain_relative", min_new_gain_relative, 0, 1, Ends::kLow);
+  problems.require_at_least("min_documents", min_documents, 2);
   const double beyond = std::max(1 - confidence, 1e-9);
   const auto fewest = static_cast<int64_t>(std::ceil(kFewestBeyond / beyond - 1e-6));
   problems.require(resamples >= fewest, "resamples", concat(resamples),
-                   concat(">= ", fewest, " for a confidence of ", confidence, ": ", kFewestBeyond,
-                          " of them must lie beyond its bound"));
-  problems.require(seed >= 0, "seed", concat(seed), ">= 0");
+                   concat("must be at least ", fewest, " for a confidence of ", confidence, ": ",
+                          kFewestBeyond, " of them must lie beyond its bound"));
+  problems.require_at_least("seed", seed, 0);
 }
 
 double LanguageTest::change_bound() const {
-  const Interval bounds = relative ? estimate.relative_bounds : estimate.delta_bounds;
+  const Interval bounds = is_relative() ? estimate.relative_bounds : estimate.delta_bounds;
   return higher_is_better ? bounds.low : bounds.high;
 }
 

@@ -142,12 +142,10 @@ std::vector<Generated> write_all(const model::Transformer& transformer,
 }  // namespace
 
 void GenerationOptions::validate(Problems& problems) const {
-  problems.require(max_new_tokens >= 1, "max_new_tokens", concat(max_new_tokens),
-                   "must be 1 or more");
-  problems.require(temperature >= 0 && std::isfinite(temperature), "temperature",
-                   concat(temperature), "must be 0 or more");
-  problems.require(top_p > 0 && top_p <= 1, "top_p", concat(top_p), "must be above 0, up to 1");
-  problems.require(seed >= 0, "seed", concat(seed), "must not be negative");
+  problems.require_at_least("max_new_tokens", max_new_tokens, 1);
+  problems.require_in("temperature", temperature, 0, 1e6);
+  problems.require_in("top_p", top_p, 0, 1, Ends::kHigh);
+  problems.require_at_least("seed", seed, 0);
 }
 
 Generated generate(const model::Transformer& transformer, const std::vector<TokenId>& prompt,

@@ -37,14 +37,9 @@ std::string value_text(double of, double factor, const char* unit) {
   return std::isfinite(value) ? concat(signed_fixed(value, digits_for(value)), unit) : "n/a";
 }
 
-/// Code points, which is the width of the text these tables hold.
-size_t width(std::string_view text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
-}
-
 std::string padded(const std::string& cell, size_t to, bool right) {
-  const std::string space(to > width(cell) ? to - width(cell) : 0, ' ');
+  const auto width = static_cast<size_t>(num_characters(cell));
+  const std::string space(to > width ? to - width : 0, ' ');
   return right ? space + cell : cell + space;
 }
 
@@ -104,7 +99,7 @@ std::string text_table(const std::vector<std::string>& header,
     line.resize(header.size());
     for (size_t c = 0; c < line.size(); ++c) {
       line[c] = printable(line[c]);
-      widths[c] = std::max(widths[c], width(line[c]));
+      widths[c] = std::max(widths[c], static_cast<size_t>(num_characters(line[c])));
     }
   }
   std::string out;

@@ -187,11 +187,10 @@ at::Tensor AdditionBuilder::marked(const at::Tensor& start_vD) const {
   const auto with_rows = [this](const at::Tensor& rows_vD) {
     return with_input_rows(base_, rows_vD, computed_.vocab.placement);
   };
-  std::vector<int64_t> layers;
-  for (const LayerPlan& layer : plan_.layers) layers.push_back(layer.layer);
-  const LanguageMark mark =
-      fit_language_mark(base_, with_rows, start_vD, old_tokenizer_.size(), layers, new_sequences(),
-                        old_sequences(), {.steps = plan_.vocabulary.mark_steps}, team_);
+  MarkedModel marked{base_, with_rows, start_vD, old_tokenizer_.size(), {}};
+  for (const LayerPlan& layer : plan_.layers) marked.layers.push_back(layer.layer);
+  const LanguageMark mark = fit_language_mark(marked, {new_sequences(), old_sequences()},
+                                              {.steps = plan_.vocabulary.mark_steps}, team_);
   log_info(concat("mark of new input rows: routers' inputs tell the languages apart at ",
                   fixed(mark.first_cost, 3), " nats a token at first, ", fixed(mark.last_cost, 3),
                   " in the end (knowing nothing: 0.693)"));

@@ -16,8 +16,6 @@ namespace polygraft::expand {
 
 namespace {
 
-using model::Transformer;
-
 /// The mark and the readers as one vector, so that a batch's gradient is one vector, too.
 struct Parameters {
   int64_t width = 0, num_layers = 0;
@@ -72,15 +70,11 @@ at::Tensor later_tokens(const model::Batch& batch) {
 
 class MarkFitter {
  public:
-  MarkFitter(const Transformer& base, const WithInputRows& with_rows, const at::Tensor& start_vD,
-             int64_t num_old_tokens, const std::vector<int64_t>& layers, double prediction_weight)
-      : base_(base),
-        with_rows_(with_rows),
-        start_vD_(start_vD),
-        num_old_tokens_(num_old_tokens),
+  MarkFitter(const MarkedModel& marked, double prediction_weight)
+      : marked_(marked),
         prediction_weight_(prediction_weight),
-        parameters_(base.config().hidden_size, static_cast<int64_t>(layers.size())) {
-    for (const int64_t layer : layers) {
+        parameters_(marked.base.config().hidden_size, static_cast<int64_t>(marked.layers.size())) {
+    for (const int64_t layer : marked.layers) {
       readers_.emplace(layer, static_cast<int64_t>(readers_.size()));
     }
   }
@@ -95,10 +89,7 @@ class MarkFitter {
                         const at::Tensor& weight_T, bool is_new) const;
   at::Tensor prediction_cost(const model::Batch& batch, const at::Tensor& hidden_TD) const;
 
-  const Transformer& base_;
-  const WithInputRows& with_rows_;
-  const at::Tensor& start_vD_;
-  int64_t num_old_tokens_;
+  const MarkedModel& marked_;
   double prediction_weight_;
   std::map<int64_t, int64_t> readers_;  // of a layer
   Parameters parameters_;
@@ -121,9 +112,9 @@ at::Tensor MarkFitter::prediction_cost(const model::Batch& batch,
                                        const at::Tensor& hidden_TD) const {
   at::Tensor targets_T = at::roll(batch.ids_T, -1);
   targets_T.masked_fill_(at::roll(model::token_positions(batch), -1).eq(0), -1);
-  targets_T.masked_fill_(targets_T.ge(num_old_tokens_), -1);
+  targets_T.masked_fill_(targets_T.ge(marked_.num_old_tokens), -1);
   const int64_t num_scored = targets_T.ge(0).sum().item<int64_t>();
-  return model::cross_entropy_sum(hidden_TD, targets_T, base_.weights().head) /
+  return model::cross_entropy_sum(hidden_TD, targets_T, marked_.base.weights().head) /
          static_cast<double>(std::max<int64_t>(num_scored, 1));
 }
 
@@ -142,7 +133,7 @@ at::Tensor MarkFitter::gradient(const model::Batch& batch, bool is_new) const {
   at::Tensor total;
   {
     const at::AutoGradMode through_layers(is_new);  // old text has no mark to follow
-    const Transformer marked = with_rows_(start_vD_ + leaf.mark_D());
+    const model::Transformer marked = marked_.with_input_rows(marked_.start_vD + leaf.mark_D());
     const at::Tensor hidden_TD = marked.hidden(batch, model::Mask::all_but_embedding(), observer);
     total = is_new ? cost + prediction_cost(batch, hidden_TD) * prediction_weight_ : cost;
   }
@@ -159,17 +150,13 @@ double mean_of(const std::vector<double>& costs, size_t first, size_t count) {
 
 }  // namespace
 
-LanguageMark fit_language_mark(const Transformer& base, const WithInputRows& with_rows,
-                               const at::Tensor& start_vD, int64_t num_old_tokens,
-                               const std::vector<int64_t>& layers,
-                               const std::vector<Sequence>& new_text,
-                               const std::vector<Sequence>& old_text, const MarkOptions& options,
-                               const parallel::Team& team) {
-  MarkFitter fitter(base, with_rows, start_vD, num_old_tokens, layers, options.prediction_weight);
-  const std::vector<model::Batch> sides[] = {make_batches(new_text, kMarkBatchTokens),
-                                             make_batches(old_text, kMarkBatchTokens)};
+LanguageMark fit_language_mark(const MarkedModel& marked, const MarkTexts& texts,
+                               const MarkOptions& options, const parallel::Team& team) {
+  MarkFitter fitter(marked, options.prediction_weight);
+  const std::vector<model::Batch> sides[] = {make_batches(texts.of_new, kMarkBatchTokens),
+                                             make_batches(texts.of_old, kMarkBatchTokens)};
   at::Tensor& values = fitter.parameters().all;
-  Adam adam(learning_rates(fitter.parameters(), start_vD));
+  Adam adam(learning_rates(fitter.parameters(), marked.start_vD));
   Progress progress("marking new tokens", static_cast<uint64_t>(options.steps), "steps");
   std::vector<double> costs;
   for (int64_t step = 0; step < options.steps; ++step) {

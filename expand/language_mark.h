@@ -32,24 +32,30 @@ struct LanguageMark {
   double first_cost = 0, last_cost = 0;
 };
 
-/// The base with these rows [v, D] as the input rows of new tokens; differentiable in them.
-using WithInputRows = std::function<model::Transformer(const at::Tensor& rows_vD)>;
+/// What the mark is added to, and what is to tell by it.
+struct MarkedModel {
+  const model::Transformer& base;
+  /// The base with these rows [v, D] as the input rows of new tokens; differentiable in them.
+  std::function<model::Transformer(const at::Tensor& rows_vD)> with_input_rows;
+  at::Tensor start_vD;          ///< the rows without a mark
+  int64_t num_old_tokens = 0;   ///< ids from here on are new
+  std::vector<int64_t> layers;  ///< whose routers are to tell the languages apart
+};
+
+/// Text of either side, gone through in order, again and again.
+struct MarkTexts {
+  std::vector<Sequence> of_new, of_old;
+};
 
 /// Minimises by Adam, over the mark m (rows are start + m) and a linear reader (a_l, b_l) of every
 /// layer's router input u, with z_l = a_l . u / rms(u) + b_l:
 ///   mean_l [ mean_new softplus(-z_l) + mean_old softplus(z_l) ] + lambda CE_new,
 /// CE_new the base's cross-entropy of the new text's old tokens, which keeps the mark from spoiling
-/// what the frozen weights compute. A sequence's first position does not count as new text. The
-/// text is gone through in order, again and again; deterministic.
-/// @param num_old_tokens ids from here on are new. @param layers whose routers are to tell the
-/// languages apart.
+/// what the frozen weights compute. A sequence's first position does not count as new text.
+/// Deterministic.
 /// @param team shares out each step's batches; the mark is the same on all.
 /// @throws NumericError when the mark does not stay finite.
-LanguageMark fit_language_mark(const model::Transformer& base, const WithInputRows& with_rows,
-                               const at::Tensor& start_vD, int64_t num_old_tokens,
-                               const std::vector<int64_t>& layers,
-                               const std::vector<Sequence>& new_text,
-                               const std::vector<Sequence>& old_text, const MarkOptions& options,
-                               const parallel::Team& team = {});
+LanguageMark fit_language_mark(const MarkedModel& marked, const MarkTexts& texts,
+                               const MarkOptions& options, const parallel::Team& team = {});
 
 }  // namespace polygraft::expand

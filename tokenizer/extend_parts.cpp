@@ -22,15 +22,10 @@ constexpr std::array kFilesCopied{"tokenizer_config.json", "special_tokens_map.j
 void check_options(const ExtendOptions& options, const TextsByLanguage& new_texts,
                    const TextsByLanguage& guard_texts) {
   Problems problems;
-  problems.require(options.guard_max_changed >= 0 && options.guard_max_changed <= 1,
-                   "guard_max_changed", fixed(options.guard_max_changed, 3),
-                   "must be a share, 0 to 1");
-  problems.require(options.new_tokens.value_or(1) > 0, "new_tokens",
-                   std::to_string(options.new_tokens.value_or(1)), "must be at least 1");
-  problems.require(options.min_saving > 0 && options.min_saving < 1, "min_saving",
-                   concat(options.min_saving), "must be above 0 and below 1");
-  problems.require(options.min_count > 0, "min_count", std::to_string(options.min_count),
-                   "must be at least 1");
+  problems.require_in("guard_max_changed", options.guard_max_changed, 0, 1);
+  problems.require_at_least("new_tokens", options.new_tokens.value_or(1), 1);
+  problems.require_in("min_saving", options.min_saving, 0, 1, Ends::kNeither);
+  problems.require_at_least("min_count", options.min_count, 1);
   for (const auto& [code, files] : new_texts) {
     problems.require(guard_texts.count(code) == 0, "languages", code,
                      "cannot be new and guarded at once");

@@ -28,7 +28,7 @@ std::string pcre2_message(int code) {
 size_t next_character(std::string_view text, size_t at) {
   do {
     ++at;
-  } while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80);
+  } while (at < text.size() && is_continuation_byte(text[at]));
   return at;
 }
 

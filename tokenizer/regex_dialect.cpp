@@ -127,7 +127,7 @@ void Translator::element() {
     case '|':
       return copy(1);
     default:
-      if ((in_[at_] & 0xC0) != 0x80) begin_atom();  // not inside a character of several bytes
+      if (!is_continuation_byte(in_[at_])) begin_atom();
       return copy(1);
   }
 }

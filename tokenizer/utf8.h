@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/text.h"
+
 namespace polygraft::tokenizer {
 
 /// Bytes of the sequence that `lead` begins.
@@ -29,7 +31,7 @@ inline char32_t next_code_point(std::string_view text, size_t& position) {
 /// The last code point of `text`, which is valid and not empty, and where it begins.
 inline char32_t last_code_point(std::string_view text, size_t& begin) {
   begin = text.size() - 1;
-  while (begin > 0 && (text[begin] & 0xC0) == 0x80) --begin;
+  while (begin > 0 && is_continuation_byte(text[begin])) --begin;
   size_t position = begin;
   return next_code_point(text, position);
 }

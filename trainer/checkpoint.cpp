@@ -16,7 +16,7 @@
 namespace polygraft::trainer {
 namespace {
 
-constexpr int64_t kFormat = 3;
+constexpr int64_t kFormat = 4;
 constexpr const char* kStateFile = "state.json";
 constexpr std::string_view kCheckpointPrefix = "checkpoint-";
 constexpr std::string_view kBestPrefix = "best-";

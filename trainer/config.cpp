@@ -10,20 +10,6 @@
 namespace polygraft::trainer {
 namespace {
 
-bool is_one_of(const std::string& value, const std::vector<std::string>& allowed) {
-  return std::find(allowed.begin(), allowed.end(), value) != allowed.end();
-}
-
-void require_name(Problems& problems, const std::string& path, const std::string& value,
-                  const std::vector<std::string>& allowed) {
-  problems.require(is_one_of(value, allowed), path, value,
-                   concat("must be one of ", join(allowed, ", ")));
-}
-
-void require_positive(Problems& problems, const std::string& path, int64_t value) {
-  problems.require(value > 0, path, concat(value), "must be positive");
-}
-
 // Bounds of whole numbers: far above every run there is, and low enough that sums of them, and
 // products with a model's sizes, fit into 63 bits.
 constexpr int64_t kMostTokens = 1'000'000'000'000'000;
@@ -31,20 +17,8 @@ constexpr int64_t kMostStepTokens = 1'000'000'000;
 constexpr int64_t kMostSelfTokens = 1'000'000'000'000;
 constexpr int64_t kMostRank = 1 << 16;
 
-void require_count(Problems& problems, const std::string& path, int64_t value, int64_t most) {
-  problems.require(value > 0 && value <= most, path, concat(value),
-                   concat("must lie in [1, ", most, "]"));
-}
-
-// Written as a comparison that NaN fails.
-void require_range(Problems& problems, const std::string& path, double value, double low,
-                   double high) {
-  problems.require(value >= low && value <= high, path, concat(value),
-                   concat("must lie in [", low, ", ", high, "]"));
-}
-
 void require_weight(Problems& problems, const std::string& path, double value) {
-  require_range(problems, path, value, 0.0, 1e6);
+  problems.require_in(path, value, 0.0, 1e6);
 }
 
 template <class Part>
@@ -57,83 +31,79 @@ void validate_part(Problems& problems, const std::string& name, const Part& part
 }  // namespace
 
 void OptimizerConfig::validate(Problems& problems) const {
-  require_name(problems, "name", name, {"adamw"});
-  problems.require(learning_rate > 0 && learning_rate <= 1, "learning_rate", concat(learning_rate),
-                   "must lie in (0, 1]");
-  require_range(problems, "router_learning_rate_scale", router_learning_rate_scale, 0.0, 100.0);
-  require_name(problems, "schedule", schedule, {"cosine", "constant"});
-  require_range(problems, "warmup_fraction", warmup_fraction, 0.0, 1.0);
-  require_range(problems, "final_fraction", final_fraction, 0.0, 1.0);
+  problems.require_one_of("name", name, {"adamw"});
+  problems.require_in("learning_rate", learning_rate, 0, 1, Ends::kHigh);
+  problems.require_in("router_learning_rate_scale", router_learning_rate_scale, 0.0, 100.0);
+  problems.require_one_of("schedule", schedule, {"cosine", "constant"});
+  problems.require_in("warmup_fraction", warmup_fraction, 0.0, 1.0);
+  problems.require_in("final_fraction", final_fraction, 0.0, 1.0);
   const bool two_decays =
       betas.size() == 2 &&
       std::all_of(betas.begin(), betas.end(), [](double b) { return b >= 0 && b < 1; });
   problems.require(two_decays, "betas", concat(betas.size(), " numbers"),
                    "must be two numbers in [0, 1)");
-  problems.require(epsilon > 0 && epsilon <= 1, "epsilon", concat(epsilon), "must lie in (0, 1]");
-  require_range(problems, "weight_decay", weight_decay, 0.0, 10.0);
+  problems.require_in("epsilon", epsilon, 0, 1, Ends::kHigh);
+  problems.require_in("weight_decay", weight_decay, 0.0, 10.0);
   require_weight(problems, "max_grad_norm", max_grad_norm);
 }
 
 void ReplayConfig::validate(Problems& problems) const {
   problems.require(fraction >= 0 && fraction < 1, "fraction", concat(fraction),
                    "must lie in [0, 1): some text must be new");
-  require_name(problems, "source", source, {"corpus", "self", "corpus+self"});
-  require_name(problems, "mix", mix, {"text", "harm"});
+  problems.require_one_of("source", source, {"corpus", "self", "corpus+self"});
+  problems.require_one_of("mix", mix, {"text", "harm"});
   problems.require(!writes_text() || fraction > 0, "fraction", concat(fraction),
                    "must be above 0 where the base writes old text");
-  require_range(problems, "quoted", quoted, 0.0, 1.0);
-  require_count(problems, "self_tokens", self_tokens, kMostSelfTokens);
-  require_range(problems, "self_chats", self_chats, 0.0, 1.0);
+  problems.require_in("quoted", quoted, 0.0, 1.0);
+  problems.require_in("self_tokens", self_tokens, 1, kMostSelfTokens);
+  problems.require_in("self_chats", self_chats, 0.0, 1.0);
   problems.require(writes_text() || self_chats == 0, "self_chats", concat(self_chats),
                    "needs `source: self` or `corpus+self`");
 }
 
 void ProtectConfig::validate(Problems& problems) const {
-  require_name(problems, "method", method, {"kl", "hinge", "polyak", "prior", "none"});
+  problems.require_one_of("method", method, {"kl", "hinge", "polyak", "prior", "none"});
   require_weight(problems, "kl", kl);
   require_weight(problems, "hinge", hinge_or_default());
   require_weight(problems, "capture", capture);
-  require_range(problems, "margin", margin_or_default(), 0.0, 100.0);
+  problems.require_in("margin", margin_or_default(), 0.0, 100.0);
   require_weight(problems, "head", head);
   require_weight(problems, "prior", prior);
-  problems.require(bos_weight > 0 && bos_weight <= 1e6, "bos_weight", concat(bos_weight),
-                   "must lie in (0, 1e6]");
+  problems.require_in("bos_weight", bos_weight, 0, 1e6, Ends::kHigh);
 }
 
 void ProbeConfig::validate(Problems& problems) const {
-  require_positive(problems, "every_tokens", every_tokens);
-  require_positive(problems, "bytes_per_language", bytes_per_language);
+  problems.require_at_least("every_tokens", every_tokens, 1);
+  problems.require_at_least("bytes_per_language", bytes_per_language, 1);
 }
 
 void BudgetConfig::validate(Problems& problems) const {
-  require_range(problems, "max_relative_bpb", max_relative_bpb, 0.0, 10.0);
-  problems.require(confidence > 0.5 && confidence < 1, "confidence", concat(confidence),
-                   "must lie in (0.5, 1)");
+  problems.require_in("max_relative_bpb", max_relative_bpb, 0.0, 10.0);
+  problems.require_in("confidence", confidence, 0.5, 1, Ends::kNeither);
   problems.require(on_exceeded != "rollback", "on_exceeded", on_exceeded,
                    "is part of protect now: harder first, then back to the best weights");
   if (on_exceeded != "rollback")
-    require_name(problems, "on_exceeded", on_exceeded, {"protect", "stop"});
+    problems.require_one_of("on_exceeded", on_exceeded, {"protect", "stop"});
 }
 
 void LoraConfig::validate(Problems& problems) const {
-  require_count(problems, "rank", rank, kMostRank);
-  problems.require(alpha > 0 && alpha <= 1e6, "alpha", concat(alpha), "must lie in (0, 1e6]");
+  problems.require_in("rank", rank, 1, kMostRank);
+  problems.require_in("alpha", alpha, 0, 1e6, Ends::kHigh);
 }
 
 void CheckpointConfig::validate(Problems& problems) const {
-  require_positive(problems, "every_tokens", every_tokens);
-  require_positive(problems, "keep", keep);
+  problems.require_at_least("every_tokens", every_tokens, 1);
+  problems.require_at_least("keep", keep, 1);
 }
 
 void TrainConfig::validate(Problems& problems) const {
-  require_name(problems, "trainable", trainable, {"additions", "all", "lora", "none-but-router"});
-  require_name(problems, "precision", precision, {"float32", "bfloat16"});
-  require_name(problems, "device", device, {"cpu", "cuda"});
+  problems.require_one_of("trainable", trainable, {"additions", "all", "lora", "none-but-router"});
+  problems.require_one_of("precision", precision, {"float32", "bfloat16"});
+  problems.require_one_of("device", device, {"cpu", "cuda"});
   problems.require(device != "cuda" || trainable == "additions", "device", device,
                    "trains additions alone; leave it out for `trainable: " + trainable + "`");
-  require_count(problems, "tokens", tokens, kMostTokens);
-  problems.require(sequence_length >= 2, "sequence_length", concat(sequence_length),
-                   "must be at least 2");
+  problems.require_in("tokens", tokens, 1, kMostTokens);
+  problems.require_at_least("sequence_length", sequence_length, 2);
   problems.require(batch_tokens >= sequence_length, "batch_tokens", concat(batch_tokens),
                    concat("must hold one row of sequence_length (", sequence_length, ") tokens"));
   for (const auto& [path, value] :
@@ -168,28 +138,27 @@ void TrainConfig::validate(Problems& problems) const {
 }
 
 void ArchitectureConfig::validate(Problems& problems) const {
-  require_name(problems, "family", family, {"qwen3_moe", "qwen3", "llama"});
-  require_positive(problems, "hidden_size", hidden_size);
-  require_positive(problems, "num_layers", num_layers);
-  require_positive(problems, "num_heads", num_heads);
+  problems.require_one_of("family", family, {"qwen3_moe", "qwen3", "llama"});
+  problems.require_at_least("hidden_size", hidden_size, 1);
+  problems.require_at_least("num_layers", num_layers, 1);
+  problems.require_at_least("num_heads", num_heads, 1);
   problems.require(num_kv_heads > 0 && num_heads % num_kv_heads == 0, "num_kv_heads",
                    concat(num_kv_heads), concat("must divide num_heads (", num_heads, ")"));
   problems.require(head_dim > 0 && head_dim % 2 == 0, "head_dim", concat(head_dim),
                    "must be positive and even (rotary positions turn pairs)");
   if (family == "qwen3_moe") {
-    require_positive(problems, "expert_width", expert_width);
-    require_positive(problems, "num_experts", num_experts);
+    problems.require_at_least("expert_width", expert_width, 1);
+    problems.require_at_least("num_experts", num_experts, 1);
     problems.require(top_k > 0 && top_k <= num_experts, "top_k", concat(top_k),
                      concat("must lie in [1, num_experts] (", num_experts, ")"));
   } else {
-    require_positive(problems, "dense_width", dense_width);
+    problems.require_at_least("dense_width", dense_width, 1);
     problems.require(num_experts == 0, "num_experts", concat(num_experts),
                      concat("must be 0: ", family, " is a dense family"));
   }
-  problems.require(rope_theta > 0 && rope_theta <= 1e12, "rope_theta", concat(rope_theta),
-                   "must lie in (0, 1e12]");
-  require_positive(problems, "max_positions", max_positions);
-  require_name(problems, "dtype", dtype, {"bfloat16", "float16", "float32"});
+  problems.require_in("rope_theta", rope_theta, 0, 1e12, Ends::kHigh);
+  problems.require_at_least("max_positions", max_positions, 1);
+  problems.require_one_of("dtype", dtype, {"bfloat16", "float16", "float32"});
 }
 
 void TrainFile::validate(Problems& problems) const {

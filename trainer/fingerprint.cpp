@@ -1,65 +1,14 @@
 // trainer/fingerprint.cpp: see fingerprint.h.
 #include "trainer/fingerprint.h"
 
-#include <charconv>
-#include <type_traits>
-
 #include "core/hash.h"
 #include "core/json.h"
+#include "core/settings.h"
 #include "core/text.h"
 #include "trainer/trainee.h"
 
 namespace polygraft::trainer {
 namespace {
-
-/// Exactly the value: the shortest text that reads back to the same number.
-template <class Number>
-std::string exact_text(Number value) {
-  char buffer[64];
-  const auto end = std::to_chars(std::begin(buffer), std::end(buffer), value).ptr;
-  return {buffer, end};
-}
-std::string exact_text(const std::string& value) { return value; }
-template <class T>
-std::string exact_text(const std::vector<T>& values) {
-  std::vector<std::string> parts;
-  for (const T& value : values) parts.push_back(exact_text(value));
-  return concat("[", join(parts, ", "), "]");
-}
-
-/// A config visitor that lists every field by its dotted path.
-class FieldLister {
- public:
-  FieldLister(std::string prefix, Fingerprint& fields)
-      : prefix_(std::move(prefix)), fields_(fields) {}
-
-  template <class T>
-  void field(const std::string& key, T& value, const std::string&) {
-    list(prefix_ + key, value);
-  }
-  template <class T>
-  void required(const std::string& key, T& value, const std::string&) {
-    list(prefix_ + key, value);
-  }
-
- private:
-  template <class T>
-  void list(const std::string& path, std::optional<T>& value) {
-    if (value) list(path, *value);
-  }
-  template <class T>
-  void list(const std::string& path, T& value) {
-    if constexpr (requires { value.visit(*this); }) {
-      FieldLister nested(path + ".", fields_);
-      value.visit(nested);
-    } else {
-      fields_[path] = exact_text(value);
-    }
-  }
-
-  std::string prefix_;
-  Fingerprint& fields_;
-};
 
 std::string weights_hash(model::Weights& weights, bool additions_only) {
   Sha256 hash;
@@ -86,12 +35,11 @@ bool may_change(const std::string& key) { return key.rfind("train.checkpoint.", 
 Fingerprint fingerprint(const TrainJob& job, const LanguageRoles& roles, const TrainingData& data,
                         Trainee& trainee) {
   Fingerprint fields;
-  TrainConfig train = job.train;  // visit() is not const, since it also reads
-  FieldLister lister("train.", fields);
-  train.visit(lister);
-  fields["seed"] = exact_text(job.seed);
-  fields["languages"] = exact_text(roles.learned);
-  fields["old languages"] = exact_text(roles.guarded);
+  for (const Setting& setting : settings_of(job.train))
+    fields["train." + setting.key] = setting.value;
+  fields["seed"] = concat(job.seed);
+  fields["languages"] = join(roles.learned, ", ");
+  fields["old languages"] = join(roles.guarded, ", ");
   for (const auto& [language, key] : data.shard_keys) fields[concat("text of ", language)] = key;
   list_model_config(*trainee.config_json, fields);
   const auto manifest = trainee.folder ? trainee.folder->manifest : std::nullopt;

@@ -107,10 +107,8 @@ void EvaluateConfig::validate(Problems& problems) const {
 }
 
 void MachineConfig::validate(Problems& problems) const {
-  problems.require(memory_gib >= 0 && memory_gib <= kMostMemoryGib, "memory_gib",
-                   concat(memory_gib), concat("must lie in [0, ", kMostMemoryGib, "]"));
-  problems.require(teraflops > 0 && teraflops <= 1e9, "teraflops", concat(teraflops),
-                   "must lie in (0, 1e9]");
+  problems.require_in("memory_gib", memory_gib, 0, kMostMemoryGib);
+  problems.require_in("teraflops", teraflops, 0, 1e9, Ends::kHigh);
   if (rank) validate_block(*rank, "rank", problems);
 }
 
@@ -120,7 +118,7 @@ void PipelineConfig::validate(Problems& problems) const {
                    "give `corpus` or `languages`");
   problems.require(corpus.empty() || languages.empty(), "corpus", corpus,
                    "give `corpus` or `languages`, not both");
-  problems.require(seed >= 0, "seed", std::to_string(seed), "must not be negative");
+  problems.require_at_least("seed", seed, 0);
   validate_block(machine, "machine", problems);
   validate_block(tokenizer, "tokenizer", problems);
   validate_block(expand, "expand", problems);

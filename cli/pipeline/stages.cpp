@@ -236,6 +236,40 @@ std::string decisive_yaml(trainer::TrainConfig train) {
   return yaml_of(train);
 }
 
+/// What is to be known of the texts: which languages they are of, and their bytes.
+struct TextKeys {
+  std::string train, heldout;
+};
+
+/// @param self_text key of the stage that writes the files of kSelfLanguage, which may not exist
+/// yet; "" without one.
+TextKeys text_keys(const ResolvedPipeline& pipeline, FileHashes& hashes,
+                   const std::string& self_text) {
+  TextKeys keys;
+  for (const auto& [language, texts] : pipeline.corpus.languages) {
+    if (!self_text.empty() && language == trainer::kSelfLanguage) {
+      keys.train += self_text;
+      keys.heldout += self_text;
+      continue;
+    }
+    keys.train += concat(language, " ", texts.role, "\n");
+    keys.heldout += concat(language, "\n");
+    for (const std::string& file : texts.train) keys.train += hashes.of(file) + "\n";
+    for (const std::string& file : texts.heldout) keys.heldout += hashes.of(file) + "\n";
+  }
+  return keys;
+}
+
+/// What evaluations depend on besides the model. Results note which language is new, and its
+/// passages stand before old text.
+std::string measured_key(const ResolvedPipeline& pipeline, FileHashes& hashes,
+                         const TextKeys& texts) {
+  const EvaluateConfig& evaluate = pipeline.config.evaluate;
+  std::string key = concat(texts.heldout, yaml_of(evaluate), "new ", pipeline.new_language, "\n");
+  for (const std::string& file : evaluate.choice) key += hashes.of(file) + "\n";
+  return key;
+}
+
 }  // namespace
 
 eval::ResultFolder read_measurements(const fs::path& stage_folder) {
@@ -267,42 +301,26 @@ std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& has
     stages.push_back({name, key, std::move(outputs), std::move(work), ranks});
     return key;
   };
-  const bool writes_old_text = config.train.replay.writes_text();
   std::string self_text;
-  if (writes_old_text) {
+  if (config.train.replay.writes_text()) {
     self_text =
         add(kSelfTextStage,
             {base, yaml_of(config.train.replay), concat(config.train.sequence_length), seed}, {},
             [run](const fs::path& f) { write_self_texts(run, f); });
   }
-  std::string train_texts, heldout_texts;
-  for (const auto& [language, texts] : pipeline.corpus.languages) {
-    if (writes_old_text && language == trainer::kSelfLanguage) {  // its files may not exist yet
-      train_texts += self_text;
-      heldout_texts += self_text;
-      continue;
-    }
-    train_texts += concat(language, " ", texts.role, "\n");
-    heldout_texts += concat(language, "\n");
-    for (const std::string& file : texts.train) train_texts += hashes.of(file) + "\n";
-    for (const std::string& file : texts.heldout) heldout_texts += hashes.of(file) + "\n";
-  }
-
+  const TextKeys texts = text_keys(pipeline, hashes, self_text);
   const std::string tokenizer =
-      add("tokenizer", {base, train_texts, heldout_texts, yaml_of(config.tokenizer)}, {},
+      add("tokenizer", {base, texts.train, texts.heldout, yaml_of(config.tokenizer)}, {},
           [run](const fs::path& f) { extend_tokenizer(run, f); });
   const std::string profiled = add(
-      "profile", {base, train_texts, heldout_texts}, {},
+      "profile", {base, texts.train, texts.heldout}, {},
       [run](const fs::path& f) { profile(run, f); }, StageRanks::kAll);
   const std::string planned =
       add("plan", {tokenizer, profiled, yaml_of(config.tokenizer), yaml_of(config.expand), seed},
           {}, [run](const fs::path& f) { plan(run, f); });
   const std::string grafted = add(
       "graft", {planned}, {}, [run](const fs::path& f) { graft(run, f); }, StageRanks::kAll);
-  // Results note which language is new, and its passages stand before old text.
-  std::string measured_on =
-      concat(heldout_texts, yaml_of(config.evaluate), "new ", pipeline.new_language, "\n");
-  for (const std::string& file : config.evaluate.choice) measured_on += hashes.of(file) + "\n";
+  const std::string measured_on = measured_key(pipeline, hashes, texts);
   const std::string base_evaluated = add(
       "evaluate-base", {base, measured_on}, {},
       [run](const fs::path& f) {
@@ -315,7 +333,7 @@ std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& has
       "train", train_inputs, {run.model()},
       [run, train_key](const fs::path& f) { train(run, train_key, f); }, StageRanks::kAll);
   const std::string verified =
-      add("verify", {trained, heldout_texts}, {}, [run](const fs::path& f) { verify(run, f); });
+      add("verify", {trained, texts.heldout}, {}, [run](const fs::path& f) { verify(run, f); });
   add("pack", {verified}, {run.pack()}, [run](const fs::path& f) { pack(run, f); });
   const std::string evaluated = add(
       "evaluate", {trained, measured_on}, {},

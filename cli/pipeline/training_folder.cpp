@@ -3,10 +3,10 @@
 
 #include <algorithm>
 
-#include "cli/settings.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/log.h"
+#include "core/settings.h"
 #include "core/text.h"
 
 namespace polygraft::cli {

@@ -9,7 +9,6 @@
 #include "core/hash.h"
 #include "core/json.h"
 #include "core/text.h"
-#include "model/checkpoint/quote.h"
 #include "model/checkpoint/side_files.h"
 #include "model/checkpoint/tensor_writer.h"
 
@@ -103,7 +102,7 @@ std::string plain_name(const std::string& name, const fs::path& file) {
   if (plain) return name;
   throw FormatError(file, "a name leads out of the folder")
       .expected("a plain file name")
-      .found(model::in_quotes(name));
+      .found(in_quotes(name));
 }
 
 void check_version(const OrderedJson& json, const fs::path& file) {

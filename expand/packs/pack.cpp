@@ -4,12 +4,12 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "expand/additions.h"
 #include "model/checkpoint/json_fields.h"
 #include "model/checkpoint/manifest.h"
 #include "model/checkpoint/pack_name.h"
-#include "model/checkpoint/quote.h"
 #include "model/checkpoint/tensors_hash.h"
 
 namespace polygraft::expand {
@@ -45,7 +45,7 @@ const Json& list(const model::JsonFields& fields, const std::string& key) {
   const Json& value = fields.raw(key);
   if (value.is_array()) return value;
   throw FormatError(fields.file(), concat("key '", fields.path_of(key), "' is not a list"))
-      .found(model::json_excerpt(value));
+      .found(json_excerpt(value));
 }
 
 std::vector<PackLayer> read_layers(const model::JsonFields& fields) {
@@ -59,7 +59,7 @@ std::vector<PackLayer> read_layers(const model::JsonFields& fields) {
     const bool known = layers.empty() || layers.back().layer < layer.layer;
     if (!known || (!layers.empty() && layers.back().num_experts != layer.num_experts)) {
       throw FormatError(fields.file(), "the layers of a pack are out of order or differ in experts")
-          .found(model::json_excerpt(value));
+          .found(json_excerpt(value));
     }
     layers.push_back(std::move(layer));
   }
@@ -73,7 +73,7 @@ std::vector<std::string> read_tokens(const model::JsonFields& fields) {
   for (const std::string& token : tokens) {
     if (!token.empty() && seen.insert(token).second) continue;
     throw FormatError(fields.file(), "a token of the pack is empty or listed twice")
-        .found(model::in_quotes(token));
+        .found(in_quotes(token));
   }
   return tokens;
 }

@@ -8,7 +8,6 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/text.h"
-#include "model/checkpoint/quote.h"
 #include "tokenizer/sentencepiece_growth.h"
 #include "tokenizer/tokenizer_file.h"
 
@@ -106,7 +105,7 @@ tokenizer::GrownTokenizer pack_tokenizer(const fs::path& base,
   const auto old = tokenizer::Tokenizer::load(file);
   for (const auto& [token, id] : additions.tokens) {
     if (!old.find(token)) continue;
-    throw FormatError(file, concat("the base knows the token ", model::in_quotes(token),
+    throw FormatError(file, concat("the base knows the token ", in_quotes(token),
                                    " already, which a pack brings"))
         .hint("the pack was made for another base");
   }

@@ -3,8 +3,8 @@
 #include "model/checkpoint/attention_window.h"
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text.h"
-#include "model/checkpoint/quote.h"
 
 namespace polygraft::model {
 namespace {

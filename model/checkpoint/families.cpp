@@ -5,7 +5,6 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "model/checkpoint/quote.h"
 
 namespace polygraft::model {
 namespace {

@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text.h"
-#include "model/checkpoint/quote.h"
 
 namespace polygraft::model {
 

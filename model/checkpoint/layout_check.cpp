@@ -8,7 +8,6 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "model/checkpoint/expected_tensors.h"
-#include "model/checkpoint/quote.h"
 
 namespace polygraft::model {
 namespace {

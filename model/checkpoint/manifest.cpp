@@ -6,10 +6,10 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "model/checkpoint/json_fields.h"
 #include "model/checkpoint/pack_name.h"
-#include "model/checkpoint/quote.h"
 
 namespace polygraft::model {
 namespace {

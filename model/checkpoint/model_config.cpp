@@ -5,11 +5,11 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "model/checkpoint/attention_window.h"
 #include "model/checkpoint/families.h"
 #include "model/checkpoint/json_fields.h"
-#include "model/checkpoint/quote.h"
 #include "model/checkpoint/rope_config.h"
 #include "model/checkpoint/unsupported_features.h"
 

@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "core/error.h"
-#include "model/checkpoint/quote.h"
+#include "core/text.h"
 
 namespace polygraft::model {
 

@@ -6,30 +6,26 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "core/text.h"
-#include "model/checkpoint/quote.h"
 #include "model/checkpoint/safetensors_header.h"
-#include "model/checkpoint/strict_json.h"
 
 namespace polygraft::model {
 namespace {
 
-constexpr size_t kLengthBytes = 8;
-constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the reference implementation's limit
-constexpr int kMaxDepth = 3;                       // file, tensor, shape
 constexpr const char* kMetadataKey = "__metadata__";
 constexpr const char* kFetchAgain =
     "the file is truncated or damaged; fetch it again from its source";
 
 uint64_t header_length(std::string_view content, const fs::path& file) {
-  if (content.size() < kLengthBytes) {
+  if (content.size() < kHeaderLengthBytes) {
     throw FormatError(file, "the file is too short for a safetensors header")
         .expected("at least 8 bytes")
         .found(concat(content.size(), " bytes"))
         .hint(kFetchAgain);
   }
   uint64_t length = 0;
-  for (size_t i = kLengthBytes; i-- > 0;) length = length << 8 | static_cast<uint8_t>(content[i]);
-  const uint64_t most = std::min<uint64_t>(kMaxHeaderBytes, content.size() - kLengthBytes);
+  for (size_t i = kHeaderLengthBytes; i-- > 0;)
+    length = length << 8 | static_cast<uint8_t>(content[i]);
+  const uint64_t most = std::min<uint64_t>(kMaxHeaderBytes, content.size() - kHeaderLengthBytes);
   if (content.starts_with("version https://git-lfs")) {
     throw FormatError(file, "is a pointer of Git LFS, not the weights").hint("git lfs pull");
   }
@@ -157,13 +153,13 @@ void check_tiling(const std::vector<HeaderEntry>& entries, uint64_t data_bytes,
 /// All but the last check: that the tensors cover the data.
 Header decode_entries(std::string_view content, const fs::path& file) {
   const uint64_t length = header_length(content, file);
-  const std::string_view text = content.substr(kLengthBytes, length);
+  const std::string_view text = content.substr(kHeaderLengthBytes, length);
   if (text.front() != '{') {
     throw FormatError(file, "the safetensors header is not a JSON object").hint(kFetchAgain);
   }
-  const Json json = parse_strict_json(text, file, kMaxDepth);
+  const Json json = parse_json(text, file);
   Header header;
-  header.data_offset = kLengthBytes + length;
+  header.data_offset = kHeaderLengthBytes + length;
   for (const auto& [name, value] : json.items()) {
     if (name == kMetadataKey) {
       check_metadata(value, file);

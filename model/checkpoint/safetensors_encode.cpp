@@ -5,15 +5,12 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "core/text.h"
-#include "model/checkpoint/quote.h"
 #include "model/checkpoint/safetensors_header.h"
 
 namespace polygraft::model {
 namespace {
 
-constexpr size_t kLengthBytes = 8;
 constexpr size_t kAlignment = 8;  // of the data's first byte
-constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 
 std::string json_string(const std::string& text, const fs::path& file) {
   try {
@@ -66,7 +63,7 @@ std::string encode_header(const std::vector<TensorSpec>& specs,
         .hint("write smaller shards");
   }
   std::string header;
-  for (size_t i = 0; i < kLengthBytes; ++i)
+  for (size_t i = 0; i < kHeaderLengthBytes; ++i)
     header += static_cast<char>(json.size() >> (8 * i) & 0xFF);
   return header + json;
 }

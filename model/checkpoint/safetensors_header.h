@@ -13,6 +13,9 @@
 
 namespace polygraft::model {
 
+constexpr size_t kHeaderLengthBytes = 8;           ///< of the length field
+constexpr uint64_t kMaxHeaderBytes = 100'000'000;  ///< the reference implementation's limit
+
 /// One tensor of a file: what the header says of it, and where its bytes lie.
 struct HeaderEntry {
   TensorSpec spec;

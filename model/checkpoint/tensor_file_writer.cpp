@@ -4,7 +4,6 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "model/checkpoint/quote.h"
 #include "model/checkpoint/safetensors_header.h"
 
 namespace polygraft::model {

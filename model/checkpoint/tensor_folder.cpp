@@ -7,23 +7,20 @@
 #include "core/json.h"
 #include "core/parallel.h"
 #include "core/text.h"
-#include "model/checkpoint/quote.h"
 #include "model/checkpoint/safetensors_header.h"
 #include "model/checkpoint/side_files.h"
-#include "model/checkpoint/strict_json.h"
 #include "model/checkpoint/tensor_file.h"
 
 namespace polygraft::model {
 namespace {
 
 constexpr const char* kSingleFile = "model.safetensors";
-constexpr int kIndexDepth = 16;  // "metadata" is free-form
 
 /// Tensor name -> file name, as the index has it.
 using WeightMap = std::map<std::string, std::string>;
 
 WeightMap read_index(const fs::path& index) {
-  const Json json = parse_strict_json(read_file(index), index, kIndexDepth);
+  const Json json = read_json(index);
   const auto found = json.is_object() ? json.find("weight_map") : json.end();
   if (found == json.end() || !found->is_object() || found->empty()) {
     throw FormatError(index, "the index has no weight_map")

@@ -9,7 +9,6 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "core/text.h"
-#include "model/checkpoint/quote.h"
 #include "model/checkpoint/safetensors_header.h"
 
 namespace polygraft::model {

@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text.h"
-#include "model/checkpoint/quote.h"
 
 namespace polygraft::model {
 namespace {

@@ -1,9 +1,8 @@
 // model/parallel/communicator.h: what the processes of one run say to each other. Everything is
 // made of one operation, the uneven all-to-all: an implementation provides that, and reductions are
 // sums in rank order, the same bits on every transport and from run to run. Implementations:
-// in_process.h (threads, for tests), mpi.h (processes on CPUs) and nccl.h (processes with GPUs). A
-// rank that ends, or that does not answer within the timeout, makes every wait of the others throw
-// a RankError that names it.
+// mpi.h (processes on CPUs) and nccl.h (processes with GPUs). A rank that ends, or that does not
+// answer within the timeout, makes every wait of the others throw a RankError that names it.
 #pragma once
 #include <chrono>
 #include <cstddef>

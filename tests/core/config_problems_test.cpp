@@ -1,6 +1,7 @@
 // tests/core/config_problems_test.cpp: what is wrong with a config is told with place and remedy,
 // all of it at once.
 #include <catch2/catch.hpp>
+#include <cmath>
 
 #include "core/text.h"
 #include "tests/core/config_example.h"
@@ -121,6 +122,45 @@ TEST_CASE("a key that an absent section requires is missing, unless the section 
   // A section of the wrong kind is one problem, not one for every key in it.
   CHECK_THROWS_WITH(bind_config<Outer>(ConfigSource::from_text("train: 5", "x.yaml")),
                     Contains("1 problem\n"));
+}
+
+TEST_CASE("a number must lie in its interval, whose ends count or do not", "[core][config]") {
+  const auto problem = [](auto value, Ends ends) -> std::string {
+    Problems problems;
+    problems.require_in("x", value, 0.5, 2, ends);
+    try {
+      problems.throw_if_any("x.yaml");
+    } catch (const ConfigError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  for (const Ends ends : {Ends::kBoth, Ends::kHigh, Ends::kLow, Ends::kNeither}) {
+    CHECK(problem(1.5, ends) == "");
+    CHECK(problem(int64_t{1}, ends) == "");
+    CHECK_THAT(problem(0.49, ends), Contains("x = 0.49: must lie in "));
+    CHECK_THAT(problem(int64_t{1234567}, ends), Contains("x = 1234567: must lie in "));
+    CHECK_THAT(problem(std::nan(""), ends), Contains("x = nan: must lie in "));
+    const bool has_low = ends == Ends::kBoth || ends == Ends::kLow;
+    const bool has_high = ends == Ends::kBoth || ends == Ends::kHigh;
+    CHECK(problem(0.5, ends).empty() == has_low);
+    CHECK(problem(int64_t{2}, ends).empty() == has_high);
+  }
+  CHECK_THAT(problem(3.0, Ends::kBoth), Contains("must lie in [0.5, 2]"));
+  CHECK_THAT(problem(3.0, Ends::kHigh), Contains("must lie in (0.5, 2]"));
+  CHECK_THAT(problem(3.0, Ends::kLow), Contains("must lie in [0.5, 2)"));
+  CHECK_THAT(problem(3.0, Ends::kNeither), Contains("must lie in (0.5, 2)"));
+}
+
+TEST_CASE("a word must be one of those that are known, a count large enough", "[core][config]") {
+  Problems problems;
+  problems.require_one_of("good", "b", {"a", "b"});
+  problems.require_at_least("enough", 2, 2);
+  CHECK(problems.empty());
+  problems.require_one_of("bad", "c", {"a", "b"});
+  problems.require_at_least("few", 1, 2);
+  CHECK_THROWS_WITH(problems.throw_if_any("x"), Contains("bad = c: must be one of a, b") &&
+                                                    Contains("few = 1: must be at least 2"));
 }
 
 TEST_CASE("text that is no YAML, or too much of it, is refused with its place", "[core][config]") {

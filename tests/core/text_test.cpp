@@ -32,6 +32,13 @@ TEST_CASE("the nearest name forgives typing slips and nothing more", "[core][tex
   CHECK(nearest_name("x", {}).empty());
 }
 
+TEST_CASE("a hostile name can neither steer a terminal nor flood it", "[core][text]") {
+  CHECK(in_quotes("experts.0") == "'experts.0'");
+  CHECK(in_quotes("a\x1b[2J\nb\x7f") == "'a?[2J?b?'");
+  CHECK(in_quotes(std::string(161, 'x')) == "'" + std::string(160, 'x') + "...'");
+  CHECK(printable("\xC3\xA9t\xC3\xA9") == "\xC3\xA9t\xC3\xA9");
+}
+
 TEST_CASE("quantities read well", "[core][text]") {
   CHECK(human_bytes(0) == "0 B");
   CHECK(human_bytes(1023) == "1023 B");

@@ -117,3 +117,9 @@ TEST_CASE("what is no UTF-8 becomes the replacement character, byte by byte", "[
   CHECK(is_blank(" \t\r\n"));
   CHECK_FALSE(is_blank(" 0 "));
 }
+
+TEST_CASE("characters are counted, not their bytes", "[core][utf8]") {
+  CHECK(num_characters("") == 0);
+  CHECK(num_characters("abc") == 3);
+  CHECK(num_characters("\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80x") == 4);
+}

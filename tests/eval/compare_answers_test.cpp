@@ -1,19 +1,33 @@
 // tests/eval/compare_answers_test.cpp: comparing accuracy, of answers that stand alone and of
 // several to a document.
 #include <catch2/catch.hpp>
+#include <functional>
 
 #include "eval/compare.h"
 #include "tests/eval/comparison_fixture.h"
 #include "tests/eval/fixture.h"
 
 namespace polygraft::eval {
+namespace {
+
+/// One task's samples, a value each.
+ResultFolder folder_of(const std::string& task, int count, const std::function<double(int)>& value,
+                       const std::string& metric = "acc") {
+  ResultFolder folder;
+  TaskSamples& samples = folder.tasks[{task, "none"}];
+  samples.metrics = {metric};
+  for (int i = 0; i < count; ++i)
+    samples.samples.push_back({.doc_id = std::to_string(i), .values = {value(i)}});
+  return folder;
+}
+
+double always_right(int) { return 1; }
+double every_second_right(int i) { return i % 2; }
+
+}  // namespace
 
 TEST_CASE("few answers show no small margin, even if none of them changed", "[eval][compare]") {
-  ResultFolder folder;
-  TaskSamples& task = folder.tasks[{"quiz_de", "none"}];
-  task.metrics = {"acc"};
-  for (int i = 0; i < 40; ++i)
-    task.samples.push_back({.doc_id = std::to_string(i), .values = {i % 2 + 0.0}});
+  const ResultFolder folder = folder_of("quiz_de", 40, every_second_right);
   const Comparison comparison = compare_results(folder, folder, {.margin_accuracy = 0.01});
   CHECK(comparison.outcome == Outcome::kInsufficient);
   CHECK_THAT(comparison.tests[0].reason, Catch::Contains("about 268 documents like these"));
@@ -22,12 +36,9 @@ TEST_CASE("few answers show no small margin, even if none of them changed", "[ev
 
 TEST_CASE("answers that share documents show no more than the documents", "[eval][compare]") {
   const auto reason = [](size_t per_document, int lost) {
-    ResultFolder baseline;
-    TaskSamples& task = baseline.tasks[{"quiz_de", "none"}];
-    task.metrics = {"acc"};
-    for (size_t i = 0; i < 200; ++i)
-      task.samples.push_back(
-          {.doc_id = std::to_string(i), .document = 1 + i / per_document, .values = {1.0}});
+    ResultFolder baseline = folder_of("quiz_de", 200, always_right);
+    std::vector<Sample>& samples = baseline.tasks.begin()->second.samples;
+    for (size_t i = 0; i < samples.size(); ++i) samples[i].document = 1 + i / per_document;
     ResultFolder candidate = baseline;
     for (int i = 0; i < lost; ++i)
       candidate.tasks.begin()->second.samples[static_cast<size_t>(50 * i)].values = {0.0};
@@ -44,12 +55,8 @@ TEST_CASE("answers that share documents show no more than the documents", "[eval
 
 TEST_CASE("scores between 0 and 1 are bounded as answers are", "[eval][compare]") {
   const auto folder = [](double first) {
-    ResultFolder out;
-    TaskSamples& task = out.tasks[{"squad_de", "none"}];
-    task.metrics = {"exact_match"};
-    for (int i = 0; i < 40; ++i)
-      task.samples.push_back({.doc_id = std::to_string(i), .values = {i == 0 ? first : 1.0}});
-    return out;
+    const auto value = [first](int i) { return i == 0 ? first : 1.0; };
+    return folder_of("squad_de", 40, value, "exact_match");
   };
   CHECK(compare_results(folder(0.5), folder(0.5), {}).outcome == Outcome::kInsufficient);
   const Comparison lost = compare_results(folder(1), folder(0.5), {.margin_accuracy = 0.07});
@@ -61,11 +68,7 @@ TEST_CASE("scores between 0 and 1 are bounded as answers are", "[eval][compare]"
 }
 
 TEST_CASE("a results file that calls a lower accuracy better is not overruled", "[eval][compare]") {
-  ResultFolder folder;
-  TaskSamples& task = folder.tasks[{"quiz_de", "none"}];
-  task.metrics = {"acc"};
-  for (int i = 0; i < 400; ++i)
-    task.samples.push_back({.doc_id = std::to_string(i), .values = {1}});
+  ResultFolder folder = folder_of("quiz_de", 400, always_right);
   CHECK(compare_results(folder, folder, {}).outcome == Outcome::kPass);
   folder.results["higher_is_better"]["quiz_de"]["acc"] = false;
   const Comparison comparison = compare_results(folder, folder, {});
@@ -74,22 +77,14 @@ TEST_CASE("a results file that calls a lower accuracy better is not overruled", 
 }
 
 TEST_CASE("a new language's answers must be gained", "[eval][compare]") {
-  ResultFolder folder;
-  TaskSamples& task = folder.tasks[{"quiz_id", "none"}];
-  task.metrics = {"acc"};
-  for (int i = 0; i < 400; ++i)
-    task.samples.push_back({.doc_id = std::to_string(i), .values = {i % 2 + 0.0}});
+  const ResultFolder folder = folder_of("quiz_id", 400, every_second_right);
   const Comparison comparison = compare_results(folder, folder, {.new_languages = {{"id"}}});
   CHECK(comparison.outcome == Outcome::kFail);
   CHECK_THAT(comparison.tests[0].reason, Catch::Contains("nothing is gained"));
 }
 
 TEST_CASE("an accuracy at the margin itself is not beyond it", "[eval][compare]") {
-  ResultFolder baseline;
-  TaskSamples& task = baseline.tasks[{"quiz_de", "none"}];
-  task.metrics = {"acc"};
-  for (int i = 0; i < 100; ++i)
-    task.samples.push_back({.doc_id = std::to_string(i), .values = {i < 67 ? 1.0 : 0.0}});
+  const ResultFolder baseline = folder_of("quiz_de", 100, [](int i) { return i < 67; });
   ResultFolder candidate = baseline;
   candidate.tasks.begin()->second.samples[0].values = {0.0};
   const Comparison comparison = compare_results(baseline, candidate, {.margin_accuracy = 0.01});
@@ -108,21 +103,15 @@ TEST_CASE("folders that lm-eval wrote are compared, accuracy on an absolute scal
         Approx(candidate.results["results"]["bpb_de"]["bits_per_byte,none"].get<double>()));
   const LanguageTest& english = test_of(comparison, "en");
   CHECK(english.metric == "acc");
-  CHECK_FALSE(english.relative);
+  CHECK(english.scale == Scale::kPoints);
   CHECK(english.margin == -0.01);
   CHECK(english.change() == Approx(candidate.results["results"]["qa_en"]["acc,none"].get<double>() -
                                    baseline.results["results"]["qa_en"]["acc,none"].get<double>()));
 }
 
 TEST_CASE("a fall in accuracy beyond the margin fails, a rise passes", "[eval][compare]") {
-  const auto folder = [](int64_t correct) {
-    ResultFolder out;
-    for (int64_t i = 0; i < 400; ++i) {
-      out.tasks[{"xcopa_it", "none"}].metrics = {"acc"};
-      out.tasks[{"xcopa_it", "none"}].samples.push_back(
-          {.doc_id = std::to_string(i), .values = {i < correct ? 1.0 : 0.0}});
-    }
-    return out;
+  const auto folder = [](int correct) {
+    return folder_of("xcopa_it", 400, [correct](int i) { return i < correct; });
   };
   CHECK(compare_results(folder(300), folder(280), {}).outcome == Outcome::kFail);
   CHECK(compare_results(folder(300), folder(300), {}).outcome == Outcome::kPass);

@@ -62,7 +62,7 @@ LanguageTest scaled_test(const std::string& task, bool relative, double change, 
                          Outcome outcome) {
   LanguageTest test;
   test.task = task;
-  test.relative = relative;
+  test.scale = relative ? Scale::kRelative : Scale::kPoints;
   test.higher_is_better = !relative;
   test.margin = margin;
   test.outcome = outcome;
@@ -374,7 +374,7 @@ TEST_CASE("a gate that cannot be meant is refused, all problems at once", "[eval
     CHECK_THROWS_WITH(bind_config<GateConfig>(ConfigSource::from_text(yaml, "gate.yaml")),
                       Catch::Contains(key));
   };
-  fails("{confidence: 0.999}", ">= 10000");
+  fails("{confidence: 0.999}", "at least 10000");
   fails("{margins: {de: .inf}}", "margins.de");
   fails("{margin_relative_bpb: .inf}", "margin_relative_bpb");
   CHECK_NOTHROW(bind_config<GateConfig>(

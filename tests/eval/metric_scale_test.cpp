@@ -29,7 +29,7 @@ TEST_CASE("a metric beyond 0 to 1 is no percentage", "[eval][compare]") {
       compare_results(scored_folder("chrf", 41), scored_folder("chrf", 40), gate);
   const LanguageTest& test = comparison.tests.front();
   CHECK(comparison.outcome == Outcome::kPass);
-  CHECK(test.scale() == Scale::kOwn);
+  CHECK(test.scale == Scale::kOwn);
   CHECK(level_text(test, 41.25) == "41.2500");
   CHECK(change_text(test) == "-1.00");
   CHECK(margin_text(test) == "-1.50");
@@ -42,10 +42,10 @@ TEST_CASE("a metric beyond 0 to 1 is no percentage", "[eval][compare]") {
 
 TEST_CASE("a share stays a percentage, on an axis of its own", "[eval][compare]") {
   Comparison comparison = compare_results(scored_folder("f1", 0.5), scored_folder("f1", 0.499), {});
-  CHECK(comparison.tests.front().scale() == Scale::kPoints);
+  CHECK(comparison.tests.front().scale == Scale::kPoints);
   CHECK(level_text(comparison.tests.front(), 0.5) == "50.0 %");
   LanguageTest other = comparison.tests.front();
-  other.is_share = false;
+  other.scale = Scale::kOwn;
   comparison.tests.push_back(other);
   CHECK(forest_groups(comparison).size() == 2);
 }

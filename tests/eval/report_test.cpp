@@ -205,7 +205,7 @@ TEST_CASE("the page shows the margins that are used, documents, and the bound th
                               Catch::Contains("margin +0.500 %</small>"));
   CHECK(count(two_margins, "class=\"bound\"") == 2);
   for (LanguageTest& test : report.comparison.tests) {
-    test.relative = false;
+    test.scale = Scale::kPoints;
     test.higher_is_better = true;
     test.margin = -0.01;
     test.estimate.num_pairs = 4321;

@@ -9,8 +9,8 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "eval/scoring.h"
-#include "model/parallel/in_process.h"
 #include "tests/eval/small_model.h"
+#include "tests/model/parallel/in_process.h"
 #include "tests/model/parallel/patience.h"
 
 namespace polygraft::eval {

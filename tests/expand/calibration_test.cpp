@@ -7,9 +7,9 @@
 #include <tuple>
 
 #include "core/random.h"
-#include "model/parallel/in_process.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/expand/tiny_model.h"
+#include "tests/model/parallel/in_process.h"
 
 namespace polygraft::testing {
 

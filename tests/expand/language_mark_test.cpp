@@ -7,9 +7,9 @@
 #include <catch2/catch.hpp>
 
 #include "core/random.h"
-#include "model/parallel/in_process.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/expand/tiny_model.h"
+#include "tests/model/parallel/in_process.h"
 
 namespace polygraft::testing {
 
@@ -59,9 +59,14 @@ struct World {
     return {config, weights};
   }
   LanguageMark fit(const expand::MarkOptions& options, const parallel::Team& team = {}) const {
+    const expand::MarkedModel marked{
+        base,
+        [this](const at::Tensor& rows_vD) { return with_rows(rows_vD); },
+        start_vD,
+        kNumOld,
+        {1, 2}};
     return expand::fit_language_mark(
-        base, [this](const at::Tensor& rows_vD) { return with_rows(rows_vD); }, start_vD, kNumOld,
-        {1, 2}, random_text(40, true, "new"), random_text(40, false, "old"), options, team);
+        marked, {random_text(40, true, "new"), random_text(40, false, "old")}, options, team);
   }
 };
 

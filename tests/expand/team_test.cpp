@@ -5,9 +5,9 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "expand/softmax_floor.h"
-#include "model/parallel/in_process.h"
 #include "tests/expand/language_world.h"
 #include "tests/expand/tiny_model.h"
+#include "tests/model/parallel/in_process.h"
 #include "tests/model/parallel/patience.h"
 
 namespace polygraft::testing {

@@ -58,7 +58,9 @@ class CommandLine(unittest.TestCase):
                                       ("plan-parallel p.yaml", "--config x.yaml", "polygraft plan-parallel PIPELINE.yaml"),
                                       ("report run", "--force", "always made again"),
                                       ("inspect model", "--force", "replaces nothing"),
-                                      ("inspect model", "--set a=b", "no configuration")]:
+                                      ("inspect model", "--set a=b", "no configuration"),
+                                      ("tokenizer encode f", "--json x", "prints lines"),
+                                      ("tokenizer decode f", "--dry-run", "prints lines")]:
             with self.subTest(command=command, option=option):
                 message = run(*command.split(), *option.split(), expect=2).stderr
                 self.assertIn(f"{option.split()[0]}: means nothing to", message)

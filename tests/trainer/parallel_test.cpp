@@ -5,7 +5,7 @@
 
 #include "core/hash.h"
 #include "model/kernels/dispatch.h"
-#include "model/parallel/in_process.h"
+#include "tests/model/parallel/in_process.h"
 #include "tests/model/parallel/patience.h"
 #include "tests/trainer/run_files.h"
 #include "tests/trainer/tiny_world.h"

@@ -9,7 +9,7 @@
 #include <numeric>
 
 #include "core/error.h"
-#include "model/parallel/in_process.h"
+#include "tests/model/parallel/in_process.h"
 #include "tests/model/parallel/patience.h"
 #include "tests/trainer/tiny_world.h"
 #include "trainer/data/training_data.h"

@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "core/text.h"
-#include "model/parallel/in_process.h"
+#include "tests/model/parallel/in_process.h"
 #include "tests/model/parallel/patience.h"
 #include "trainer/parallel/gradient_sum.h"
 #include "trainer/parallel/shared_optimizer.h"

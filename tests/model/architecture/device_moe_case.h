@@ -3,7 +3,7 @@
 #pragma once
 #include <ATen/ATen.h>
 
-#include "model/architecture/moe_on_device.h"
+#include "tests/model/architecture/moe_on_device.h"
 
 namespace polygraft::testing {
 

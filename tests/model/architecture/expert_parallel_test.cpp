@@ -6,9 +6,9 @@
 
 #include "model/architecture/moe_kernel_call.h"
 #include "model/kernels/dispatch.h"
-#include "model/parallel/in_process.h"
 #include "tests/model/architecture/compare.h"
 #include "tests/model/architecture/tiny_model.h"
+#include "tests/model/parallel/in_process.h"
 
 namespace polygraft::testing {
 namespace {

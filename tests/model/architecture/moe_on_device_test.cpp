@@ -1,6 +1,6 @@
 // tests/model/architecture/moe_on_device_test.cpp: the device's MoE layer, its bodies on the host,
 // every access checked, its grouped products LibTorch's on the CPU.
-#include "model/architecture/moe_on_device.h"
+#include "tests/model/architecture/moe_on_device.h"
 
 #include "core/error.h"
 #include "model/device/host_executor.h"

@@ -171,14 +171,14 @@ TEST_CASE("a broken index is refused", "[model][checkpoint][hostile]") {
   const TemporaryFolder scratch;
   write_honest(scratch);
   const std::vector<std::pair<std::string, std::string>> corpus = {
-      {"", "broken JSON"},
-      {"{", "broken JSON"},
+      {"", "not valid JSON"},
+      {"{", "not valid JSON"},
       {"[]", "no weight_map"},
       {"{}", "no weight_map"},
       {R"({"weight_map":{}})", "no weight_map"},
       {R"({"weight_map":["a"]})", "no weight_map"},
       {R"({"weight_map":{"a":1}})", "no file name"},
-      {R"({"weight_map":{"a":"x","a":"y"}})", "twice"},
+      {R"({"weight_map":{"a":"x","a":"y"}})", "duplicate key 'a'"},
       {R"({"weight_map":)" + std::string(100'000, '['), "nested"},
   };
   for (const auto& [content, message] : corpus) {

@@ -5,7 +5,7 @@
 #include <mutex>
 #include <thread>
 
-#include "model/parallel/in_process.h"
+#include "tests/model/parallel/in_process.h"
 #include "tests/model/parallel/random_exchange.h"
 
 namespace polygraft::testing {

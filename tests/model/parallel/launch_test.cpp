@@ -4,8 +4,8 @@
 #include <catch2/catch.hpp>
 #include <map>
 
-#include "model/parallel/in_process.h"
 #include "model/parallel/rank_grid.h"
+#include "tests/model/parallel/in_process.h"
 
 namespace polygraft::testing {
 namespace {

@@ -6,7 +6,7 @@
 #include <mutex>
 
 #include "core/error.h"
-#include "model/parallel/in_process.h"
+#include "tests/model/parallel/in_process.h"
 #include "tests/model/parallel/random_exchange.h"
 
 namespace polygraft::testing {

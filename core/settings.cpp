@@ -1,11 +1,11 @@
-// cli/settings.cpp: see settings.h.
-#include "cli/settings.h"
+// core/settings.cpp: see settings.h.
+#include "core/settings.h"
 
 #include <algorithm>
 
 #include "core/text.h"
 
-namespace polygraft::cli {
+namespace polygraft {
 namespace {
 
 constexpr const char* kUnset = "(unset)";
@@ -69,4 +69,4 @@ std::string settings_table(const std::vector<Setting>& settings) {
   return table;
 }
 
-}  // namespace polygraft::cli
+}  // namespace polygraft

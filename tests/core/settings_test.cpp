@@ -1,10 +1,9 @@
-// tests/cli/settings_test.cpp: a config's keys, for --help and for what changed.
-#include "cli/settings.h"
+// tests/core/settings_test.cpp: a config's keys, for --help and for what changed.
+#include "core/settings.h"
 
 #include <catch2/catch.hpp>
 
 using namespace polygraft;
-using namespace polygraft::cli;
 
 namespace {
 
@@ -34,7 +33,7 @@ struct Example {
 
 }  // namespace
 
-TEST_CASE("help lists what optional blocks and maps would hold", "[cli]") {
+TEST_CASE("help lists what optional blocks and maps would hold", "[core]") {
   CHECK(settings_table(documented_settings<Example>()) ==
         "  seed=17                                   of what is drawn\n"
         "  margin=null\n"
@@ -44,7 +43,7 @@ TEST_CASE("help lists what optional blocks and maps would hold", "[cli]") {
         "  named.NAME.sizes=[1, 2]                   two lines\n");
 }
 
-TEST_CASE("changed settings are named with both values, also where one has none", "[cli]") {
+TEST_CASE("changed settings are named with both values, also where one has none", "[core]") {
   Example before, now;
   now.seed = 18;
   before.margin = 0.25;

@@ -1,5 +1,5 @@
-// model/architecture/moe_on_device.cpp: see moe_on_device.h.
-#include "model/architecture/moe_on_device.h"
+// tests/model/architecture/moe_on_device.cpp: see moe_on_device.h.
+#include "tests/model/architecture/moe_on_device.h"
 
 namespace polygraft::model {
 

@@ -1,5 +1,5 @@
-// cli/settings.h: the fields of a config struct as dotted keys: for --help, and to say what changed
-// between two configs.
+// core/settings.h: the fields of a config struct as dotted keys: for --help, to say what changed
+// between two configs, and to know a checkpoint by.
 #pragma once
 #include <map>
 #include <memory>
@@ -10,7 +10,7 @@
 
 #include "core/config.h"
 
-namespace polygraft::cli {
+namespace polygraft {
 
 struct Setting {
   std::string key;    ///< dotted
@@ -106,4 +106,4 @@ std::vector<std::string> changed_settings(const std::vector<Setting>& before,
 /// "  train.tokens=100000   training tokens" for each.
 std::string settings_table(const std::vector<Setting>& settings);
 
-}  // namespace polygraft::cli
+}  // namespace polygraft

@@ -1,4 +1,4 @@
-// model/architecture/moe_on_device.h: one sparse mixture-of-experts layer in bfloat16 without
+// tests/model/architecture/moe_on_device.h: one sparse mixture-of-experts layer in bfloat16 without
 // autograd, forward and explicit backward: device_routing.h, then device_experts.h. Never waits for
 // the GPU. The transformer's own layer is these parts under autograd (device_layer.h). Legend: see
 // device_experts.h.

@@ -1,5 +1,5 @@
-// model/parallel/in_process.cpp: see in_process.h.
-#include "model/parallel/in_process.h"
+// tests/model/parallel/in_process.cpp: see in_process.h.
+#include "tests/model/parallel/in_process.h"
 
 #include <condition_variable>
 #include <cstring>

@@ -1,4 +1,4 @@
-// model/parallel/in_process.h: ranks as threads of one process, for tests.
+// tests/model/parallel/in_process.h: ranks as threads of one process, for tests.
 #pragma once
 #include <functional>
 
