@@ -73,6 +73,18 @@ void decide_beyond_margin(LanguageTest& test, const GateConfig& gate) {
   }
 }
 
+/// Of a new language that is no better than before.
+void decide_nothing_gained(LanguageTest& test, const GateConfig& gate) {
+  const Interval interval = test.change_interval();
+  const double best = test.higher_is_better ? interval.high : interval.low;
+  const bool may_be_chance = test.higher_is_better ? best > 0 : best < 0;
+  test.outcome = may_be_chance ? Outcome::kInsufficient : Outcome::kFail;
+  test.reason = concat(change_text(test, test.change()), ": nothing is gained");
+  if (may_be_chance)
+    test.reason += concat(", though it may be chance (", confidence_text(gate.confidence),
+                          " interval up to ", change_text(test, best), ")");
+}
+
 void decide(LanguageTest& test, const GateConfig& gate) {
   const double sign = test.higher_is_better ? -1 : 1;
   const double harm = test.harm(), bound = sign * test.change_bound(), margin = sign * test.margin;
@@ -85,8 +97,7 @@ void decide(LanguageTest& test, const GateConfig& gate) {
     test.outcome = Outcome::kInsufficient;
     test.reason = "its change has no bound: in some draws of the documents the baseline is zero";
   } else if (test.is_new && harm >= 0) {
-    test.outcome = Outcome::kFail;
-    test.reason = concat(change_text(test, test.change()), ": nothing is gained");
+    decide_nothing_gained(test, gate);
   } else if (harm > margin) {
     decide_beyond_margin(test, gate);
   } else if (bound > margin) {

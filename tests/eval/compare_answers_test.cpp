@@ -80,7 +80,18 @@ TEST_CASE("a new language's answers must be gained", "[eval][compare]") {
   const ResultFolder folder = folder_of("quiz_id", 400, every_second_right);
   const Comparison comparison = compare_results(folder, folder, {.new_languages = {{"id"}}});
   CHECK(comparison.outcome == Outcome::kFail);
-  CHECK_THAT(comparison.tests[0].reason, Catch::Contains("nothing is gained"));
+  CHECK_THAT(comparison.tests[0].reason, Catch::EndsWith("nothing is gained"));
+}
+
+TEST_CASE("as many answers won as lost may be chance", "[eval][compare]") {
+  const ResultFolder folder = folder_of("quiz_id", 400, every_second_right);
+  const GateConfig gate{.new_languages = {{"id"}}};
+  const auto moved = folder_of("quiz_id", 400, [](int i) { return i < 20 ? 1 - i % 2 : i % 2; });
+  const Comparison even = compare_results(folder, moved, gate);
+  CHECK(even.outcome == Outcome::kInsufficient);
+  CHECK_THAT(even.tests[0].reason, Catch::Contains("nothing is gained, though it may be chance"));
+  const auto lost = folder_of("quiz_id", 400, [](int i) { return i < 40 ? 0 : i % 2; });
+  CHECK(compare_results(folder, lost, gate).outcome == Outcome::kFail);
 }
 
 TEST_CASE("an accuracy at the margin itself is not beyond it", "[eval][compare]") {
