@@ -11,9 +11,10 @@
 namespace polygraft::cli {
 namespace {
 
-constexpr size_t kShownDifferences = 10;  // the JSON has all
+constexpr size_t kShownDifferences = 10;  // the JSON has more
 
-void print_differences(const std::vector<expand::Difference>& differences) {
+void print_differences(const expand::VerifyReport& report) {
+  const std::vector<expand::Difference>& differences = report.differences;
   for (size_t i = 0; i < std::min(differences.size(), kShownDifferences); ++i) {
     const expand::Difference& difference = differences[i];
     std::cout << "  " << difference.tensor;
@@ -22,7 +23,8 @@ void print_differences(const std::vector<expand::Difference>& differences) {
     std::cout << ": " << difference.reason << "\n";
   }
   if (differences.size() > kShownDifferences) {
-    std::cout << "  and " << differences.size() - kShownDifferences << " more (--json has all)\n";
+    std::cout << "  and " << report.num_differences - static_cast<int64_t>(kShownDifferences)
+              << " more (--json has the first " << differences.size() << ")\n";
   }
 }
 
@@ -30,7 +32,7 @@ void print(const expand::VerifyReport& report) {
   std::cout << (report.ok ? "ok: " : "NOT ok: ") << report.tensors_checked << " tensors, "
             << human_bytes(report.bytes_compared) << " compared, masked logits "
             << (report.masked_logits_equal ? "bit-identical" : "DIFFERENT") << "\n";
-  print_differences(report.differences);
+  print_differences(report);
   if (report.step0.empty()) return;
   std::cout << eval::causes_text(report.step0);
 }

@@ -16,6 +16,7 @@ using model::ModelFolder;
 void add_difference(VerifyReport& report, Difference difference) {
   constexpr size_t kMaxListed = 100;
   report.ok = false;
+  ++report.num_differences;
   if (report.differences.size() < kMaxListed) report.differences.push_back(std::move(difference));
 }
 
@@ -37,14 +38,20 @@ eval::Causes causes_of(const model::Transformer& transformer, const tokenizer::T
   return eval::measure_causes(transformer, tokenizer, documents, {base, scores}, options);
 }
 
-/// Notes where rows are missing that the base's token ids, and with them every probe, need.
-bool has_rows_of(const ModelFolder& base, const ModelFolder& expanded, VerifyReport& report) {
-  const int64_t wanted = base.config.vocab_rows, found = expanded.config.vocab_rows;
-  if (found >= wanted) return true;
-  add_difference(report, "config.json",
-                 concat("has ", found, " vocabulary rows, fewer than the base's ", wanted,
-                        ": it is no expansion of this base, and no packs of this base fit it"));
-  return false;
+/// Notes where layers or rows are missing that the probes of the base go through.
+bool takes_probes_of(const ModelFolder& base, const ModelFolder& expanded, VerifyReport& report) {
+  bool takes = true;
+  const auto require = [&](const char* what, int64_t found, int64_t wanted, bool ok) {
+    if (ok) return;
+    takes = false;
+    add_difference(report, "config.json",
+                   concat("has ", found, " ", what, ", the base ", wanted,
+                          ": it is no expansion of this base, and no packs of this base fit it"));
+  };
+  const model::ModelConfig &old = base.config, &now = expanded.config;
+  require("layers", now.num_layers, old.num_layers, now.num_layers == old.num_layers);
+  require("vocabulary rows", now.vocab_rows, old.vocab_rows, now.vocab_rows >= old.vocab_rows);
+  return takes;
 }
 
 /// The models whose masked logits are compared, and what is wrong with them if they cannot be.
@@ -94,7 +101,7 @@ VerifyReport verify_expansion(const ModelFolder& base, const ModelFolder& expand
   const HeldoutTexts texts =
       corpus ? read_heldout(*corpus, options.bytes_per_language) : HeldoutTexts();
   MaskedModels models;
-  const bool probes_fit = has_rows_of(base, expanded, report);
+  const bool probes_fit = takes_probes_of(base, expanded, report);
   if (probes_fit) models.open(base, expanded, options.packs, make_probes(base, texts));
 
   std::optional<BytesCheck> bytes;
@@ -135,6 +142,7 @@ Json VerifyReport::to_json() const {
   return {{"ok", ok},
           {"tensors_checked", tensors_checked},
           {"bytes_compared", bytes_compared},
+          {"num_differences", num_differences},
           {"differences", differences_json},
           {"masked_logits_equal", masked_logits_equal},
           {"step0", step0_json}};

@@ -26,7 +26,8 @@ struct VerifyReport {
   bool ok = false;
   int64_t tensors_checked = 0;
   uint64_t bytes_compared = 0;
-  std::vector<Difference> differences;  ///< at most 100
+  int64_t num_differences = 0;
+  std::vector<Difference> differences;  ///< the first 100
   bool masked_logits_equal = false;
   std::map<std::string, eval::Causes> step0;  ///< by old language; only with a corpus
   Json to_json() const;

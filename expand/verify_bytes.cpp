@@ -60,7 +60,28 @@ bool shapes_agree(const TensorView& old_view, const TensorView& new_view, bool m
          std::equal(old_view.shape.begin() + 1, old_view.shape.end(), new_view.shape.begin() + 1);
 }
 
-/// Every differing row of `count` old rows from `first` on, with its first differing byte.
+/// A tensor's differing rows, reported as one difference: the first row, and how many more.
+class DifferingRows {
+ public:
+  /// @param a, b a row here and there, of one length.
+  void compare(int64_t row, std::string_view a, std::string_view b) {
+    const auto at = std::mismatch(a.begin(), a.end(), b.begin()).first;
+    if (at == a.end()) return;
+    if (count_++ == 0) first_ = {"", row, at - a.begin(), ""};
+  }
+  void add_to(VerifyReport& report, const std::string& tensor, const std::string& reason) && {
+    if (count_ == 0) return;
+    first_.tensor = tensor;
+    first_.reason = count_ == 1 ? reason : concat(reason, "; so do ", count_ - 1, " more rows");
+    add_difference(report, std::move(first_));
+  }
+
+ private:
+  Difference first_;
+  int64_t count_ = 0;
+};
+
+/// `count` old rows from `first` on.
 /// @param new_bytes at least as many rows. @param where that they are reported under.
 void compare_rows(const TensorView& old_view, int64_t first, int64_t count,
                   std::string_view new_bytes, const std::string& where, VerifyReport& report) {
@@ -71,13 +92,12 @@ void compare_rows(const TensorView& old_view, int64_t first, int64_t count,
       old_view.bytes.substr(static_cast<size_t>(first) * row_bytes, num_bytes);
   report.bytes_compared += num_bytes;
   if (old_bytes == new_bytes.substr(0, num_bytes)) return;
+  DifferingRows differing;
   for (size_t begin = 0; begin < num_bytes; begin += row_bytes) {
-    const std::string_view row = old_bytes.substr(begin, row_bytes);
-    const auto [at, ignored] = std::mismatch(row.begin(), row.end(), new_bytes.begin() + begin);
-    if (at == row.end()) continue;
-    add_difference(report, {where, first + static_cast<int64_t>(begin / row_bytes),
-                            at - row.begin(), "an old row's bytes differ from the base's"});
+    differing.compare(first + static_cast<int64_t>(begin / row_bytes),
+                      old_bytes.substr(begin, row_bytes), new_bytes.substr(begin, row_bytes));
   }
+  std::move(differing).add_to(report, where, "an old row's bytes differ from the base's");
 }
 
 std::string_view rows_from(const TensorView& view, int64_t first) {
@@ -90,14 +110,13 @@ void compare_padding(const TensorView& old_view, const TensorView& new_view,
   const auto row_bytes = static_cast<size_t>(old_view.row_bytes());
   const std::string_view copied =
       rows_from(old_view, layout.placement.padding_row).substr(0, row_bytes);
+  DifferingRows differing;
   for (int64_t row = layout.first_padding(); row < layout.num_rows(); ++row) {
-    const std::string_view found = rows_from(new_view, row).substr(0, row_bytes);
-    if (found == copied) continue;
-    const auto at = std::mismatch(found.begin(), found.end(), copied.begin()).first;
-    add_difference(report, {new_view.name, row, at - found.begin(),
-                            concat("a padding row's bytes differ from those of the base's row ",
-                                   layout.placement.padding_row)});
+    differing.compare(row, rows_from(new_view, row).substr(0, row_bytes), copied);
   }
+  std::move(differing).add_to(report, new_view.name,
+                              concat("a padding row's bytes differ from those of the base's row ",
+                                     layout.placement.padding_row));
 }
 
 /// Input or output rows, which stand in front of the added ones, behind them, or apart.

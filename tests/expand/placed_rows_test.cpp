@@ -157,9 +157,10 @@ TEST_CASE("verify finds a changed displaced row, padding row and manifest", "[ex
     const expand::VerifyReport report = pair.verify();
     CHECK_FALSE(report.ok);
     CHECK(report.masked_logits_equal);
-    REQUIRE(report.differences.size() == 2 * 25);
+    REQUIRE(report.differences.size() == 2);
     CHECK(report.differences[0].row == 103);
-    CHECK_THAT(report.differences[0].reason, Contains("padding") && Contains("row 8"));
+    CHECK_THAT(report.differences[0].reason,
+               Contains("padding") && Contains("row 8; so do 24 more"));
   }
 }
 

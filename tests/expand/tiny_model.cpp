@@ -38,7 +38,7 @@ OrderedJson tiny_config(const TinyModel& tiny) {
           {"model_type", tiny.family},
           {"vocab_size", tiny.vocab_rows},
           {"hidden_size", 16},
-          {"num_hidden_layers", 3},
+          {"num_hidden_layers", tiny.num_layers},
           {"mlp_only_layers", {0}},
           {"num_attention_heads", 2},
           {"num_key_value_heads", 1},

@@ -19,6 +19,7 @@ struct TinyModel {
   uint64_t seed = 5;
   std::string family = "qwen3_moe";
   bool renormalize = true;
+  int64_t num_layers = 3;
 };
 
 OrderedJson tiny_config(const TinyModel& tiny);

@@ -9,6 +9,7 @@
 #include "core/hash.h"
 #include "core/json.h"
 #include "core/random.h"
+#include "core/text.h"
 #include "model/checkpoint/displaced_rows.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/expand/tiny_model.h"
@@ -160,7 +161,7 @@ TEST_CASE("an addition that is no number is found", "[expand][verify]") {
   }
 }
 
-TEST_CASE("many differences are counted on but only a hundred listed", "[expand][verify]") {
+TEST_CASE("rows of one tensor are one difference, that counts them", "[expand][verify]") {
   const Expanded model({ExpertLayout::kFused, true, "float32"});
   const fs::path file = model.expanded() / "model.safetensors";
   const uint64_t begin = file_offset(file, "model.embed_tokens.weight");
@@ -169,8 +170,13 @@ TEST_CASE("many differences are counted on but only a hundred listed", "[expand]
   for (uint64_t row = 0; row < 96; ++row) flip_bit(file, head + row * 64, 0);
   const expand::VerifyReport report = model.verify();
   CHECK_FALSE(report.ok);
-  CHECK(report.differences.size() == 100);
-  CHECK(report.differences[95].row == 95);
+  REQUIRE(report.differences.size() == 2);
+  CHECK(report.num_differences == 2);
+  for (const expand::Difference& difference : report.differences) {
+    CHECK(difference.row == 0);
+    CHECK_THAT(difference.reason,
+               Contains("an old row's bytes differ") && Contains("so do 95 more rows"));
+  }
 }
 
 namespace {
@@ -229,8 +235,22 @@ TEST_CASE("a changed description is found", "[expand][verify]") {
                                                  ModelFolder::open(model.folder / "wide"), {});
     CHECK_FALSE(report.ok);
     CHECK_FALSE(report.masked_logits_equal);
-    CHECK_THAT(report.differences.at(0).reason,
-               Contains("50 vocabulary rows, fewer than the base's 96"));
+    CHECK_THAT(report.differences.at(0).reason, Contains("has 50 vocabulary rows, the base 96"));
+  }
+}
+
+TEST_CASE("a model of another depth is no expansion", "[expand][verify]") {
+  const Expanded model({ExpertLayout::kPerExpert, true, "float32"});
+  for (const int64_t num_layers : {2, 4}) {
+    TinyModel other{ExpertLayout::kPerExpert, true, "float32"};
+    other.num_layers = num_layers;
+    const fs::path folder = model.folder / concat("of-", num_layers);
+    write_tiny_base(other, folder);
+    const auto report =
+        expand::verify_expansion(ModelFolder::open(model.base()), ModelFolder::open(folder), {});
+    CHECK_FALSE(report.ok);
+    CHECK_FALSE(report.masked_logits_equal);
+    CHECK_THAT(report.differences.at(0).reason, Contains(concat("has ", num_layers, " layers")));
   }
 }
 
