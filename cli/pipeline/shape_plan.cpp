@@ -8,6 +8,7 @@
 #include "expand/plan.h"
 #include "model/checkpoint/families.h"
 #include "tokenizer/bpe_trainer.h"
+#include "trainer/parallel/plan.h"
 #include "trainer/shape_estimate.h"
 
 namespace polygraft::cli {
@@ -41,18 +42,38 @@ std::string table(const Json& json) {
       << (json.contains("not_built") ? ", but " + json.at("not_built").get<std::string>() : "")
       << "; about " << human_seconds(json.at("seconds").get<double>()) << " of training at "
       << rate(json.at("teraflops").get<double>()) << " sustained\n";
+  if (json.contains("disk_bytes_per_step")) {
+    out << "           the mapped base does not stay in it: a step reads up to "
+        << bytes("disk_bytes_per_step") << " from disk, which takes longer than computing\n";
+  }
   return out.str();
 }
 
-/// @param json has "device".
-void add_machine(const MachineConfig& machine, const trainer::ShapeEstimate& estimate, Json& json) {
+/// Whether a host's GPUs, which share out the experts alone, hold it: plan-parallel's answer.
+bool fits_on_gpus(const PipelineConfig& pipeline, const ExpandedShape& shape) {
+  const trainer::PlannedRun run{shape.expanded, shape.num_added_experts, shape.num_added_vocab_rows,
+                                pipeline.train};
+  const trainer::RankRates& rates = *pipeline.machine.rank;
+  return trainer::plan_grids(run, rates, rates.per_host).front().fits;
+}
+
+/// @param json has "device" and "base_bytes".
+void add_machine(const PipelineConfig& pipeline, const ExpandedShape& shape,
+                 const trainer::ShapeEstimate& estimate, Json& json) {
+  const MachineConfig& machine = pipeline.machine;
   if (machine.memory_gib == 0) return;
   const auto memory = static_cast<int64_t>(machine.memory_gib * (1 << 30));
   json["machine"] = machine.name;
   json["machine_memory_bytes"] = memory;
-  json["fits"] = estimate.peak_memory_bytes <= memory;
-  const bool on_gpus = json.at("device") == "cuda" && machine.rank && machine.rank->per_host > 1;
+  const bool on_gpu = json.at("device") == "cuda";
+  const bool on_gpus = on_gpu && machine.rank && machine.rank->per_host > 1;
+  json["fits"] = on_gpus ? fits_on_gpus(pipeline, shape) : estimate.peak_memory_bytes <= memory;
   if (on_gpus) json["not_built"] = "training on several GPUs is not built";
+  const auto base_bytes = json.at("base_bytes").get<int64_t>();
+  if (!on_gpu && base_bytes + estimate.peak_memory_bytes > memory) {
+    // Forward and backward of every micro-batch go through all layers.
+    json["disk_bytes_per_step"] = 2 * trainer::pieces_of_step(pipeline.train) * base_bytes;
+  }
   json["teraflops"] = machine.teraflops;
   json["seconds"] = estimate.flops / (machine.teraflops * 1e12);
 }
@@ -87,7 +108,8 @@ ExpandedShape expanded_shape(const PipelineConfig& pipeline) {
 }
 
 ShapePlan plan_from_shape(const PipelineConfig& pipeline) {
-  const auto [base, expanded, experts, rows] = expanded_shape(pipeline);
+  const ExpandedShape shape = expanded_shape(pipeline);
+  const auto& [base, expanded, experts, rows] = shape;
   const trainer::ShapeEstimate estimate =
       trainer::estimate_additions(expanded, experts, rows, pipeline.train);
   const model::ParameterCount of_base = model::count_parameters(base);
@@ -108,7 +130,7 @@ ShapePlan plan_from_shape(const PipelineConfig& pipeline) {
                {"tokens", pipeline.train.tokens},
                {"device", pipeline.train.device},
                {"peak_memory_bytes", estimate.peak_memory_bytes}};
-  add_machine(pipeline.machine, estimate, plan.json);
+  add_machine(pipeline, shape, estimate, plan.json);
   plan.text = table(plan.json);
   return plan;
 }

@@ -35,8 +35,18 @@ class Configs(unittest.TestCase):
 
     def test_the_table_names_the_machine(self):
         text = run("run", SOURCE / "configs" / "marco-nano.yaml", "--dry-run").stdout
-        self.assertIn("a 24 GiB CPU machine", text)
+        self.assertIn("a 32 GiB CPU machine", text)
         self.assertIn("(from config.json)", text)
+
+    def test_a_base_larger_than_the_memory_is_said_to_be_read_from_disk(self):
+        for gib, read_again in [(96, False), (24, True)]:
+            text = run("run", SOURCE / "configs" / "marco-mini.yaml", "--dry-run", "--set", f"machine.memory_gib={gib}").stdout
+            self.assertIn(": fits;", text)
+            self.assertEqual("from disk" in text, read_again, text)
+
+    def test_experts_that_no_grid_holds_do_not_fit(self):
+        text = run("run", SOURCE / "configs" / "mixtral-8x7b.yaml", "--dry-run", "--set", "expand.experts_per_layer=4").stdout
+        self.assertIn("does NOT fit", text)
 
     def test_what_several_gpus_would_do_is_said_to_be_unbuilt(self):
         for name, unbuilt in [("mixtral-8x7b", True), ("qwen3-30b-a3b", True), ("marco-nano", False)]:
