@@ -112,9 +112,4 @@ class Communicator {
 /// How long the others are waited for.
 using Timeout = std::chrono::milliseconds;
 
-template <class T>
-ConstBytes bytes_of(std::span<const T> values) {
-  return std::as_bytes(values);
-}
-
 }  // namespace polygraft::parallel

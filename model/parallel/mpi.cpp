@@ -38,12 +38,19 @@ constexpr auto kBetweenLooks = std::chrono::milliseconds(100);
 /// Where a rank's process is.
 struct Whereabouts {
   std::array<char, 64> host{};
+  std::array<char, 32> numbering{};  ///< of processes: containers of one host may each have its own
   int64_t process = 0;
+
+  bool sees(const Whereabouts& other) const {
+    return other.host == host && other.numbering == numbering;
+  }
 };
 
 Whereabouts own_whereabouts() {
   Whereabouts own;
   gethostname(own.host.data(), own.host.size() - 1);
+  // "pid:[4026531836]"; left empty where /proc is not mounted.
+  (void)!readlink("/proc/self/ns/pid", own.numbering.data(), own.numbering.size() - 1);
   own.process = getpid();
   return own;
 }
@@ -101,9 +108,8 @@ struct World {
     if (whereabouts.empty()) return;
     for (const int other : awaited) {
       const Whereabouts& at = whereabouts[static_cast<size_t>(other)];
-      if (at.host != whereabouts[static_cast<size_t>(rank)].host || !has_ended(at.process))
-        continue;
-      lose(name(other), "has ended in the middle of the work");
+      if (whereabouts[static_cast<size_t>(rank)].sees(at) && has_ended(at.process))
+        lose(name(other), "has ended in the middle of the work");
     }
   }
 

@@ -15,13 +15,18 @@ while [ "$(ls "$0" | grep -c code)" -lt "$OMPI_COMM_WORLD_SIZE" ]; do sleep 0.05
 """
 
 
-def run_ranks(num_ranks, *arguments):
+# As in containers of one host: each rank counts processes on its own, and the first one is no other's number.
+OWN_NUMBERING = ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c",
+                 'for i in $(seq $((20 * (1 - OMPI_COMM_WORLD_RANK)))); do /bin/true; done; "$0" "$@"; exit $?']
+
+
+def run_ranks(num_ranks, *arguments, wrapper=()):
     """@return exit code and stderr by rank, and the seconds until all had ended."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
             [os.environ["MPIEXEC"], "--allow-run-as-root", "--oversubscribe", "-n", str(num_ranks),
-             "sh", "-c", NOTE_EXIT, folder, os.environ["MPI_CHECK"], *arguments],
+             "sh", "-c", NOTE_EXIT, folder, *wrapper, os.environ["MPI_CHECK"], *arguments],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=False)
         notes = pathlib.Path(folder)
         codes = [int((notes / f"code.{r}").read_text()) for r in range(num_ranks)]
@@ -52,6 +57,13 @@ class Faults(unittest.TestCase):
     def test_without_a_fault_all_is_well(self):
         codes, errors, _ = run_ranks(2)
         self.assertEqual(codes, [0, 0], errors)
+
+    def test_numbers_of_processes_mean_nothing_in_another_container(self):
+        if subprocess.run([*OWN_NUMBERING[:4], "true"], capture_output=True, check=False).returncode != 0:
+            self.skipTest("may not make a numbering of processes of its own")
+        codes, errors, _ = run_ranks(2, "stop", "0", wrapper=OWN_NUMBERING)
+        self.assertEqual(codes, [0, 1], errors)
+        self.assertIn("does not answer within 2", errors[1])
 
 
 if __name__ == "__main__":
