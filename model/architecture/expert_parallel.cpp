@@ -116,8 +116,8 @@ at::Tensor compute_forward(Call& call) {
   call.gate_up_SG = new_gate_up(num_slots, call.gate_up.base.size(1));
   auto out_SD = at::empty({num_slots, x_UD.size(1)}, x_UD.options());
   call.layer.weight = nullptr;  // ones: the slot's own rank weights it
-  kernels::moe_forward(kernel_runner(), call.layer, as_activations(x_UD),
-                       as_gate_up(call.gate_up_SG), static_cast<char*>(out_SD.mutable_data_ptr()));
+  kernels::moe_forward(kernel_runner(), call.layer, x_UD.const_data_ptr<float>(),
+                       as_gate_up(call.gate_up_SG), out_SD.mutable_data_ptr<float>());
   return out_SD;
 }
 
@@ -183,9 +183,9 @@ struct ExpertParallelFunction : torch::autograd::Function<ExpertParallelFunction
     call->layer.weight = call->weight_S.data();
     kernels::moe_backward(
         kernel_runner(), call->layer,
-        {as_activations(x_UD), as_activations(d_out_UD), as_gate_up(call->gate_up_SG),
-         d_weight_S.mutable_data_ptr<float>(),
-         wants_d_x ? static_cast<char*>(d_x_SD.mutable_data_ptr()) : nullptr, destinations(*call)});
+        {x_UD.const_data_ptr<float>(), d_out_UD.const_data_ptr<float>(),
+         as_gate_up(call->gate_up_SG), d_weight_S.mutable_data_ptr<float>(),
+         wants_d_x ? d_x_SD.mutable_data_ptr<float>() : nullptr, destinations(*call)});
     variable_list result(3);
     result[1] = exchange.return_numbers(d_weight_S);
     if (wants_d_x) result[0] = exchange.combine(exchange.return_rows(d_x_SD), {});

@@ -42,8 +42,7 @@ kernels::Matrix as_matrix(const at::Tensor& matrix) {
 
 kernels::Rows as_rows(const at::Tensor& rows) {
   TORCH_INTERNAL_ASSERT(rows.dim() == 2 && rows.stride(1) == 1);
-  return {static_cast<char*>(const_cast<void*>(rows.const_data_ptr())),
-          stored_as(rows.scalar_type()), rows.stride(0)};
+  return {const_cast<float*>(rows.const_data_ptr<float>()), rows.stride(0)};
 }
 
 kernels::Runner kernel_runner() {

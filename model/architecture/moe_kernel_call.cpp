@@ -77,10 +77,6 @@ kernels::ExpertMatrices expert_matrices(const SplitRows& gate_up, const SplitRow
   return {matrices[0], up, matrices_of(down, expert)[0]};
 }
 
-kernels::Activations as_activations(const at::Tensor& contiguous_TD) {
-  return {static_cast<const char*>(contiguous_TD.const_data_ptr()), kernels::Stored::kF32};
-}
-
 bool experts_suit_kernels(const SplitRows& gate_up, const SplitRows& down,
                           at::ScalarType activations) {
   return suits_kernels(any_matrix(gate_up), activations) &&
@@ -104,8 +100,8 @@ at::Tensor kernel_experts(const MoeKernelCall& call, at::Tensor* gate_up_RG) {
     kept_RG = *gate_up_RG = new_gate_up(call.weight_TK.numel(), call.gate_up.base.size(1));
   }
   auto out_TD = at::empty(call.x_TD.sizes(), call.x_TD.options());
-  kernels::moe_forward(kernel_runner(), layer_of(call), as_activations(call.x_TD),
-                       as_gate_up(kept_RG), static_cast<char*>(out_TD.mutable_data_ptr()));
+  kernels::moe_forward(kernel_runner(), layer_of(call), call.x_TD.const_data_ptr<float>(),
+                       as_gate_up(kept_RG), out_TD.mutable_data_ptr<float>());
   return out_TD;
 }
 
@@ -117,11 +113,10 @@ MoeKernelGradients kernel_experts_gradients(const MoeKernelCall& call, const at:
                                like_if(trains(call.gate_up.added), call.gate_up.added),
                                like_if(trains(call.down.base), call.down.base),
                                like_if(trains(call.down.added), call.down.added)};
-  kernels::moe_backward(
-      kernel_runner(), layer_of(call),
-      {as_activations(call.x_TD), as_activations(d_out_TD), as_gate_up(gate_up_RG),
-       floats_of(gradients.d_weight_TK), reinterpret_cast<char*>(floats_of(gradients.d_x_TD)),
-       destinations(call, gradients)});
+  kernels::moe_backward(kernel_runner(), layer_of(call),
+                        {call.x_TD.const_data_ptr<float>(), d_out_TD.const_data_ptr<float>(),
+                         as_gate_up(gate_up_RG), floats_of(gradients.d_weight_TK),
+                         floats_of(gradients.d_x_TD), destinations(call, gradients)});
   return gradients;
 }
 

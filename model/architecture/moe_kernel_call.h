@@ -20,9 +20,6 @@ struct MoeKernelCall {
 kernels::ExpertMatrices expert_matrices(const SplitRows& gate_up, const SplitRows& down,
                                         int64_t expert);
 
-/// Float32 [T, D], contiguous, as the kernels read it.
-kernels::Activations as_activations(const at::Tensor& contiguous_TD);
-
 /// Whether the matrices suit the kernels (see kernel_call.h).
 bool experts_suit_kernels(const SplitRows& gate_up, const SplitRows& down,
                           at::ScalarType activations);

@@ -8,7 +8,7 @@
 namespace polygraft::kernels {
 namespace {
 
-constexpr int64_t kUnitStep = 128;  // a multiple of all paths' blocks
+constexpr int64_t kUnitStep = 128;  // whole blocks of all paths but AMX
 constexpr int64_t kTasksPerThread = 4;
 
 /// How a product's rows and units are cut into tasks.
@@ -32,20 +32,6 @@ struct Grid {
   }
 };
 
-void point_at_rows(const Operations& operations, const Rows& from, int64_t first, int64_t count,
-                   int64_t width, RowPointers& pointers) {
-  float* wide = from.stored == Stored::kF32 ? nullptr : scratch(Scratch::kRows, count * width);
-  for (int64_t i = 0; i < count; ++i) {
-    const char* row = from.row(first + i);
-    if (wide == nullptr) {
-      pointers[static_cast<size_t>(i)] = reinterpret_cast<const float*>(row);
-      continue;
-    }
-    pointers[static_cast<size_t>(i)] = wide + i * width;
-    operations.widen(row, from.stored, width, wide + i * width);
-  }
-}
-
 /// What a product is made of, forward and backward alike: out [T, units] from in [T, depth].
 struct RowProduct {
   const Rows &in, &out;
@@ -63,11 +49,9 @@ void run_part(const Operations& operations, const RowProduct& whole, const Grid&
   const int64_t unit = grid.first_unit(unit_part);
   const int64_t num_units = grid.first_unit(unit_part + 1) - unit;
   RowPointers rows;
-  point_at_rows(operations, whole.in, row, num_rows, whole.depth, rows);
-  const bool direct = whole.out.stored == Stored::kF32;
-  float* out = direct ? reinterpret_cast<float*>(whole.out.row(row)) + unit
-                      : scratch(Scratch::kUnits, num_rows * num_units);
-  const int64_t stride = direct ? whole.out.stride : num_units;
+  for (int64_t r = 0; r < num_rows; ++r) rows[static_cast<size_t>(r)] = whole.in.row(row + r);
+  float* out = whole.out.row(row) + unit;
+  const int64_t stride = whole.out.stride;
   for (int64_t r = 0; r < num_rows && whole.bias != nullptr; ++r) {
     std::copy(whole.bias + unit, whole.bias + unit + num_units, out + r * stride);
   }
@@ -76,10 +60,6 @@ void run_part(const Operations& operations, const RowProduct& whole, const Grid&
   operations.product({rows.data(), num_rows, num_units, whole.depth, weight, whole.units_are_rows,
                       out, stride, whole.accumulate || whole.bias != nullptr},
                      scratch(Scratch::kProduct, operations.product_scratch));
-  for (int64_t r = 0; r < num_rows && !direct; ++r) {
-    char* to = whole.out.row(row + r) + unit * bytes_of(whole.out.stored);
-    operations.round_bf16(out + r * stride, num_units, to);
-  }
 }
 
 void multiply_rows(const Runner& runner, int64_t num_rows, int64_t num_units,
@@ -95,16 +75,12 @@ void add_outputs(const Operations& operations, const LinearShape& shape, const R
   float* out = d_weight + first * shape.width_in;
   for (int64_t row = 0; row < shape.num_rows; row += kDepthRows) {
     const int64_t depth = std::min(kDepthRows, shape.num_rows - row);
-    float* wide = scratch(Scratch::kRows, depth * count);
-    for (int64_t r = 0; r < depth; ++r) {
-      operations.widen(d_out.row(row + r) + first * bytes_of(d_out.stored), d_out.stored, count,
-                       wide + r * count);
-    }
     float* left = scratch(Scratch::kTranspose, count * depth);
-    operations.transpose(wide, count, depth, count, left, depth);
+    operations.transpose(d_out.row(row) + first, d_out.stride, depth, count, left, depth);
     RowPointers left_rows;
     for (int64_t o = 0; o < count; ++o) left_rows[static_cast<size_t>(o)] = left + o * depth;
-    const Matrix right{x.row(row), x.stored, x.stride * bytes_of(x.stored)};
+    const Matrix right{reinterpret_cast<const char*>(x.row(row)), Stored::kF32,
+                       x.stride * bytes_of(Stored::kF32)};
     operations.product({left_rows.data(), count, shape.width_in, depth, right, false, out,
                         shape.width_in, accumulate || row > 0},
                        scratch(Scratch::kProduct, operations.product_scratch));

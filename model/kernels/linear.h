@@ -6,13 +6,12 @@
 
 namespace polygraft::kernels {
 
-/// Rows of float32 or bfloat16 at any stride.
+/// Rows of float32 at any stride.
 struct Rows {
-  char* data = nullptr;
-  Stored stored = Stored::kF32;
+  float* data = nullptr;
   int64_t stride = 0;  ///< elements
 
-  char* row(int64_t i) const { return data + i * stride * bytes_of(stored); }
+  float* row(int64_t i) const { return data + i * stride; }
 };
 
 struct LinearShape {
@@ -23,7 +22,7 @@ struct LinearShape {
 void linear_forward(const Runner& runner, const LinearShape& shape, const Rows& x,
                     const Matrix& weight, const float* bias, const Rows& out);
 
-/// d_x [T, D] = d_out [T, N] W; or added to what is there, which is float32 then.
+/// d_x [T, D] = d_out [T, N] W; or added to what is there.
 void linear_input_gradient(const Runner& runner, const LinearShape& shape, const Rows& d_out,
                            const Matrix& weight, const Rows& d_x, bool accumulate = false);
 

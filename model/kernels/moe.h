@@ -41,12 +41,6 @@ struct MoeLayer {
   int64_t num_active_rows() const { return first_row[num_active]; }
 };
 
-/// [T, D], contiguous, float32 or bfloat16.
-struct Activations {
-  const char* data = nullptr;
-  Stored stored = Stored::kF32;
-};
-
 /// [g | u] of all rows, [R, 2F], contiguous: what backward wants of forward. bfloat16 halves the
 /// memory; forward itself goes on from the float32 values.
 struct GateUp {
@@ -60,9 +54,9 @@ struct Runner {
   const Threads& threads;
 };
 
-/// @param gate_up is written. @param out [T, D] in x's dtype.
-void moe_forward(const Runner& runner, const MoeLayer& layer, Activations x, GateUp gate_up,
-                 char* out);
+/// @param x [T, D], contiguous. @param gate_up is written. @param out [T, D].
+void moe_forward(const Runner& runner, const MoeLayer& layer, const float* x, GateUp gate_up,
+                 float* out);
 
 /// Where an expert's weight gradients go, [2F, D] and [D, F]; null: frozen.
 struct ExpertGradients {
@@ -70,11 +64,11 @@ struct ExpertGradients {
 };
 
 struct MoeBackward {
-  Activations x, d_out;
-  GateUp gate_up;                        ///< from moe_forward(); read
-  float* d_weight = nullptr;             ///< [R], by slot; null: not wanted
-  char* d_x = nullptr;                   ///< [T, D] in x's dtype; null: not wanted
-  std::vector<ExpertGradients> experts;  ///< [E], or empty when all are frozen
+  const float *x = nullptr, *d_out = nullptr;  ///< [T, D], contiguous
+  GateUp gate_up;                              ///< from moe_forward(); read
+  float* d_weight = nullptr;                   ///< [R], by slot; null: not wanted
+  float* d_x = nullptr;                        ///< [T, D]; null: not wanted
+  std::vector<ExpertGradients> experts;        ///< [E], or empty when all are frozen
 };
 void moe_backward(const Runner& runner, const MoeLayer& layer, const MoeBackward& backward);
 

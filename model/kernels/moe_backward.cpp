@@ -28,7 +28,7 @@ void row_gradients(const Runner& runner, const MoeLayer& layer, const MoeBackwar
   const Operations& operations = runner.operations;
   const int64_t width = layer.expert_width;
   RowPointers rows;
-  gather_rows(operations, layer, piece, backward.d_out, rows);
+  gather_rows(layer, piece, backward.d_out, rows);
   float* d_h = scratch(Scratch::kUnits, (piece.num_rows + 2) * width);
   float* wide = d_h + piece.num_rows * width;
   const ExpertMatrices& expert = layer.experts[static_cast<size_t>(piece.expert)];
@@ -71,7 +71,7 @@ void input_gradient(const Runner& runner, const MoeLayer& layer, const MoeBackwa
     consecutive_rows(first + width, 2 * width, piece.num_rows, rows);
     runner.operations.product(product, work);
   };
-  multiply_and_combine(runner, layer, pieces, multiply, nullptr, backward.x.stored, backward.d_x);
+  multiply_and_combine(runner, layer, pieces, multiply, nullptr, backward.d_x);
 }
 
 /// Some rows of one expert's matrix gradient: out[o, i] = sum over the expert's rows, in order, of
@@ -107,15 +107,13 @@ std::vector<GradientTask> gradient_tasks(const Runner& runner, const MoeLayer& l
   return tasks;
 }
 
-/// Some columns of activations, gathered and widened: [rows, columns].
-const float* gather_columns(const Operations& operations, const MoeLayer& layer, const Piece& rows,
-                            Activations from, ColumnRange columns) {
+/// Some columns of an expert's tokens: [rows, columns].
+const float* gather_columns(const MoeLayer& layer, const Piece& rows, const float* from,
+                            ColumnRange columns) {
   float* gathered = scratch(Scratch::kRows, rows.num_rows * columns.count);
-  const int64_t element = bytes_of(from.stored);
   for (int64_t i = 0; i < rows.num_rows; ++i) {
-    const int64_t token = layer.token_of_row[rows.first_row + i];
-    operations.widen(from.data + (token * layer.width + columns.first) * element, from.stored,
-                     columns.count, gathered + i * columns.count);
+    const float* row = from + layer.token_of_row[rows.first_row + i] * layer.width + columns.first;
+    std::copy(row, row + columns.count, gathered + i * columns.count);
   }
   return gathered;
 }
@@ -134,8 +132,8 @@ void add_rows(const Runner& runner, const MoeLayer& layer, const MoeBackward& ba
   const ExpertGradients& to = backward.experts[static_cast<size_t>(task.expert)];
   Product product{};
   if (task.is_down) {
-    const float* d_out = gather_columns(operations, layer, rows, backward.d_out,
-                                        {task.first_output, task.num_outputs});
+    const float* d_out =
+        gather_columns(layer, rows, backward.d_out, {task.first_output, task.num_outputs});
     operations.transpose(d_out, task.num_outputs, rows.num_rows, task.num_outputs, left,
                          rows.num_rows);
     product.weight = float_matrix(from.weighted_h + rows.first_row * width, width);
@@ -145,7 +143,7 @@ void add_rows(const Runner& runner, const MoeLayer& layer, const MoeBackward& ba
     const float* d_gate_up = from.d_gate_up + rows.first_row * 2 * width + task.first_output;
     operations.transpose(d_gate_up, 2 * width, rows.num_rows, task.num_outputs, left,
                          rows.num_rows);
-    const float* x = gather_columns(operations, layer, rows, backward.x, {0, layer.width});
+    const float* x = gather_columns(layer, rows, backward.x, {0, layer.width});
     product.weight = float_matrix(x, layer.width);
     product.num_units = product.out_stride = layer.width;
     product.out = to.gate_up;

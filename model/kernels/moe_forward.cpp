@@ -12,12 +12,12 @@ float* place_for(const Piece& piece, const GateUp& gate_up, int64_t row_width) {
 }
 
 /// h of one piece's rows, and [g | u] on the way.
-void hidden_piece(const Runner& runner, const MoeLayer& layer, const Piece& piece, Activations x,
+void hidden_piece(const Runner& runner, const MoeLayer& layer, const Piece& piece, const float* x,
                   GateUp gate_up, float* hidden) {
   const Operations& operations = runner.operations;
   const int64_t width = layer.expert_width;
   RowPointers rows;
-  gather_rows(operations, layer, piece, x, rows);
+  gather_rows(layer, piece, x, rows);
   float* out = place_for(piece, gate_up, 2 * width);
   float* work = scratch(Scratch::kProduct, operations.product_scratch);
   const ExpertMatrices& expert = layer.experts[static_cast<size_t>(piece.expert)];
@@ -43,8 +43,8 @@ void hidden_piece(const Runner& runner, const MoeLayer& layer, const Piece& piec
 
 }  // namespace
 
-void moe_forward(const Runner& runner, const MoeLayer& layer, Activations x, GateUp gate_up,
-                 char* out) {
+void moe_forward(const Runner& runner, const MoeLayer& layer, const float* x, GateUp gate_up,
+                 float* out) {
   const std::vector<Piece> pieces = cut_pieces(layer, runner);
   const int64_t width = layer.expert_width;
   float* hidden = scratch(Scratch::kHidden, layer.num_active_rows() * width);
@@ -60,7 +60,7 @@ void moe_forward(const Runner& runner, const MoeLayer& layer, Activations x, Gat
                                down.from(columns.first, 0), true, to, stride},
                               work);
   };
-  multiply_and_combine(runner, layer, pieces, multiply, layer.weight, x.stored, out);
+  multiply_and_combine(runner, layer, pieces, multiply, layer.weight, out);
 }
 
 }  // namespace polygraft::kernels

@@ -9,7 +9,7 @@ namespace {
 constexpr int64_t kPiecesPerThread = 4;
 constexpr int64_t kFewestRows = 24;                   // below, reading the weights again costs more
 constexpr int64_t kColumnFloats = int64_t{16} << 20;  // 64 MiB of outputs at a time
-constexpr int64_t kColumnStep = 128;                  // a multiple of all paths' blocks
+constexpr int64_t kColumnStep = 128;                  // whole blocks of all paths but AMX
 constexpr int64_t kTokensPerTask = 64;
 
 /// Sums one token's rows.
@@ -46,19 +46,9 @@ std::vector<Piece> cut_pieces(const MoeLayer& layer, const Runner& runner) {
   return pieces;
 }
 
-void gather_rows(const Operations& operations, const MoeLayer& layer, const Piece& piece,
-                 Activations from, RowPointers& rows) {
-  const int64_t row_bytes = layer.width * bytes_of(from.stored);
-  float* wide =
-      from.stored == Stored::kF32 ? nullptr : scratch(Scratch::kRows, piece.num_rows * layer.width);
+void gather_rows(const MoeLayer& layer, const Piece& piece, const float* from, RowPointers& rows) {
   for (int64_t i = 0; i < piece.num_rows; ++i) {
-    const char* row = from.data + layer.token_of_row[piece.first_row + i] * row_bytes;
-    if (wide == nullptr) {
-      rows[static_cast<size_t>(i)] = reinterpret_cast<const float*>(row);
-      continue;
-    }
-    rows[static_cast<size_t>(i)] = wide + i * layer.width;
-    operations.widen(row, from.stored, layer.width, wide + i * layer.width);
+    rows[static_cast<size_t>(i)] = from + layer.token_of_row[piece.first_row + i] * layer.width;
   }
 }
 
@@ -68,7 +58,7 @@ void consecutive_rows(const float* first, int64_t stride, int64_t num_rows, RowP
 
 void multiply_and_combine(const Runner& runner, const MoeLayer& layer,
                           const std::vector<Piece>& pieces, const MultiplyPiece& multiply,
-                          const float* weight, Stored stored, char* out) {
+                          const float* weight, float* out) {
   const int64_t num_rows = std::max<int64_t>(layer.num_active_rows(), 1);
   const int64_t fitting = kColumnFloats / num_rows / kColumnStep * kColumnStep;
   const int64_t step = std::min(std::max(fitting, kColumnStep), layer.width);
@@ -83,15 +73,8 @@ void multiply_and_combine(const Runner& runner, const MoeLayer& layer,
     runner.threads.run(num_tasks, [&](int64_t task) {
       const int64_t end = std::min((task + 1) * kTokensPerTask, layer.num_tokens);
       for (int64_t token = task * kTokensPerTask; token < end; ++token) {
-        char* to = out + (token * layer.width + first) * bytes_of(stored);
-        if (stored == Stored::kF32) {
-          combine_token(runner.operations, layer, token, rows, columns.count, weight,
-                        reinterpret_cast<float*>(to));
-          continue;
-        }
-        float* wide = scratch(Scratch::kRows, columns.count);
-        combine_token(runner.operations, layer, token, rows, columns.count, weight, wide);
-        runner.operations.round_bf16(wide, columns.count, to);
+        combine_token(runner.operations, layer, token, rows, columns.count, weight,
+                      out + token * layer.width + first);
       }
     });
   }

@@ -16,9 +16,8 @@ struct Piece {
 /// All rows of the active experts. One with many rows is cut, also so that every thread gets some.
 std::vector<Piece> cut_pieces(const MoeLayer& layer, const Runner& runner);
 
-/// Rows of activations as float32: where they lie, or widened into the thread's scratch.
-void gather_rows(const Operations& operations, const MoeLayer& layer, const Piece& piece,
-                 Activations from, RowPointers& rows);
+/// A piece's rows of [T, D], where they lie.
+void gather_rows(const MoeLayer& layer, const Piece& piece, const float* from, RowPointers& rows);
 /// Rows that lie one after another.
 void consecutive_rows(const float* first, int64_t stride, int64_t num_rows, RowPointers& rows);
 
@@ -32,6 +31,6 @@ using MultiplyPiece =
     std::function<void(const Piece& piece, ColumnRange columns, float* out, int64_t stride)>;
 void multiply_and_combine(const Runner& runner, const MoeLayer& layer,
                           const std::vector<Piece>& pieces, const MultiplyPiece& multiply,
-                          const float* weight, Stored stored, char* out);
+                          const float* weight, float* out);
 
 }  // namespace polygraft::kernels

@@ -83,7 +83,7 @@ struct Operations {
   const char* name;
   /// Whether layers are faster on it than with LibTorch's products.
   bool is_fast;
-  /// Rows of a register tile: pieces of work are cut at multiples of it.
+  /// Rows of a register tile: a piece of work has about a multiple of them.
   int64_t tile_rows;
   /// Floats of scratch that product() wants.
   int64_t product_scratch;

@@ -21,7 +21,7 @@ Threads calling_thread();
 /// What memory of a thread is for: each use has a block of its own.
 enum class Scratch {
   kProduct,    // an operation's own
-  kRows,       // a piece's rows, gathered and widened
+  kRows,       // a piece's rows, gathered
   kUnits,      // a piece's products
   kTranspose,  // a piece's products, transposed
   kHidden,     // all rows' h, or its gradient

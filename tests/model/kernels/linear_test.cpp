@@ -33,8 +33,7 @@ struct LinearProblem {
 };
 
 Rows rows(const std::vector<float>& values, int64_t width) {
-  auto* data = const_cast<float*>(values.data());
-  return {reinterpret_cast<char*>(data), Stored::kF32, width};
+  return {const_cast<float*>(values.data()), width};
 }
 
 LinearResults run(const LinearProblem& problem, const kernels::Threads& threads) {

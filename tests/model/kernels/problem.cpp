@@ -217,18 +217,10 @@ kernels::MoeLayer MoeProblem::layer() const {
   return layer;
 }
 
-namespace {
-
-kernels::Activations input(const std::vector<float>& values) {
-  return {reinterpret_cast<const char*>(values.data()), Stored::kF32};
-}
-
-}  // namespace
-
 std::vector<float> run_forward(const MoeProblem& problem, const kernels::Threads& threads) {
   std::vector<float> out(problem.x.size(), 7);
-  kernels::moe_forward({path_under_test(), threads}, problem.layer(), input(problem.x), {},
-                       reinterpret_cast<char*>(out.data()));
+  kernels::moe_forward({path_under_test(), threads}, problem.layer(), problem.x.data(), {},
+                       out.data());
   return out;
 }
 
@@ -246,14 +238,9 @@ MoeResults run(const MoeProblem& problem, const kernels::Threads& threads, int64
   std::vector<char> kept_bytes(problem.weight.size() * 2 * shape.expert_width *
                                kernels::bytes_of(kept));
   const kernels::GateUp gate_up{kept_bytes.data(), kept};
-  kernels::moe_forward(runner, layer, input(problem.x), gate_up,
-                       reinterpret_cast<char*>(results.out.data()));
-  kernels::MoeBackward backward{input(problem.x),
-                                input(problem.d_out),
-                                gate_up,
-                                results.d_weight.data(),
-                                reinterpret_cast<char*>(results.d_x.data()),
-                                {}};
+  kernels::moe_forward(runner, layer, problem.x.data(), gate_up, results.out.data());
+  kernels::MoeBackward backward{problem.x.data(),        problem.d_out.data(), gate_up,
+                                results.d_weight.data(), results.d_x.data(),   {}};
   for (int64_t e = 0; e < shape.experts; ++e) {
     const auto i = static_cast<size_t>(e);
     if (e >= first_trained) {
