@@ -72,8 +72,8 @@ struct ReplayConfig {
   void validate(Problems& problems) const;
 };
 
-/// Protection of old languages: what replayed text costs when additions train (trainer/README.md,
-/// objective).
+/// Protection of old languages: what replayed text costs when additions train
+/// (objective/objective.h).
 struct ProtectConfig {
   std::string method = "kl";  ///< kl | hinge | polyak | prior | none (cross-entropy alone)
   double kl = 5.0;

@@ -9,8 +9,9 @@
 //   activations   4 bytes times what autograd keeps of one token, times the tokens that go through
 //                 together, times 1.25 for the temporaries of the layer at work
 //   logits        a chunk's in float32, twice: the model's and the base's
+//   metric        of Polyak's steps, with its factor, in float64
 // On a GPU it is the GPU's memory: 2 bytes a weight and a number kept, 4 more for additions (their
-// masters), and a chunk's logits, three times.
+// masters), and a chunk's logits, five times (a divergence and its gradient).
 // Optimistic only where an allocator fragments; a test holds it against a measured run.
 // Legend: D model width, F expert width, K experts per token.
 #include <algorithm>
@@ -112,17 +113,17 @@ int64_t logits_bytes(const Shapes& shapes, int64_t tokens, bool on_gpu) {
   return 4 * std::min(tokens, model::head_chunk_tokens(rows, on_gpu)) * rows;
 }
 
-int64_t peak_gpu_bytes(const TrainConfig& train, const Shapes& shapes, int64_t num_trainable) {
+int64_t peak_bytes_on_gpu(const TrainConfig& train, const Shapes& shapes, int64_t num_trainable) {
   const int64_t tokens =
       train.micro_batch_tokens > 0 ? train.micro_batch_tokens : train.batch_tokens;
   const int64_t weights = 2 * model::count_parameters(shapes.config).total + 4 * num_trainable;
   const int64_t activations = 5 * tokens * kept_per_token(shapes.config, /*rounds=*/false) / 2;
-  const int64_t logits = 3 * logits_bytes(shapes, tokens, /*on_gpu=*/true);
+  const int64_t logits = 5 * logits_bytes(shapes, tokens, /*on_gpu=*/true);
   return weights + 12 * num_trainable + activations + logits;
 }
 
 int64_t peak_bytes(const TrainConfig& train, const Shapes& shapes, int64_t num_trainable) {
-  if (train.device == "cuda") return peak_gpu_bytes(train, shapes, num_trainable);
+  if (train.device == "cuda") return peak_bytes_on_gpu(train, shapes, num_trainable);
   const int64_t tokens =
       train.micro_batch_tokens > 0 ? train.micro_batch_tokens : train.batch_tokens;
   const int64_t in_memory = train.trainable == "additions"
@@ -132,7 +133,9 @@ int64_t peak_bytes(const TrainConfig& train, const Shapes& shapes, int64_t num_t
   const int64_t kept = kept_per_token(shapes.config, train.precision == "bfloat16");
   const int64_t activations = 5 * tokens * kept;  // 4 bytes, times 1.25
   const int64_t logits = 2 * logits_bytes(shapes, tokens, /*on_gpu=*/false);
-  return kRuntimeBytes + weights + 12 * num_trainable + activations + logits;
+  const int64_t width = shapes.config.hidden_size;
+  const int64_t metric = train.protect.method == "polyak" ? 3 * 8 * width * width : 0;
+  return kRuntimeBytes + weights + 12 * num_trainable + activations + logits + metric;
 }
 
 /// Of the folder, or as grow_vocabulary() makes it.

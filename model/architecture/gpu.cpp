@@ -34,6 +34,8 @@ Gpu open_gpu() {
   // No stream is LibTorch's default one. First of all this says whether there is a GPU.
   auto executor = std::make_shared<device::CudaExecutor>(nullptr);
   Gpu gpu{at::Device(at::kCUDA, 0), std::move(executor), {}};
+  // What LibTorch keeps of an earlier model is free to be used again.
+  if (c10::cuda::CUDACachingAllocator::isEnabled()) c10::cuda::CUDACachingAllocator::emptyCache();
   cudaDeviceProp properties;
   size_t free_bytes = 0, all_bytes = 0;
   const auto require = [](cudaError_t status) {

@@ -112,7 +112,7 @@ struct PrecomputedFunction : torch::autograd::Function<PrecomputedFunction> {
     const auto saved = ctx->get_saved_variables();
     variable_list result(5);
     for (size_t i = 0; i < 3; ++i) {
-      if (saved[i].defined()) result[i] = saved[i] * grads[0].to(saved[i].scalar_type());
+      if (saved[i].defined()) result[i] = saved[i] * grads[0];
     }
     return result;
   }
@@ -162,7 +162,7 @@ at::Tensor has_no_base_row(const at::Tensor& targets_T, const SplitRows& head) {
 int64_t head_chunk_tokens(int64_t num_base_rows, bool on_gpu) {
   constexpr int64_t kLargeVocabulary = 32768;
   const int64_t logits = int64_t{1} << (on_gpu ? 21 : 19);
-  const int64_t least = !on_gpu && num_base_rows >= kLargeVocabulary ? 256 : 64;
+  const int64_t least = on_gpu ? 8 : num_base_rows >= kLargeVocabulary ? 256 : 64;
   const int64_t rows = std::max<int64_t>(num_base_rows, 1);
   const int64_t tokens = std::clamp<int64_t>(logits / rows, least, 512);
   return on_gpu ? 32 * tokens : tokens;

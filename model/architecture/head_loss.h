@@ -11,8 +11,8 @@ namespace polygraft::model {
 
 /// Tokens per chunk: about 2 MiB of float32 logits, which a core's cache holds, from 64 tokens
 /// to 512, but 256 for a large vocabulary, whose rows are read and packed anew for every chunk; on
-/// a GPU, whose products want more rows, 256 MiB and up to 16,384. Depends on the base's rows
-/// alone: with additions masked the products then have the base's shapes, hence its bits.
+/// a GPU, whose products want more rows, 256 MiB, from 256 tokens to 16,384. Depends on the base's
+/// rows alone: with additions masked the products then have the base's shapes, hence its bits.
 int64_t head_chunk_tokens(int64_t num_base_rows, bool on_gpu);
 
 /// Negative log-likelihood in nats per token, no gradient. @param targets_T int64; -1 = not scored

@@ -158,6 +158,7 @@ std::string key_of(const Trainee& trainee, const Tokens& end_tokens,
   const std::string base =
       folder.manifest ? folder.manifest->base_tensors_hash : model::hash_tensors(folder.tensors);
   const Json key = {base,
+                    trainee.transformer.weights().embedding.base.device().str(),
                     trainee.tokenizer.hash(),
                     trainee.tokenizer.prefix_id(),
                     end_tokens,

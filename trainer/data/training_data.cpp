@@ -79,8 +79,10 @@ RowStream make_stream(const std::vector<std::string>& languages,
            cut_rows(text.shard, text.num_training_documents, job.train.sequence_length));
     shards.push_back(text.shard);
   }
-  const int64_t times = num_tokens(rows) / std::max<int64_t>(num_tokens(self_rows), 1);
-  for (int64_t i = 0; i < std::max<int64_t>(times, 1); ++i) append(rows, self_rows);
+  if (!self_rows.empty()) {
+    const int64_t times = num_tokens(rows) / num_tokens(self_rows);
+    for (int64_t i = 0; i < std::max<int64_t>(times, 1); ++i) append(rows, self_rows);
+  }
   return {join(languages, "+"), std::move(shards), std::move(rows), job.seed};
 }
 

@@ -40,9 +40,10 @@ struct PolyakSteps::Sample {
 at::Tensor feature_metric(const at::Tensor& features_TD) {
   const at::Tensor x_TD = features_TD.to(at::kDouble);
   const double num_tokens = std::max(static_cast<double>(x_TD.size(0)), 1.0);
-  const at::Tensor mean_DD = at::matmul(x_TD.t(), x_TD) / num_tokens;
-  const at::Tensor ridge = (mean_DD.diagonal().mean() * kRidge).clamp_min(1e-12);
-  return mean_DD + at::eye(x_TD.size(1), mean_DD.options()) * ridge;
+  at::Tensor metric_DD = at::matmul(x_TD.t(), x_TD).div_(num_tokens);
+  const at::Tensor ridge = (metric_DD.diagonal().mean() * kRidge).clamp_min(1e-12);
+  metric_DD.diagonal().add_(ridge);
+  return metric_DD;
 }
 
 at::Tensor polyak_step(const at::Tensor& value, const at::Tensor& gradient_RD,

@@ -1,7 +1,7 @@
 // trainer/objective/router_loss.h: losses on router scores, one layer at a time. All are sums over
 // tokens, so that a step may be computed in pieces and divided by the step's totals. With t the
 // K-th largest base score of a token and z_j the scores of the added experts, an added expert is
-// chosen only if z_j > t; hence hinges on z_j - t (large-margin losses; trainer/README.md has the
+// chosen only if z_j > t; hence hinges on z_j - t (large-margin losses; objective.h has the
 // objective as a whole). Legend: T tokens, E base experts, n added experts, K experts per token.
 #pragma once
 #include <ATen/ATen.h>
