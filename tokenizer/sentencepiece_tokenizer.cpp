@@ -67,6 +67,14 @@ std::optional<TokenId> id_or_none(int id) {
   return id;
 }
 
+/// A .model has no template: transformers puts around a text what the folder's flags ask for.
+SpecialTemplate template_of_flags(const SentencePieceTokenizer& tokenizer, const fs::path& folder) {
+  SpecialTemplate result;
+  if (tokenizer.bos && config_flag(folder, "add_bos_token")) result.before = {*tokenizer.bos};
+  if (tokenizer.eos && config_flag(folder, "add_eos_token")) result.after = {*tokenizer.eos};
+  return result;
+}
+
 }  // namespace
 
 void SentencePieceTokenizer::encode_append(std::string_view text, std::vector<TokenId>& ids) const {
@@ -154,6 +162,7 @@ std::shared_ptr<const Tokenizer::Impl> parse_sentencepiece(const std::string& by
   result->eos = special_token(config_folder, "eos_token", result->vocabulary);
   if (!result->bos) result->bos = id_or_none(result->processor->bos_id());
   if (!result->eos) result->eos = id_or_none(result->processor->eos_id());
+  result->special_template = template_of_flags(*result, config_folder);
   return result;
 }
 

@@ -56,7 +56,8 @@ class Tokenizer {
   /// What documents are conditioned on: BOS, or EOS where there is no BOS. @throws FormatError when
   /// there is neither.
   TokenId prefix_id() const;
-  /// The special ids around one text: the post-processor's TemplateProcessing, if it has one.
+  /// The special ids around one text: the post-processor's TemplateProcessing, if it has one; of a
+  /// tokenizer.model what add_bos_token and add_eos_token ask for.
   const SpecialTemplate& special_template() const;
   /// SHA-256 of the bytes of tokenizer.json or tokenizer.model.
   const std::string& hash() const;

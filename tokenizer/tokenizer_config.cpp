@@ -25,6 +25,14 @@ std::optional<TokenId> special_token(const fs::path& folder, const char* key,
   return std::nullopt;
 }
 
+bool config_flag(const fs::path& folder, const char* key) {
+  const fs::path file = folder / "tokenizer_config.json";
+  if (!fs::exists(file)) return false;
+  const Json config = read_json(file);
+  return !json_get_or<Json>(config, key, Json(), file).is_null() &&
+         json_get<bool>(config, key, file);
+}
+
 namespace {
 
 /// Compares what a file says of added tokens with the tokenizer's.

@@ -15,6 +15,9 @@ namespace polygraft::tokenizer {
 std::optional<TokenId> special_token(const fs::path& folder, const char* key,
                                      const Vocabulary& vocabulary);
 
+/// "add_bos_token": true in tokenizer_config.json; false where it is not there.
+bool config_flag(const fs::path& folder, const char* key);
+
 /// The tokenizer's own.
 struct KnownTokens {
   const Vocabulary& vocabulary;

@@ -46,6 +46,25 @@ TEST_CASE("a SentencePiece model is a tokenizer like any other", "[tokenizer]") 
   CHECK(Tokenizer::load(folder.path() / "tokenizer.model").bos_id() == 2);
 }
 
+TEST_CASE("flags beside a SentencePiece model say what stands around a text", "[tokenizer]") {
+  const TemporaryFolder folder;
+  folder.write("tokenizer.model", sample_model(kPieces));
+  const auto around = [&](const std::string& config) {
+    folder.write("tokenizer_config.json", config);
+    return Tokenizer::load(folder.path()).special_template();
+  };
+  using Ids = std::vector<TokenId>;
+  CHECK(around("{}").before.empty());
+  CHECK(around(R"({"add_bos_token": null})").before.empty());
+  CHECK(around(R"({"add_bos_token": false, "add_eos_token": false})").before.empty());
+  CHECK(around(R"({"add_bos_token": true})").before == Ids{1});
+  CHECK(around(R"({"add_bos_token": true})").after.empty());
+  CHECK(around(R"({"add_eos_token": true, "bos_token": "</s>"})").after == Ids{2});
+  CHECK(around(R"({"add_bos_token": true, "bos_token": "</s>"})").before == Ids{2});
+  CHECK(has(message_of<FormatError>([&] { around(R"({"add_bos_token": "yes"})"); }),
+            "add_bos_token"));
+}
+
 TEST_CASE("tokenizer.json comes before tokenizer.model", "[tokenizer]") {
   const TemporaryFolder folder;
   folder.write("tokenizer.model", sample_model(kPieces));
