@@ -1,8 +1,10 @@
 // tokenizer/corpus.cpp: see corpus.h.
 #include "tokenizer/corpus.h"
 
-#include <algorithm>
+#include <sys/stat.h>
+
 #include <atomic>
+#include <set>
 #include <utility>
 
 #include "core/error.h"
@@ -214,33 +216,49 @@ std::vector<Document> read_documents(const std::vector<fs::path>& files) {
 
 namespace {
 
-/// How many of `files` are `file`, by whatever path.
-int64_t count_same(const std::vector<std::string>& files, const std::string& file) {
-  return std::count_if(files.begin(), files.end(), [&](const std::string& other) {
-    std::error_code missing;
-    return other == file || fs::equivalent(other, file, missing);
-  });
+/// The same for one file by whatever path, links included.
+std::string identity_of(const std::string& file) {
+  struct stat status {};
+  if (::stat(file.c_str(), &status) == 0) return concat(status.st_dev, ":", status.st_ino);
+  return fs::path(file).lexically_normal().string();
+}
+
+/// Which language trains on a file, by identity; the first of several.
+std::map<std::string, std::string> trained_on(const Corpus& corpus) {
+  std::map<std::string, std::string> languages;
+  for (const auto& [code, language] : corpus.languages) {
+    for (const std::string& file : language.train) languages.emplace(identity_of(file), code);
+  }
+  return languages;
+}
+
+void require_files(const std::string& path, const std::vector<std::string>& files,
+                   Problems& problems) {
+  std::set<std::string> listed;
+  for (const std::string& file : files) {
+    problems.require(fs::is_regular_file(file), path, file,
+                     fs::is_directory(file) ? "is a folder, not a file" : "no such file");
+    problems.require(listed.insert(identity_of(file)).second, path, file,
+                     "is listed twice: its documents would count twice");
+  }
 }
 
 }  // namespace
 
 void Corpus::validate(Problems& problems) const {
+  const std::map<std::string, std::string> trained = trained_on(*this);
   for (const auto& [code, language] : languages) {
     const std::string path = "languages." + code;
     problems.require(language.role == "old" || language.role == "new", path + ".role",
                      language.role, "must be old or new");
-    for (const auto& [key, files] :
-         {std::pair{"train", &language.train}, std::pair{"heldout", &language.heldout}}) {
-      for (const std::string& file : *files) {
-        problems.require(fs::is_regular_file(file), concat(path, ".", key), file,
-                         fs::is_directory(file) ? "is a folder, not a file" : "no such file");
-      }
-    }
+    require_files(path + ".train", language.train, problems);
+    require_files(path + ".heldout", language.heldout, problems);
     for (const std::string& file : language.heldout) {
-      problems.require(count_same(language.train, file) == 0, concat(path, ".heldout"), file,
-                       "is trained on, too: it would prove nothing");
-      problems.require(count_same(language.heldout, file) == 1, concat(path, ".heldout"), file,
-                       "is listed twice: its documents would count twice");
+      const auto found = trained.find(identity_of(file));
+      if (found == trained.end()) continue;
+      problems.require(
+          false, path + ".heldout", file,
+          concat("is trained on, too, as text of ", found->second, ": it would prove nothing"));
     }
   }
 }

@@ -69,7 +69,9 @@ struct Corpus {
   void visit(Visitor& v) {
     v.required("languages", languages, "texts by language code");
   }
-  void validate(Problems& problems) const;  ///< role is old or new; every listed file exists
+  /// Role is old or new; every listed file exists and is listed once; no language is measured on
+  /// what any language trains on.
+  void validate(Problems& problems) const;
   std::vector<std::string> with_role(const std::string& role) const;  ///< language codes, sorted
 };
 

@@ -184,6 +184,8 @@ class BadInput(unittest.TestCase):
         text.write_text('{"text": "one"}\n')
         corpus.write_text("languages:\n  en: {role: old, train: [en.jsonl], heldout: [en.jsonl]}\n")
         self.eval_fails(BASE, 2, "languages.en.heldout", "is trained on, too", corpus=corpus)
+        corpus.write_text("languages:\n  de: {role: old, train: [en.jsonl]}\n  en: {role: old, heldout: [en.jsonl]}\n")
+        self.eval_fails(BASE, 2, "languages.en.heldout", "as text of de", corpus=corpus)
 
     def test_a_result_that_did_not_get_out_is_no_success(self):
         with open("/dev/full", "w", encoding="utf-8") as full:

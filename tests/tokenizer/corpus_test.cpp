@@ -231,6 +231,22 @@ TEST_CASE("corpus.yaml resolves its paths and lists every problem", "[tokenizer]
   CHECK(has(of_same, "is listed twice"));
 }
 
+TEST_CASE("no language is measured on what another one trains on", "[tokenizer]") {
+  const TemporaryFolder folder;
+  for (const char* name : {"en.txt", "de.txt", "id.txt", "id.h.txt"}) folder.write(name, "x\n");
+  const auto yaml = folder.write("corpus.yaml",
+                                 "languages:\n"
+                                 "  de: {role: old, train: [de.txt, ./de.txt]}\n"
+                                 "  en: {role: old, train: [en.txt], heldout: [./id.txt]}\n"
+                                 "  id: {role: new, train: [id.txt], heldout: [id.h.txt]}\n");
+  const auto message = message_of<ConfigError>([&] { load_corpus(yaml); });
+  CHECK(has(message, "languages.en.heldout"));
+  CHECK(has(message, "is trained on, too, as text of id"));
+  CHECK(has(message, "languages.de.train"));
+  CHECK(has(message, "is listed twice"));
+  CHECK_FALSE(has(message, "id.h.txt"));
+}
+
 TEST_CASE("threads see every document of several files once", "[tokenizer]") {
   const TemporaryFolder folder;
   std::string lines;
