@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "eval/cloze.h"
+#include "eval/results.h"
 
 namespace polygraft::cli {
 namespace {
@@ -22,6 +23,7 @@ void write_task(const std::string& language, const std::vector<OrderedJson>& ite
 ExitCode run_eval_cloze(const Arguments& arguments) {
   const auto corpus = tokenizer::load_corpus(arguments.path("corpus"));
   const auto options = bind_config<eval::ClozeOptions>(arguments.config_or_defaults());
+  for (const auto& entry : corpus.languages) eval::check_name("languages", entry.first);
   const fs::path output = arguments.output();
   if (arguments.dry_run()) {
     arguments.say_plan(

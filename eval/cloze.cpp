@@ -1,7 +1,7 @@
 // eval/cloze.cpp: see cloze.h.
 #include "eval/cloze.h"
 
-#include <algorithm>
+#include <map>
 #include <set>
 
 #include "core/error.h"
@@ -40,24 +40,53 @@ size_t back_to_word_end(std::string_view text, size_t begin, size_t end) {
   return end;
 }
 
+/// Where a context that begins at `begin` ends. A word end in its first half would leave too little
+/// of it.
+size_t end_of_context(std::string_view text, size_t begin, const ClozeOptions& options) {
+  const size_t half = advance(text, begin, options.context_characters / 2);
+  return back_to_word_end(text, half, advance(text, begin, options.context_characters));
+}
+
 /// Passages of one document, one after the other; what is left at the end, shorter than a context
-/// and a continuation, is left out.
+/// and a continuation, is left out, and so are places where white space fills a continuation.
 std::vector<Passage> cut_document(size_t index, std::string_view text,
                                   const ClozeOptions& options) {
   std::vector<Passage> passages;
-  size_t begin = 0;
+  size_t begin = tokenizer::leading_space(text);
   while (static_cast<int64_t>(passages.size()) < options.items_per_document) {
-    const size_t context_end =
-        back_to_word_end(text, begin, advance(text, begin, options.context_characters));
+    const size_t context_end = end_of_context(text, begin, options);
     const size_t full = advance(text, context_end, options.continuation_characters);
     if (full == text.size()) break;  // the rest is shorter than a continuation
-    const size_t end = back_to_word_end(text, context_end, full);
+    const size_t first_word = context_end + tokenizer::leading_space(text.substr(context_end));
+    if (first_word >= full) {
+      begin = first_word;
+      continue;
+    }
+    const size_t end = back_to_word_end(text, first_word, full);
     passages.push_back({index, static_cast<int64_t>(passages.size()),
                         std::string(text.substr(begin, context_end - begin)),
                         std::string(text.substr(context_end, end - context_end))});
     begin = end + tokenizer::leading_space(text.substr(end));
   }
   return passages;
+}
+
+/// Ids that differ: of several documents "x" the second is "x~2", as files in two folders that
+/// have the same name make them.
+std::vector<std::string> unique_ids(const std::vector<tokenizer::Document>& documents) {
+  std::set<std::string> taken;
+  for (const tokenizer::Document& document : documents) taken.insert(document.id);
+  std::map<std::string, int64_t> counts;
+  std::vector<std::string> ids;
+  for (const tokenizer::Document& document : documents) {
+    std::string id = document.id;
+    int64_t& count = counts[document.id];
+    if (++count > 1) {
+      while (!taken.insert(id = concat(document.id, "~", count)).second) ++count;
+    }
+    ids.push_back(std::move(id));
+  }
+  return ids;
 }
 
 /// The wrong choices of one item: the passages of other documents, in an order drawn for the item.
@@ -74,17 +103,17 @@ std::vector<std::string> draw_wrong(const Passage& right, const std::vector<Pass
   return wrong;
 }
 
-OrderedJson make_item(const std::string& language, const tokenizer::Document& document,
+OrderedJson make_item(const std::string& language, const std::string& document,
                       const Passage& right, const std::vector<Passage>& all,
                       const ClozeOptions& options) {
-  const std::string id = concat(document.id, "#", right.number);
+  const std::string id = concat(document, "#", right.number);
   RandomStream random(static_cast<uint64_t>(options.seed), concat("cloze/", language, "/", id));
   const auto num_wrong = static_cast<size_t>(options.choices - 1);
   std::vector<std::string> choices = draw_wrong(right, all, random, num_wrong);
   if (choices.size() < num_wrong) {
     throw ConfigError(concat("cloze items of '", language, "'"), "there are too few long documents")
         .expected(
-            concat(num_wrong, " different passages beside those of document '", document.id, "'"))
+            concat(num_wrong, " different passages beside those of document '", document, "'"))
         .found(concat(choices.size()))
         .hint(
             "give more held-out text, or lower context_characters, continuation_characters or "
@@ -94,7 +123,7 @@ OrderedJson make_item(const std::string& language, const tokenizer::Document& do
   choices.insert(choices.begin() + static_cast<std::ptrdiff_t>(gold), right.continuation);
   OrderedJson item;
   item["id"] = id;
-  item["document"] = document.id;
+  item["document"] = document;
   item["language"] = language;
   item["context"] = right.context;
   item["choices"] = choices;
@@ -126,16 +155,19 @@ std::vector<OrderedJson> make_cloze_items(const std::string& language,
         .expected(concat("more than ", options.context_characters, " + ",
                          options.continuation_characters, " characters in one document"));
   }
+  const std::vector<std::string> ids = unique_ids(documents);
   std::vector<OrderedJson> items;
   for (const Passage& right : passages) {
-    items.push_back(make_item(language, documents[right.document], right, passages, options));
+    items.push_back(make_item(language, ids[right.document], right, passages, options));
   }
   return items;
 }
 
 std::string cloze_task_yaml(const std::string& task, const std::string& file) {
+  // As JSON strings, which YAML reads: a language's name may hold what YAML has a meaning for.
   return concat("# For lm_eval --include_path, started in the folder of ", file, ".\n",
-                "task: ", task, "\ndataset_path: json\ndataset_kwargs: {data_files: {test: ", file,
+                "task: ", Json(task).dump(),
+                "\ndataset_path: json\ndataset_kwargs: {data_files: {test: ", Json(file).dump(),
                 "}}\ntest_split: test\noutput_type: multiple_choice\n"
                 "doc_to_text: context\ndoc_to_choice: choices\ndoc_to_target: gold\n"
                 "target_delimiter: \"\"\nmetric_list: [{metric: acc}, {metric: acc_norm}, "

@@ -13,7 +13,8 @@ namespace polygraft::eval {
 
 struct ClozeOptions {
   int64_t choices = 4;
-  int64_t context_characters = 400;      ///< code points, at most; cut back to white space
+  int64_t context_characters = 400;      ///< code points, at most; cut back to white space in its
+                                         ///< second half
   int64_t continuation_characters = 80;  ///< code points, at most; cut back to white space
   int64_t items_per_document = 4;        ///< at most, from places that do not overlap
   int64_t seed = 17;
@@ -30,8 +31,9 @@ struct ClozeOptions {
 };
 
 /// Items {"id", "document", "language", "context", "choices", "gold"}, in the documents' order;
-/// `id` is the document's id and the item's number in it. The same documents and options give the
-/// same items. Documents too short for one item are left out.
+/// `id` is the document's id and the item's number in it; of documents with one id the second has
+/// "~2" behind it. No context or choice is white space alone. The same documents and options give
+/// the same items. Documents too short for one item are left out.
 /// @throws ConfigError when too few documents are long enough for `choices` different ones.
 std::vector<OrderedJson> make_cloze_items(const std::string& language,
                                           const std::vector<tokenizer::Document>& documents,

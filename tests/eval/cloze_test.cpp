@@ -79,6 +79,51 @@ TEST_CASE("too little text is an error that says how much is needed", "[eval][cl
                     Catch::Contains("too few long documents"));
 }
 
+TEST_CASE("documents of one id make items of several", "[eval][cloze]") {
+  auto texts = documents(6, 60, " ");
+  for (size_t d = 0; d < 3; ++d) texts[d].id = "a.txt:1";
+  texts[3].id = "a.txt:1~2";
+  std::set<std::string> ids, of;
+  const auto items = make_cloze_items("de", texts, kShort);
+  for (const OrderedJson& item : items) {
+    ids.insert(item["id"].get<std::string>());
+    of.insert(item["document"].get<std::string>());
+  }
+  CHECK(ids.size() == items.size());
+  CHECK(of ==
+        std::set<std::string>{"a.txt:1", "a.txt:1~2", "a.txt:1~3", "a.txt:1~4", "page4", "page5"});
+}
+
+TEST_CASE("no context and no choice is white space alone", "[eval][cloze]") {
+  auto texts = documents(6, 60, " ");
+  const std::string wide(30, '\n');
+  for (auto& document : texts) {
+    document.text.insert(0, wide);
+    document.text.insert(document.text.find(' ', 110), wide);  // longer than a continuation
+    document.text.insert(document.text.find(' ', 210), std::string(12, ' '));
+  }
+  texts[0].text = "x " + std::string(300, 'y') + " z";  // a word end early in the context
+  const auto items = make_cloze_items("de", texts, kShort);
+  const auto is_white = [](const std::string& text) {
+    return text.find_first_not_of(" \n") == std::string::npos;
+  };
+  for (const OrderedJson& item : items) {
+    CAPTURE(item.dump());
+    CHECK(item["context"].get<std::string>().find_first_of(" \n") != 0);
+    CHECK(num_characters(item["context"].get<std::string>()) >= 20);
+    for (const auto& choice : item["choices"]) CHECK_FALSE(is_white(choice.get<std::string>()));
+  }
+  CHECK(items.size() == 12);
+}
+
+TEST_CASE("a task's YAML quotes names, which may hold what YAML has a meaning for",
+          "[eval][cloze]") {
+  const std::string task = "cloze_a: {b}, #c";
+  const std::string yaml = cloze_task_yaml(task, task + ".jsonl");
+  CHECK(yaml.find("task: \"cloze_a: {b}, #c\"\n") != std::string::npos);
+  CHECK(yaml.find("{test: \"cloze_a: {b}, #c.jsonl\"}") != std::string::npos);
+}
+
 TEST_CASE("options out of range are all reported", "[eval][cloze]") {
   const auto source = ConfigSource::from_text("{choices: 1, seed: -1}", "cloze.yaml");
   CHECK_THROWS_WITH(bind_config<ClozeOptions>(source),
