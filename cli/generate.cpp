@@ -36,7 +36,8 @@ Prompt chat_prompt(const Arguments& arguments, const tokenizer::Tokenizer& token
     log_info(concat("its own system text: ", format.default_system));
   const std::string system = arguments.optional_text("system").value_or("");
   Prompt prompt{{}, eval::read_end_tokens(folder, tokenizer)};
-  if (format.starts_with_bos) prompt.ids.push_back(tokenizer.prefix_id());
+  // Where there is no BOS a template writes nothing for it.
+  if (format.starts_with_bos && tokenizer.bos_id()) prompt.ids.push_back(*tokenizer.bos_id());
   tokenizer.encode_append(format.prompt(system, arguments.text("prompt")), prompt.ids);
   if (const auto end = tokenizer.find(format.end)) prompt.end_tokens.push_back(*end);
   return prompt;

@@ -8,7 +8,10 @@
 namespace polygraft::tokenizer {
 namespace {
 
-/// A format, and what its templates contain and no other's do.
+constexpr const char* kWithoutChat =
+    "give the whole prompt, special tokens included, without --chat";
+
+/// A format, and what its templates contain. Whether they write BOS differs within a format.
 struct KnownFormat {
   const char* marker;
   ChatFormat format;
@@ -22,12 +25,12 @@ const std::vector<KnownFormat>& known_formats() {
        {"ChatML", false, "<|im_start|>system\n", "<|im_end|>\n", "<|im_start|>user\n",
         "<|im_end|>\n<|im_start|>assistant\n", "<|im_end|>"}},
       {"<|start_header_id|>",
-       {"Llama 3", true, "<|start_header_id|>system<|end_header_id|>\n\n", "<|eot_id|>",
+       {"Llama 3", false, "<|start_header_id|>system<|end_header_id|>\n\n", "<|eot_id|>",
         "<|start_header_id|>user<|end_header_id|>\n\n",
         "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n", "<|eot_id|>"}},
-      {"[INST]", {"Mistral", true, "", "\n\n", "[INST] ", " [/INST]", "</s>"}},
+      {"[INST]", {"Mistral", false, "", "\n\n", "[INST] ", " [/INST]", "</s>"}},
       {"<|assistant|>",
-       {"OLMo", true, "<|system|>\n", "\n", "<|user|>\n", "\n<|assistant|>\n", "<|endoftext|>"}}};
+       {"OLMo", false, "<|system|>\n", "\n", "<|user|>\n", "\n<|assistant|>\n", "<|endoftext|>"}}};
   return formats;
 }
 
@@ -52,6 +55,45 @@ std::string read_template(const std::filesystem::path& model_folder) {
   const Json json = read_json(file);
   const auto entry = json.find("chat_template");
   return entry == json.end() ? "" : template_of(*entry, file);
+}
+
+/// "" where tokenizer_config.json names none.
+std::string token_text(const std::filesystem::path& model_folder, const char* key) {
+  const std::filesystem::path file = model_folder / "tokenizer_config.json";
+  if (!std::filesystem::exists(file)) return "";
+  const Json token = json_get_or<Json>(read_json(file), key, Json(), file);
+  if (token.is_null()) return "";
+  return token.is_string() ? token.get<std::string>()
+                           : json_get<std::string>(token, "content", file);
+}
+
+/// By its name, or spelled out. One that is a mark of the format's own is no sign.
+bool writes_bos(const std::string& chat_template, const ChatFormat& format,
+                const std::filesystem::path& model_folder) {
+  if (chat_template.find("bos_token") != std::string::npos) return true;
+  const std::string bos = token_text(model_folder, "bos_token");
+  if (bos.empty() || bos == token_text(model_folder, "eos_token")) return false;
+  const bool is_mark = format.prompt("system", "question").find(bos) != std::string::npos;
+  return !is_mark && chat_template.find(bos) != std::string::npos;
+}
+
+/// Other formats ask with OLMo's marks but end each turn with a token, as Zephyr (TinyLlama) and
+/// Phi-3 do. @throws NotBuiltError unless the question is written with nothing behind it.
+void require_open_turns(const std::string& chat_template) {
+  constexpr std::string_view kUser = "<|user|>";
+  const size_t start = chat_template.find(kUser);
+  if (start != std::string::npos) {
+    const size_t after = start + kUser.size();
+    const std::string question =
+        chat_template.substr(after, chat_template.find("}}", after) - after);
+    if (question.find("eos_token") == std::string::npos &&
+        question.find("</s>") == std::string::npos && question.find("<|") == std::string::npos) {
+      return;
+    }
+  }
+  throw NotBuiltError("a chat template that writes <|assistant|>, but not as OLMo's does")
+      .expected("'<|user|>\\n' + the question, and no token that ends it")
+      .hint(kWithoutChat);
 }
 
 /// Line ends as a text has them: in a Jinja string they may be spelled "\\n".
@@ -102,12 +144,14 @@ ChatFormat read_chat_format(const std::filesystem::path& model_folder) {
   for (const KnownFormat& known : known_formats()) {
     if (text.find(known.marker) == std::string::npos) continue;
     ChatFormat format = known.format;
+    if (format.name == "OLMo") require_open_turns(text);
+    format.starts_with_bos = writes_bos(text, format, model_folder);
     format.default_system = default_system_of(text, format);
     return format;
   }
   throw NotBuiltError("this folder's chat template")
       .expected("one that writes <|im_start|>, <|start_header_id|>, [INST] or <|assistant|>")
-      .hint("give the whole prompt, special tokens included, without --chat");
+      .hint(kWithoutChat);
 }
 
 }  // namespace polygraft::tokenizer

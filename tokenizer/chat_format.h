@@ -12,7 +12,7 @@ namespace polygraft::tokenizer {
 
 struct ChatFormat {
   std::string name;                         ///< "ChatML", for the log
-  bool starts_with_bos = false;             ///< the tokenizer's BOS goes before prompt()
+  bool starts_with_bos = false;             ///< the template writes BOS before prompt()
   std::string before_system, after_system;  ///< empty: a system text goes before the question
   std::string before_user, after_user;
   std::string end;                  ///< the token that ends an answer

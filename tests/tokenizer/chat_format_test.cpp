@@ -23,7 +23,43 @@ tokenizer::ChatFormat read_config(const std::string& tokenizer_config) {
   return read_chat_format(folder.path());
 }
 
+const std::string kOlmo =
+    "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}"
+    "{{ '<|user|>\\n' + m['content'] + '\\n' }}{% else %}"
+    "{{ '<|assistant|>\\n' + m['content'] + eos_token }}{% endif %}{% endfor %}"
+    "{{ '<|assistant|>\\n' }}";
+
+/// Whether a prompt starts with BOS, by the template and what tokenizer_config.json says besides.
+bool starts_with_bos(const std::string& chat_template, const std::string& config = "{}") {
+  const TemporaryFolder folder;
+  folder.write("chat_template.jinja", chat_template);
+  folder.write("tokenizer_config.json", config);
+  return read_chat_format(folder.path()).starts_with_bos;
+}
+
 }  // namespace
+
+TEST_CASE("a prompt starts with BOS where its template writes it", "[tokenizer]") {
+  CHECK(starts_with_bos(kOlmo));
+  CHECK(starts_with_bos("{{ bos_token + '<|im_start|>' }}"));
+  CHECK_FALSE(starts_with_bos("{{ '<|im_start|>' }}"));
+  CHECK_FALSE(starts_with_bos("{{ '[INST] ' }}"));
+  CHECK(starts_with_bos("{{ '<s>[INST] ' }}", R"({"bos_token": "<s>"})"));
+  CHECK(starts_with_bos("{{ '<s>[INST] ' }}", R"({"bos_token": {"content": "<s>"}})"));
+  CHECK_FALSE(starts_with_bos("{{ '<|im_start|>' }}", R"({"bos_token": "<|im_start|>"})"));
+  CHECK_FALSE(
+      starts_with_bos("{{ '[INST] ' + '<e>' }}", R"({"bos_token": "<e>", "eos_token": "<e>"})"));
+}
+
+TEST_CASE("formats with OLMo's marks and other turns are refused", "[tokenizer]") {
+  for (const char* end : {"eos_token", "'</s>'", "'<|end|>\\n'"}) {
+    CAPTURE(end);
+    const std::string zephyr = std::string("{{ '<|user|>\\n' + m['content'] + ") + end +
+                               " }}{{ '<|assistant|>\\n' + m['content'] + eos_token }}";
+    CHECK_THROWS_AS(ask(zephyr, ""), NotBuiltError);
+  }
+  CHECK_THROWS_AS(ask("{{ '<|' + m['role'] + '|>' }}{{ '<|assistant|>' }}", ""), NotBuiltError);
+}
 
 TEST_CASE("each known format puts the question and the system text in their places",
           "[tokenizer]") {
@@ -38,7 +74,7 @@ TEST_CASE("each known format puts the question and the system text in their plac
           "<|start_header_id|>assistant<|end_header_id|>\n\n");
   REQUIRE(ask("{{ bos_token + '[INST] ' }}", "") == "[INST] Why? [/INST]");
   REQUIRE(ask("{{ bos_token + '[INST] ' }}", "Be brief.") == "[INST] Be brief.\n\nWhy? [/INST]");
-  REQUIRE(ask("{{ '<|assistant|>\n' }}", "") == "<|user|>\nWhy?\n<|assistant|>\n");
+  REQUIRE(ask(kOlmo, "") == "<|user|>\nWhy?\n<|assistant|>\n");
 }
 
 TEST_CASE("a template may stand in tokenizer_config.json, alone or as one of several",
