@@ -15,6 +15,7 @@
 #include "core/text.h"
 #include "tokenizer/text_faults.h"
 #include "tokenizer/text_stream.h"
+#include "tokenizer/white_space.h"
 
 namespace polygraft::tokenizer {
 namespace {
@@ -29,7 +30,7 @@ Json parse_json_line(const std::string& line, const std::string& where) {
   }
 }
 
-/// One line of a .jsonl file; an empty text is no document.
+/// One line of a .jsonl file.
 Document parse_line(const fs::path& file, int64_t line_number, const std::string& line) {
   const std::string where = place_of(file, line_number);
   const Json json = parse_json_line(line, where);
@@ -65,13 +66,13 @@ class DocumentLines {
     return true;
   }
 
-  /// False for a line that is no document: it is empty (of JSON lines, blank), or its text is.
+  /// False for a line that is no document: it, or its text, is white space alone.
   bool parse(Line& line, Document& document) const {
     if (line.text.empty() || (extension_ == ".jsonl" && is_blank(line.text))) return false;
     require_text_line(file_, line.number, line.text);
     document = extension_ == ".txt" ? Document{{}, std::move(line.text)}
                                     : parse_line(file_, line.number, line.text);
-    if (document.text.empty()) return false;
+    if (leading_space(document.text) == document.text.size()) return false;
     if (document.id.empty()) document.id = concat(name_, ":", line.number);
     return true;
   }

@@ -22,13 +22,12 @@ namespace fs = std::filesystem;
 struct Document {
   std::string id;    ///< "id" of the .jsonl line, else "FILE:LINE" (file name without folder, line
                      ///< from 1); what is no UTF-8 of that name is U+FFFD
-  std::string text;  ///< valid UTF-8, not empty
+  std::string text;  ///< valid UTF-8, not white space alone
   std::string context = {};  ///< read before the text and not scored; a file's documents have none
 };
 
-/// Calls `visit` for each document of one file, in order; empty lines of .txt files and blank ones
-/// of .jsonl files are skipped, and so is a byte order mark at a file's beginning. Streams: bounded
-/// memory.
+/// Calls `visit` for each document of one file, in order; lines and texts of white space alone are
+/// skipped, and so is a byte order mark at a file's beginning. Streams: bounded memory.
 /// @throws IoError for a missing file, FormatError naming file and line for broken UTF-8, a zero
 /// character, broken JSON, a line without "text", or a file without any document.
 void for_each_document(const fs::path& file, const std::function<void(Document&&)>& visit);

@@ -46,6 +46,9 @@ class ZstdSource : public io::source {
           buffer(kBufferBytes),
           context(ZSTD_createDCtx(), ZSTD_freeDCtx) {
       if (!file) throw std::runtime_error("cannot be opened");
+      // The default stops at 128 MiB; `zstd --long=31` writes windows of 2 GiB.
+      ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax,
+                             ZSTD_dParam_getBounds(ZSTD_d_windowLogMax).upperBound);
     }
     std::ifstream file;
     std::vector<char> buffer;

@@ -131,6 +131,29 @@ TEST_CASE("blank lines of JSON lines are no documents, and have numbers", "[toke
   CHECK(has(failure(folder.write("b.jsonl", " \n\n")), "no document"));
 }
 
+TEST_CASE("a text of white space alone is no document", "[tokenizer]") {
+  const TemporaryFolder folder;
+  const auto documents = read_documents({folder.write("a.jsonl", R"({"text": " \n\t"})"
+                                                                 "\n"
+                                                                 R"({"text": " x "})"
+                                                                 "\n"),
+                                         folder.write("b.txt", " \t \n\u3000\u00A0\n y\n")});
+  REQUIRE(documents.size() == 2);
+  CHECK(documents[0].text == " x ");
+  CHECK(documents[1].id == "b.txt:3");
+  CHECK(has(failure(folder.write("c.txt", "  \n\t\n")), "no document"));
+}
+
+TEST_CASE("a Zstandard window of more than 128 MiB is read", "[tokenizer]") {
+  // A frame by hand (RFC 8878): magic number, no content size, a window of 2^28 bytes, then one raw
+  // block, which is the last and has 5 bytes.
+  const std::string frame("\x28\xB5\x2F\xFD\x00\x90\x29\x00\x00text\n", 14);
+  const TemporaryFolder folder;
+  const auto documents = read_documents({folder.write("a.txt.zst", frame)});
+  REQUIRE(documents.size() == 1);
+  CHECK(documents.front().text == "text");
+}
+
 TEST_CASE("a file's name that is no UTF-8 makes ids that are", "[tokenizer]") {
   const TemporaryFolder folder;
   const auto documents = read_documents({folder.write("a\xFF.txt", "x\n")});
