@@ -26,10 +26,11 @@ struct FileKind {
   const char* name;
   const char* hint;
 };
+constexpr FileKind kGzip{"\x1F\x8B"sv, "gzip data", "it is gzip: name it .txt.gz or .jsonl.gz"};
+constexpr FileKind kZstd{"\x28\xB5\x2F\xFD"sv, "Zstandard data",
+                         "it is Zstandard: name it .txt.zst or .jsonl.zst"};
 constexpr std::array kKinds{
-    FileKind{"\x1F\x8B"sv, "gzip data", "it is gzip: name it .txt.gz or .jsonl.gz"},
-    FileKind{"\x28\xB5\x2F\xFD"sv, "Zstandard data",
-             "it is Zstandard: name it .txt.zst or .jsonl.zst"},
+    kGzip, kZstd,
     FileKind{"PAR1"sv, "a Parquet file", R"(write its text as .jsonl, one {"text": ...} a line)"},
     FileKind{"\xFF\xFE"sv, "UTF-16 with a byte order mark", kFromUtf16},
     FileKind{"\xFE\xFF"sv, "UTF-16 with a byte order mark", kFromUtf16}};
@@ -176,15 +177,21 @@ void require_text_key(const std::string& where, const Json& document) {
 }
 
 std::string compression_hint(const fs::path& file) {
-  std::array<char, 4> start{};
-  std::ifstream(file, std::ios::binary).read(start.data(), start.size());
-  const FileKind* kind = kind_of({start.data(), start.size()});
-  const bool is_gzip = kind == &kKinds[0], is_zstd = kind == &kKinds[1];
+  std::array<char, 4> bytes{};
+  std::ifstream stream(file, std::ios::binary);
+  stream.read(bytes.data(), bytes.size());
+  const std::string_view start(bytes.data(), static_cast<size_t>(stream.gcount()));
+  if (start.empty()) return "the file is empty";
   const std::string extension = file.extension().string();
-  if (extension == ".gz" ? is_gzip : extension == ".zst" ? is_zstd : true) {
+  const std::string_view named = extension == ".gz"    ? kGzip.magic
+                                 : extension == ".zst" ? kZstd.magic
+                                                       : start;
+  if (start.starts_with(named) || named.starts_with(start)) {
     return "the compressed file may be cut off or damaged";
   }
-  if (is_gzip || is_zstd) return kind->hint;
+  for (const FileKind& kind : {kGzip, kZstd}) {
+    if (start.starts_with(kind.magic)) return kind.hint;
+  }
   return concat("it is not compressed: take ", extension, " off its name");
 }
 

@@ -206,6 +206,9 @@ TEST_CASE("a file that is named for what it is not is told by its content", "[to
   CHECK(has(failure(folder.write("d.txt.gz", "plain\n")), "not compressed: take .gz off its name"));
   CHECK(has(failure(folder.write("e.txt.zst", "plain\n")), "take .zst off its name"));
   CHECK(has(failure(folder.write("cut.jsonl.gz", gz.substr(0, gz.size() - 9))), "cut off"));
+  CHECK(has(failure(folder.write("empty.txt.gz", "")), "the file is empty"));
+  CHECK(has(failure(folder.write("short.txt.zst", zst.substr(0, 3))), "cut off"));
+  CHECK(has(failure(folder.write("short.txt.gz", "ab")), "take .gz off its name"));
   CHECK(has(failure(folder.write("f.TXT", "x\n")), "name it .txt, in small letters"));
   CHECK(has(failure(folder.write("g.json", "[]\n")), "jq -c '.[]'"));
   CHECK(has(failure(folder.write("h.gz", gz)), "name it .txt.gz"));
