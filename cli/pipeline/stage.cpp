@@ -36,6 +36,16 @@ Json hash_outputs(const Stage& stage, const fs::path& run_dir, FileHashes& hashe
   return json;
 }
 
+/// Paths of the files below `folder`, relative to it, sorted.
+std::vector<std::string> list_files(const fs::path& folder) {
+  std::vector<std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file()) files.push_back(fs::relative(entry.path(), folder).string());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
 }  // namespace
 
 bool stage_has_key(const std::string& name, const std::string& key, const fs::path& run_dir) {
@@ -45,7 +55,12 @@ bool stage_has_key(const std::string& name, const std::string& key, const fs::pa
 
 std::string changed_output(const Stage& stage, const fs::path& run_dir, FileHashes& hashes) {
   const fs::path stamp = stamp_file(stage.name, run_dir);
-  const Json left = json_get_or<Json>(read_json(stamp), "outputs", Json::object(), stamp);
+  const Json json = read_json(stamp);
+  for (const auto& name : json_get_or<std::vector<std::string>>(json, "files", {}, stamp)) {
+    const fs::path file = stage_folder(stage.name, run_dir) / name;
+    if (!fs::exists(file)) return fs::relative(file, run_dir).string();
+  }
+  const Json left = json_get_or<Json>(json, "outputs", Json::object(), stamp);
   for (const auto& [name, hash] : left.items()) {
     const fs::path file = run_dir / name;
     if (!fs::exists(file) || hashes.of(file) != hash) return name;
@@ -68,6 +83,7 @@ void run_stage(const Stage& stage, const fs::path& run_dir, const parallel::Team
     write_json(folder.path() / "stamp.json",
                Json{{"stage", stage.name},
                     {"key", stage.key},
+                    {"files", list_files(folder.path())},
                     {"outputs", hash_outputs(stage, run_dir, hashes)}});
     folder.commit();
     hashes.save();

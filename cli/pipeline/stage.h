@@ -66,11 +66,12 @@ class FileHashes {
 };
 
 /// Whether stages/<name>/stamp.json carries the stage's key, and every output exists and is what
-/// the stage left.
+/// the stage left: a later stage reads the files in stages/<name>, of which none may be gone.
 bool stage_is_done(const Stage& stage, const fs::path& run_dir, FileHashes& hashes);
 
-/// The first file of the model or the pack that is not as the stage left it, or "". A file is read
-/// again where its size or time is another than remembered, as in a run folder that was copied.
+/// The first file of the stage's folder that is gone, or of the model or the pack that is not as
+/// the stage left it, or "". A file is read again where its size or time is another than
+/// remembered, as in a run folder that was copied.
 std::string changed_output(const Stage& stage, const fs::path& run_dir, FileHashes& hashes);
 
 /// Runs the stage into an AtomicFolder and stamps it: a killed stage leaves nothing under its final

@@ -1,4 +1,4 @@
-// tests/cli/stages_test.cpp: what a stage's key depends on.
+// tests/cli/stages_test.cpp: what a stage's key depends on, and whether it is done.
 #include <catch2/catch.hpp>
 
 #include "cli/pipeline/pipeline.h"
@@ -40,4 +40,27 @@ TEST_CASE("another new language leaves no stage as it was", "[cli][stages]") {
     CHECK(other.at(stage) != key);
   }
   CHECK(keys_of(folder.path(), "aa") == one);
+}
+
+TEST_CASE("a stage of whose files one is gone is done again", "[cli][stages]") {
+  const testing::TemporaryFolder folder;
+  const fs::path run_dir = folder.path() / "run", stage_folder = run_dir / "stages" / "graft";
+  const Stage stage{
+      .name = "graft", .key = "key", .outputs = {stage_folder}, .run = [](const fs::path& into) {
+        create_folders(into / "model");
+        write_file_atomically(into / "plan.json", "{}");
+        write_file_atomically(into / "model" / "config.json", "{}");
+      }};
+  FileHashes hashes(run_dir);
+  create_folders(run_dir / "stages");
+  for (const char* gone : {"plan.json", "model", "model/config.json"}) {
+    CAPTURE(gone);
+    run_stage(stage, run_dir, parallel::Team(nullptr), hashes);
+    REQUIRE(stage_is_done(stage, run_dir, hashes));
+    CHECK(read_json(stage_folder / "stamp.json").at("files") ==
+          Json::array({"model/config.json", "plan.json"}));
+    fs::remove_all(stage_folder / gone);
+    CHECK_FALSE(stage_is_done(stage, run_dir, hashes));
+    CHECK(changed_output(stage, run_dir, hashes).starts_with("stages/graft/"));
+  }
 }
