@@ -155,7 +155,7 @@ MachineConfig describe_machine(const Arguments& arguments) {
         .hint("0 is this machine's memory");
   }
   MachineConfig machine;
-  machine.memory_gib = std::floor(10 * (asked > 0 ? asked : bytes / (1 << 30))) / 10;
+  machine.memory_gib = asked > 0 ? asked : std::floor(10 * bytes / (1 << 30)) / 10;
   machine.teraflops = std::round(1000 * measure_teraflops()) / 1000;
   machine.name = concat("the machine of `polygraft init`, ", resolve_num_threads(0), " threads");
   return machine;

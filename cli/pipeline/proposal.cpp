@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/text.h"
+#include "expand/plan.h"
 
 namespace polygraft::cli {
 namespace {
@@ -54,7 +55,7 @@ void propose_training(const ProposalInputs& inputs, const model::ModelConfig& ba
 }
 
 /// @return whether there was something left to shrink.
-bool shrink(PipelineConfig& config) {
+bool shrink(const model::ModelConfig& base, PipelineConfig& config) {
   trainer::TrainConfig& train = config.train;
   const int64_t at_once =
       train.micro_batch_tokens > 0 ? train.micro_batch_tokens : train.batch_tokens;
@@ -62,8 +63,11 @@ bool shrink(PipelineConfig& config) {
     train.micro_batch_tokens = std::max(at_once / 2, train.sequence_length);
     return true;
   }
-  if (config.expand.experts_per_layer == 1) return false;
-  config.expand.experts_per_layer /= 2;
+  const int64_t num_experts = expand::count_new_experts(base, config.expand);
+  if (num_experts == 1) return false;
+  config.expand.experts_per_layer = num_experts / 2;
+  // Rounded up to whole eights it would stay as it is.
+  if (num_experts / 2 < config.expand.experts_multiple_of) config.expand.experts_multiple_of = 1;
   return true;
 }
 
@@ -72,13 +76,13 @@ bool fits(const ShapePlan& plan, const MachineConfig& machine) {
          kUsableMemory * machine.memory_gib * (1 << 30);
 }
 
-ShapePlan fit_memory(PipelineConfig& config) {
+ShapePlan fit_memory(const model::ModelConfig& base, PipelineConfig& config) {
   ShapePlan plan = plan_from_shape(config);
   while (!fits(plan, config.machine)) {
-    if (!shrink(config)) {
+    if (!shrink(base, config)) {
       throw ConfigError("init", "the smallest expansion of this model does not fit this machine")
           .expected(concat("at most ", fixed(100 * kUsableMemory, 0), " % of ",
-                           fixed(config.machine.memory_gib, 1), " GiB"))
+                           config.machine.memory_gib, " GiB"))
           .found(human_bytes(plan.json.at("peak_memory_bytes").get<uint64_t>()))
           .hint("--memory-gib N proposes sizes for another machine");
     }
@@ -97,7 +101,7 @@ Proposal propose_pipeline(const ProposalInputs& inputs) {
   config.machine = inputs.machine;
   propose_additions(inputs, base, config);
   propose_training(inputs, base, config.train);
-  proposal.plan = fit_memory(config);
+  proposal.plan = fit_memory(base, config);
   const double seconds = proposal.plan.json.at("seconds").get<double>();
   if (seconds > inputs.hours * 3600) {
     const double share = inputs.hours * 3600 / seconds;

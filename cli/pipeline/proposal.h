@@ -7,8 +7,8 @@
 //   a step         8 rows of new and 3 of old text, rows of 512 tokens
 //   length         two epochs of the new text, or as many tokens as the given hours allow
 //   learning rate  4e-3 * 192 / width, at most 4e-3
-// Then micro-batches shrink to single rows, and the experts' number by halves, until the estimated
-// peak of memory is at most 70 % of the machine's.
+// Then micro-batches shrink to single rows, and the experts' number by halves down to one (below 8
+// of any count), until the estimated peak of memory is at most 70 % of the machine's.
 #pragma once
 #include "cli/pipeline/config.h"
 #include "cli/pipeline/shape_plan.h"
