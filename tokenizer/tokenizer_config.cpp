@@ -1,10 +1,13 @@
 // tokenizer/tokenizer_config.cpp: see tokenizer_config.h.
 #include "tokenizer/tokenizer_config.h"
 
+#include <mutex>
+#include <set>
 #include <unordered_map>
 
 #include "core/error.h"
 #include "core/json.h"
+#include "core/log.h"
 #include "core/text.h"
 
 namespace polygraft::tokenizer {
@@ -145,6 +148,23 @@ void refuse_other_added_tokens(const fs::path& folder, const KnownTokens& known)
     for (const auto& [id, token] : tokens.items()) check.require_entry(id, token);
   }
   if (!has_decoder) check_legacy_files(folder, known);
+}
+
+void warn_of_other_normalizer(const fs::path& folder, const Json& normalizer) {
+  const fs::path file = folder / "tokenizer_config.json";
+  const bool is_nfc = normalizer.is_object() && normalizer.value("type", Json()) == "NFC";
+  if (is_nfc || !fs::exists(file)) return;
+  auto name = json_get_or<std::string>(read_json(file), "tokenizer_class", "", file);
+  if (name.ends_with("Fast")) name.resize(name.size() - std::string_view("Fast").size());
+  if (name != "Qwen2Tokenizer" && name != "GPTNeoXTokenizer") return;
+  static std::mutex mutex;
+  static std::set<std::string> told;
+  const std::scoped_lock lock(mutex);
+  if (!told.insert(name).second) return;
+  log_warn(concat(file.string(), ": transformers 5's ", name,
+                  " makes NFC of a text first, whatever tokenizer.json says: other text gets other "
+                  "ids there; PreTrainedTokenizerFast as tokenizer_class does as the file says "
+                  "(said once)"));
 }
 
 }  // namespace polygraft::tokenizer

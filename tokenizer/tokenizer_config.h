@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/json_fwd.h"
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/vocabulary.h"
@@ -29,5 +30,9 @@ struct KnownTokens {
 /// are stated there. With one that is not there, or only as a plain token, or with other flags, it
 /// would encode otherwise than the tokenizer says. @throws FormatError naming it.
 void refuse_other_added_tokens(const fs::path& folder, const KnownTokens& known);
+
+/// transformers 5 has classes that put a normaliser of their own, NFC, in the place of
+/// tokenizer.json's: a warning where that is another, or none. @param normalizer the file's.
+void warn_of_other_normalizer(const fs::path& folder, const Json& normalizer);
 
 }  // namespace polygraft::tokenizer

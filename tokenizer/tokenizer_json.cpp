@@ -135,6 +135,7 @@ std::shared_ptr<const Tokenizer::Impl> parse_tokenizer(const std::string& text,
   mark_added_tokens(added, normalizer, vocabulary);
   vocabulary.set_bytes([&](const std::string& token) { return decoder.bytes_of(token); });
   refuse_other_added_tokens(config_folder, {vocabulary, &added, !part("normalizer").is_null()});
+  warn_of_other_normalizer(config_folder, part("normalizer"));
   auto result = std::make_shared<BpeTokenizer>(std::move(parts));
   result->file = file;
   result->hash = sha256(text);

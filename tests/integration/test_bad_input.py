@@ -10,7 +10,7 @@ import struct
 import subprocess
 import unittest
 
-from harness import (BASE, BASE_CONFIG, CORPUS, NEW_LANGUAGE, PROGRAM, fresh, hash_folder, load_json, partial_outputs,
+from harness import (BASE, BASE_CONFIG, CORPUS, NEW_LANGUAGE, PROGRAM, WORK, fresh, hash_folder, load_json, partial_outputs,
                      pipeline_yaml, run)
 
 
@@ -86,6 +86,22 @@ class BadInput(unittest.TestCase):
         index = {"metadata": {}, "weight_map": {"model.norm.weight": "../outside.safetensors"}}
         (model / "model.safetensors.index.json").write_text(json.dumps(index))
         self.eval_fails(model, 1, "outside.safetensors")
+
+    def test_a_class_that_has_a_normaliser_of_its_own_is_warned_of(self):
+        folder = self.folder / "tokenizer"
+        shutil.copytree(WORK / "tokenizer", folder)
+        text = self.folder / "line.txt"
+        text.write_text("One line.\n")
+        config = json.loads((folder / "tokenizer_config.json").read_text())
+        tokenizer = json.loads((folder / "tokenizer.json").read_text())
+        for name, normalizer, is_warned in [("Qwen2Tokenizer", None, True), ("GPTNeoXTokenizerFast", {"type": "NFKC"}, True),
+                                            ("Qwen2TokenizerFast", {"type": "NFC"}, False),
+                                            ("PreTrainedTokenizerFast", None, False)]:
+            with self.subTest(name=name, normalizer=normalizer):
+                (folder / "tokenizer_config.json").write_text(json.dumps({**config, "tokenizer_class": name}))
+                (folder / "tokenizer.json").write_text(json.dumps({**tokenizer, "normalizer": normalizer}))
+                said = run("tokenizer", "encode", "--tokenizer", folder, text).stderr
+                self.assertEqual("makes NFC of a text first" in said, is_warned, said)
 
     def test_a_mask_of_no_pack(self):
         self.assertIn("no pack 'nopack'", run("eval", "bpb", "--model", BASE, "--corpus", CORPUS, "--mask", "nopack", "-o",
