@@ -1,6 +1,8 @@
 // eval/scoring.h: the one scoring path: bits per byte of documents under a model.
 // A document is scored as lm-evaluation-harness does (loglikelihood_rolling): conditioned on BOS
 // (EOS where there is none), every token counted, divided by the UTF-8 bytes of the text as given.
+// Where a tokenizer's template writes BOS itself, lm-evaluation-harness scores that BOS behind
+// another one, unless its model_args say add_bos_token=False; here it is never scored.
 // Longer than the context: windows with full coverage, each token scored once. What a document has
 // before its text (Document::context) is read and counts for nothing.
 #pragma once
