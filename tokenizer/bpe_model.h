@@ -42,9 +42,7 @@ class BpeModel {
   /// The same by merges alone, without the cache of words and without `whole_pieces`.
   void merge_piece(std::string_view piece, std::vector<TokenId>& ids) const;
 
-  const MergeTable& merges() const { return parts_.merges; }
   const BpeParts& parts() const { return parts_; }
-  TokenId byte_id(uint8_t byte) const { return parts_.byte_ids[byte]; }
 
  private:
   void encode_uncached(std::string_view piece, std::vector<TokenId>& ids) const;

@@ -44,13 +44,6 @@ int alphabet_byte(char32_t character) {
   return character < kNumCharacters ? alphabet().bytes[character] : -1;
 }
 
-std::string to_alphabet(std::string_view bytes) {
-  std::string token;
-  token.reserve(2 * bytes.size());
-  for (const char byte : bytes) token.append(alphabet_character(static_cast<uint8_t>(byte)));
-  return token;
-}
-
 std::optional<std::string> from_alphabet(std::string_view token) {
   std::string bytes;
   bytes.reserve(token.size());

@@ -15,8 +15,6 @@ std::string_view alphabet_character(uint8_t byte);
 /// The byte that a character stands for, or -1 when it is not in the alphabet.
 int alphabet_byte(char32_t character);
 
-std::string to_alphabet(std::string_view bytes);
-
 /// The bytes that `token` (valid UTF-8) spells, or nothing when a character is not in the alphabet.
 std::optional<std::string> from_alphabet(std::string_view token);
 

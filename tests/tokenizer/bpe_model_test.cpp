@@ -21,12 +21,12 @@ using Tokens = std::vector<std::string>;
 /// The definition, by looking at every pair again after every merge.
 std::vector<TokenId> merge_plainly(const BpeModel& model, std::string_view piece) {
   std::vector<TokenId> ids;
-  for (const char byte : piece) ids.push_back(model.byte_id(static_cast<uint8_t>(byte)));
+  for (const char byte : piece) ids.push_back(model.parts().byte_ids[static_cast<uint8_t>(byte)]);
   while (true) {
     size_t best = 0;
     Merge best_merge;
     for (size_t i = 0; i + 1 < ids.size(); ++i) {
-      const Merge merge = model.merges().find(ids[i], ids[i + 1]);
+      const Merge merge = model.parts().merges.find(ids[i], ids[i + 1]);
       if (merge.rank < best_merge.rank) best = i, best_merge = merge;
     }
     if (!best_merge) return ids;
