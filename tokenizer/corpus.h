@@ -42,7 +42,7 @@ void for_each_document_unordered(const std::vector<fs::path>& files, int num_thr
 /// Their sizes together; 0, for "not known", where one is compressed.
 uint64_t text_bytes(const std::vector<fs::path>& files);
 /// How many documents the files have, or `most` where there are more; reads no further than that.
-int64_t count_documents(const std::vector<fs::path>& files, int64_t most);
+int64_t count_documents(const std::vector<fs::path>& files, int64_t most = INT64_MAX);
 std::vector<Document> read_documents(const std::vector<fs::path>& files);
 
 /// One language of a corpus.

@@ -8,6 +8,7 @@
 #include "core/progress.h"
 #include "core/stop.h"
 #include "tokenizer/corpus.h"
+#include "tokenizer/merge_table.h"
 #include "tokenizer/tokenizer_impl.h"
 
 namespace polygraft::tokenizer {
@@ -60,9 +61,6 @@ class WitnessSearch {
   }
 
  private:
-  struct MixedHash {
-    size_t operator()(uint64_t key) const { return mix_key(key); }
-  };
   const Tokenizer& old_;
   std::unordered_map<uint64_t, GuardRejection*, MixedHash> wanted_;
   std::vector<TokenId> ids_;  ///< of the document

@@ -5,14 +5,11 @@
 #include "core/parallel.h"
 #include "core/progress.h"
 #include "tokenizer/corpus.h"
+#include "tokenizer/tokenizer_report.h"
 #include "tokenizer/utf8.h"
 
 namespace polygraft::tokenizer {
 namespace {
-
-double ratio(int64_t bytes, int64_t tokens) {
-  return tokens == 0 ? 0.0 : static_cast<double>(bytes) / static_cast<double>(tokens);
-}
 
 Json segmentation_json(const LanguageSegmentation& language) {
   return {{"bytes", language.bytes},

@@ -8,18 +8,6 @@
 #include "tokenizer/tokenizer_impl.h"
 
 namespace polygraft::tokenizer {
-namespace {
-
-int64_t count_documents(const std::vector<fs::path>& files) {
-  int64_t documents = 0;
-  for (const fs::path& file : files) {
-    for_each_document(file, [&](Document&&) { ++documents; });
-  }
-  return documents;
-}
-
-}  // namespace
-
 int64_t changes_allowed(double share, int64_t documents) {
   // A share such as 0.29 of 100 is 28.999... in binary; it means 29.
   return static_cast<int64_t>(std::floor(share * static_cast<double>(documents) + 1e-9));

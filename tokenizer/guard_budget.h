@@ -16,6 +16,7 @@
 
 #include "tokenizer/extend_parts.h"
 #include "tokenizer/guarded_pairs.h"
+#include "tokenizer/merge_table.h"
 #include "tokenizer/tokenizer.h"
 
 namespace polygraft::tokenizer {
@@ -37,9 +38,6 @@ class GuardBudget {
 
  private:
   using Documents = std::vector<uint32_t>;  ///< ascending
-  struct MixedHash {
-    size_t operator()(uint64_t key) const { return mix_key(key); }
-  };
   struct Language {
     int64_t allowed = 0, num_changed = 0;
     std::unordered_map<uint64_t, Documents, MixedHash> by_pair;

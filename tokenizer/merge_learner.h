@@ -47,9 +47,6 @@ class MergeLearner {
     int64_t count = 0;
     std::vector<uint32_t> words;  ///< where it is or was; a word may stand there twice
   };
-  struct MixedHash {
-    size_t operator()(uint64_t key) const { return mix_key(key); }
-  };
 
   void start();
   void push(uint64_t key, int64_t count);

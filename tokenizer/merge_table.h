@@ -27,6 +27,11 @@ inline uint64_t mix_key(uint64_t key) {
   return key * 0x9E3779B97F4A7C15ull;
 }
 
+/// For unordered tables of pair_key(), whose own hash would be the key.
+struct MixedHash {
+  size_t operator()(uint64_t key) const { return mix_key(key); }
+};
+
 class MergeTable {
  public:
   MergeTable() { resize(16); }

@@ -13,10 +13,6 @@
 namespace polygraft::tokenizer {
 namespace {
 
-/// GPT-2's own pattern, which ByteLevel applies unless use_regex is false.
-constexpr const char* kGpt2Pattern =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-
 /// Digits asks Rust's char::is_numeric, which knows Unicode 17's numbers already.
 constexpr const char* kNumericPattern = R"([\p{N}\x{11DE0}-\x{11DE9}\x{16FF4}-\x{16FF6}])";
 

@@ -15,6 +15,10 @@
 
 namespace polygraft::tokenizer {
 
+/// GPT-2's own pattern, which ByteLevel applies unless use_regex is false.
+inline constexpr const char* kGpt2Pattern =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
 /// What becomes of the matches of a Split pattern.
 enum class SplitBehavior { kIsolated, kRemoved, kMergedWithPrevious, kMergedWithNext, kContiguous };
 

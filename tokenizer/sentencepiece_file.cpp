@@ -9,18 +9,13 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "tokenizer/protobuf_reader.h"
+#include "tokenizer/sentencepiece_fields.h"
 
 namespace polygraft::tokenizer {
 namespace {
 
 using Wire = ProtobufField::Wire;
 namespace fs = std::filesystem;
-
-/// Field numbers of sentencepiece_model.proto.
-constexpr uint32_t kPieces = 1, kTrainer = 2, kNormalizer = 3, kDenormalizer = 5;
-constexpr uint32_t kPieceText = 1, kPieceScore = 2, kPieceType = 3;
-constexpr uint32_t kModelType = 3, kByteFallback = 35;
-constexpr uint32_t kCharacterMap = 2;
 
 constexpr size_t kMostPieces = size_t{1} << 24;
 
@@ -29,11 +24,11 @@ SentencePieceEntry read_piece(std::string_view message, size_t id, size_t base,
   SentencePieceEntry entry;
   ProtobufReader reader(message, where, base);
   for (ProtobufField field; reader.next(field);) {
-    if (field.number == kPieceText && field.wire == Wire::kBytes) entry.text = field.bytes;
-    if (field.number == kPieceScore && field.wire == Wire::kFixed32) {
+    if (field.number == piece_proto::kText && field.wire == Wire::kBytes) entry.text = field.bytes;
+    if (field.number == piece_proto::kScore && field.wire == Wire::kFixed32) {
       entry.score = std::bit_cast<float>(static_cast<uint32_t>(field.value));
     }
-    if (field.number == kPieceType && field.wire == Wire::kVarint) {
+    if (field.number == piece_proto::kType && field.wire == Wire::kVarint) {
       if (field.value < 1 || field.value > 6) {
         throw FormatError(where, concat("piece ", id, " has the unknown type ", field.value));
       }
@@ -58,8 +53,8 @@ void read_trainer(std::string_view message, size_t base, const fs::path& where,
   ProtobufReader reader(message, where, base);
   for (ProtobufField field; reader.next(field);) {
     if (field.wire != Wire::kVarint) continue;
-    if (field.number == kByteFallback) file.byte_fallback = field.value != 0;
-    if (field.number != kModelType) continue;
+    if (field.number == trainer_proto::kByteFallback) file.byte_fallback = field.value != 0;
+    if (field.number != trainer_proto::kModelType) continue;
     if (field.value != 1 && field.value != 2) {
       throw NotBuiltError("a SentencePiece model that is neither BPE nor unigram")
           .found(concat("model_type ", field.value, " in ", where.string()));
@@ -98,7 +93,8 @@ void check_character_map(std::string_view map, const fs::path& where) {
 void check_normalizer(std::string_view message, size_t base, const fs::path& where) {
   ProtobufReader reader(message, where, base);
   for (ProtobufField field; reader.next(field);) {
-    const bool is_map = field.number == kCharacterMap && field.wire == Wire::kBytes;
+    const bool is_map =
+        field.number == normalizer_proto::kCharacterMap && field.wire == Wire::kBytes;
     if (is_map && !field.bytes.empty()) check_character_map(field.bytes, where);
   }
 }
@@ -133,12 +129,13 @@ SentencePieceFile parse_sentencepiece_file(std::string_view bytes, const fs::pat
   for (ProtobufField field; reader.next(field);) {
     if (field.wire != Wire::kBytes) continue;
     const size_t base = field.end - field.bytes.size();
-    if (field.number == kPieces) {
+    if (field.number == model_proto::kPieces) {
       if (file.pieces.size() == kMostPieces) throw FormatError(where, "too many pieces");
       file.pieces.push_back(read_piece(field.bytes, file.pieces.size(), base, where));
-    } else if (field.number == kTrainer) {
+    } else if (field.number == model_proto::kTrainer) {
       read_trainer(field.bytes, base, where, file);
-    } else if (field.number == kNormalizer || field.number == kDenormalizer) {
+    } else if (field.number == model_proto::kNormalizer ||
+               field.number == model_proto::kDenormalizer) {
       check_normalizer(field.bytes, base, where);
     }
   }
@@ -152,7 +149,7 @@ std::string without_pieces_from(std::string_view bytes, size_t first, const fs::
   size_t num_pieces = 0;
   ProtobufReader reader(bytes, where);
   for (ProtobufField field; reader.next(field);) {
-    const bool is_piece = field.number == kPieces && field.wire == Wire::kBytes;
+    const bool is_piece = field.number == model_proto::kPieces && field.wire == Wire::kBytes;
     if (is_piece && num_pieces++ >= first) continue;
     kept.append(bytes.substr(field.begin, field.end - field.begin));
   }

@@ -8,26 +8,10 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "tokenizer/protobuf_writer.h"
+#include "tokenizer/sentencepiece_fields.h"
 #include "tokenizer/sentencepiece_file.h"
 
 namespace polygraft::tokenizer {
-namespace {
-
-namespace model_proto {
-constexpr uint32_t kPieces = 1, kTrainerSpec = 2, kNormalizerSpec = 3;
-}
-namespace piece {
-constexpr uint32_t kText = 1, kScore = 2;
-}
-namespace trainer_spec {
-constexpr uint32_t kVocabSize = 4;
-}
-namespace normalizer_spec {
-constexpr uint32_t kAddDummyPrefix = 3, kRemoveExtraWhitespaces = 4;
-}
-
-}  // namespace
-
 std::string with_pieces(std::string_view model, const std::vector<std::string>& pieces,
                         const std::filesystem::path& where) {
   const SentencePieceFile old = parse_sentencepiece_file(model, where);
@@ -43,13 +27,13 @@ std::string with_pieces(std::string_view model, const std::vector<std::string>& 
     }
     score = lower;
     std::string message;
-    append_bytes_field(message, piece::kText, text);
-    append_float_field(message, piece::kScore, score);
+    append_bytes_field(message, piece_proto::kText, text);
+    append_float_field(message, piece_proto::kScore, score);
     append_bytes_field(result, model_proto::kPieces, message);
   }
   std::string spec;
-  append_varint_field(spec, trainer_spec::kVocabSize, old.pieces.size() + pieces.size());
-  append_bytes_field(result, model_proto::kTrainerSpec, spec);
+  append_varint_field(spec, trainer_proto::kVocabSize, old.pieces.size() + pieces.size());
+  append_bytes_field(result, model_proto::kTrainer, spec);
   return result;
 }
 
@@ -77,9 +61,9 @@ std::vector<std::string> added_pieces(std::string_view model, std::string_view g
 
 std::string without_added_space(std::string_view model) {
   std::string spec, result(model);
-  append_varint_field(spec, normalizer_spec::kAddDummyPrefix, 0);
-  append_varint_field(spec, normalizer_spec::kRemoveExtraWhitespaces, 0);
-  append_bytes_field(result, model_proto::kNormalizerSpec, spec);
+  append_varint_field(spec, normalizer_proto::kAddDummyPrefix, 0);
+  append_varint_field(spec, normalizer_proto::kRemoveExtraWhitespaces, 0);
+  append_bytes_field(result, model_proto::kNormalizer, spec);
   return result;
 }
 

@@ -15,10 +15,6 @@ namespace {
 
 constexpr size_t kMostLongWords = 10;
 
-double ratio(int64_t part, int64_t whole) {
-  return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
-}
-
 using WordTable = std::unordered_map<std::string, int64_t>;
 
 /// Counts words, and remembers each with the space before it, where it has one.

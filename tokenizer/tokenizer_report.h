@@ -14,6 +14,11 @@
 
 namespace polygraft::tokenizer {
 
+/// part / whole; 0 of nothing.
+inline double ratio(int64_t part, int64_t whole) {
+  return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
 /// One tokenizer on one language's text.
 struct TokenUse {
   int64_t tokens = 0;

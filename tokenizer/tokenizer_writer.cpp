@@ -8,6 +8,7 @@
 #include "core/text.h"
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/json_splice.h"
+#include "tokenizer/pre_tokenizer.h"
 
 namespace polygraft::tokenizer {
 namespace {
@@ -16,11 +17,9 @@ namespace {
 /// differ in how many digits stand together.
 constexpr const char* kBeforeNumbers = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|)";
 constexpr const char* kAfterNumbers = R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr const char* kGpt2 =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 std::string pattern_text(const std::string& name) {
-  if (name == "gpt2") return kGpt2;
+  if (name == "gpt2") return kGpt2Pattern;
   if (name == "qwen2") return concat(kBeforeNumbers, R"(\p{N})", kAfterNumbers);
   if (name == "llama3") return concat(kBeforeNumbers, R"(\p{N}{1,3})", kAfterNumbers);
   throw ConfigError("pattern", concat("unknown pre-tokenizer pattern '", name, "'"))

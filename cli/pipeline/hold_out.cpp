@@ -18,14 +18,6 @@ constexpr size_t kHeldOutBytes = size_t{512} << 10;
 
 constexpr int64_t kWanted = 40;  ///< documents: twice what the gate asks for
 
-int64_t count_documents(const std::vector<std::string>& files) {
-  int64_t count = 0;
-  for (const std::string& file : files) {
-    tokenizer::for_each_document(file, [&](const tokenizer::Document&) { ++count; });
-  }
-  return count;
-}
-
 /// How many of 256 hashes are drawn.
 int64_t draw_below(int64_t num_documents) {
   return std::clamp<int64_t>(256 * kWanted / std::max<int64_t>(num_documents, 1), 16, 64);
@@ -40,7 +32,7 @@ bool is_drawn(const std::string& hash, int64_t below) {
 
 HeldOut hold_out_documents(const std::string& language, const std::vector<std::string>& files,
                            const fs::path& train, const fs::path& heldout) {
-  const int64_t below = draw_below(count_documents(files));
+  const int64_t below = draw_below(tokenizer::count_documents({files.begin(), files.end()}));
   AtomicFile train_file(train), heldout_file(heldout);
   HeldOut count;
   std::set<std::string> held_hashes;
