@@ -1,9 +1,9 @@
 // cli/generate.cpp: `polygraft generate`: what a model says to a prompt.
-#include <algorithm>
 #include <iostream>
 
 #include "cli/command.h"
 #include "cli/evaluate.h"
+#include "cli/text_printer.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "eval/generation.h"
@@ -43,29 +43,6 @@ Prompt chat_prompt(const Arguments& arguments, const tokenizer::Tokenizer& token
   return prompt;
 }
 
-/// Prints text as its tokens arrive; a character that is not complete yet waits.
-class TextPrinter {
- public:
-  TextPrinter(const tokenizer::Tokenizer& tokenizer, bool enabled)
-      : tokenizer_(tokenizer), enabled_(enabled) {}
-
-  void add(TokenId token) {
-    tokens_.push_back(token);
-    if (!enabled_) return;
-    const std::string text = tokenizer_.decode(tokens_, /*skip_special_tokens=*/true);
-    const size_t complete = text.size() - (text.ends_with("\xEF\xBF\xBD") ? 3 : 0);
-    if (complete <= num_printed_) return;
-    std::cout << text.substr(num_printed_, complete - num_printed_) << std::flush;
-    num_printed_ = complete;
-  }
-
- private:
-  const tokenizer::Tokenizer& tokenizer_;
-  bool enabled_;
-  Tokens tokens_;
-  size_t num_printed_ = 0;
-};
-
 void check_system(const Arguments& arguments) {
   if (!arguments.optional_text("system") || arguments.flag("chat")) return;
   throw ConfigError("--system", "means nothing without --chat")
@@ -85,13 +62,14 @@ ExitCode run_generate(const Arguments& arguments) {
     arguments.say_plan(concat("would continue a prompt of ", prompt.ids.size(), " tokens"));
     return ExitCode::kDone;
   }
-  TextPrinter printer(model.tokenizer, arguments.stdout_is_free());
+  TextPrinter printer(model.tokenizer, arguments.stdout_is_free() ? &std::cout : nullptr);
   const model::Mask mask = mask_of(measured);
   const eval::TextRows rows{prompt.end_tokens,
                             eval::rows_without_token(model.transformer, model.tokenizer, mask)};
   const eval::Generated generated =
       eval::generate(model.transformer, prompt.ids, rows, options, mask,
                      [&](TokenId token) { printer.add(token); });
+  printer.finish();
   if (arguments.stdout_is_free()) std::cout << "\n";
   arguments.emit_json({{"text", model.tokenizer.decode(generated.tokens, true)},
                        {"tokens", generated.tokens},
