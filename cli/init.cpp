@@ -17,6 +17,7 @@
 #include "core/log.h"
 #include "core/parallel.h"
 #include "core/text.h"
+#include "eval/results.h"
 
 namespace polygraft::cli {
 namespace {
@@ -62,6 +63,21 @@ void add_languages(const Arguments& arguments, const std::string& role, Language
   }
 }
 
+void add_heldout(const Arguments& arguments, Languages& languages) {
+  for (const std::string& value : arguments.texts("heldout")) {
+    Texts texts = parse_texts("heldout", value);
+    const auto entry = languages.find(texts.language);
+    if (entry == languages.end()) {
+      throw ConfigError("--heldout", concat("'", texts.language, "' is neither --new nor --old"));
+    }
+    if (!entry->second.heldout.empty()) {
+      throw ConfigError("--heldout", concat("'", texts.language, "' is named twice"))
+          .expected(concat("--heldout ", texts.language, "=FILE[,FILE...], once"));
+    }
+    entry->second.heldout = std::move(texts.files);
+  }
+}
+
 Languages read_languages(const Arguments& arguments) {
   Languages languages;
   add_languages(arguments, "new", languages);
@@ -73,23 +89,14 @@ Languages read_languages(const Arguments& arguments) {
   add_languages(arguments, "old", languages);
   for (const auto& [language, texts] : languages) {
     if (texts.role == "new") check_new_language(language, "--new");
+    eval::check_name("--" + texts.role, language);  // its split texts will have it, too
   }
+  add_heldout(arguments, languages);
+  const tokenizer::Corpus corpus{languages};
   Problems problems;
-  check_files_apart({languages}, problems);
+  corpus.validate(problems);
+  check_files_apart(corpus, problems);
   problems.throw_if_any("command line");
-  for (const std::string& value : arguments.texts("heldout")) {
-    Texts texts = parse_texts("heldout", value);
-    const auto entry = languages.find(texts.language);
-    if (entry == languages.end()) {
-      throw ConfigError("--heldout", concat("'", texts.language, "' is neither --new nor --old"));
-    }
-    for (const std::string& file : texts.files) {
-      const auto& train = entry->second.train;
-      if (std::find(train.begin(), train.end(), file) == train.end()) continue;
-      throw ConfigError("--heldout", "is trained on, too: it would prove nothing").found(file);
-    }
-    entry->second.heldout = std::move(texts.files);
-  }
   return languages;
 }
 
@@ -204,8 +211,18 @@ ProposalInputs proposal_inputs(const Arguments& arguments, const Languages& lang
   return inputs;
 }
 
+/// Absolute. @throws ConfigError for a folder, before its texts would be split.
+fs::path output_file(const Arguments& arguments) {
+  fs::path output = fs::absolute(arguments.output()).lexically_normal();
+  if (output.has_filename() && !fs::is_directory(output)) return output;
+  throw ConfigError("--output", "must be a file")
+      .expected("the pipeline's, such as indonesian.yaml")
+      .found(arguments.output().string())
+      .hint("its texts are split into a folder of the same name beside it");
+}
+
 ExitCode run_init(const Arguments& arguments) {
-  const fs::path output = fs::absolute(arguments.output()).lexically_normal();
+  const fs::path output = output_file(arguments);
   refuse_existing_output(output, arguments.force());
   Languages languages = read_languages(arguments);
   const fs::path texts = output.parent_path() / (output.stem().string() + "-texts");

@@ -9,6 +9,7 @@
 #include "core/file.h"
 #include "core/text.h"
 #include "eval/choice.h"
+#include "eval/results.h"
 #include "model/architecture/gpu.h"
 #include "model/checkpoint/model_folder.h"
 #include "model/checkpoint/pack_name.h"
@@ -60,6 +61,7 @@ void check_texts(const tokenizer::Corpus& corpus, const std::string& where) {
   std::vector<std::string> languages;
   for (const auto& [language, texts] : corpus.languages) {
     const std::string path = concat("languages.", language);
+    eval::check_name("languages", language);  // of results, of texts and of a pack
     languages.push_back(language);
     problems.require(!texts.train.empty(), path + ".train", "[]", "needs text to learn from");
     problems.require(!texts.heldout.empty(), path + ".heldout", "[]",

@@ -188,6 +188,9 @@ class BadInput(unittest.TestCase):
         corpus.write_text(content.replace(f"{NEW_LANGUAGE}:", "all:"))
         self.assertIn("'all' has an unusable name",
                       run("run", yaml, "--dry-run", "--set", f"corpus={corpus}", expect=2).stderr)
+        corpus.write_text(content.replace("de:", "de/at:"))
+        self.assertIn("'de/at' cannot be part of a file name",
+                      run("run", yaml, "--dry-run", "--set", f"corpus={corpus}", expect=2).stderr)
         corpus.write_text(content.replace("de.train", f"{NEW_LANGUAGE}.train"))
         self.assertIn("is text of the old language de, too",
                       run("run", yaml, "--dry-run", "--set", f"corpus={corpus}", expect=2).stderr)

@@ -7,6 +7,7 @@ import unittest
 from harness import BASE, NEW_LANGUAGE, OLD_LANGUAGES, WORK, fresh, hash_folder, load_json, partial_outputs, run
 
 TEXTS = {language: WORK / f"{language}.train.jsonl" for language in [*OLD_LANGUAGES, NEW_LANGUAGE]}
+HELDOUT = {language: WORK / f"{language}.heldout.jsonl" for language in TEXTS}
 
 
 def init(output, *options, expect=0, base=BASE):
@@ -58,7 +59,7 @@ class Init(unittest.TestCase):
 
     def test_held_out_texts_of_ones_own_are_taken(self):
         folder = fresh("init-own")
-        own = [a for lang, file in TEXTS.items() for a in ("--heldout", f"{lang}={str(file).replace('train', 'heldout')}")]
+        own = [a for language, file in HELDOUT.items() for a in ("--heldout", f"{language}={file}")]
         init(folder / "pipeline.yaml", *own)
         self.assertEqual([p.name for p in folder.iterdir()], ["pipeline.yaml"])
 
@@ -99,6 +100,11 @@ class Init(unittest.TestCase):
             (("--old", f"{NEW_LANGUAGE}={TEXTS['de']}"), "named twice"),
             (("--old", "xx=/nowhere/text.jsonl"), "/nowhere/text.jsonl"),
             (("--heldout", f"xx={TEXTS['de']}"), "neither --new nor --old"),
+            (("--heldout", f"en={HELDOUT['en']}", "--heldout", f"en={HELDOUT['de']}"), "'en' is named twice"),
+            (("--heldout", f"en={TEXTS['en']}"), "is trained on, too, as text of en"),
+            (("--heldout", f"en={TEXTS['de']}"), "is trained on, too, as text of de"),
+            (("--old", f"xx={HELDOUT['de']},{HELDOUT['de']}"), "is listed twice"),
+            (("--old", f"../x={HELDOUT['de']}"), "'../x' cannot be part of a file name"),
             (("--new", f"pt={TEXTS['de']}"), "one language is added at a time"),
             (("--old", f"xx={WORK}"), "is a folder"),
             (("--old", f"xx={TEXTS[NEW_LANGUAGE]}"), "is text of the old language xx, too"),
@@ -112,6 +118,14 @@ class Init(unittest.TestCase):
                 self.assertIn(message, init(output, *options, expect=2).stderr)
         self.assertEqual(list(folder.iterdir()), [])
         self.assertEqual(partial_outputs(folder), [])
+
+    def test_a_folder_is_no_pipeline_file(self):
+        folder = fresh("init-folder")
+        for options in ([], ["--force"]):
+            self.assertIn("must be a file", run("init", "--base", BASE, "--new", f"{NEW_LANGUAGE}={TEXTS[NEW_LANGUAGE]}",
+                                                "-o", f"{folder}/new/", *options, expect=2).stderr)
+            self.assertIn("must be a file", init(folder, *options, expect=2).stderr)
+        self.assertEqual(list(folder.iterdir()), [])
 
     def test_without_old_text_the_base_writes_it(self):
         folder = fresh("init-self")
