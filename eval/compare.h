@@ -129,6 +129,8 @@ struct Comparison {
   ResultSource baseline, candidate;
   std::map<std::string, Causes> causes;  ///< of the candidate against its own base, by language,
                                          ///< where `eval bpb --causes` has measured it
+  std::string note = {};  ///< a sentence said with the verdict: what else a reader must know, which
+                          ///< the gate does not look at
 
   /// Of the comparable old-language tests the one with the worst outcome (fail, insufficient,
   /// pass); of equal ones that with the most harm_in_margins(), then harm(). Or nullptr.

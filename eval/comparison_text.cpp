@@ -34,8 +34,8 @@ std::string noise_text(const LanguageTest& test) {
                 change_text(test, test.noise->interval));
 }
 
-std::vector<std::string> row(const LanguageTest& test, bool noise) {
-  const std::string name = concat(display_language(test), test.is_new ? " (new)" : "");
+std::vector<std::string> row(const LanguageTest& test, const TestNames& names, bool noise) {
+  const std::string name = concat(names.of(test), test.is_new ? " (new)" : "");
   std::vector<std::string> out = {name, test.metric};
   const size_t num_columns = header(noise).size();
   if (test.outcome == Outcome::kNotComparable) {
@@ -54,18 +54,18 @@ std::vector<std::string> row(const LanguageTest& test, bool noise) {
   return out;
 }
 
-std::vector<std::vector<std::string>> rows(const Comparison& comparison, bool noise) {
+std::vector<std::vector<std::string>> rows(const Comparison& comparison, const TestNames& names,
+                                           bool noise) {
   std::vector<std::vector<std::string>> out;
-  for (const LanguageTest& test : comparison.tests) out.push_back(row(test, noise));
+  for (const LanguageTest& test : comparison.tests) out.push_back(row(test, names, noise));
   return out;
 }
 
 /// What keeps the gate from passing, one entry per test.
-std::vector<std::string> obstacles(const Comparison& comparison) {
+std::vector<std::string> obstacles(const Comparison& comparison, const TestNames& names) {
   std::vector<std::string> out;
   for (const LanguageTest& test : comparison.tests) {
-    if (test.outcome != Outcome::kPass)
-      out.push_back(concat(display_language(test), ": ", test.reason));
+    if (test.outcome != Outcome::kPass) out.push_back(concat(names.of(test), ": ", test.reason));
   }
   return out;
 }
@@ -85,31 +85,38 @@ std::vector<std::string> answers_changed(const Comparison& comparison) {
   return out;
 }
 
-size_t count(const Comparison& comparison, Outcome outcome) {
-  size_t number = 0;
-  for (const LanguageTest& test : comparison.tests) number += test.outcome == outcome ? 1 : 0;
-  return number;
+std::string tests_text(size_t number) { return concat(number, number == 1 ? " test" : " tests"); }
+
+/// "1 test beyond the margin.", or what a new language lacks, or both.
+std::string failures_text(const Comparison& comparison) {
+  size_t num_old = 0, num_new = 0;
+  for (const LanguageTest& test : comparison.tests) {
+    if (test.outcome == Outcome::kFail) ++(test.is_new ? num_new : num_old);
+  }
+  std::vector<std::string> parts;
+  if (num_old > 0) parts.push_back(tests_text(num_old) + " beyond the margin");
+  if (num_new > 0) parts.push_back(tests_text(num_new) + " of a new language without its gain");
+  return join(parts, ", ") + ".";
 }
 
-std::string gains_text(const Comparison& comparison) {
+std::string gains_text(const Comparison& comparison, const TestNames& names) {
   std::string out;
   for (const LanguageTest& test : comparison.tests) {
     if (!test.is_new || test.outcome == Outcome::kNotComparable) continue;
-    out += concat(" New language ", display_language(test), ": ", change_text(test), " ",
+    out += concat(" New language ", names.of(test), ": ", change_text(test), " ",
                   change_interval_text(test), ".");
   }
   return out;
 }
 
-std::string tests_text(size_t number);
-
 /// The verdict over all tests, with the rows of the `shown` ones.
 std::string markdown_of(const Comparison& all, const Comparison& shown, bool stands_alone) {
   const bool noise = has_noise(shown);
+  const TestNames names(all);
   std::string out = concat("**", markdown_text(comparison_verdict(all)), "**\n\n");
-  out += markdown_table(header(noise), rows(shown, noise), kFirstNumber) + "\n";
+  out += markdown_table(header(noise), rows(shown, names, noise), kFirstNumber) + "\n";
   std::string list;
-  for (const auto& lines : {obstacles(shown), answers_changed(shown)}) {
+  for (const auto& lines : {obstacles(shown, names), answers_changed(shown)}) {
     for (const std::string& line : lines) list += concat("- ", markdown_text(line), "\n");
   }
   const size_t left_out = all.tests.size() - shown.tests.size();
@@ -118,8 +125,6 @@ std::string markdown_of(const Comparison& all, const Comparison& shown, bool sta
                    stands_alone ? "--json FILE has all" : "report.json has all", "\n");
   return out + list + (list.empty() ? "" : "\n") + method_note(all) + "\n";
 }
-
-std::string tests_text(size_t number) { return concat(number, number == 1 ? " test" : " tests"); }
 
 }  // namespace
 
@@ -164,6 +169,18 @@ std::string display_language(const LanguageTest& test) {
   return test.language.empty() ? test.task : test.language;
 }
 
+TestNames::TestNames(const Comparison& comparison) {
+  std::set<std::pair<std::string, Scale>> seen;
+  for (const LanguageTest& test : comparison.tests) {
+    if (!seen.emplace(test.language, test.scale).second) several_.insert(test.language);
+  }
+}
+
+std::string TestNames::of(const LanguageTest& test) const {
+  if (test.language.empty() || !several_.contains(test.language)) return display_language(test);
+  return concat(test.language, ", ", test.task);
+}
+
 std::string method_note(const Comparison& comparison) {
   const std::string level = confidence_text(comparison.gate.confidence);
   return concat("Intervals: two-sided ", level, ", paired bootstrap over documents (",
@@ -173,14 +190,14 @@ std::string method_note(const Comparison& comparison) {
 }
 
 Verdict verdict_of(const Comparison& comparison) {
+  const TestNames names(comparison);
   Verdict out;
   switch (comparison.outcome) {
     case Outcome::kPass:
       out = {"Gate passed", "No old language got worse than the margin allows."};
       break;
     case Outcome::kFail:
-      out = {"Gate failed",
-             concat(tests_text(count(comparison, Outcome::kFail)), " beyond the margin.")};
+      out = {"Gate failed", failures_text(comparison)};
       break;
     case Outcome::kInsufficient:
       out = {"Not enough evidence", "More documents are needed."};
@@ -190,10 +207,11 @@ Verdict verdict_of(const Comparison& comparison) {
       break;
   }
   if (const LanguageTest* worst = comparison.worst()) {
-    out.detail += concat(" Worst old language: ", display_language(*worst), " ",
-                         change_text(*worst), " ", change_interval_text(*worst), ".");
+    out.detail += concat(" Worst old language: ", names.of(*worst), " ", change_text(*worst), " ",
+                         change_interval_text(*worst), ".");
   }
-  out.detail += gains_text(comparison);
+  out.detail += gains_text(comparison, names);
+  if (!comparison.note.empty()) out.detail += concat(" ", comparison.note);
   return out;
 }
 
@@ -204,9 +222,10 @@ std::string comparison_verdict(const Comparison& comparison) {
 
 std::string comparison_table(const Comparison& comparison) {
   const bool noise = has_noise(comparison);
-  std::string out = text_table(header(noise), rows(comparison, noise), kFirstNumber);
+  const TestNames names(comparison);
+  std::string out = text_table(header(noise), rows(comparison, names, noise), kFirstNumber);
   out += concat("\n", printable(comparison_verdict(comparison)), "\n");
-  for (const auto& lines : {obstacles(comparison), answers_changed(comparison)}) {
+  for (const auto& lines : {obstacles(comparison, names), answers_changed(comparison)}) {
     for (const std::string& line : lines) out += concat("  ", printable(line), "\n");
   }
   out += method_note(comparison) + "\n";

@@ -1,6 +1,7 @@
 // eval/comparison_text.h: one test's numbers as cells, shared by every table that shows a
 // comparison.
 #pragma once
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,17 @@ std::string level_text(const LanguageTest& test,
                        double level);  ///< "1.3705" bits per byte, "61.3 %" accuracy, "41.2750"
 std::string display_language(
     const LanguageTest& test);  ///< the task's name where no language is known
+
+/// How the tests of one comparison are told apart: by their language, and by their task as well
+/// where a language has several whose changes are on one scale.
+class TestNames {
+ public:
+  explicit TestNames(const Comparison& comparison);
+  std::string of(const LanguageTest& test) const;  ///< "id", or "id, xcopa_id"
+
+ private:
+  std::set<std::string> several_;  ///< languages
+};
 
 /// What was found, for people: "Gate passed", and one or two sentences.
 struct Verdict {

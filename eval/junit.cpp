@@ -75,6 +75,8 @@ std::string report_junit(const std::string& title, const Comparison& comparison)
     TemplateDictionary* suite = document.AddSectionDictionary("SUITE");
     set(*suite, "ID", concat(id++));
     set(*suite, "LANGUAGE", language);
+    if (!comparison.note.empty())
+      set(*suite->AddSectionDictionary("REMARK"), "TEXT", comparison.note);
     fill_suite(*suite, tests);
   }
   return expand_template(kJunitTemplate, document);

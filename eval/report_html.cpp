@@ -94,19 +94,20 @@ std::string hint_text(const ForestGroup& group, const GateConfig& gate) {
 
 void fill_verdict(TemplateDictionary& page, const Comparison& comparison) {
   const Verdict verdict = verdict_of(comparison);
+  const TestNames names(comparison);
   set(page, "HEADLINE", verdict.headline);
   set(page, "DETAIL", unbroken(verdict.detail));
   set(page, "OUTCOME", std::string(outcome_name(comparison.outcome)));
   set(page, "MARK", mark(comparison.outcome));
   if (const LanguageTest* worst = comparison.worst()) {
-    add_tile(page, "Worst old language: " + display_language(*worst), change_text(*worst),
+    add_tile(page, "Worst old language: " + names.of(*worst), change_text(*worst),
              change_interval_text(*worst));
   }
   int64_t documents = 0;
   for (const LanguageTest& test : comparison.tests) {
     documents += test.estimate.num_documents;
     if (!test.is_new || test.outcome == Outcome::kNotComparable) continue;
-    add_tile(page, "New language: " + display_language(test), change_text(test),
+    add_tile(page, "New language: " + names.of(test), change_text(test),
              change_interval_text(test));
   }
   for (const ForestGroup& group : forest_groups(comparison)) {
@@ -117,13 +118,13 @@ void fill_verdict(TemplateDictionary& page, const Comparison& comparison) {
   add_tile(page, "Evidence", human_count(static_cast<uint64_t>(documents)), "paired documents");
 }
 
-void fill_row(TemplateDictionary& row, const LanguageTest& test, const ForestAxis& axis,
-              bool own_margin) {
+void fill_row(TemplateDictionary& row, const LanguageTest& test, const std::string& name,
+              const ForestAxis& axis, bool own_margin) {
   const auto at = [&](double change) { return fixed(axis.percent(change), 2); };
   set(row, "OUTCOME", std::string(outcome_name(test.outcome)));
   set(row, "OUTCOME_TEXT", outcome_words(test.outcome));
   set(row, "MARK", mark(test.outcome));
-  set(row, "LANGUAGE", display_language(test));
+  set(row, "LANGUAGE", name);
   if (test.metric != "bits_per_byte") {  // the heading says it already
     set(*row.AddSectionDictionary("METRIC_NAME"), "METRIC", test.metric);
   }
@@ -147,18 +148,21 @@ void fill_row(TemplateDictionary& row, const LanguageTest& test, const ForestAxi
     set(*drawn->AddSectionDictionary("DECIDES"), "BOUND", at(test.change_bound()));
 }
 
-void fill_reasons(TemplateDictionary& section, const ForestGroup& group) {
+void fill_reasons(TemplateDictionary& section, const ForestGroup& group, const TestNames& names) {
   TemplateDictionary* list = nullptr;
   for (const LanguageTest* test : group.tests) {
     if (test->outcome == Outcome::kPass) continue;
     if (list == nullptr) list = section.AddSectionDictionary("REASONS");
     TemplateDictionary* reason = list->AddSectionDictionary("REASON");
-    set(*reason, "WHO", display_language(*test));
+    set(*reason, "WHO", names.of(*test));
     set(*reason, "WHAT", unbroken(test->reason));
   }
 }
 
-void fill_forest(TemplateDictionary& section, const ForestGroup& group, const GateConfig& gate) {
+void fill_forest(TemplateDictionary& section, const ForestGroup& group,
+                 const Comparison& comparison) {
+  const GateConfig& gate = comparison.gate;
+  const TestNames names(comparison);
   const ForestAxis axis = forest_axis(group);
   set(section, "HEADING",
       concat(group.is_new ? "New languages: " : "Old languages: ", measure_text(group)));
@@ -170,9 +174,11 @@ void fill_forest(TemplateDictionary& section, const ForestGroup& group, const Ga
     set(*mark_at, "AT", fixed(axis.percent(tick), 2));
     set(*mark_at, "TEXT", tick_text(axis, tick, group.scale));
   }
-  for (const LanguageTest* test : group.tests)
-    fill_row(*section.AddSectionDictionary("ROW"), *test, axis, margins_of(group).size() > 1);
-  fill_reasons(section, group);
+  for (const LanguageTest* test : group.tests) {
+    fill_row(*section.AddSectionDictionary("ROW"), *test, names.of(*test), axis,
+             margins_of(group).size() > 1);
+  }
+  fill_reasons(section, group, names);
 }
 
 }  // namespace
@@ -185,7 +191,7 @@ std::string report_html(const Report& report, bool stands_alone) {
   set_verbatim(page, "CHART_LIBRARY", kChartLibrary);
   fill_verdict(page, report.comparison);
   for (const ForestGroup& group : forest_groups(report.comparison)) {
-    fill_forest(*page.AddSectionDictionary("FOREST"), group, report.comparison.gate);
+    fill_forest(*page.AddSectionDictionary("FOREST"), group, report.comparison);
   }
   if (!report.comparison.tests.empty()) {
     set(*page.AddSectionDictionary("METHOD"), "TEXT", method_note(report.comparison));

@@ -17,7 +17,8 @@ usage: bash examples/quickstart.sh [--new CODE] [--work DIR] [--threads N] [--ve
   --work DIR   where texts, models and reports go (default: \${XDG_CACHE_HOME:-~/.cache}/polygraft/quickstart)
   --threads N  threads of the program (default: one for each core)
   --venv DIR   the Python environment with LibTorch (default: \${XDG_CACHE_HOME:-~/.cache}/polygraft/venv)
-The exit code is the gate's: 0 passed, 3 an old language got worse by more than the margin, 4 not enough evidence.
+The exit code is the gate's: 0 passed, 3 an old language got worse by more than the margin or the new one
+gained nothing, 4 not enough evidence.
 USAGE
 }
 

@@ -245,6 +245,22 @@ eval::Table provenance_table(const std::string& program, const Json& verify, con
                                      : "DIFFERENT"}}};
 }
 
+/// "": training ended inside its budget, or had none. The gate judges held-out text alone, and may
+/// pass what the budget did not.
+std::string budget_note(const trainer::TrainConfig& train, const Json& training) {
+  if (!train.budget || training.at("within_budget").get<bool>()) return "";
+  const std::string limit = eval::signed_percent(train.budget->max_relative_bpb);
+  const auto step = training.at("best_step").get<uint64_t>();
+  if (step == 0 && training.value("blend", Json()).is_null()) {
+    return concat(
+        "Training found nothing inside its budget of ", limit,
+        " that knows the new text better: what is judged are the weights from before it.");
+  }
+  return concat("Training ended outside its budget of ", limit,
+                ": what is judged are the least harmful weights it found, of step ",
+                human_count(step), ".");
+}
+
 }  // namespace
 
 eval::Report make_report(const fs::path& run_dir) {
@@ -263,6 +279,7 @@ eval::Report make_report(const fs::path& run_dir) {
   report.comparison =
       eval::compare_results(read_measurements(run_dir / "stages" / "evaluate-base"),
                             read_measurements(run_dir / "stages" / "evaluate"), config.gate);
+  report.comparison.note = budget_note(config.train, training);
   for (eval::Chart* chart : {&curves.interference, &curves.causes, &curves.learning, &curves.loss})
     if (!chart->curves.empty()) report.charts.push_back(std::move(*chart));
   report.heat_maps = {similarity_map(profile)};

@@ -4,6 +4,9 @@
   <testsuite id="{{ID}}" package="polygraft" name="{{LANGUAGE}}" timestamp="{{TIME}}" hostname="localhost" tests="{{TESTS}}" failures="{{FAILURES}}" errors="{{ERRORS}}" skipped="0" time="0">
     <properties>
       <property name="report" value="{{NAME}}"/>
+{{#REMARK}}
+      <property name="note" value="{{TEXT}}"/>
+{{/REMARK}}
     </properties>
 {{#CASE}}
     <testcase name="{{TASK}} {{METRIC}}" classname="polygraft.{{LANGUAGE}}" time="0">

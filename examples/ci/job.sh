@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # examples/ci/job.sh: what a CI job does with polygraft, as plain shell; polygraft.yml runs it on GitHub.
-# The exit code is the verdict: 0 passed, 3 an old language got worse, 4 not comparable or not enough evidence; anything else
-# is a failure of the job. OUT gets report.md (for a comment), report.html, report.json or comparison.json, and junit.xml, or
-# none of them when the job failed. Kept from run to run (a cache), OUT also lets a killed job continue where it was.
+# The exit code is the verdict: 0 passed, 3 an old language got worse or a new one gained nothing, 4 not comparable or not
+# enough evidence; anything else is a failure of the job. OUT gets report.md (for a comment), report.html, report.json or
+# comparison.json, and junit.xml, or none of them when the job failed. Kept from run to run (a cache), OUT also lets a killed
+# job continue where it was.
 # usage: bash job.sh pull-request PIPELINE.yaml OUT        a small expansion by the pipeline, up to its gate
 #        bash job.sh nightly BASE CANDIDATE CORPUS.yaml OUT    a gate over two checkpoints
 #        bash job.sh baseline-name BASE CORPUS.yaml    the file below OUT in which the nightly job keeps the base's samples

@@ -17,7 +17,8 @@ usage: bash examples/smollm2/run.sh [--work DIR] [--threads N] [--tokens N] [--v
   --threads N  threads of the program (default: one for each core)
   --tokens N   training tokens (default: the 150000 of pipeline.yaml)
   --venv DIR   the Python environment (default: \${XDG_CACHE_HOME:-~/.cache}/polygraft/venv); transformers is installed
-The exit code is the gate's: 0 passed, 3 English got worse by more than the margin, 4 not enough evidence.
+The exit code is the gate's: 0 passed, 3 English got worse by more than the margin or the new language
+gained nothing, 4 not enough evidence.
 USAGE
 }
 

@@ -24,6 +24,17 @@ LanguageTest after_edit(Edit edit) {
 
 }  // namespace
 
+TEST_CASE("a verdict tells harm to old languages from a gain that is missing", "[eval][compare]") {
+  const GateConfig gate = {.new_languages = {{"id"}}};
+  const std::string no_gain =
+      comparison_verdict(compare_bpb({{"de", {0, 0.002}}, {"id", {}}}, gate));
+  CHECK_THAT(no_gain, Catch::StartsWith("Gate failed. 1 test of a new language without its gain."));
+  const std::string both =
+      comparison_verdict(compare_bpb({{"de", {0.02, 0.002}}, {"id", {0.1, 0.002}}}, gate));
+  CHECK_THAT(both, Catch::StartsWith("Gate failed. 1 test beyond the margin, 1 test of a new "
+                                     "language without its gain."));
+}
+
 TEST_CASE("equal results pass", "[eval][compare]") {
   const Comparison comparison = compare_bpb({{"de", {}}, {"cs", {}}});
   CHECK(comparison.outcome == Outcome::kPass);

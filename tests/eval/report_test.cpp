@@ -222,6 +222,33 @@ TEST_CASE("the page shows the margins that are used, documents, and the bound th
   CHECK(forest_axis(group).low < -0.5);
 }
 
+TEST_CASE("what else must be known stands beside the verdict, in every form", "[eval][report]") {
+  Report report = sample_report();
+  report.comparison.note = "Training ended outside its budget.";
+  for (const std::string& text :
+       {report_html(report), report_markdown(report), comparison_table(report.comparison),
+        report_junit("t", report.comparison), report_json(report)["comparison"].dump()}) {
+    CHECK_THAT(text, Catch::Contains(report.comparison.note));
+  }
+}
+
+TEST_CASE("several tasks of a language are told apart, in every form", "[eval][report]") {
+  Report report = sample_report();
+  LanguageTest second = test_of(report.comparison, "es");  // the worst
+  second.task = "news_es";
+  report.comparison.tests.push_back(second);
+  const LanguageTest fails = test_of(report.comparison, "id");
+  report.comparison.tests.push_back(fails);
+  report.comparison.tests.back().task = "news_id";
+  for (const std::string& text : {report_html(report), comparison_table(report.comparison)}) {
+    for (const char* name : {"es, bpb_es", "es, news_es", "id, bpb_id", "id, news_id"})
+      CHECK_THAT(text, Catch::Contains(name));
+    CHECK_THAT(text, Catch::Contains("orst old language: es, bpb_es"));
+    CHECK_THAT(text, !Catch::Contains("de, bpb_de"));
+  }
+  CHECK_THAT(report_markdown(report), Catch::Contains("| es, news\\_es |"));
+}
+
 TEST_CASE("a page that stands alone names no other files", "[eval][report]") {
   CHECK_THAT(report_html(sample_report()), !Catch::Contains("report.json"));
   CHECK_THAT(report_html(sample_report(), /*stands_alone=*/false), Catch::Contains("report.json"));

@@ -57,6 +57,18 @@ class RunFolder(unittest.TestCase):
         metrics.write_text("{\n" + whole)
         self.assertIn("metrics.jsonl:1", run("report", self.dir, expect=1).stderr)
 
+    def test_training_outside_its_budget_is_said_beside_the_verdict(self):
+        file = self.dir / "stages" / "train" / "train.json"
+        inside, step = load_json(file), {"within_budget": False, "best_step": 12, "blend": None}
+        for said, training in {"Training ended outside its budget of +0.300 %": step,
+                               "Training found nothing inside its budget of +0.300 %": step | {"best_step": 0}}.items():
+            file.write_text(json.dumps(inside | training))
+            self.assertIn(said, run("report", self.dir).stdout)
+            for name in REPORTS:
+                self.assertIn(said, (self.dir / name).read_text().replace("&#43;", "+"), name)
+        file.write_text(json.dumps(inside | {"within_budget": True}))
+        self.assertNotIn("its budget", run("report", self.dir).stdout)
+
     def test_a_report_replaces_nothing_that_it_is_made_of(self):
         before = hash_folder(self.dir)
         for file in ("pipeline.resolved.yaml", "metrics.jsonl", "training/metrics.jsonl", "stages/verify/verify.json",
