@@ -5,6 +5,7 @@
 #include "core/hash.h"
 #include "core/text.h"
 #include "eval/quotation.h"
+#include "expand/packs/pack.h"
 #include "model/kernels/dispatch.h"
 #include "tokenizer/base_view.h"
 #include "tokenizer/tokenizer.h"
@@ -17,6 +18,19 @@ constexpr const char* kScoresExtension = ".scores";
 
 bool masks_all(const MeasuredModel& measured) { return measured.mask == "all"; }
 
+/// Which packs were put on. A folder's name tells two of one language apart for a reader, the hash
+/// for certain.
+OrderedJson packs_json(const expand::PackChoice& choice) {
+  OrderedJson packs = OrderedJson::array();
+  for (const fs::path& folder : choice.packs) {
+    const expand::Pack pack = expand::open_pack(folder).pack;
+    packs.push_back({{"name", pack.name},
+                     {"folder", fs::canonical(folder).filename().string()},
+                     {"additions_hash", pack.additions_hash}});
+  }
+  return packs;
+}
+
 /// Fills what every result says of its model.
 template <class Result>
 void describe(const MeasuredModel& measured, const expand::OpenModel& model, Result& result) {
@@ -24,6 +38,7 @@ void describe(const MeasuredModel& measured, const expand::OpenModel& model, Res
   result.model_hash = model.hash;
   result.config["polygraft_version"] = kVersion;
   result.config["kernels"] = kernels::operations().name;
+  if (!measured.packs.packs.empty()) result.config["packs"] = packs_json(measured.packs);
   result.config["mask"] = measured.mask;
   result.config["tokenizer_hash"] = model.tokenizer.hash();
 }

@@ -42,6 +42,17 @@ std::string stated_texts_hash(const OrderedJson& results) {
   return sha256(Json::parse(hashes->dump()).dump());
 }
 
+/// "id (1f..), pt (2e..)". The hash of the model's tensors covers packs, and does not name them.
+std::string stated_packs(const OrderedJson& results) {
+  const OrderedJson::json_pointer where("/polygraft/config/packs");
+  if (!results.contains(where) || !results[where].is_array()) return "";
+  std::vector<std::string> packs;
+  for (const OrderedJson& pack : results[where])
+    packs.push_back(
+        concat(stated_text(pack, "/folder"), " (", stated_text(pack, "/additions_hash"), ")"));
+  return join(packs, ", ");
+}
+
 std::string file_names(const ResultFolder& folder) {
   std::vector<std::string> names;
   for (const ResultsFile& file : folder.files) names.push_back(file.path.filename().string());
@@ -61,6 +72,7 @@ ResultSource source_of(const ResultFolder& folder) {
           .model_hash = stated_text(results, "/polygraft/model_hash"),
           .tokenizer_hash = stated_text(results, "/polygraft/config/tokenizer_hash"),
           .texts_hash = stated_texts_hash(results),
+          .packs = stated_packs(results),
           .mask = stated_text(results, "/polygraft/config/mask"),
           .program = stated_program(results),
           .kernels = stated_text(results, "/polygraft/config/kernels"),
@@ -104,6 +116,7 @@ Table sources_table(const Comparison& comparison) {
   };
   add("model", before.model, after.model);
   add("tensors (SHA-256)", before.model_hash, after.model_hash);
+  add("packs put on (SHA-256 of their additions)", before.packs, after.packs);
   add("additions left out", before.mask, after.mask);
   add("tokenizer (SHA-256)", before.tokenizer_hash, after.tokenizer_hash);
   add("texts of all tasks (SHA-256)", before.texts_hash, after.texts_hash);

@@ -17,13 +17,14 @@ struct ResultSource {
   std::string model_hash;      ///< SHA-256 of its tensors
   std::string tokenizer_hash;  ///< SHA-256
   std::string texts_hash;      ///< SHA-256 over the tasks' hashes, which cover what was scored
+  std::string packs;           ///< put onto the model: folder names and hashes of their additions
   std::string mask;            ///< additions left out
   std::string program;         ///< "polygraft 0.1.0"
   std::string kernels;         ///< those of the processor, whose sums round in their own way
   std::string files;           ///< the names of the results files that were read
   int64_t date = 0;            ///< of the evaluation, seconds since 1970
 
-  Json to_json() const;  ///< less date, path and files: the same comparison, the same bytes
+  Json to_json() const;  ///< less date, paths and files: the same comparison, the same bytes
 };
 
 ResultSource source_of(const ResultFolder& folder);

@@ -281,16 +281,20 @@ TEST_CASE("a report says where both sides come from", "[eval][report]") {
       {"task_hashes", {{"bpb_de", "1f"}}},
       {"polygraft", {{"config", {{"polygraft_version", "9.9"}, {"kernels", "avx2"}}}}}};
   candidate.results = {{"lm_eval_version", "0.4.13"}, {"date", "today"}};
+  const OrderedJson pack = {{"name", "id"}, {"folder", "id-more"}, {"additions_hash", "2e"}};
+  candidate.results["polygraft"]["config"]["packs"] = OrderedJson::array({pack, pack});
   report.comparison.baseline = source_of(baseline);
   report.comparison.candidate = source_of(candidate);
   const Table table = all_tables(report).back();
-  CHECK(table.rows == std::vector<std::vector<std::string>>{
-                          {"model", "models/base", ""},
-                          {"texts of all tasks (SHA-256)", sha256("{\"bpb_de\":\"1f\"}"), ""},
-                          {"evaluated by", "polygraft 9.9", "lm-evaluation-harness 0.4.13"},
-                          {"kernels", "avx2", ""},
-                          {"results", "results_2026-11-29.json, results_2026-11-28.json", ""},
-                          {"evaluated on", "2026-11-29 00:08 UTC", ""}});
+  CHECK(table.rows ==
+        std::vector<std::vector<std::string>>{
+            {"model", "models/base", ""},
+            {"packs put on (SHA-256 of their additions)", "", "id-more (2e), id-more (2e)"},
+            {"texts of all tasks (SHA-256)", sha256("{\"bpb_de\":\"1f\"}"), ""},
+            {"evaluated by", "polygraft 9.9", "lm-evaluation-harness 0.4.13"},
+            {"kernels", "avx2", ""},
+            {"results", "results_2026-11-29.json, results_2026-11-28.json", ""},
+            {"evaluated on", "2026-11-29 00:08 UTC", ""}});
   CHECK_THAT(report_html(report), Catch::Contains("What was compared"));
   CHECK(report_json(report)["comparison"]["sources"]["baseline"].contains("date") == false);
 }

@@ -159,6 +159,17 @@ class Pipeline(unittest.TestCase):
         run("expand", "attach", "--model", BASE, "--pack", self.run_dir / "pack", "-o", attached)
         self.assertEqual(hash_folder(attached), hash_folder(self.run_dir / "model"))
 
+    def test_results_say_which_pack_was_on(self):
+        folder = fresh("pack-results")
+        tasks = folder / "quiz.jsonl"
+        tasks.write_text(json.dumps({"id": "a", "language": "id", "context": "Klik", "choices": [" ya", " tidak"], "gold": 0}))
+        for output, pack in ((folder / "base", []), (folder / "with", ["--pack", f"{self.run_dir / 'pack'}/"])):
+            run("eval", "choice", "--model", BASE, *pack, "--tasks", tasks, "-o", output)
+        page = folder / "page.html"
+        run("eval", "compare", folder / "base", folder / "with", "--html", page, expect=4)
+        additions = load_json(self.run_dir / "pack" / "pack.json")["additions_hash"]
+        self.assertIn(f"pack ({additions})", page.read_text())
+
     def test_inspect_shows_the_pack(self):
         info = json.loads(run("inspect", self.run_dir / "model", "--json", "-").stdout)
         self.assertEqual(info["num_experts"], 12)
