@@ -68,10 +68,11 @@ class Arguments {
 };
 
 struct Command {
-  std::string name;      ///< "tokenizer extend"
-  std::string summary;   ///< one line
-  std::string operands;  ///< "PIPELINE.yaml", for the usage line
-  std::string example;   ///< a command line that works
+  std::string name;        ///< "tokenizer extend"
+  std::string summary;     ///< one line
+  std::string operands;    ///< "PIPELINE.yaml", for the usage line
+  std::string example;     ///< a command line that works
+  std::string notes = {};  ///< what options alone do not say; whole lines below them
   std::function<void(po::options_description&)> add_options;
   std::function<void(po::positional_options_description&)> add_operands;
   std::function<ExitCode(const Arguments&)> run;

@@ -77,6 +77,7 @@ void print_help(const Command& command, const po::options_description& own,
   if (!own.options().empty()) std::cout << own << "\n";
   std::cout << common;
   print_settings(command);
+  if (!command.notes.empty()) std::cout << "\n" << command.notes;
   std::cout << "\nexample:\n  " << command.example << "\n";
 }
 

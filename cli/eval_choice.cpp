@@ -54,6 +54,7 @@ ExitCode run_eval_choice(const Arguments& arguments) {
   return run_evaluation<eval::ChoiceResult>(
       arguments, measured,
       {.planned = concat(tasks.size(), " tasks"),
+       .warning = joined_words_warning(tasks),
        .evaluate = [&](const MeasuredModel& model) { return evaluate_choice(model, tasks); },
        .write = eval::write_choice_result,
        .show = show});
@@ -68,6 +69,12 @@ Command eval_choice_command() {
           .example =
               "polygraft eval choice --model models/base --tasks tasks/cloze_id.jsonl "
               "-o results/choice",
+          .notes = R"(A task file (.jsonl, .gz, .zst) has a question on each line:
+  {"id": "q1", "language": "id", "context": "Klik kanan", "choices": [" sel", " baris"], "gold": 0}
+A choice is scored as it stands behind its context: it brings its own leading space (lm-eval's
+target_delimiter ""). gold counts from 0. Questions of equal "document" (optional) count as one
+document. The file's name gives the task's, with _LANGUAGE behind it unless it ends so.
+)",
           .add_options =
               [](po::options_description& o) {
                 add_measured_model_options(o);

@@ -170,6 +170,15 @@ eval::BpbResult evaluate_bpb(const MeasuredModel& measured, const tokenizer::Cor
   return result;
 }
 
+std::string joined_words_warning(
+    const std::map<std::string, std::vector<eval::ChoiceItem>>& tasks) {
+  const std::string place = eval::find_joined_words(tasks);
+  if (place.empty()) return "";
+  return concat(place,
+                " is one word: a choice is scored right behind its context, and brings its own "
+                "leading space (target_delimiter \"\")");
+}
+
 eval::ChoiceResult evaluate_choice(
     const MeasuredModel& measured,
     const std::map<std::string, std::vector<eval::ChoiceItem>>& tasks) {

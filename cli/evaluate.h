@@ -75,6 +75,9 @@ struct BpbOptions {
 eval::BpbResult evaluate_bpb(const MeasuredModel& measured, const tokenizer::Corpus& corpus,
                              const BpbOptions& options = {});
 
+/// A warning of the first question that looks as if its choices lacked their leading space, or "".
+std::string joined_words_warning(const std::map<std::string, std::vector<eval::ChoiceItem>>& tasks);
+
 eval::ChoiceResult evaluate_choice(
     const MeasuredModel& measured,
     const std::map<std::string, std::vector<eval::ChoiceItem>>& tasks);

@@ -10,6 +10,7 @@
 #include "cli/evaluate.h"
 #include "cli/ranks.h"
 #include "core/file.h"
+#include "core/log.h"
 #include "core/text.h"
 
 namespace polygraft::cli {
@@ -17,6 +18,7 @@ namespace polygraft::cli {
 template <class Result>
 struct Evaluation {
   std::string planned;                                   ///< what would be scored, for a dry run
+  std::string warning = {};                              ///< said before any work; "": none
   std::function<Result(const MeasuredModel&)> evaluate;  ///< on every rank
   void (*write)(const Result&, const fs::path& folder);
   void (*show)(const Arguments&, const Result&);
@@ -28,6 +30,7 @@ ExitCode run_evaluation(const Arguments& arguments, MeasuredModel measured,
                         const Evaluation<Result>& evaluation) {
   const fs::path output = arguments.output();
   const Ranks ranks(arguments);
+  if (!evaluation.warning.empty()) log_warn(evaluation.warning);
   if (arguments.dry_run()) {
     if (ranks.is_first()) {
       arguments.say_plan(concat("would score ", evaluation.planned, " into ", output));

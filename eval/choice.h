@@ -31,6 +31,10 @@ struct ChoiceItem {
 std::map<std::string, std::vector<ChoiceItem>> read_choice_items(
     const std::vector<std::filesystem::path>& files);
 
+/// The first place where a context and a choice join two ASCII letters or digits, as where the
+/// choices lack their leading space: "quiz_id, item 'a': 'Klikkanan'". "" without any.
+std::string find_joined_words(const std::map<std::string, std::vector<ChoiceItem>>& tasks);
+
 struct ChoiceScore {
   struct Choice {
     double nats = 0;  ///< negative log-likelihood of the choice's tokens, given the context

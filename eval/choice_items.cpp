@@ -67,7 +67,35 @@ std::string task_name(const std::string& stem, const std::string& language) {
   return stem.ends_with(ending) ? stem : stem + ending;
 }
 
+bool is_ascii_alphanumeric(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+bool joins_words(const std::string& context, const std::string& choice) {
+  return !context.empty() && !choice.empty() && is_ascii_alphanumeric(context.back()) &&
+         is_ascii_alphanumeric(choice.front());
+}
+
+/// The last word of a context and the first of a choice, where they join.
+std::string seam(const std::string& context, const std::string& choice) {
+  const size_t space = context.find_last_of(" \n\t");
+  const size_t begin = space == std::string::npos ? 0 : space + 1;
+  return printable(concat(context.substr(begin), choice.substr(0, choice.find_first_of(" \n\t"))));
+}
+
 }  // namespace
+
+std::string find_joined_words(const std::map<std::string, std::vector<ChoiceItem>>& tasks) {
+  for (const auto& [task, items] : tasks) {
+    for (const ChoiceItem& item : items) {
+      for (const std::string& choice : item.choices) {
+        if (!joins_words(item.context, choice)) continue;
+        return concat(task, ", item '", item.id, "': '", seam(item.context, choice), "'");
+      }
+    }
+  }
+  return "";
+}
 
 std::map<std::string, std::vector<ChoiceItem>> read_choice_items(
     const std::vector<fs::path>& files) {

@@ -96,6 +96,26 @@ TEST_CASE("blank lines and a byte order mark are no items", "[eval][choice]") {
                       Catch::Contains("no item in it"));
 }
 
+TEST_CASE("a choice that joins its context's last word is found", "[eval][choice]") {
+  const auto found = [](const std::string& context, const std::string& choice) {
+    ChoiceItem item;
+    item.id = "a";
+    item.context = context;
+    item.choices = {" fits", choice};
+    return find_joined_words({{"quiz_en", {item}}});
+  };
+  CHECK(found("A good", "day to all") == "quiz_en, item 'a': 'goodday'");
+  CHECK(found("good", "1") == "quiz_en, item 'a': 'good1'");
+  for (const auto& [context, choice] : {std::pair{"A good", " day"},
+                                        {"A good ", "day"},
+                                        {"", "day"},
+                                        {"Well:", "day"},
+                                        {"A good", "."},
+                                        {"\xE4\xBD\xA0", "\xE5\xA5\xBD"}}) {
+    CHECK(found(context, choice).empty());
+  }
+}
+
 TEST_CASE("code points are counted for acc_norm, bytes for acc_bytes", "[eval][choice]") {
   const auto score =
       score_choices(small_model(), byte_tokenizer(), {make_item("q", {"für", "ok"})}, {}).front();
