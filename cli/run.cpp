@@ -5,7 +5,9 @@
 #include <optional>
 
 #include "cli/command.h"
+#include "cli/evaluate.h"
 #include "cli/keep_inputs.h"
+#include "cli/pipeline/checks.h"
 #include "cli/pipeline/pipeline.h"
 #include "cli/pipeline/shape_plan.h"
 #include "cli/pipeline/training_folder.h"
@@ -55,13 +57,36 @@ void print_plan(const Arguments& arguments, const PipelineConfig& config,
   arguments.emit_json(plan.json);
 }
 
-/// Said before the first stage, hours before it happens.
+/// By the estimate of `run --dry-run`, which says it as well.
+void warn_of_memory(const PipelineConfig& config) {
+  const Json plan = plan_from_shape(config).json;
+  if (plan.value("fits", true)) return;
+  const std::string name = config.machine.name.empty() ? "" : " " + config.machine.name;
+  const auto bytes = [&](const char* key) { return human_bytes(plan.at(key).get<uint64_t>()); };
+  log_warn(concat("training takes about ", bytes("peak_memory_bytes"), " of memory, more than the ",
+                  bytes("machine_memory_bytes"), " of the machine", name,
+                  "; a smaller train.micro_batch_tokens needs less"));
+}
+
 void warn_of_training_change(const std::vector<Stage>& stages, const PipelineConfig& config) {
   for (const Stage& stage : stages) {
     if (stage.name != "train") continue;
     const std::string change = training_change(config, stage.key);
     if (!change.empty()) log_warn(change);
   }
+}
+
+/// Said before the first stage, hours before it happens.
+void warn_beforehand(const std::vector<Stage>& stages, const ResolvedPipeline& pipeline) {
+  const PipelineConfig& config = pipeline.config;
+  warn_of_training_change(stages, config);
+  warn_of_memory(config);
+  for (const std::string& sentence : find_few_documents(pipeline)) log_warn(sentence);
+  const std::vector<std::string>& tasks = config.evaluate.choice;
+  if (tasks.empty()) return;
+  const std::string warning =
+      joined_words_warning(eval::read_choice_items({tasks.begin(), tasks.end()}));
+  if (!warning.empty()) log_warn(warning);
 }
 
 /// Who has changed a run's model may want to know why it comes back.
@@ -165,7 +190,7 @@ ExitCode run_pipeline(const Arguments& arguments) {
       refuse_overlap(run_dir / written, pipeline.config.base);
     }
     refuse_foreign(run_dir);
-    warn_of_training_change(stages, pipeline.config);
+    warn_beforehand(stages, pipeline);
     if (!arguments.dry_run()) lock.emplace(claim_run_dir(pipeline, stages, *hashes));
     return stages;
   };

@@ -13,6 +13,8 @@
 #include "model/architecture/gpu.h"
 #include "model/checkpoint/model_folder.h"
 #include "model/checkpoint/pack_name.h"
+#include "tokenizer/chat_format.h"
+#include "tokenizer/tokenizer.h"
 #include "trainer/data/self_text.h"
 #include "trainer/data/training_data.h"
 #include "trainer/trainee.h"
@@ -85,6 +87,64 @@ void check_base(const PipelineConfig& config) {
   check_has_no_packs(config.base);
   trainer::require_positions(model::ModelFolder::open(config.base).config, config.train);
   expanded_shape(config);  // refuses a dense base, and more new experts than it has donors for
+}
+
+namespace {
+
+void check_chat_format(const PipelineConfig& config) {
+  const auto error = [&](auto error) {
+    return std::move(error)
+        .found(config.base)
+        .hint("a base that continues text writes no chats: set train.replay.self_chats to 0");
+  };
+  const char* const key = "train.replay.self_chats";
+  try {
+    tokenizer::read_chat_format(config.base);
+  } catch (const ConfigError&) {
+    throw error(ConfigError(key, "asks for chats, and the base has no chat template"));
+  } catch (const NotBuiltError&) {
+    throw error(NotBuiltError(concat(key, " with this base's chat template")));
+  }
+}
+
+}  // namespace
+
+void check_tokenizer(const PipelineConfig& config) {
+  const int64_t num_tokens = tokenizer::Tokenizer::load(config.base).size();
+  const int64_t num_rows = model::ModelFolder::open(config.base).config.vocab_rows;
+  if (num_tokens > num_rows) {
+    throw ConfigError(config.base, "the tokenizer has more tokens than the model has rows for them")
+        .expected(concat("at most ", num_rows))
+        .found(concat(num_tokens))
+        .hint("is it another model's tokenizer?");
+  }
+  if (config.train.replay.self_chats > 0) check_chat_format(config);
+}
+
+void check_first_documents(const tokenizer::Corpus& corpus, Checks& checks) {
+  const auto check = [](const std::string& file) {
+    if (tokenizer::count_documents({file}, /*most=*/1) > 0) return;
+    throw FormatError(file, "no document in it").expected("at least one line of text");
+  };
+  for (const auto& [language, texts] : corpus.languages) {
+    for (const std::string& file : texts.train) checks.run([&] { check(file); });
+    for (const std::string& file : texts.heldout) checks.run([&] { check(file); });
+  }
+}
+
+std::vector<std::string> find_few_documents(const ResolvedPipeline& pipeline) {
+  std::vector<std::string> found;
+  if (!pipeline.config.evaluate.bpb) return found;
+  const int64_t least = pipeline.config.gate.min_documents;
+  for (const auto& [language, texts] : pipeline.corpus.languages) {
+    if (language == trainer::kSelfLanguage) continue;  // not written yet
+    const int64_t count =
+        tokenizer::count_documents({texts.heldout.begin(), texts.heldout.end()}, least);
+    if (count >= least) continue;
+    found.push_back(concat(language, ": ", count, " held-out documents are fewer than the ", least,
+                           " of gate.min_documents: the gate will find too little evidence"));
+  }
+  return found;
 }
 
 namespace {

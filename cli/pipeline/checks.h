@@ -40,11 +40,22 @@ void check_files_apart(const tokenizer::Corpus& corpus, Problems& problems);
 /// That every language of the corpus has text to learn from and to be measured on.
 void check_texts(const tokenizer::Corpus& corpus, const std::string& where);
 
+/// That every text begins with a document that can be read; the rest is read when it is needed.
+void check_first_documents(const tokenizer::Corpus& corpus, Checks& checks);
+
+/// A sentence for each language with fewer held-out documents than the gate asks for, by which the
+/// run would end with exit code 4. Reads no more documents than that.
+std::vector<std::string> find_few_documents(const ResolvedPipeline& pipeline);
+
 /// @throws ConfigError naming a pack of the base's, which a run would put its own onto.
 void check_has_no_packs(const fs::path& base);
 
 /// That the base can be extended as the config asks.
 void check_base(const PipelineConfig& config);
+
+/// That the base's tokenizer can be read and fits its vocabulary, and that the base can be asked
+/// for chats where the config asks for them.
+void check_tokenizer(const PipelineConfig& config);
 
 /// That every line of task files is an item, no task has one twice, and every margin of the gate is
 /// of a task or language that is measured.

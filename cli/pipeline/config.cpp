@@ -94,9 +94,10 @@ bool is_plan_alone(const PipelineConfig& config, const std::optional<RunPlace>& 
 
 void check_inputs(const ResolvedPipeline& resolved, const std::string& where, Checks& checks) {
   const PipelineConfig& config = resolved.config;
-  checks.run([&] { check_base(config); });
+  if (checks.run([&] { check_base(config); })) checks.run([&] { check_tokenizer(config); });
   const bool has_corpus = !resolved.corpus.languages.empty();
-  if (has_corpus) checks.run([&] { check_texts(resolved.corpus, where); });
+  if (has_corpus && checks.run([&] { check_texts(resolved.corpus, where); }))
+    check_first_documents(resolved.corpus, checks);
   check_tasks(config, checks);
 }
 

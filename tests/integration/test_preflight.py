@@ -2,9 +2,10 @@
 
 import json
 import shlex
+import shutil
 import unittest
 
-from harness import BASE, CORPUS, WORK, fresh, run, write_pipeline
+from harness import BASE, CORPUS, NEW_LANGUAGE, OLD_LANGUAGES, WORK, fresh, load_json, run, write_pipeline
 
 TWO_PROCESSES = {"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_RANK": "0"}
 
@@ -82,6 +83,48 @@ class Preflight(unittest.TestCase):
         corpus.write_text(CORPUS.read_text().replace("[", f"[{WORK}/").replace(str(WORK / "en.train.jsonl"), str(text)))
         self.refused("en: needs at least two training documents", settings=[f"corpus={corpus}"])
 
+    def corpus_with(self, language, **files):
+        """A corpus whose `language` has other files."""
+        languages = {code: {kind: [f"{WORK}/{code}.{kind}.jsonl"] for kind in ("train", "heldout")} | {"role": "old"}
+                     for code in OLD_LANGUAGES} | {NEW_LANGUAGE: {"role": "new", "train": [f"{WORK}/{NEW_LANGUAGE}.train.jsonl"],
+                                                                  "heldout": [f"{WORK}/{NEW_LANGUAGE}.heldout.jsonl"]}}
+        languages[language] |= {kind: [str(file)] for kind, file in files.items()}
+        corpus = self.folder / "corpus.yaml"
+        corpus.write_text(json.dumps({"languages": languages}))
+        return f"corpus={corpus}"
+
+    def test_texts_that_cannot_be_read(self):
+        broken, unknown, empty = self.folder / "broken.jsonl", self.folder / "text.docx", self.folder / "empty.txt"
+        broken.write_text('{"content": "Help"}\n')
+        unknown.write_text("Help")
+        empty.write_text("\n")
+        self.refused("broken.jsonl:1", settings=[self.corpus_with("de", heldout=broken)], code=1)
+        self.refused("text.docx", settings=[self.corpus_with("de", heldout=unknown)], code=1)
+        self.refused("empty.txt: no document in it", settings=[self.corpus_with("id", heldout=empty)], code=1)
+
+    def test_a_base_whose_tokenizer_is_missing_or_another_s(self):
+        base = self.folder / "base"
+        shutil.copytree(BASE, base)
+        tokenizer = load_json(base / "tokenizer.json")
+        first = 1 + max([*tokenizer["model"]["vocab"].values(), *(token["id"] for token in tokenizer["added_tokens"])])
+        tokenizer["added_tokens"] += [{"id": number, "content": f"<|{number}|>", "special": True, "single_word": False,
+                                       "lstrip": False, "rstrip": False, "normalized": False}
+                                      for number in range(first, load_json(base / "config.json")["vocab_size"] + 1)]
+        (base / "tokenizer.json").write_text(json.dumps(tokenizer))
+        self.refused("more tokens than the model has rows", settings=[f"base={base}"])
+        (base / "tokenizer.json").unlink()
+        self.refused("tokenizer", settings=[f"base={base}"], code=1)
+        run("eval", "bpb", "--model", base, "--corpus", CORPUS, "-o", self.folder / "results", "--dry-run", expect=1)
+
+    def test_chats_of_a_base_that_writes_none(self):
+        self.refused("train.replay.self_chats: asks for chats", "set train.replay.self_chats to 0",
+                     settings=["train.replay.source=self", "train.replay.self_chats=0.5"])
+        base = self.folder / "base"
+        shutil.copytree(BASE, base)
+        (base / "chat_template.jinja").write_text("{{ messages }}")
+        self.refused("train.replay.self_chats with this base's chat template",
+                     settings=[f"base={base}", "train.replay.source=self", "train.replay.self_chats=0.5"])
+
     def test_everything_at_once(self):
         (self.folder / "file").write_text("")
         self.refused("5 problems", "/nowhere/base", "/nowhere/tasks.jsonl", "is no folder", "this build has no CUDA",
@@ -106,6 +149,27 @@ class DryRun(unittest.TestCase):
     def setUp(self):
         self.folder = fresh("preflight-dry")
         self.yaml = write_pipeline(self.folder)
+
+    def warnings(self, *settings):
+        options = [word for setting in settings for word in ("--set", setting)]
+        return run("run", self.yaml, "--dry-run", *options).stderr
+
+    def test_what_a_run_may_come_to_is_warned_of(self):
+        self.assertEqual(self.warnings(), "")
+        self.assertRegex(self.warnings("gate.min_documents=1000"), r"de: \d+ held-out documents are fewer than the 1000")
+        self.assertIn("of the machine tiny", self.warnings("machine={name: tiny, memory_gib: 0.001}"))
+        self.assertEqual(self.warnings("machine={name: large, memory_gib: 64}"), "")
+
+    def test_choices_without_their_space_are_warned_of(self):
+        tasks = self.folder / "quiz.jsonl"
+        item = {"id": "a", "language": "de", "context": "Ein guter", "choices": ["Tag", " Abend"], "gold": 0}
+        tasks.write_text(json.dumps(item) + "\n")
+        said = "quiz_de, item 'a': 'guterTag' is one word"
+        self.assertEqual(self.warnings(f"evaluate.choice=[{tasks}]").count(said), 1)
+        choice = ["eval", "choice", "--model", BASE, "--tasks", tasks, "-o", self.folder / "results", "--dry-run"]
+        self.assertEqual(run(*choice).stderr.count(said), 1)
+        tasks.write_text(json.dumps(item | {"choices": [" Tag", " Abend"]}) + "\n")
+        self.assertNotIn("is one word", run(*choice).stderr)
 
     def test_a_model_with_weights_is_estimated(self):
         text = run("run", self.yaml, "--dry-run").stdout
