@@ -80,7 +80,8 @@ struct Command {
   bool has_ranks = false;
   /// What --set can say; null: nothing.
   std::function<std::vector<Setting>()> settings = nullptr;
-  bool takes_config = false;     ///< --config means something to it
+  bool takes_config = false;  ///< --config means something to it
+  bool has_paths = false;     ///< paths in its configuration and in --set are taken from its folder
   bool writes_output = false;    ///< -o and --force do
   bool replaces_output = false;  ///< --force does, of an output that its configuration names
   bool reads_lines = false;      ///< and prints as many: --json and --dry-run mean nothing to it

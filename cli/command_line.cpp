@@ -53,10 +53,12 @@ void print_overview(std::ostream& out, const std::vector<Command>& commands) {
          "have\n\n"
          "usage: polygraft COMMAND [OPERANDS] [OPTIONS]\n\n";
   for (const Command& command : commands) out << overview_line(command);
-  out << "\n`polygraft COMMAND --help` shows the options and an example.\n"
-         "Exit codes: 0 done or gate passed, 1 runtime error, 2 usage or config, 3 gate or budget "
-         "failed,\n"
-         "4 not comparable or not enough evidence, 130/143 interrupted (run again to continue).\n";
+  out << R"(
+`polygraft COMMAND --help` shows the options and an example.
+Exit codes: 0 done or gate passed, 1 runtime error, 2 usage or config, 3 gate failed (`train`: the
+budget; `expand verify`: a difference), 4 not comparable or not enough evidence, 130/143 interrupted
+(run again to continue).
+)";
 }
 
 std::string usage_of(const Command& command) {
@@ -66,7 +68,9 @@ std::string usage_of(const Command& command) {
 void print_settings(const Command& command) {
   if (!command.settings) return;
   std::cout << "\nSettings (--set KEY=VALUE, or in "
-            << (command.takes_config ? "--config FILE" : command.operands) << "):\n"
+            << (command.takes_config ? "--config FILE" : command.operands)
+            << (command.has_paths ? "; relative paths of both are taken from its folder" : "")
+            << "):\n"
             << settings_table(command.settings());
 }
 

@@ -154,7 +154,8 @@ Command plan_parallel_command() {
               },
           .add_operands = [](po::positional_options_description& p) { p.add("pipeline", 1); },
           .run = run_plan_parallel,
-          .settings = documented_settings<PipelineConfig>};
+          .settings = documented_settings<PipelineConfig>,
+          .has_paths = true};
 }
 
 }  // namespace polygraft::cli

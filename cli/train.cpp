@@ -78,6 +78,7 @@ Command train_command() {
           .has_ranks = true,
           .settings = documented_settings<trainer::TrainFile>,
           .takes_config = true,
+          .has_paths = true,
           .replaces_output = true};
 }
 

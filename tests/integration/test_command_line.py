@@ -82,6 +82,26 @@ class CommandLine(unittest.TestCase):
                     self.assertIn("\n" + line if line[0] == " " else line, text)
         self.assertNotIn("Settings (", run("inspect", "--help").stdout)
 
+    def test_help_says_what_options_alone_do_not(self):
+        for command, text in [("run", "The exit code is the gate's"), ("run", "outside train.budget"),
+                              ("run", "PIPELINE.yaml; relative paths of both are taken from its folder):"),
+                              ("train", "FILE; relative paths of both are taken from its folder):"),
+                              ("eval choice", "gold counts from 0"), ("report", "--run-dir ")]:
+            with self.subTest(command=command, text=text):
+                self.assertIn(text, run(*command.split(), "--help").stdout)
+
+    def test_an_operand_is_named_as_the_usage_does(self):
+        self.assertIn("the operand RUN_DIR is missing", run("report", expect=2).stderr)
+
+    def test_a_script_without_an_option_s_value_is_a_usage_error(self):
+        for script, option in [("examples/quickstart.sh", "--new"), ("examples/fetch_text.sh", "--old"),
+                               ("examples/smollm2/run.sh", "--tokens"), ("examples/study/run.sh", "--program"),
+                               ("cmake/install.sh", "--venv"), ("cmake/install.sh", "--wheels"), ("tests/run.sh", "--jobs")]:
+            with self.subTest(script=script):
+                result = subprocess.run(["bash", SOURCE / script, option], capture_output=True, text=True)
+                self.assertEqual(result.returncode, 2, result.stderr)
+                self.assertIn(f"error: {option} needs ", result.stderr)
+
     def test_a_file_is_not_called_a_missing_folder(self):
         self.assertIn("is a file, no folder", run("inspect", __file__, expect=1).stderr)
 
