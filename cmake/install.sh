@@ -106,11 +106,12 @@ while (($# > 0)); do
     --cuda) with_cuda=true ;;
     --parity) with_parity=true ;;
     --wheels)
-      extra_name=${2:?--wheels needs a name and a file}
-      extra_file=${3:?--wheels needs a name and a file}
+      [[ -n ${3:-} ]] || fail "--wheels needs a name and a file"
+      extra_name=$2
+      extra_file=$3
       shift 2
       ;;
-    --venv) venv=${2:?--venv needs a folder} && shift ;;
+    --venv) need_value "a folder" "$@" && venv=$2 && shift ;;
     --help | -h) usage && exit 0 ;;
     *) usage >&2 && fail "unknown argument '$1'" ;;
   esac

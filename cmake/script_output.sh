@@ -22,6 +22,9 @@ fail() {
   exit "${FAIL_CODE:-2}"
 }
 
+# need_value WHAT OPTION [VALUE...]: of the arguments from an option on; a usage error where its value is missing.
+need_value() { [[ -n ${3:-} ]] || fail "$2 needs $1"; }
+
 # run_logged LOG COMMAND...: the command's output goes to the log; its last lines are shown when it fails.
 run_logged() {
   local log=$1 code=0 start_line

@@ -71,9 +71,9 @@ new=id
 work=
 while (($# > 0)); do
   case $1 in
-    --old) read -r -a old <<<"${2:?--old needs language codes}" && shift ;;
-    --new) new=${2:?--new needs a language code} && shift ;;
-    --work) work=${2:?--work needs a folder} && shift ;;
+    --old) need_value "language codes" "$@" && read -r -a old <<<"$2" && shift ;;
+    --new) need_value "a language code" "$@" && new=$2 && shift ;;
+    --work) need_value "a folder" "$@" && work=$2 && shift ;;
     --help | -h) usage && exit 0 ;;
     *) usage >&2 && fail "unknown argument '$1'" ;;
   esac

@@ -35,10 +35,10 @@ venv=
 threads=()
 while (($# > 0)); do
   case $1 in
-    --new) new=${2:?--new needs a language code} && shift ;;
-    --work) work=${2:?--work needs a folder} && shift ;;
-    --threads) threads=(--threads "${2:?--threads needs a number}") && shift ;;
-    --venv) venv=${2:?--venv needs a folder} && shift ;;
+    --new) need_value "a language code" "$@" && new=$2 && shift ;;
+    --work) need_value "a folder" "$@" && work=$2 && shift ;;
+    --threads) need_value "a number" "$@" && threads=(--threads "$2") && shift ;;
+    --venv) need_value "a folder" "$@" && venv=$2 && shift ;;
     --help | -h) usage && exit 0 ;;
     *) usage >&2 && fail "unknown argument '$1'" ;;
   esac
@@ -46,6 +46,7 @@ while (($# > 0)); do
 done
 work=${work:-$(polygraft_cache_dir)/quickstart}
 venv=${venv:-$(polygraft_cache_dir)/venv}
+venv=$(realpath -ms -- "$venv")   # folders are changed below
 mkdir -p "$work" || fail "cannot make the work folder '$work'" "name another by --work"
 work=$(cd "$work" && pwd)
 

@@ -9,11 +9,13 @@ has_candidate() {
   [[ $("${config[@]}" LC_ALL=C apt-cache policy "$1" 2>/dev/null) =~ Candidate:\ [^\(] ]]
 }
 
-# make_private_lists [HINT...]: apt's own package lists may be empty (a fresh container) and only root may fill them: then
-# a private copy serves.
+# make_private_lists PACKAGE [HINT...]: apt's own package lists may be empty (a fresh container) or old, and only root may fill
+# them: then a private copy serves.
 make_private_lists() {
+  local package=$1
+  shift
   [[ -e $work/apt/apt.conf ]] && return 0
-  say "apt's package lists are empty; fetching a private copy into $work/apt"
+  say "apt's package lists have no $package; fetching a private copy of them into $work/apt"
   mkdir -p "$work/apt/state/lists/partial" "$work/apt/cache/archives/partial"
   printf 'Dir::State "%s/apt/state";\nDir::Cache "%s/apt/cache";\nDir::State::status "/var/lib/dpkg/status";\n' \
     "$work" "$work" >"$work/apt/apt.conf.partial"
@@ -26,7 +28,7 @@ make_private_lists() {
 unpack_package() {
   local package=$1 folder=$2 config=()
   shift 2
-  has_candidate "$package" || make_private_lists "$@"
+  has_candidate "$package" || make_private_lists "$package" "$@"
   has_candidate "$package" || fail "apt knows no package $package" "$@"
   [[ -e $work/apt/apt.conf ]] && config=(APT_CONFIG="$work/apt/apt.conf")
   say "downloading $package"

@@ -59,8 +59,8 @@ ctest_args=()
 while (($# > 0)); do
   case $1 in
     --parity) parity=ON && install_args+=(--parity) ;;
-    --venv) venv=${2:?--venv needs a folder} && shift ;;
-    --jobs) jobs=${2:?--jobs needs a number} && shift ;;
+    --venv) need_value "a folder" "$@" && venv=$2 && shift ;;
+    --jobs) need_value "a number" "$@" && jobs=$2 && shift ;;
     --help | -h) usage && exit 0 ;;
     --) shift && ctest_args=("$@") && break ;;
     *) usage >&2 && fail "unknown argument '$1'" ;;

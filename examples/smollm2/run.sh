@@ -60,10 +60,10 @@ threads=()
 tokens=()
 while (($# > 0)); do
   case $1 in
-    --work) work=${2:?--work needs a folder} && shift ;;
-    --threads) threads=(--threads "${2:?--threads needs a number}") && shift ;;
-    --tokens) tokens=(--set train.tokens="${2:?--tokens needs a number}") && shift ;;
-    --venv) venv=${2:?--venv needs a folder} && shift ;;
+    --work) need_value "a folder" "$@" && work=$2 && shift ;;
+    --threads) need_value "a number" "$@" && threads=(--threads "$2") && shift ;;
+    --tokens) need_value "a number" "$@" && tokens=(--set train.tokens="$2") && shift ;;
+    --venv) need_value "a folder" "$@" && venv=$2 && shift ;;
     --help | -h) usage && exit 0 ;;
     *) usage >&2 && fail "unknown argument '$1'" ;;
   esac
@@ -71,6 +71,7 @@ while (($# > 0)); do
 done
 work=${work:-$(polygraft_cache_dir)/smollm2}
 venv=${venv:-$(polygraft_cache_dir)/venv}
+venv=$(realpath -ms -- "$venv")   # folders are changed below
 mkdir -p "$work" || fail "cannot make the work folder '$work'" "name another by --work"
 work=$(cd "$work" && pwd)
 

@@ -358,14 +358,14 @@ while (($# > 0)); do
   case $1 in
     --quick) quick=yes && command_line+=" $1" ;;
     --tune) tuned=yes && command_line+=" $1" ;;
-    --seeds) num_seeds=${2:?--seeds needs a number} && command_line+=" $1 $2" && shift ;;
-    --arms) arms=${2:?--arms needs names} && command_line+=" $1 \"$2\"" && shift ;;
-    --languages) languages=${2:?--languages needs codes} && command_line+=" $1 \"$2\"" && shift ;;
-    --work) work=${2:?--work needs a folder} && shift ;;
-    --out) out=${2:?--out needs a folder} && shift ;;
-    --threads) threads=(--threads "${2:?--threads needs a number}") && shift ;;
-    --venv) venv=${2:?--venv needs a folder} && shift ;;
-    --program) polygraft=${2:?--program needs a file} && shift ;;
+    --seeds) need_value "a number" "$@" && num_seeds=$2 && command_line+=" $1 $2" && shift ;;
+    --arms) need_value "names" "$@" && arms=$2 && command_line+=" $1 \"$2\"" && shift ;;
+    --languages) need_value "codes" "$@" && languages=$2 && command_line+=" $1 \"$2\"" && shift ;;
+    --work) need_value "a folder" "$@" && work=$2 && shift ;;
+    --out) need_value "a folder" "$@" && out=$2 && shift ;;
+    --threads) need_value "a number" "$@" && threads=(--threads "$2") && shift ;;
+    --venv) need_value "a folder" "$@" && venv=$2 && shift ;;
+    --program) need_value "a file" "$@" && polygraft=$2 && shift ;;
     --help | -h) usage && exit 0 ;;
     *) usage >&2 && fail "unknown argument '$1'" ;;
   esac
@@ -381,8 +381,13 @@ arms=${arms:-$all_arms}
 languages=${languages:-$all_languages}
 work=${work:-$(polygraft_cache_dir)/study}
 venv=${venv:-$(polygraft_cache_dir)/venv}
+venv=$(realpath -ms -- "$venv")   # folders are changed below
 mkdir -p "$work" || fail "cannot make the work folder '$work'" "name another by --work"
 work=$(cd "$work" && pwd)
+if [[ -n $polygraft ]]; then
+  program=$(command -v -- "$polygraft") || fail "--program: there is no program '$polygraft'"
+  polygraft=$(realpath -s -- "$program")
+fi
 log=$work/study.log
 
 mkdir -p "$out" || fail "cannot make the results' folder '$out'" "name another by --out"

@@ -1,8 +1,9 @@
 """Help, versions, and the mistakes people make on a command line."""
 
+import subprocess
 import unittest
 
-from harness import run
+from harness import SOURCE, run
 
 COMMANDS = ["init", "run", "inspect", "tokenizer train", "tokenizer extend", "tokenizer encode", "tokenizer decode",
             "expand profile", "expand plan", "expand graft", "expand upcycle", "expand verify", "expand pack",
