@@ -42,6 +42,7 @@ namespace {
 std::string in_capitals(std::string text) {
   for (char& c : text) {
     if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+    if (c == '-') c = '_';
   }
   return text;
 }

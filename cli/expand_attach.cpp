@@ -54,7 +54,7 @@ Command expand_attach_command() {
                 auto add = o.add_options();
                 add("model", po::value<std::string>(), "base, or a model that has packs already");
                 add("pack", po::value<std::vector<std::string>>()->composing(),
-                    "pack folder; may be repeated, in any order");
+                    "folder of a pack; may be repeated, in any order");
                 add("allow-base-mismatch", po::bool_switch(),
                     "attach a pack of another base if its shapes fit");
               },

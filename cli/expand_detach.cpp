@@ -20,7 +20,7 @@ ExitCode run_expand_detach(const Arguments& arguments) {
   if (arguments.dry_run()) {
     expand::summarize_model(model, {.packs = {}, .without = name, .options = {}});  // or refuses
     arguments.say_plan(concat("would detach '", name, "' from ", model.path.string(),
-                              ", which has ", num_packs, " packs"));
+                              ", which has ", num_packs, num_packs == 1 ? " pack" : " packs"));
     return ExitCode::kDone;
   }
   const fs::path output = arguments.output();
@@ -46,7 +46,7 @@ Command expand_detach_command() {
               [](po::options_description& o) {
                 auto add = o.add_options();
                 add("model", po::value<std::string>(), "model with packs");
-                add("pack", po::value<std::string>(), "name of the pack");
+                add("pack", po::value<std::string>(), "the pack's name: its language");
               },
           .add_operands = nullptr,
           .run = run_expand_detach,

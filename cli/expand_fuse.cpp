@@ -12,13 +12,15 @@
 namespace polygraft::cli {
 namespace {
 
+std::string packs_text(size_t count) { return concat(count, count == 1 ? " pack" : " packs"); }
+
 ExitCode run_expand_fuse(const Arguments& arguments) {
   const auto model = model::ModelFolder::open(arguments.path("model"));
   expand::require_packs(model);
   const size_t num_packs = model.manifest->packs.size();
   if (arguments.dry_run()) {
     arguments.say_plan(
-        concat("would make ", num_packs, " packs of ", model.path.string(), " part of it"));
+        concat("would make ", packs_text(num_packs), " of ", model.path.string(), " part of it"));
     return ExitCode::kDone;
   }
   const fs::path output = arguments.output();
@@ -26,7 +28,8 @@ ExitCode run_expand_fuse(const Arguments& arguments) {
   AtomicFolder folder(output, arguments.force());
   expand::fuse_packs(model, folder.path());
   folder.commit();
-  log_info(concat("model with ", num_packs, " packs as part of it written to ", output.string()));
+  log_info(
+      concat("model with ", packs_text(num_packs), " as part of it written to ", output.string()));
   arguments.emit_json({{"fused", num_packs}, {"output", output.string()}});
   return ExitCode::kDone;
 }

@@ -75,7 +75,8 @@ Command expand_pack_command() {
                 add("expanded", po::value<std::string>(), "expanded model folder");
                 add("base", po::value<std::string>(),
                     "also check that this is the model it was expanded from");
-                add("pack", po::value<std::string>(), "which pack, where the model has several");
+                add("pack", po::value<std::string>(),
+                    "the pack's name (its language), where the model has several");
               },
           .add_operands = nullptr,
           .run = run_expand_pack,

@@ -42,6 +42,7 @@ ExitCode run_expand_profile(const Arguments& arguments) {
   expand::ProfileOptions options;
   options.tokens_per_language = tokens_per_language(arguments);
   const auto folder = model::ModelFolder::open(arguments.path("model"));
+  options.corpus_name = arguments.text("corpus");
   const auto corpus = tokenizer::load_corpus(arguments.path("corpus"));
   const Ranks ranks(arguments);
   options.team = ranks.team();

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <fstream>
 #include <string_view>
 
 #include "cli/pipeline/pipeline.h"
@@ -63,7 +64,7 @@ std::vector<fs::path> compared_files(const Arguments& arguments) {
 /// What a run consists of; its reports are made again.
 std::vector<fs::path> run_parts(const Arguments& arguments) {
   std::vector<fs::path> parts;
-  for (const std::string& run_dir : arguments.values_of("run_dir")) {
+  for (const std::string& run_dir : arguments.values_of("run-dir")) {
     for (const char* part : kRunParts)
       if (fs::exists(fs::path(run_dir) / part)) parts.push_back(fs::path(run_dir) / part);
   }
@@ -95,6 +96,28 @@ void check_kind(const Output& output, const std::string& also_fits = "") {
       .hint("name a file, new or to be replaced; only --json - goes to standard output");
 }
 
+/// How the files begin that the report options write; what begins otherwise is somebody's own.
+struct ReportForm {
+  std::string_view option, beginning;
+};
+constexpr ReportForm kReportForms[] = {
+    {"--html", "<!doctype html>"}, {"--markdown", "# Comparison"}, {"--junit", "<?xml "}};
+
+void check_is_report(const Output& output) {
+  for (const auto& [option, beginning] : kReportForms) {
+    if (option != output.option || !fs::exists(output.path)) continue;
+    std::string found(beginning.size(), '\0');
+    std::ifstream file(output.path, std::ios::binary);
+    file.read(found.data(), static_cast<std::streamsize>(found.size()));
+    found.resize(static_cast<size_t>(file.gcount()));
+    if (found.empty() || found == beginning) continue;
+    throw ConfigError(output.option, "names a file that is no earlier report")
+        .expected(concat("one that begins with '", beginning, "', or none"))
+        .found(output.path.string())
+        .hint("name another file, or remove this one");
+  }
+}
+
 std::vector<Output> written_files(const Arguments& arguments) {
   std::vector<Output> outputs;
   for (const char* option : kWrittenFiles) {
@@ -107,6 +130,7 @@ std::vector<Output> written_files(const Arguments& arguments) {
           .hint("name a file; only --json - is standard output");
     }
     check_output_file(output.option, output.path);
+    check_is_report(output);
   }
   return outputs;
 }

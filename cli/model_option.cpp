@@ -6,7 +6,7 @@ namespace polygraft::cli {
 void add_pack_options(po::options_description& options) {
   auto add = options.add_options();
   add("pack", po::value<std::vector<std::string>>()->composing(),
-      "pack put onto the model, in memory; may be repeated");
+      "folder of a pack, put onto the model in memory; may be repeated");
   add("allow-base-mismatch", po::bool_switch(), "put on a pack of another base if its shapes fit");
 }
 

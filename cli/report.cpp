@@ -9,7 +9,7 @@ namespace polygraft::cli {
 namespace {
 
 ExitCode run_report(const Arguments& arguments) {
-  const fs::path run_dir = arguments.path("run_dir");
+  const fs::path run_dir = arguments.path("run-dir");
   if (!fs::is_directory(run_dir))
     throw IoError(run_dir, "is no folder").expected("a run folder of `polygraft run`");
   if (!fs::exists(run_dir / kResolvedFile)) {
@@ -35,9 +35,9 @@ Command report_command() {
           .example = "polygraft report runs/indonesian",
           .add_options =
               [](po::options_description& o) {
-                o.add_options()("run_dir", po::value<std::string>(), "run folder");
+                o.add_options()("run-dir", po::value<std::string>(), "run folder");
               },
-          .add_operands = [](po::positional_options_description& p) { p.add("run_dir", 1); },
+          .add_operands = [](po::positional_options_description& p) { p.add("run-dir", 1); },
           .run = run_report,
           .force_hint = "the reports of a run folder are always made again"};
 }

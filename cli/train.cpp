@@ -57,7 +57,7 @@ ExitCode run_train(const Arguments& arguments) {
   }
   const trainer::TrainResult result = trainer::train(job);
   if (ranks.is_first()) {
-    log_info(concat("model written to ", job.output.string()));
+    log_info(concat(job.pack.empty() ? "model" : "pack", " written to ", job.output.string()));
     Json json = trainer::to_json(result);
     json["output"] = job.output.string();
     arguments.emit_json(json);

@@ -22,7 +22,7 @@ namespace polygraft::expand {
 
 namespace {
 
-void check_texts(const tokenizer::Corpus& corpus) {
+void check_texts(const tokenizer::Corpus& corpus, const std::string& name) {
   Problems problems;
   for (const auto& [language, texts] : corpus.languages) {
     const std::string path = "languages." + language;
@@ -31,7 +31,7 @@ void check_texts(const tokenizer::Corpus& corpus) {
                      "must list a file to measure bits per byte on");
   }
   if (corpus.languages.empty()) problems.add("languages: the corpus lists none");
-  problems.throw_if_any("corpus");
+  problems.throw_if_any(name);
 }
 
 std::vector<double> shares(const at::Tensor& counts_E) {
@@ -208,7 +208,7 @@ Profile profile_model(const model::Transformer& transformer, const tokenizer::To
     throw NotComparable(transformer.config().family, "a dense model routes nothing to profile")
         .hint("make a mixture of experts of it first, or choose one");
   }
-  check_texts(corpus);
+  check_texts(corpus, options.corpus_name);
   const at::NoGradGuard no_grad;
   Profile profile;
   for (const auto& [language, texts] : corpus.languages) profile.roles[language] = texts.role;

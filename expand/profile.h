@@ -40,6 +40,7 @@ struct Profile {
 
 struct ProfileOptions {
   int64_t tokens_per_language = 20'000;  ///< of training text, for signatures
+  std::string corpus_name = "corpus";    ///< how errors call it: its file, where it has one
   parallel::Team team = {};              ///< shares the text out; the profile is the same on all
   int64_t pass_tokens = 0;  ///< at once on each rank; 0: Transformer::tokens_per_pass()
 };

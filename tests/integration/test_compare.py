@@ -81,6 +81,18 @@ class Compare(unittest.TestCase):
         self.assertEqual(hash_folder(out), before)
         self.assertTrue((out / "pipe").is_fifo() and (out / "link").is_symlink())
 
+    def test_a_file_that_is_no_earlier_report_is_left_alone(self):
+        out = fresh("compare-foreign")
+        for option in ("--markdown", "--html", "--junit"):
+            file = out / "notes.jsonl"
+            file.write_text('{"text": "somebody\'s own"}\n')
+            message = run("eval", "compare", BASELINE, CANDIDATE, option, file, expect=2).stderr
+            self.assertIn(f"{option}: names a file that is no earlier report", message)
+            self.assertIn("somebody", file.read_text())
+            file.write_text("")
+            for _ in range(2):  # an empty file is filled, and an earlier report made again
+                run("eval", "compare", BASELINE, CANDIDATE, option, file, expect=3)
+
     def test_a_repeated_baseline_is_shown(self):
         out = fresh("compare-repeat")
         text = run("eval", "compare", BASELINE, CANDIDATE, "--repeat-baseline", BASELINE, "--json", out / "c.json",
