@@ -248,6 +248,13 @@ class BadInput(unittest.TestCase):
         result = run("eval", "bpb", "--model", BASE, "--corpus", CORPUS, "-o", "/proc/result", expect=1)
         self.assertIn("/proc/result", result.stderr)
 
+    def test_a_corpus_without_texts_is_named(self):
+        folder = fresh("no-texts")
+        corpus = folder / "corpus.yaml"
+        corpus.write_text(f"languages: {{de: {{role: old, heldout: [{CORPUS.parent / 'de.heldout.jsonl'}]}}}}\n")
+        result = run("expand", "profile", "--model", BASE, "--corpus", corpus, "-o", folder / "profile.json", expect=2)
+        self.assertIn(f"{corpus}: 1 problem", result.stderr)
+
     def test_a_profile_that_has_no_place(self):
         place = self.folder / "nowhere" / "profile.json"
         for output, message in ((place, "a folder that does not exist"), (self.folder, "cannot replace a folder")):

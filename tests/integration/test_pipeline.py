@@ -49,7 +49,7 @@ class Pipeline(unittest.TestCase):
         config.write_text(f"version: 1\nmodel: {BASE}\npack: {self.run_dir / 'pack'}\ncorpus: {CORPUS}\n"
                           f"run_dir: {self.folder / 'more-run'}\noutput: {self.folder / 'more'}\n"
                           "train: {tokens: 2048, batch_tokens: 1024, sequence_length: 128, optimizer: {learning_rate: 4.0e-3}}\n")
-        run("train", "--config", config)
+        self.assertIn("pack written to", run("train", "--config", config).stderr)
         self.assertEqual({file.name for file in (self.folder / "more").iterdir()},
                          {file.name for file in (self.run_dir / "pack").iterdir()})
         self.assertNotEqual(hash_folder(self.folder / "more"), hash_folder(self.run_dir / "pack"))
