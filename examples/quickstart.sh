@@ -38,7 +38,7 @@ while (($# > 0)); do
     --new) need_value "a language code" "$@" && new=$2 && shift ;;
     --work) need_value "a folder" "$@" && work=$2 && shift ;;
     --threads) need_value "a number" "$@" && threads=(--threads "$2") && shift ;;
-    --venv) need_value "a folder" "$@" && venv=$2 && shift ;;
+    --venv) need_value "a folder" "$@" && venv=$(realpath -ms -- "$2") && shift ;;
     --help | -h) usage && exit 0 ;;
     *) usage >&2 && fail "unknown argument '$1'" ;;
   esac
@@ -46,7 +46,6 @@ while (($# > 0)); do
 done
 work=${work:-$(polygraft_cache_dir)/quickstart}
 venv=${venv:-$(polygraft_cache_dir)/venv}
-venv=$(realpath -ms -- "$venv")   # folders are changed below
 mkdir -p "$work" || fail "cannot make the work folder '$work'" "name another by --work"
 work=$(cd "$work" && pwd)
 

@@ -10,6 +10,12 @@ hold_lock() {
   flock -n 8 || { say "waiting for an earlier run in $work to end" && flock 8; }
 }
 
+# set_program PROGRAM: $polygraft is its path from then on, wherever the script goes; found on PATH, too.
+set_program() {
+  polygraft=$(command -v -- "$1") || fail "there is no program '$1'"
+  polygraft=$(realpath -s -- "$polygraft")
+}
+
 # Builds the program; $polygraft is its path from then on.
 build() {
   local build=$root/build/release

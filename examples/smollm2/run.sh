@@ -63,7 +63,7 @@ while (($# > 0)); do
     --work) need_value "a folder" "$@" && work=$2 && shift ;;
     --threads) need_value "a number" "$@" && threads=(--threads "$2") && shift ;;
     --tokens) need_value "a number" "$@" && tokens=(--set train.tokens="$2") && shift ;;
-    --venv) need_value "a folder" "$@" && venv=$2 && shift ;;
+    --venv) need_value "a folder" "$@" && venv=$(realpath -ms -- "$2") && shift ;;
     --help | -h) usage && exit 0 ;;
     *) usage >&2 && fail "unknown argument '$1'" ;;
   esac
@@ -71,7 +71,6 @@ while (($# > 0)); do
 done
 work=${work:-$(polygraft_cache_dir)/smollm2}
 venv=${venv:-$(polygraft_cache_dir)/venv}
-venv=$(realpath -ms -- "$venv")   # folders are changed below
 mkdir -p "$work" || fail "cannot make the work folder '$work'" "name another by --work"
 work=$(cd "$work" && pwd)
 

@@ -364,8 +364,8 @@ while (($# > 0)); do
     --work) need_value "a folder" "$@" && work=$2 && shift ;;
     --out) need_value "a folder" "$@" && out=$2 && shift ;;
     --threads) need_value "a number" "$@" && threads=(--threads "$2") && shift ;;
-    --venv) need_value "a folder" "$@" && venv=$2 && shift ;;
-    --program) need_value "a file" "$@" && polygraft=$2 && shift ;;
+    --venv) need_value "a folder" "$@" && venv=$(realpath -ms -- "$2") && shift ;;
+    --program) need_value "a file" "$@" && set_program "$2" && shift ;;
     --help | -h) usage && exit 0 ;;
     *) usage >&2 && fail "unknown argument '$1'" ;;
   esac
@@ -381,13 +381,8 @@ arms=${arms:-$all_arms}
 languages=${languages:-$all_languages}
 work=${work:-$(polygraft_cache_dir)/study}
 venv=${venv:-$(polygraft_cache_dir)/venv}
-venv=$(realpath -ms -- "$venv")   # folders are changed below
 mkdir -p "$work" || fail "cannot make the work folder '$work'" "name another by --work"
 work=$(cd "$work" && pwd)
-if [[ -n $polygraft ]]; then
-  program=$(command -v -- "$polygraft") || fail "--program: there is no program '$polygraft'"
-  polygraft=$(realpath -s -- "$program")
-fi
 log=$work/study.log
 
 mkdir -p "$out" || fail "cannot make the results' folder '$out'" "name another by --out"

@@ -102,6 +102,8 @@ class CommandLine(unittest.TestCase):
                 result = subprocess.run(["bash", SOURCE / script, option], capture_output=True, text=True)
                 self.assertEqual(result.returncode, 2, result.stderr)
                 self.assertIn(f"error: {option} needs ", result.stderr)
+        missing = subprocess.run(["bash", SOURCE / "examples/study/run.sh", "--program", "./missing"], capture_output=True, text=True)
+        self.assertEqual((missing.returncode, missing.stderr), (2, "run.sh: error: there is no program './missing'\n"))
 
     def test_a_file_is_not_called_a_missing_folder(self):
         self.assertIn("is a file, no folder", run("inspect", __file__, expect=1).stderr)
