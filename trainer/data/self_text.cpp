@@ -105,7 +105,7 @@ class Author {
 
   Tokens chat_ids(const std::string& text) const {
     Tokens ids;
-    if (options_.chat->starts_with_bos) ids.push_back(tokenizer_.prefix_id());
+    if (options_.chat->starts_with_bos && tokenizer_.bos_id()) ids.push_back(*tokenizer_.bos_id());
     tokenizer_.encode_append(text, ids);
     return ids;
   }
