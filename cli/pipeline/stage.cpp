@@ -40,7 +40,7 @@ Json hash_outputs(const Stage& stage, const fs::path& run_dir, FileHashes& hashe
 std::vector<std::string> list_files(const fs::path& folder) {
   std::vector<std::string> files;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (entry.is_regular_file()) files.push_back(fs::relative(entry.path(), folder).string());
+    if (entry.is_regular_file()) files.push_back(entry.path().lexically_relative(folder).string());
   }
   std::sort(files.begin(), files.end());
   return files;
