@@ -49,7 +49,7 @@ std::string table(const Json& json) {
   return out.str();
 }
 
-/// Whether a host's GPUs, which share out the experts alone, hold it: plan-parallel's answer.
+/// Whether a host's GPUs, each with a copy of all but the experts, hold it: plan-parallel's answer.
 bool fits_on_gpus(const PipelineConfig& pipeline, const ExpandedShape& shape) {
   const trainer::PlannedRun run{shape.expanded, shape.num_added_experts, shape.num_added_vocab_rows,
                                 pipeline.train};
@@ -67,7 +67,9 @@ void add_machine(const PipelineConfig& pipeline, const ExpandedShape& shape,
   json["machine_memory_bytes"] = memory;
   const bool on_gpu = json.at("device") == "cuda";
   const bool on_gpus = on_gpu && machine.rank && machine.rank->per_host > 1;
-  json["fits"] = on_gpus ? fits_on_gpus(pipeline, shape) : estimate.peak_memory_bytes <= memory;
+  const bool has_plan =
+      on_gpus && trainer::pieces_of_step(pipeline.train) >= machine.rank->per_host;
+  json["fits"] = has_plan ? fits_on_gpus(pipeline, shape) : estimate.peak_memory_bytes <= memory;
   if (on_gpus) json["not_built"] = "training on several GPUs is not built";
   const auto base_bytes = json.at("base_bytes").get<int64_t>();
   if (!on_gpu && base_bytes + estimate.peak_memory_bytes > memory) {

@@ -48,6 +48,10 @@ class Configs(unittest.TestCase):
         text = run("run", SOURCE / "configs" / "mixtral-8x7b.yaml", "--dry-run", "--set", "expand.experts_per_layer=4").stdout
         self.assertIn("does NOT fit", text)
 
+    def test_a_step_that_is_not_cut_has_no_plan_for_many_gpus(self):
+        text = run("run", SOURCE / "configs" / "mixtral-8x7b.yaml", "--dry-run", "--set", "train.micro_batch_tokens=0").stdout
+        self.assertIn("does NOT fit", text)
+
     def test_what_several_gpus_would_do_is_said_to_be_unbuilt(self):
         for name, unbuilt in [("mixtral-8x7b", True), ("qwen3-30b-a3b", True), ("marco-nano", False)]:
             text = run("run", SOURCE / "configs" / f"{name}.yaml", "--dry-run").stdout

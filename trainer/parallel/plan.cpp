@@ -191,6 +191,7 @@ void RankRates::validate(Problems& problems) const {
 }
 
 int64_t pieces_of_step(const TrainConfig& train) {
+  if (train.micro_batch_tokens == 0) return 1;
   return (train.batch_tokens + train.micro_batch_tokens - 1) / train.micro_batch_tokens;
 }
 

@@ -56,7 +56,7 @@ struct GridPlan {
 /// fastest of them foremost. @throws ConfigError when the run is not cut into pieces.
 std::vector<GridPlan> plan_grids(const PlannedRun& run, const RankRates& rates, int64_t num_ranks);
 
-/// How many micro-batches a step has: no more ranks than these have work.
+/// How many micro-batches a step has (one where it is not cut): no more ranks than these have work.
 int64_t pieces_of_step(const TrainConfig& train);
 
 /// What the figures rest on, one sentence each.
