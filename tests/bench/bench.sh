@@ -9,7 +9,11 @@ if [[ ${1:-} == --build ]]; then
   build=$2
   shift 2
 fi
-venv=${POLYGRAFT_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/polygraft/venv}
+# shellcheck source=cmake/script_output.sh
+source "$root/cmake/script_output.sh"
+venv=${POLYGRAFT_VENV:-$(polygraft_cache_dir)/venv}
+"$venv/bin/python" -c "import transformers" 2>/dev/null ||
+  fail "transformers is missing in $venv" "run bash cmake/install.sh --parity"
 [[ -e $build/CMakeCache.txt ]] ||
   cmake -S "$root" --preset release -B "$build" -DPOLYGRAFT_VENV="$venv"
 cmake --build "$build" --target bench_training_step
