@@ -112,7 +112,7 @@ struct PrecomputedFunction : torch::autograd::Function<PrecomputedFunction> {
     const auto saved = ctx->get_saved_variables();
     variable_list result(5);
     for (size_t i = 0; i < 3; ++i) {
-      if (saved[i].defined()) result[i] = saved[i] * grads[0];
+      if (saved[i].defined()) result[i] = saved[i] * grads[0].to(saved[i].scalar_type());
     }
     return result;
   }
