@@ -18,10 +18,10 @@
 
 #include "core/json.h"
 #include "expand/packs/pack_on_base.h"
-#include "expand/place_rows.h"
 #include "model/architecture/head_loss.h"
 #include "model/checkpoint/model_folder.h"
 #include "trainer/data/training_data.h"
+#include "trainer/grown_vocabulary.h"
 #include "trainer/optim/schedule.h"
 #include "trainer/shape_estimate.h"
 #include "trainer/trainee.h"
@@ -142,9 +142,7 @@ int64_t peak_bytes(const TrainConfig& train, const Shapes& shapes, int64_t num_t
 model::RowLayout vocabulary_of(const TrainJob& job, const model::ModelFolder& folder,
                                const tokenizer::Tokenizer& tokenizer) {
   if (job.tokenizer.empty()) return folder.vocab_layout();
-  const int64_t num_own = tokenizer::Tokenizer::load(job.model).size();
-  const int64_t num_added = std::max<int64_t>(tokenizer.size() - num_own, 0);
-  return expand::place_rows(folder.config.vocab_rows, num_own, num_added, /*pad_to=*/0);
+  return grown_layout(tokenizer::Tokenizer::load(job.model), tokenizer, folder.config.vocab_rows);
 }
 
 void set_vocabulary(Shapes& shapes, const model::RowLayout& layout) {

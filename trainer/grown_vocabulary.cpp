@@ -31,15 +31,27 @@ void require_extension(const Tokenizer& own, const Tokenizer& extended) {
   }
 }
 
+void require_rows(const Tokenizer& own, int64_t num_rows) {
+  if (num_rows >= own.size()) return;
+  throw ConfigError("model", "it has fewer vocabulary rows than its tokenizer has tokens")
+      .expected(concat("at least ", own.size(), " rows"))
+      .found(concat(num_rows))
+      .hint("new tokens follow the last old one, so that each of these must have a row");
+}
+
 }  // namespace
+
+model::RowLayout grown_layout(const Tokenizer& own, const Tokenizer& extended, int64_t num_rows) {
+  require_extension(own, extended);
+  require_rows(own, num_rows);
+  return expand::place_rows(num_rows, own.size(), extended.size() - own.size(), kNoPadding);
+}
 
 void grow_vocabulary(const Tokenizer& own, const Tokenizer& extended, model::ModelConfig& config,
                      model::Weights& weights) {
-  require_extension(own, extended);
+  const model::RowLayout layout = grown_layout(own, extended, config.vocab_rows);
   const expand::TokenParts parts =
       tokenizer::old_parts_of_added_tokens(extended, static_cast<TokenId>(own.size()));
-  const model::RowLayout layout = expand::place_rows(
-      config.vocab_rows, own.size(), static_cast<int64_t>(parts.size()), kNoPadding);
   const expand::StartRows rows = expand::averaged_rows(weights, parts, "mean", !weights.tied);
   const auto add = [&](model::SplitRows& matrix, const at::Tensor& rows_vD) {
     matrix.added = rows_vD.to(weights.compute_dtype());

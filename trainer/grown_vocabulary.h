@@ -7,9 +7,14 @@
 
 namespace polygraft::trainer {
 
-/// Gives `weights` added rows for the tokens that `extended` has beyond `own`, where they belong
-/// (model/checkpoint/row_layout.h); config.vocab_rows counts them.
-/// @throws ConfigError when `extended` is no extension of `own`.
+/// Where the rows of the tokens go that `extended` has beyond `own`, the tokenizer of a model with
+/// `num_rows` of them. Without padding. @throws ConfigError when `extended` is no extension of
+/// `own`, or `own` has tokens without a row.
+model::RowLayout grown_layout(const tokenizer::Tokenizer& own, const tokenizer::Tokenizer& extended,
+                              int64_t num_rows);
+
+/// Gives `weights` added rows for these tokens; config.vocab_rows counts them. @throws as
+/// grown_layout().
 void grow_vocabulary(const tokenizer::Tokenizer& own, const tokenizer::Tokenizer& extended,
                      model::ModelConfig& config, model::Weights& weights);
 

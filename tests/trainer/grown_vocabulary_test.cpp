@@ -78,5 +78,21 @@ TEST_CASE("another tokenizer is refused, and so is an expanded model", "[trainer
   CHECK_THROWS_WITH(load_trainee(job), Catch::Contains("expanded"));
 }
 
+TEST_CASE("a model with fewer rows than its tokenizer has tokens does not grow",
+          "[trainer][vocabulary]") {
+  const TemporaryFolder run;
+  TrainJob job = grown_job(run);
+  const auto own = tokenizer::Tokenizer::load(job.model);
+  const auto extended = tokenizer::Tokenizer::load(job.tokenizer);
+  job.tokenizer.clear();
+  Trainee base = load_trainee(job);
+  model::ModelConfig config = base.transformer.config();
+  config.vocab_rows = own.size() - 1;
+  CHECK_THROWS_WITH(grow_vocabulary(own, extended, config, base.transformer.weights()),
+                    Catch::Contains("fewer vocabulary rows"));
+  CHECK_THROWS_AS(grown_layout(own, extended, own.size() - 1), ConfigError);
+  CHECK(grown_layout(own, extended, own.size()).num_rows() == extended.size());
+}
+
 }  // namespace
 }  // namespace polygraft::trainer
