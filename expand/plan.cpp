@@ -52,6 +52,11 @@ void check_layer(const ModelConfig& config, const LayerProfile& layer,
       .found(is_moe ? concat(num_experts, " experts") : "no layer with experts");
 }
 
+/// Whether new output rows are apart from the new input rows.
+bool has_own_head(const ModelConfig& config, const ExpansionPlan& plan) {
+  return plan.untie_head || !config.tied_embeddings;
+}
+
 /// Parameters that are new; `copies` are old rows written out a second time: output rows by
 /// untying, padding rows.
 struct AddedSizes {
@@ -62,13 +67,13 @@ struct AddedSizes {
 AddedSizes count_added(const ModelConfig& config, const ExpansionPlan& plan) {
   const int64_t width = config.hidden_size;
   const int64_t per_expert = 3 * config.expert_width * width + width;  // gate, up, down, router row
-  const bool own_head = plan.untie_head || !config.tied_embeddings;
+  const int64_t num_matrices = has_own_head(config, plan) ? 2 : 1;
   AddedSizes sizes;
   for (const LayerPlan& layer : plan.layers) {
     sizes.parameters += static_cast<int64_t>(layer.donors.size()) * per_expert;
   }
-  sizes.parameters += plan.new_vocab_rows * width * (own_head ? 2 : 1);
-  sizes.copies = plan.padding_vocab_rows * width * (own_head ? 2 : 1);
+  sizes.parameters += plan.new_vocab_rows * width * num_matrices;
+  sizes.copies = plan.padding_vocab_rows * width * num_matrices;
   if (plan.untie_head) sizes.copies += (config.vocab_rows - plan.spare_vocab_rows) * width;
   return sizes;
 }
@@ -76,9 +81,9 @@ AddedSizes count_added(const ModelConfig& config, const ExpansionPlan& plan) {
 /// A mark needs new input rows that are not output rows, too, and routers above the first layer
 /// that are fitted to it.
 bool can_mark(const ModelConfig& config, const ExpansionPlan& plan) {
-  const bool own_head = plan.untie_head || !config.tied_embeddings;
-  return plan.new_vocab_rows > 0 && own_head && plan.experts.router == "discriminant" &&
-         !plan.layers.empty() && plan.layers.back().layer > 0;
+  return plan.new_vocab_rows > 0 && has_own_head(config, plan) &&
+         plan.experts.router == "discriminant" && !plan.layers.empty() &&
+         plan.layers.back().layer > 0;
 }
 
 /// What one forward pass of a batch holds at once: the chosen experts' intermediates, and a handful
@@ -94,7 +99,7 @@ int64_t addition_bytes(const ModelConfig& config, const ExpansionPlan& plan) {
   constexpr int64_t kWaitingBytes = int64_t{64} << 20;  // of write_expanded()
   const auto num_layers = static_cast<int64_t>(plan.layers.size());
   const int64_t router_rows = num_layers * plan.experts.experts_per_layer;
-  const int64_t vocabulary_rows = plan.new_vocab_rows * (plan.untie_head ? 2 : 1);
+  const int64_t vocabulary_rows = plan.new_vocab_rows * (has_own_head(config, plan) ? 2 : 1);
   const int64_t expert = 3 * config.hidden_size * config.expert_width;
   return 4 * ((router_rows + vocabulary_rows) * config.hidden_size + expert) + kWaitingBytes;
 }

@@ -129,6 +129,14 @@ TEST_CASE("a plan counts what it adds", "[expand]") {
   CHECK(plan_expansion(moe_config(), profile(), more_text).peak_memory_bytes -
             plan.peak_memory_bytes >=
         4'000'000 * (2 * (16 + 2 + 2) + 16));
+  // New rows of both matrices in float32, whether the base's head is untied or was so before.
+  for (const bool tied : {true, false}) {
+    model::ModelConfig config = moe_config();
+    config.tied_embeddings = tied;
+    CHECK(plan_expansion(config, profile(), request(2, 1010)).peak_memory_bytes -
+              plan_expansion(config, profile(), request(2, 10)).peak_memory_bytes ==
+          4 * 1000 * 2 * 16);
+  }
   CHECK_THAT(plan_table(plan), Contains("ms") && Contains("1 (0.700), 0 (0.400)"));
   CHECK_THAT(plan_table(plan), Contains("head untied, marked in 240 steps"));
 
