@@ -15,6 +15,10 @@ class JsonFieldWriter {
   void field(const std::string& key, T& value, const std::string& /*doc*/) {
     json_[key] = value;
   }
+  template <class T>
+  void required(const std::string& key, T& value, const std::string& doc) {
+    field(key, value, doc);
+  }
   Json take() { return std::move(json_); }
 
  private:

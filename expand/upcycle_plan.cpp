@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "core/text.h"
+#include "expand/config_json.h"
 #include "expand/upcycle.h"
 
 namespace polygraft::expand {
@@ -14,6 +15,8 @@ namespace {
 using model::Family;
 using model::ModelConfig;
 using model::ModelFolder;
+
+constexpr int64_t kMostInLayer = 1 << 14;  // as config.json may state (model_config.cpp)
 
 /// Families with the same attention, one with an FFN, one with experts.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 2> kMoeFamilyOf = {
@@ -108,19 +111,18 @@ std::vector<std::string> what_changes_the_function(const UpcycleConfig& config) 
 }  // namespace
 
 void UpcycleConfig::validate(Problems& problems) const {
-  problems.require(slices >= 1, "slices", concat(slices), "must be 1 or more");
-  problems.require(copies >= 1, "copies", concat(copies), "must be 1 or more");
-  problems.require(slices * copies >= 2, "copies", concat(copies),
-                   "must give 2 experts or more together with slices");
-  problems.require(top_k >= 0 && top_k <= slices * copies, "top_k", concat(top_k),
+  problems.require_in("slices", slices, 1, kMostInLayer);
+  problems.require_in("copies", copies, 1, kMostInLayer);
+  const auto is_small = [](int64_t count) { return count >= 1 && count <= kMostInLayer; };
+  const int64_t num_experts = is_small(slices) && is_small(copies) ? slices * copies : 0;
+  problems.require(num_experts >= 2 && num_experts <= kMostInLayer, "copies", concat(copies),
+                   concat("must give 2 to ", kMostInLayer, " experts together with slices"));
+  problems.require(top_k >= 0 && top_k <= num_experts, "top_k", concat(top_k),
                    "must be 0 (as many as slices) up to slices x copies");
-  problems.require(scale == "cube_root" || scale == "exact", "scale", scale,
-                   "must be cube_root or exact");
-  problems.require(reinit_ratio >= 0 && reinit_ratio <= 1, "reinit_ratio", concat(reinit_ratio),
-                   "must be a share, 0 to 1");
-  problems.require(router == "grouped" || router == "random", "router", router,
-                   "must be grouped or random");
-  problems.require(seed >= 0, "seed", concat(seed), "must not be negative");
+  problems.require_one_of("scale", scale, {"cube_root", "exact"});
+  problems.require_in("reinit_ratio", reinit_ratio, 0, 1);
+  problems.require_one_of("router", router, {"grouped", "random"});
+  problems.require_at_least("seed", seed, 0);
 }
 
 UpcyclePlan plan_upcycle(const ModelFolder& dense, const UpcycleConfig& config) {
@@ -153,14 +155,7 @@ Json UpcyclePlan::to_json() const {
           {"params_active", count.active_per_token},
           {"function", why_changed.empty() ? "kept" : "changed"},
           {"why_changed", why_changed},
-          {"config",
-           {{"slices", config.slices},
-            {"copies", config.copies},
-            {"top_k", config.top_k},
-            {"scale", config.scale},
-            {"reinit_ratio", config.reinit_ratio},
-            {"router", config.router},
-            {"seed", config.seed}}}};
+          {"config", config_to_json(config)}};
 }
 
 }  // namespace polygraft::expand

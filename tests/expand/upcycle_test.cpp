@@ -195,6 +195,16 @@ TEST_CASE("what cannot be upcycled is refused by name", "[expand]") {
   Problems problems;
   config.validate(problems);
   CHECK_THROWS_WITH(problems.throw_if_any("test"), Contains("top_k") && Contains("scale"));
+  config = keeping();
+  config.slices = config.copies = int64_t{1} << 40;  // whose product no 63 bits hold
+  Problems uncountable;
+  config.validate(uncountable);
+  CHECK_THROWS_WITH(uncountable.throw_if_any("test"), Contains("slices") && Contains("copies"));
+  config.slices = 4;
+  config.copies = 5000;
+  Problems too_many;
+  config.validate(too_many);
+  CHECK_THROWS_WITH(too_many.throw_if_any("test"), Contains("2 to 16384 experts"));
 }
 
 }  // namespace polygraft::testing
