@@ -69,9 +69,9 @@ struct Chosen {
 };
 
 Chosen choose(const ModelFolder& model, const PackChoice& choice, const std::string& hash) {
-  Chosen chosen{
-      model.manifest ? base_view(model) : model, tokenizer::Tokenizer::load(model.path), {}};
-  if (model.manifest) chosen.tokenizer = tokenizer::Tokenizer::load(chosen.view.path);
+  ModelFolder view = model.manifest ? base_view(model) : model;
+  auto tokenizer = tokenizer::Tokenizer::load(view.path);
+  Chosen chosen{std::move(view), std::move(tokenizer), {}};
   const std::string base_hash = model.manifest ? model.manifest->base_tensors_hash : hash;
   std::vector<OpenPack> packs =
       choose_packs(model, chosen.view, choice, {base_hash, chosen.tokenizer.hash()});
