@@ -140,6 +140,15 @@ TEST_CASE("without old text the base's own is replayed, probed and held to the b
   CHECK(roles.guarded == std::vector<std::string>{kSelfLanguage});
 }
 
+TEST_CASE("the base's own text is no language to learn", "[trainer][self]") {
+  const TemporaryFolder folder;
+  TrainJob job = job_without_old_text(folder / "run");
+  job.train.trainable = "all";  // of the corpus' old languages, of which none is left
+  job.corpus.languages[kSelfLanguage] = {
+      .role = "old", .train = {(tiny_world().folder / "aa.txt").string()}, .heldout = {}};
+  CHECK_THROWS_WITH(resolve_roles(job), Catch::Contains("no language to learn"));
+}
+
 TEST_CASE("beside old languages the base's text alone is replayed", "[trainer][self]") {
   const TemporaryFolder folder;
   TrainJob job = testing::additions_job(folder / "run");

@@ -115,8 +115,8 @@ LanguageRoles resolve_roles(const TrainJob& job) {
   if (roles.learned.empty()) {
     roles.learned = job.corpus.with_role(job.train.trainable == "additions" ? "new" : "old");
   }
-  if (roles.learned.empty()) throw ConfigError("languages", "there is no language to learn");
   std::erase(roles.learned, kSelfLanguage);
+  if (roles.learned.empty()) throw ConfigError("languages", "there is no language to learn");
   std::sort(roles.learned.begin(), roles.learned.end());
   if (!job.scratch) {
     for (const std::string& language : job.corpus.with_role("old")) {
