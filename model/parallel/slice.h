@@ -15,9 +15,4 @@ inline Slice slice_of(int64_t count, int64_t part, int64_t num_parts) {
   return {first, count * (part + 1) / num_parts - first};
 }
 
-/// The part whose slice holds `index`.
-inline int64_t part_of(int64_t index, int64_t count, int64_t num_parts) {
-  return ((index + 1) * num_parts - 1) / count;
-}
-
 }  // namespace polygraft::parallel

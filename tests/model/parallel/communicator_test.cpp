@@ -33,17 +33,13 @@ class Findings {
 
 }  // namespace
 
-TEST_CASE("slices are equal but for one, in order, and know their parts", "[parallel]") {
+TEST_CASE("slices are equal but for one, in order", "[parallel]") {
   const auto count = GENERATE(0, 1, 5, 8, 1000003), num_parts = GENERATE(1, 2, 3, 7, 512);
   int64_t end = 0;
   for (int64_t part = 0; part < num_parts; ++part) {
     const auto slice = parallel::slice_of(count, part, num_parts);
     REQUIRE(slice.first == end);
     REQUIRE(std::abs(slice.count * num_parts - count) < num_parts);
-    if (slice.count > 0) {
-      REQUIRE(parallel::part_of(slice.first, count, num_parts) == part);
-      REQUIRE(parallel::part_of(slice.end() - 1, count, num_parts) == part);
-    }
     end = slice.end();
   }
   REQUIRE(end == count);
