@@ -30,8 +30,8 @@ struct Calibration {
   std::vector<tokenizer::Document>
       old_documents;  ///< training text of the old languages, mixed evenly
 };
-/// Takes as much training text as the plan's calibration token counts and its mark need;
-/// deterministic.
+/// Takes as much training text as the plan's calibration token counts need; its mark is fitted to
+/// the same. Deterministic.
 Calibration read_calibration(const tokenizer::Corpus& corpus, const ExpansionPlan& plan);
 
 /// Makes the j-th added expert of a layer.

@@ -49,8 +49,8 @@ struct Pack {
   int64_t num_vocab_rows() const { return static_cast<int64_t>(tokens.size()); }
   bool has_head() const { return untied_head || !base.tied_embeddings; }
   OrderedJson to_json() const;
-  /// @throws FormatError for a missing key, another schema, a name that is no pack's, a token or
-  /// merge listed twice.
+  /// @throws FormatError for a missing key, another schema, a name that is no pack's, a token
+  /// that is empty or listed twice.
   static Pack from_json(const OrderedJson& json, const std::filesystem::path& file);
 };
 
