@@ -72,8 +72,9 @@ ModelConfig parse_model_config(const Json& config_json, const fs::path& file);
 
 struct ParameterCount {
   int64_t total = 0;
-  int64_t active_per_token = 0;  ///< what one token's forward pass multiplies with; embedding rows
-                                 ///< are looked up, not counted
+  /// All but the experts that a token does not visit, as releases state it: an embedding table
+  /// counts whole, though its rows are looked up.
+  int64_t active_per_token = 0;
 };
 ParameterCount count_parameters(const ModelConfig& config);
 

@@ -1,4 +1,5 @@
-// model/checkpoint/parameter_count.cpp: parameters in all, and those of one token's forward pass.
+// model/checkpoint/parameter_count.cpp: parameters in all, and less the experts that a token passes
+// by.
 #include <algorithm>
 
 #include "model/checkpoint/expected_tensors.h"
