@@ -4,8 +4,6 @@
 
 #include <ATen/core/grad_mode.h>
 
-#include <set>
-
 #include "core/error.h"
 #include "core/text.h"
 #include "expand/addition_names.h"
@@ -122,22 +120,13 @@ Additions get_additions(const model::Weights& weights) {
 
 namespace {
 
-/// Copies in place where shape and dtype allow, so that an optimizer's tensor stays the same
-/// object.
+/// Into memory of their own: what was there before may lie in a mapped file.
 void set_rows(model::SplitRows& rows, const Additions& additions, const std::string& name,
               at::ScalarType dtype) {
   const auto found = additions.find(name);
-  if (found == additions.end()) {
-    rows.set_added({});
-    return;
-  }
-  const at::Tensor& values = found->second;
-  if (rows.added.defined() && !rows.added.is_meta() && rows.added.scalar_type() == dtype &&
-      rows.added.sizes() == values.sizes()) {
-    rows.added.copy_(values);
-  } else {
-    rows.set_added(values.detach().to(dtype, /*non_blocking=*/false, /*copy=*/true));
-  }
+  rows.set_added(found == additions.end() ? at::Tensor()
+                                          : found->second.detach().to(dtype, /*non_blocking=*/false,
+                                                                      /*copy=*/true));
 }
 
 /// Added experts are used in the dtype that the base's are: one that lies in a file in that of the

@@ -157,14 +157,10 @@ TEST_CASE("additions go into weights and come out again", "[expand]") {
   CHECK(weights.head.added.is_same(weights.embedding.added));
 
   const Additions untied = random_additions(base.config, 2, 4, true, 8);
-  weights.layers[1].moe.down.added.set_requires_grad(true);
-  const at::Tensor same_object = weights.layers[1].moe.down.added;
   expand::set_additions(weights, untied);
   require_same(expand::get_additions(weights), untied);
   CHECK_FALSE(weights.tied);
   CHECK(weights.head.base.is_same(weights.embedding.base));
-  CHECK(weights.layers[1].moe.down.added.is_same(same_object));
-  CHECK(same_object.requires_grad());
 
   Additions copy = expand::get_additions(weights);
   copy["embedding.added"].zero_();

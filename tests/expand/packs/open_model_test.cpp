@@ -54,6 +54,15 @@ TEST_CASE("packs in memory are the written sum, bit for bit", "[expand][packs][p
   }
 }
 
+TEST_CASE("a pack takes the place of another of its size", "[expand][packs]") {
+  for (const auto layout : {model::ExpertLayout::kPerExpert, model::ExpertLayout::kFused}) {
+    PackWorld world({layout, true, "bfloat16"});
+    world.pack("cc");
+    const fs::path dd = world.pack("dd");
+    require_same(open(world.folder / "cc.model", {dd}, "cc"), open(world.folder / "dd.model", {}));
+  }
+}
+
 TEST_CASE("a summary refuses what cannot be put on or taken off", "[expand][packs]") {
   PackWorld world;
   const fs::path cc = world.pack("cc");
