@@ -113,8 +113,7 @@ expand::OpenModel open_measured(const MeasuredModel& measured) {
   expand::OpenModel model = expand::open_model(measured.folder, choice);
   if (!masks_all(measured)) return model;
   // The masked model has no rows for added tokens.
-  const auto first_added =
-      static_cast<tokenizer::TokenId>(measured.folder.vocab_layout().first_added());
+  const auto first_added = static_cast<tokenizer::TokenId>(model.transformer.first_added_token());
   model.tokenizer = tokenizer::without_added_tokens(model.tokenizer, first_added);
   return model;
 }

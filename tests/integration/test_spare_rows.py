@@ -6,7 +6,7 @@ import unittest
 
 import torch
 import transformers
-from harness import BASE, fresh, hash_folder, load_json, run, write_pipeline
+from harness import BASE, CORPUS, NEW_LANGUAGE, fresh, hash_folder, load_json, run, write_pipeline
 from test_kill import run_until_killed
 
 SPARE_ROWS = 20
@@ -44,6 +44,17 @@ class SpareRows(unittest.TestCase):
         tokenizer = transformers.AutoTokenizer.from_pretrained(self.model)
         self.assertEqual(sorted(tokenizer.get_vocab().values()), list(range(len(tokenizer))))
         self.assertGreaterEqual(model.get_input_embeddings().weight.shape[0], len(tokenizer))
+
+    def test_a_masked_pack_in_memory_reads_the_new_language_as_the_base_does(self):
+        nats = []
+        pack = ("--pack", self.model.parent / "pack", "--mask", "all")
+        for name, more in (("base", ()), ("masked", pack)):
+            folder = fresh(f"spare-scores-{name}")
+            run("eval", "bpb", "--model", self.base, "--corpus", CORPUS, *more, "-o", folder / "result")
+            file = next((folder / "result").glob(f"samples_bpb_{NEW_LANGUAGE}_*.jsonl"))
+            nats.append([json.loads(line)["nats"] for line in file.read_text().splitlines()])
+        self.assertGreater(len(nats[0]), 5)
+        self.assertEqual(nats[0], nats[1])
 
     def test_killed_runs_resume_to_the_same_bytes(self):
         yaml = write_pipeline(fresh("spare-killed"), base=self.base)
