@@ -134,6 +134,10 @@ fs::path CheckpointStore::checkpoint_folder(int64_t step) const {
   return run_dir_ / concat(kCheckpointPrefix, step);
 }
 
+fs::path CheckpointStore::state_file(int64_t step) const {
+  return checkpoint_folder(step) / kStateFile;
+}
+
 fs::path CheckpointStore::best_folder(int64_t step) const {
   return run_dir_ / concat(kBestPrefix, step);
 }
@@ -158,7 +162,7 @@ void CheckpointStore::save(const TrainState& state, const Parameters& parameters
   json["belongs_to"] = fingerprint_;
   write_json(folder.path() / kStateFile, json);
   folder.commit();
-  prune(best_step_of(state.best, folder.path() / kStateFile));
+  prune(best_step_of(state.best, state_file(state.step)));
 }
 
 std::optional<TrainState> CheckpointStore::load_newest(const Parameters& parameters,
@@ -166,7 +170,7 @@ std::optional<TrainState> CheckpointStore::load_newest(const Parameters& paramet
   const std::vector<int64_t> steps = steps_of_folders(run_dir_, kCheckpointPrefix);
   if (steps.empty()) return std::nullopt;
   const fs::path folder = checkpoint_folder(steps.back());
-  const fs::path file = folder / kStateFile;
+  const fs::path file = state_file(steps.back());
   const Json json = read_json(file);
   TrainState state = TrainState::from_json(json, file);  // says when it is another version's
   require_same(json_get<Fingerprint>(json, "belongs_to", file), fingerprint_, folder);
@@ -198,7 +202,7 @@ void CheckpointStore::remove_broken() const {
   }
   // Versions before remove_folder() left such a checkpoint when they were killed within prune().
   for (const int64_t step : steps_of_folders(run_dir_, kCheckpointPrefix)) {
-    if (!fs::exists(checkpoint_folder(step) / kStateFile)) remove_folder(checkpoint_folder(step));
+    if (!fs::exists(state_file(step))) remove_folder(checkpoint_folder(step));
   }
 }
 
@@ -210,7 +214,7 @@ void CheckpointStore::prune(int64_t current_best_step) const {
   for (size_t i = 0; i < num_old; ++i) remove_folder(checkpoint_folder(steps[i]));
   std::set<int64_t> wanted = {current_best_step};
   for (size_t i = num_old; i < steps.size(); ++i) {
-    const fs::path file = checkpoint_folder(steps[i]) / kStateFile;
+    const fs::path file = state_file(steps[i]);
     wanted.insert(best_step_of(json_get_or<Json>(read_json(file), "best", nullptr, file), file));
   }
   for (const int64_t step : steps_of_folders(run_dir_, kBestPrefix)) {

@@ -52,6 +52,9 @@ class CheckpointStore {
   std::optional<TrainState> load_newest(const Parameters& parameters,
                                         SharedOptimizer& optimizer) const;
 
+  /// Where a checkpoint keeps what is no tensor.
+  fs::path state_file(int64_t step) const;
+
   void save_best(int64_t step, const Parameters& parameters) const;
   void load_best(int64_t step, const Parameters& parameters) const;
 

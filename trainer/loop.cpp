@@ -159,7 +159,7 @@ void TrainingRun::resume() {
   use_new_values();
   state_ = *saved;
   data_.learned.seek(state_.learned);
-  const fs::path file = job_.run_dir / "state.json";
+  const fs::path file = checkpoints_.state_file(state_.step);
   if (data_.replayed) data_.replayed->restore(state_.replayed, file);
   if (budget_) budget_->restore(state_.budget, file);
   if (best_) best_->restore(state_.best, file);

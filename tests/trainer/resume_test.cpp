@@ -121,6 +121,21 @@ TEST_CASE("a checkpoint of other settings is refused by key", "[trainer][resume]
   CHECK_NOTHROW(train(relaxed));
 }
 
+TEST_CASE("a damaged checkpoint is named by its own file", "[trainer][resume]") {
+  const TemporaryFolder folder;
+  const TrainJob job = testing::additions_job(folder / "run");
+  run_and_die(job, 8);
+  fs::path newest;
+  for (const auto& entry : fs::directory_iterator(job.run_dir)) {
+    const bool is_checkpoint = entry.path().filename().string().starts_with("checkpoint-");
+    if (is_checkpoint) newest = std::max(newest, entry.path() / "state.json");
+  }
+  Json state = read_json(newest);
+  state["budget"].erase("multipliers");
+  write_json(newest, state);
+  CHECK_THROWS_WITH(train(job), Catch::Contains(newest.string()) && Catch::Contains("multipliers"));
+}
+
 TEST_CASE("a checkpoint of other text or other weights is refused", "[trainer][resume]") {
   const TemporaryFolder folder;
   TrainJob job = testing::additions_job(folder / "run");
