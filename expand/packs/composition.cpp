@@ -100,7 +100,11 @@ model::Manifest describe(const model::ModelFolder& base, const Composition& comp
   manifest.base_num_experts = base.num_base_experts();
   manifest.base_vocab_rows = base.num_base_vocab_rows();
   manifest.base_tied_embeddings = first.base.tied_embeddings;
-  int64_t next_expert = manifest.base_num_experts, next_row = num_base_tokens;
+  const auto num_added = static_cast<int64_t>(composition.vocabulary.additions.tokens.size());
+  manifest.vocab_placement =
+      place_packs(composition.packs, manifest.base_vocab_rows, num_base_tokens, num_added);
+  const model::RowLayout layout{manifest.base_vocab_rows, num_added, manifest.vocab_placement};
+  int64_t next_expert = manifest.base_num_experts, next_row = layout.first_added();
   for (size_t i = 0; i < composition.packs.size(); ++i) {
     const Pack& pack = composition.packs[i].pack;
     const auto num_rows = static_cast<int64_t>(composition.vocabulary.stored[i].size());
@@ -108,8 +112,6 @@ model::Manifest describe(const model::ModelFolder& base, const Composition& comp
     next_expert += pack.num_experts();
     next_row += num_rows;
   }
-  manifest.vocab_placement = place_packs(composition.packs, manifest.base_vocab_rows,
-                                         num_base_tokens, next_row - num_base_tokens);
   if (composition.packs.size() == 1) manifest.provenance = first.provenance;
   return manifest;
 }

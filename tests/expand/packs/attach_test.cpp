@@ -12,6 +12,7 @@
 #include "expand/addition_names.h"
 #include "expand/packs/composition.h"
 #include "expand/packs/stored_pack.h"
+#include "expand/place_rows.h"
 #include "expand/verify.h"
 #include "tests/expand/packs/pack_world.h"
 #include "tokenizer/tokenizer.h"
@@ -235,6 +236,22 @@ TEST_CASE("padding copies a token's row, or the pack is refused", "[expand][pack
   open.pack.padding_row = base.config.vocab_rows;
   CHECK_THROWS_WITH(expand::compose(base, {open}, base.config.vocab_rows),
                     Contains("no token of the base"));
+}
+
+TEST_CASE("a pack of experts alone is listed as its graft lists it, spare rows or not",
+          "[expand][packs]") {
+  PackWorld world;
+  const ModelFolder base = ModelFolder::open(world.base);
+  expand::OpenPack open = expand::open_pack(world.pack("cc"));
+  open.pack.tokens.clear();
+  open.pack.merges.clear();
+  open.pack.untied_head = false;
+  open.additions.erase("embedding.added");
+  open.additions.erase("head.added");
+  const int64_t num_rows = base.config.vocab_rows, num_tokens = num_rows - 10;
+  const model::Manifest manifest = expand::compose(base, {open}, num_tokens).manifest;
+  const model::RowLayout grafted = expand::place_rows(num_rows, num_tokens, 0, 0);
+  CHECK(manifest.packs.at(0).first_vocab_row == grafted.first_added());
 }
 
 TEST_CASE("a base that changed after the expansion is not passed off as the base",
