@@ -11,9 +11,9 @@ namespace {
 /// Thrown by a document visitor to stop reading; never leaves this file.
 struct EnoughRead {};
 
-/// The leading documents of one file, about `num_bytes` of text.
-void read_leading(const std::string& file, int64_t num_bytes,
-                  std::vector<tokenizer::Document>& documents) {
+/// The leading documents of one file, about `num_bytes` of text. @return how many bytes it is.
+int64_t read_leading(const std::string& file, int64_t num_bytes,
+                     std::vector<tokenizer::Document>& documents) {
   int64_t bytes_read = 0;
   try {
     tokenizer::for_each_document(file, [&](tokenizer::Document&& document) {
@@ -23,6 +23,7 @@ void read_leading(const std::string& file, int64_t num_bytes,
     });
   } catch (const EnoughRead&) {
   }
+  return bytes_read;
 }
 
 }  // namespace
@@ -30,12 +31,9 @@ void read_leading(const std::string& file, int64_t num_bytes,
 std::vector<tokenizer::Document> leading_documents(const std::vector<std::string>& files,
                                                    int64_t num_bytes) {
   std::vector<tokenizer::Document> documents;
+  int64_t bytes_left = num_bytes;
   for (const std::string& file : files) {
-    int64_t bytes_left = num_bytes;
-    for (const tokenizer::Document& document : documents) {
-      bytes_left -= static_cast<int64_t>(document.text.size());
-    }
-    if (bytes_left > 0) read_leading(file, bytes_left, documents);
+    if (bytes_left > 0) bytes_left -= read_leading(file, bytes_left, documents);
   }
   return documents;
 }
