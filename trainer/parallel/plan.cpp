@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/text.h"
 #include "trainer/parallel/parallel_step.h"
 #include "trainer/shape_estimate.h"
 
@@ -175,19 +174,14 @@ bool is_better(const GridPlan& a, const GridPlan& b) {
 }  // namespace
 
 void RankRates::validate(Problems& problems) const {
-  const auto positive = [&](const char* name, double value) {
-    problems.require(value > 0 && value <= 1e9, name, concat(value), "must lie in (0, 1e9]");
-  };
-  positive("memory_gib", memory_gib);
-  positive("teraflops", teraflops);
-  positive("memory_gb_s", memory_gb_s);
-  positive("link_gb_s", link_gb_s);
-  const auto not_negative = [&](const char* name, double value) {
-    problems.require(value >= 0 && value <= 1e9, name, concat(value), "must lie in [0, 1e9]");
-  };
-  not_negative("network_gb_s", network_gb_s);
-  not_negative("latency_us", latency_us);
-  problems.require(per_host >= 1, "per_host", std::to_string(per_host), "must be 1 or more");
+  constexpr double kMost = 1e9;
+  problems.require_in("memory_gib", memory_gib, 0, kMost, Ends::kHigh);
+  problems.require_in("teraflops", teraflops, 0, kMost, Ends::kHigh);
+  problems.require_in("memory_gb_s", memory_gb_s, 0, kMost, Ends::kHigh);
+  problems.require_in("link_gb_s", link_gb_s, 0, kMost, Ends::kHigh);
+  problems.require_in("network_gb_s", network_gb_s, 0, kMost);
+  problems.require_in("latency_us", latency_us, 0, kMost);
+  problems.require_at_least("per_host", per_host, 1);
 }
 
 int64_t pieces_of_step(const TrainConfig& train) {
