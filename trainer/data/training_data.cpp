@@ -45,9 +45,11 @@ std::vector<tokenizer::Document> documents_from(const std::vector<fs::path>& fil
   return documents;
 }
 
-void require_ids_below(const TokenShard& shard, int64_t num_vocab_rows,
-                       const std::string& language) {
-  if (shard.num_tokens() == 0) return;
+/// @param tokenizer that the shard is of: where each of its tokens has a row, gigabytes of ids need
+/// not be looked through.
+void require_ids_below(const TokenShard& shard, const tokenizer::Tokenizer& tokenizer,
+                       int64_t num_vocab_rows, const std::string& language) {
+  if (tokenizer.size() <= num_vocab_rows || shard.num_tokens() == 0) return;
   const int32_t highest = *std::max_element(shard.ids().begin(), shard.ids().end());
   if (highest >= num_vocab_rows) {
     throw ConfigError(language, "the tokenizer yields ids for which the model has no row")
@@ -166,7 +168,7 @@ TrainingData prepare_data(const TrainJob& job, const LanguageRoles& roles,
     const std::vector<fs::path> files = training_files(job.corpus, language);
     const fs::path file = job.run_dir / "data" / concat(language, ".tokens");
     TokenShard shard = open_or_encode_shard(file, files, tokenizer, concat("encoding ", language));
-    require_ids_below(shard, num_vocab_rows, language);
+    require_ids_below(shard, tokenizer, num_vocab_rows, language);
     const int64_t num_training =
         num_training_documents(shard, job.train.probe.bytes_per_language, language);
     probe_texts[language] = documents_from(files, num_training);
