@@ -19,14 +19,17 @@ using model::ModelFolder;
 using model::PackEntry;
 
 /// Donors by layer, where the manifest knows the plan.
-std::map<int64_t, std::vector<int64_t>> donors_of(const OrderedJson& provenance) {
+std::map<int64_t, std::vector<int64_t>> donors_of(const OrderedJson& provenance,
+                                                  const fs::path& file) {
   std::map<int64_t, std::vector<int64_t>> donors;
   const auto plan = provenance.find("plan");
   if (plan == provenance.end() || !plan->is_object() || !plan->contains("layers")) return donors;
-  for (const OrderedJson& layer : (*plan)["layers"]) {
-    if (!layer.is_object() || !layer.contains("layer") || !layer.contains("donors")) continue;
-    std::vector<int64_t>& experts = donors[layer["layer"].get<int64_t>()];
-    for (const OrderedJson& donor : layer["donors"]) experts.push_back(donor.value("expert", -1));
+  using List = std::vector<OrderedJson>;
+  for (const OrderedJson& layer : json_get<List>(*plan, "layers", file)) {
+    std::vector<int64_t>& experts = donors[json_get<int64_t>(layer, "layer", file)];
+    for (const OrderedJson& donor : json_get<List>(layer, "donors", file)) {
+      experts.push_back(json_get<int64_t>(donor, "expert", file));
+    }
   }
   return donors;
 }
@@ -50,11 +53,12 @@ Pack describe_only_pack(const ModelFolder& expanded, const PackEntry& entry) {
                manifest.base_vocab_rows, manifest.base_tied_embeddings};
   pack.untied_head = manifest.base_tied_embeddings && !expanded.config.tied_embeddings;
   pack.provenance = manifest.provenance;
-  pack.pad_to = pad_to_of(*manifest.provenance, expanded.path / model::kManifestFile);
+  const fs::path file = expanded.path / model::kManifestFile;
+  pack.pad_to = pad_to_of(*manifest.provenance, file);
   if (manifest.vocab_placement.num_padding > 0) {
     pack.padding_row = manifest.vocab_placement.padding_row;
   }
-  const auto donors = donors_of(*manifest.provenance);
+  const auto donors = donors_of(*manifest.provenance, file);
   for (const int64_t layer : AdditionShapes::of(expanded.config).moe_layers) {
     const auto known = donors.find(layer);
     pack.layers.push_back(

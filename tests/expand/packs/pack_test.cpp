@@ -87,4 +87,15 @@ TEST_CASE("broken packs are refused with what is wrong", "[expand][packs]") {
   CHECK_THROWS_WITH(expand::open_pack(world.folder / "nothing"), Contains("no such folder"));
 }
 
+TEST_CASE("a manifest with a plan that is none is named", "[expand][packs]") {
+  PackWorld world;
+  const fs::path model = world.expand("cc", 2, true), file = model / "polygraft.json";
+  OrderedJson manifest = read_ordered_json(file);
+  manifest["provenance"]["plan"] =
+      OrderedJson::parse(R"({"layers": [{"layer": "x", "donors": 3}]})");
+  write_json(file, manifest);
+  CHECK_THROWS_WITH(expand::find_pack(model::ModelFolder::open(model), "cc"),
+                    Contains("polygraft.json") && Contains("'layer'"));
+}
+
 }  // namespace polygraft::testing
