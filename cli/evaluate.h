@@ -31,7 +31,10 @@ class Unfinished {
   ~Unfinished();
   Unfinished(const Unfinished&) = delete;
   Unfinished& operator=(const Unfinished&) = delete;
-  static fs::path beside(const fs::path& output) { return output.string() + ".unfinished"; }
+  /// With a slash at the output's end, too: within it the folder would be in its own results' way.
+  static fs::path beside(const fs::path& output) {
+    return (output / "").lexically_normal().parent_path().string() + ".unfinished";
+  }
   const fs::path& folder() const { return folder_; }
   void remove();
 

@@ -178,6 +178,13 @@ class Outputs(unittest.TestCase):
         (self.folder / "notes").unlink()
         self.assert_nothing_changed()
 
+    def test_a_slash_behind_a_folder_that_is_to_be_made(self):
+        """As the shell completes names: the results must not find their own unfinished scores in their place."""
+        self.polygraft("eval", "bpb", "--model", "base/", "--corpus", "corpus.yaml", "-o", "out/")
+        self.assertTrue(list((self.folder / "out").glob("results_*.json")))
+        shutil.rmtree(self.folder / "out")
+        self.assert_nothing_changed()
+
     def test_a_source_that_gets_shorter_while_it_is_read(self):
         """The process ends at once, as if killed; the next run removes what it left."""
         shrinking = self.folder / "shrinking"

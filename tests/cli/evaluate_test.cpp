@@ -1,0 +1,25 @@
+// tests/cli/evaluate_test.cpp: where an evaluation keeps what it has, and that its results then
+// stand in their place.
+#include "cli/evaluate.h"
+
+#include <catch2/catch.hpp>
+
+#include "core/file.h"
+#include "tests/core/temporary_folder.h"
+
+using namespace polygraft;
+using namespace polygraft::cli;
+
+TEST_CASE("a slash behind an evaluation's output changes nothing", "[cli]") {
+  const testing::TemporaryFolder folder;
+  const fs::path results = folder.path() / "results";
+  for (const bool replace : {false, true}) {
+    EvaluationOutput output(results / (replace ? "." : ""), replace);
+    CHECK(fs::exists(folder.path() / "results.unfinished"));
+    CHECK(fs::exists(results) == replace);
+    write_file_atomically(output.path() / "results.json", "{}");
+    output.commit();
+    CHECK(read_file(results / "results.json") == "{}");
+    CHECK_FALSE(fs::exists(folder.path() / "results.unfinished"));
+  }
+}
