@@ -203,6 +203,7 @@ ResultFolder read_result_folder(const fs::path& folder, const std::string& docum
 void add_results(const ResultFolder& other, ResultFolder& to) {
   to.results.merge_patch(other.results);
   to.tasks.insert(other.tasks.begin(), other.tasks.end());
+  to.files.insert(to.files.end(), other.files.begin(), other.files.end());
 }
 
 }  // namespace polygraft::eval

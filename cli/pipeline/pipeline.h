@@ -28,10 +28,13 @@ std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& has
                                const parallel::RankGrid* grid);
 
 /// What the stage `evaluate-base` or `evaluate` measured: bits per byte, choices, or both.
-eval::ResultFolder read_measurements(const std::filesystem::path& stage_folder);
+/// @param gate says by which field samples share a document.
+eval::ResultFolder read_measurements(const std::filesystem::path& stage_folder,
+                                     const eval::GateConfig& gate);
 
 /// What it measured of old text behind a passage of the new language (`evaluate.behind`).
-std::optional<eval::ResultFolder> read_behind(const std::filesystem::path& stage_folder);
+std::optional<eval::ResultFolder> read_behind(const std::filesystem::path& stage_folder,
+                                              const eval::GateConfig& gate);
 
 /// The report of a run folder, from what its stages left there. @throws IoError naming the stage
 /// that is missing, ConfigError one that was made under other settings than the folder's.

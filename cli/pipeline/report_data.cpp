@@ -192,8 +192,8 @@ eval::Table additions_table(const Json& plan) {
 /// Old languages' change where a passage of the new one stands before their text; none where that
 /// was not measured.
 std::vector<eval::Table> behind_tables(const fs::path& run_dir, eval::GateConfig gate) {
-  const auto baseline = read_behind(run_dir / "stages" / "evaluate-base");
-  const auto candidate = read_behind(run_dir / "stages" / "evaluate");
+  const auto baseline = read_behind(run_dir / "stages" / "evaluate-base", gate);
+  const auto candidate = read_behind(run_dir / "stages" / "evaluate", gate);
   if (!baseline || !candidate) return {};
   eval::Table table{
       .title = concat("Old text behind a passage of ", join(gate.new_languages.value(), ", "),
@@ -276,9 +276,9 @@ eval::Report make_report(const fs::path& run_dir) {
   eval::Report report;
   report.title = concat("Adding ", join(config.gate.new_languages.value(), ", "), " to ",
                         fs::path(config.base).filename().string());
-  report.comparison =
-      eval::compare_results(read_measurements(run_dir / "stages" / "evaluate-base"),
-                            read_measurements(run_dir / "stages" / "evaluate"), config.gate);
+  report.comparison = eval::compare_results(
+      read_measurements(run_dir / "stages" / "evaluate-base", config.gate),
+      read_measurements(run_dir / "stages" / "evaluate", config.gate), config.gate);
   report.comparison.note = budget_note(config.train, training);
   for (eval::Chart* chart : {&curves.interference, &curves.causes, &curves.learning, &curves.loss})
     if (!chart->curves.empty()) report.charts.push_back(std::move(*chart));

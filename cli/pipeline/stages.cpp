@@ -214,9 +214,10 @@ void evaluate(const Run& run, const EvaluateWork& work, const fs::path& folder) 
 }
 
 void compare(const Run& run, const fs::path& folder) {
+  const eval::GateConfig& gate = run.config().gate;
   const eval::Comparison comparison =
-      eval::compare_results(read_measurements(run.stage("evaluate-base")),
-                            read_measurements(run.stage("evaluate")), run.config().gate);
+      eval::compare_results(read_measurements(run.stage("evaluate-base"), gate),
+                            read_measurements(run.stage("evaluate"), gate), gate);
   write_json(folder / "comparison.json", comparison.to_json());
 }
 
@@ -272,18 +273,22 @@ std::string measured_key(const ResolvedPipeline& pipeline, FileHashes& hashes,
 
 }  // namespace
 
-eval::ResultFolder read_measurements(const fs::path& stage_folder) {
+eval::ResultFolder read_measurements(const fs::path& stage_folder, const eval::GateConfig& gate) {
   const fs::path choice = stage_folder / kChoiceFolder;
-  eval::ResultFolder measured = eval::read_result_folder(stage_folder);
+  const auto read = [&](const fs::path& folder) {
+    return eval::read_result_folder(folder, gate.document_field);
+  };
+  eval::ResultFolder measured = read(stage_folder);
   const bool has_both = fs::exists(choice) && !fs::equivalent(measured.path, choice);
-  if (has_both) eval::add_results(eval::read_result_folder(choice), measured);
+  if (has_both) eval::add_results(read(choice), measured);
   return measured;
 }
 
-std::optional<eval::ResultFolder> read_behind(const fs::path& stage_folder) {
+std::optional<eval::ResultFolder> read_behind(const fs::path& stage_folder,
+                                              const eval::GateConfig& gate) {
   const fs::path folder = stage_folder / kBehindFolder;
   if (!fs::exists(folder)) return {};
-  return eval::read_result_folder(folder);
+  return eval::read_result_folder(folder, gate.document_field);
 }
 
 std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& hashes,
