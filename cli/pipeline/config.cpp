@@ -17,8 +17,10 @@ void validate_block(const Block& block, const std::string& name, Problems& probl
   problems.leave();
 }
 
+/// Without a slash at its end, so that its last part is a name: a report calls the base by it.
 std::string absolute(const std::string& path, const std::filesystem::path& folder) {
-  return (folder / path).lexically_normal().string();
+  const std::filesystem::path whole = (folder / path).lexically_normal();
+  return (whole.has_filename() ? whole : whole.parent_path()).string();
 }
 
 /// The base's own text as one more old language; the stage self-text writes the files.

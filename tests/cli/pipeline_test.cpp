@@ -1,4 +1,4 @@
-// tests/cli/pipeline_test.cpp: what a pipeline's evaluations left, as it is read.
+// tests/cli/pipeline_test.cpp: a pipeline's paths, and what its evaluations left, as they are read.
 #include "cli/pipeline/pipeline.h"
 
 #include <catch2/catch.hpp>
@@ -49,4 +49,20 @@ TEST_CASE("gate.document_field says what a run's answers share", "[cli]") {
     REQUIRE(samples.size() == 2);
     CHECK((samples[0].document == samples[1].document) == named);
   }
+}
+
+TEST_CASE("paths of a pipeline end in a name", "[cli]") {
+  const testing::TemporaryFolder folder;
+  create_folders(folder.path() / "base");
+  write_file_atomically(folder.path() / "base" / "config.json", "{}");  // a shape alone
+  for (const std::string file : {"aa", "bb"}) write_file_atomically(folder.path() / file, "text");
+  const auto resolved = resolve_pipeline(
+      ConfigSource::from_text("version: 1\nrun_dir: run/\nbase: ./base//\nlanguages:\n"
+                              "  aa: {role: new, train: [aa]}\n  bb: {role: old, train: [bb]}\n"
+                              "train: {tokens: 1000, optimizer: {learning_rate: 1.0e-3}}\n",
+                              "pipeline.yaml"),
+      folder.path());
+  CHECK(resolved.config.base == folder.path() / "base");
+  CHECK(resolved.config.run_dir == folder.path() / "run");
+  CHECK(fs::path(resolved.config.base).filename() == "base");
 }
