@@ -32,6 +32,7 @@ ExitCode run_eval_bpb(const Arguments& arguments) {
   const MeasuredModel measured = measured_model(arguments);
   const auto corpus = tokenizer::load_corpus(arguments.path("corpus"));
   const BpbOptions options{arguments.flag("causes"), arguments.text("behind")};
+  check_corpus(corpus, options);
   return run_evaluation<eval::BpbResult>(
       arguments, measured,
       {.planned = concat("the held-out text of ", corpus.languages.size(), " languages"),

@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "cli/command.h"
+#include "cli/tokenizer_tables.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "core/text.h"
@@ -23,7 +24,8 @@ void write_task(const std::string& language, const std::vector<OrderedJson>& ite
 ExitCode run_eval_cloze(const Arguments& arguments) {
   const auto corpus = tokenizer::load_corpus(arguments.path("corpus"));
   const auto options = bind_config<eval::ClozeOptions>(arguments.config_or_defaults());
-  for (const auto& entry : corpus.languages) eval::check_name("languages", entry.first);
+  const auto texts = corpus_files(corpus, "heldout");
+  for (const auto& entry : texts) eval::check_name("languages", entry.first);
   const fs::path output = arguments.output();
   if (arguments.dry_run()) {
     arguments.say_plan(
@@ -32,8 +34,8 @@ ExitCode run_eval_cloze(const Arguments& arguments) {
   }
   AtomicFolder target(output, arguments.force());
   Json counts = Json::object();
-  for (const auto& [language, texts] : corpus.languages) {
-    const auto documents = tokenizer::read_documents({texts.heldout.begin(), texts.heldout.end()});
+  for (const auto& [language, files] : texts) {
+    const auto documents = tokenizer::read_documents(files);
     const auto items = eval::make_cloze_items(language, documents, options);
     write_task(language, items, target.path());
     counts[language] = items.size();

@@ -68,15 +68,6 @@ void check_causes(const MeasuredModel& measured, const model::Transformer& trans
       .hint("evaluate the expanded model, or put a pack on with --pack");
 }
 
-void check_texts(const tokenizer::Corpus& corpus) {
-  for (const auto& [language, texts] : corpus.languages) {
-    eval::check_name("languages", language);
-    if (!texts.heldout.empty()) continue;
-    throw ConfigError(concat("corpus language '", language, "'"),
-                      "has no held-out text to measure on");
-  }
-}
-
 std::vector<tokenizer::Document> heldout_documents(const tokenizer::LanguageTexts& texts) {
   return tokenizer::read_documents({texts.heldout.begin(), texts.heldout.end()});
 }
@@ -86,31 +77,40 @@ std::string task_name(const std::string& language, const std::string& behind) {
   return concat(eval::bpb_task(language), behind.empty() ? "" : "_behind_", behind);
 }
 
-/// @param language "": none.
-std::vector<tokenizer::Document> quoted_documents(const tokenizer::Corpus& corpus,
-                                                  const std::string& language) {
-  if (language.empty()) return {};
-  const auto found = corpus.languages.find(language);
-  if (found == corpus.languages.end() || corpus.languages.size() == 1) {
-    std::vector<std::string> names;
-    for (const auto& [name, texts] : corpus.languages) names.push_back(name);
-    throw ConfigError("behind", "texts of other languages are to stand behind one of the corpus")
-        .expected(concat("one of ", join(names, ", "), ", and others beside it"))
-        .found(concat("'", language, "'"));
-  }
-  return heldout_documents(found->second);
+expand::PackChoice packs_of(const MeasuredModel& measured) {
+  expand::PackChoice choice = measured.packs;
+  if (!masks_all(measured) && measured.mask != "none") choice.without = measured.mask;
+  return choice;
 }
 
 }  // namespace
+
+void check_corpus(const tokenizer::Corpus& corpus, const BpbOptions& options) {
+  std::vector<std::string> names;
+  for (const auto& [language, texts] : corpus.languages) {
+    names.push_back(language);
+    eval::check_name("languages", language);
+    if (!texts.heldout.empty()) continue;
+    throw ConfigError(concat("corpus language '", language, "'"),
+                      "has no held-out text to measure on");
+  }
+  if (options.behind.empty()) return;
+  if (corpus.languages.contains(options.behind) && names.size() > 1) return;
+  throw ConfigError("behind", "texts of other languages are to stand behind one of the corpus")
+      .expected(concat("one of ", join(names, ", "), ", and others beside it"))
+      .found(concat("'", options.behind, "'"));
+}
+
+void check_measured(const MeasuredModel& measured) {
+  expand::summarize_model(measured.folder, packs_of(measured));
+}
 
 model::Mask mask_of(const MeasuredModel& measured) {
   return masks_all(measured) ? model::Mask::all() : model::Mask{};
 }
 
 expand::OpenModel open_measured(const MeasuredModel& measured) {
-  expand::PackChoice choice = measured.packs;
-  if (!masks_all(measured) && measured.mask != "none") choice.without = measured.mask;
-  expand::OpenModel model = expand::open_model(measured.folder, choice);
+  expand::OpenModel model = expand::open_model(measured.folder, packs_of(measured));
   if (!masks_all(measured)) return model;
   // The masked model has no rows for added tokens.
   const auto first_added = static_cast<tokenizer::TokenId>(model.transformer.first_added_token());
@@ -145,8 +145,9 @@ MeasuredModel measured_model(const Arguments& arguments) {
 
 eval::BpbResult evaluate_bpb(const MeasuredModel& measured, const tokenizer::Corpus& corpus,
                              const BpbOptions& asked) {
-  check_texts(corpus);
-  const std::vector<tokenizer::Document> quoted = quoted_documents(corpus, asked.behind);
+  check_corpus(corpus, asked);
+  std::vector<tokenizer::Document> quoted;
+  if (!asked.behind.empty()) quoted = heldout_documents(corpus.languages.at(asked.behind));
   const expand::OpenModel model = open_measured(measured);
   if (asked.causes) check_causes(measured, model.transformer);
   eval::BpbResult result;

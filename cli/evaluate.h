@@ -62,6 +62,10 @@ class EvaluationOutput {
 void add_measured_model_options(po::options_description& options);
 MeasuredModel measured_model(const Arguments& arguments);
 
+/// Without reading weights (those of a base that packs are put onto aside), what open_measured()
+/// would refuse. @throws what it throws.
+void check_measured(const MeasuredModel& measured);
+
 /// The model in memory, packs put on or taken off. Where all additions are masked, its tokenizer
 /// cuts text as the base does.
 expand::OpenModel open_measured(const MeasuredModel& measured);
@@ -73,8 +77,11 @@ struct BpbOptions {
                             ///< (eval/quotation.h); it is not measured itself
 };
 
-/// @throws ConfigError when a language has no held-out text, for causes of a mask or of a model
-/// without additions, or when there is no other language than `behind`.
+/// @throws ConfigError when a language has no held-out text, or when there is no other language
+/// than `behind`.
+void check_corpus(const tokenizer::Corpus& corpus, const BpbOptions& options);
+
+/// @throws as check_corpus(); ConfigError for causes of a mask or of a model without additions.
 eval::BpbResult evaluate_bpb(const MeasuredModel& measured, const tokenizer::Corpus& corpus,
                              const BpbOptions& options = {});
 

@@ -12,7 +12,6 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/text.h"
-#include "tokenizer/tokenizer.h"
 
 namespace polygraft::cli {
 
@@ -33,7 +32,7 @@ ExitCode run_evaluation(const Arguments& arguments, MeasuredModel measured,
   const Ranks ranks(arguments);
   if (!evaluation.warning.empty()) log_warn(evaluation.warning);
   if (arguments.dry_run()) {
-    tokenizer::Tokenizer::load(measured.folder.path);  // the weights are not read
+    check_measured(measured);
     if (ranks.is_first()) {
       arguments.say_plan(concat("would score ", evaluation.planned, " into ", output));
     }

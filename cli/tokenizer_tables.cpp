@@ -72,7 +72,7 @@ std::map<std::string, std::vector<std::filesystem::path>> corpus_files(
     const std::vector<std::string>& of_split = split == "train" ? texts.train : texts.heldout;
     if (of_split.empty()) {
       throw ConfigError(concat("languages.", code, ".", split), "no files")
-          .expected("the texts that the report reads");
+          .expected("the texts that are read");
     }
     files[code] = {of_split.begin(), of_split.end()};
   }

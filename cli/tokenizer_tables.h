@@ -10,7 +10,7 @@
 
 namespace polygraft::cli {
 
-/// The files of a corpus that a report reads, by language. @param split "heldout" or "train".
+/// The files of a corpus that a command reads, by language. @param split "heldout" or "train".
 /// @throws ConfigError naming a language that has none.
 std::map<std::string, std::vector<std::filesystem::path>> corpus_files(
     const tokenizer::Corpus& corpus, const std::string& split);

@@ -196,6 +196,15 @@ class RunFolder(unittest.TestCase):
         said = run("expand", "attach", "--model", model, "--pack", pack, "--dry-run", expect=4).stderr
         self.assertIn(f"there are two packs '{NEW_LANGUAGE}'", said)
         self.assertIn("would attach", run("expand", "attach", "--model", BASE, "--pack", pack, "--dry-run").stdout)
+        bpb = ["eval", "bpb", "-o", self.dir.with_name("bpb"), "--dry-run"]
+        said = run(*bpb, "--model", model, "--corpus", CORPUS, "--mask", "xx", expect=2).stderr
+        self.assertIn("there is no pack 'xx'", said)
+        self.assertIn("'xx'", run(*bpb, "--model", BASE, "--corpus", CORPUS, "--behind", "xx", expect=2).stderr)
+        corpus = self.dir.with_name("corpus.yaml")
+        corpus.write_text(f"languages: {{en: {{role: old, train: [{WORK / 'en.train.jsonl'}]}}}}\n")
+        self.assertIn("has no held-out text", run(*bpb, "--model", BASE, "--corpus", corpus, expect=2).stderr)
+        cloze = ["eval", "cloze", "--corpus", corpus, "-o", self.dir.with_name("cloze"), "--dry-run"]
+        self.assertIn("languages.en.heldout: no files", run(*cloze, expect=2).stderr)
 
     def test_a_fused_model_is_a_base_of_its_own(self):
         fused = fresh("verify-fused") / "model"
