@@ -63,13 +63,14 @@ AtomicFolder::AtomicFolder(fs::path folder, bool replace)
   folder_ = clean_target(folder_);
   partial_ = partial_name(folder_);
   if (replace_) refuse_to_replace_working_folder(folder_);
-  recover_replaced(folder_);
   refuse_existing_output(folder_, replace_);
   if (const std::string kind = irregular_kind(folder_); !kind.empty() && kind != "a folder")
     throw IoError(folder_, "cannot write").expected("a new name, or a folder's").found(kind);
   if (folder_.has_parent_path()) create_folders(folder_.parent_path());
   Descriptor lock = lock_target(folder_);
   try {
+    recover_replaced(folder_);  // with the lock: else it may be between its two renames
+    refuse_existing_output(folder_, replace_);
     remove_orphans(folder_);  // with the lock, all of them are
     if (::mkdir(partial_.c_str(), 0777) != 0) throw io_error(folder_, "create the folder", errno);
   } catch (...) {

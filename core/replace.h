@@ -18,7 +18,8 @@ void replace_by_moving_aside(const std::filesystem::path& fresh,
                              const std::filesystem::path& target);
 
 /// Finishes what a process killed within replace_by_moving_aside left: puts `TARGET.polygraft-old`
-/// back if `target` is missing.
+/// back if `target` is missing. To be called with the target's lock: a process that is still at
+/// work would find its own `target` back in its way.
 void recover_replaced(const std::filesystem::path& target);
 
 }  // namespace polygraft

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/folder_lock.h"
 #include "core/remove_folder.h"
 #include "core/replace.h"
 #include "core/text.h"
@@ -201,6 +202,12 @@ TEST_CASE("a replacement that fails leaves the old folder", "[core][folder]") {
 TEST_CASE("a folder that was moved aside when its process died is put back", "[core][folder]") {
   const TemporaryFolder root;
   fill(root / "model.polygraft-old", "old");
+  {
+    const Descriptor lock = lock_target(root / "model");  // it has not died
+    CHECK_THROWS_AS(AtomicFolder(root / "model", true), ConfigError);
+    CHECK(root.entries() == Names{"model.lock", "model.polygraft-old"});
+    remove_target_lock(root / "model");
+  }
   CHECK_THROWS_AS(AtomicFolder(root / "model", false), ConfigError);
   CHECK(content_of(root / "model") == "old");
   CHECK(root.entries() == Names{"model"});
