@@ -59,7 +59,7 @@ ctest_args=()
 while (($# > 0)); do
   case $1 in
     --parity) parity=ON && install_args+=(--parity) ;;
-    --venv) need_value "a folder" "$@" && venv=$2 && shift ;;
+    --venv) need_value "a folder" "$@" && venv=$(realpath -ms -- "$2") && shift ;;
     --jobs) need_value "a number" "$@" && jobs=$2 && shift ;;
     --help | -h) usage && exit 0 ;;
     --) shift && ctest_args=("$@") && break ;;
