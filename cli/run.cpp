@@ -169,7 +169,9 @@ ExitCode run_pipeline(const Arguments& arguments) {
   const ResolvedPipeline pipeline =
       resolve_pipeline(arguments.config("pipeline"), fs::absolute(file).parent_path(),
                        RunPlace{Ranks::count(), /*is_dry_run=*/arguments.dry_run()});
-  keep_inputs(arguments, {pipeline.config.base});
+  const std::vector<std::string>& tasks = pipeline.config.evaluate.choice;
+  keep_inputs(arguments, {pipeline.config.base, pipeline.corpus_file});
+  keep_inputs(arguments, {tasks.begin(), tasks.end()});
   keep_inputs(arguments, files_of(pipeline.corpus));
   const Ranks ranks(arguments, Ranks::grid_shape(arguments));
   const fs::path run_dir = pipeline.config.run_dir;

@@ -27,9 +27,9 @@ void print_plan(const Arguments& arguments, const trainer::TrainFile& file,
 
 ExitCode run_train(const Arguments& arguments) {
   const auto file = bind_config<trainer::TrainFile>(arguments.config());
-  trainer::TrainJob job =
-      trainer::resolve_job(file, fs::absolute(arguments.path("config")).parent_path());
-  keep_inputs(arguments, {job.model, job.pack, job.tokenizer});
+  const fs::path folder = fs::absolute(arguments.path("config")).parent_path();
+  trainer::TrainJob job = trainer::resolve_job(file, folder);
+  keep_inputs(arguments, {job.model, job.pack, job.tokenizer, folder / file.corpus});
   keep_inputs(arguments, files_of(job.corpus));
   const Ranks ranks(arguments, Ranks::grid_shape(arguments));
   job.replace_output = arguments.force();

@@ -63,7 +63,8 @@ void take_corpus(ResolvedPipeline& resolved, const std::filesystem::path& folder
     resolved.corpus.languages = config.languages;
     tokenizer::resolve_paths(resolved.corpus, folder);
   } else {
-    resolved.corpus = tokenizer::load_corpus(absolute(config.corpus, folder));
+    resolved.corpus_file = absolute(config.corpus, folder);
+    resolved.corpus = tokenizer::load_corpus(resolved.corpus_file);
   }
   config.languages = resolved.corpus.languages;
   config.corpus.clear();  // the resolved file stands alone

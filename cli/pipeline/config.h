@@ -101,6 +101,7 @@ struct RunPlace {
 struct ResolvedPipeline {
   PipelineConfig config;
   tokenizer::Corpus corpus;
+  std::string corpus_file;  ///< "": the languages are in the pipeline's own file
   std::string new_language;
   std::string yaml;  ///< the resolved config, as it is saved and hashed
 };

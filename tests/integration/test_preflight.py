@@ -5,7 +5,7 @@ import shlex
 import shutil
 import unittest
 
-from harness import BASE, CORPUS, NEW_LANGUAGE, OLD_LANGUAGES, WORK, fresh, load_json, run, write_pipeline
+from harness import BASE, BASE_CONFIG, CORPUS, NEW_LANGUAGE, OLD_LANGUAGES, WORK, fresh, load_json, run, write_pipeline
 
 TWO_PROCESSES = {"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_RANK": "0"}
 
@@ -92,6 +92,18 @@ class Preflight(unittest.TestCase):
         corpus = self.folder / "corpus.yaml"
         corpus.write_text(json.dumps({"languages": languages}))
         return f"corpus={corpus}"
+
+    def test_a_result_in_the_place_of_what_the_pipeline_names(self):
+        tasks, corpus = self.folder / "tasks.jsonl", self.folder / "corpus.yaml"
+        tasks.write_text(json.dumps({"id": "a", "language": "de", "context": "", "choices": ["x", "y"], "gold": 0}) + "\n")
+        settings = ["--set", self.corpus_with("de"), "--set", f"evaluate.choice=[{tasks}]"]
+        for file in (tasks, corpus):
+            before = file.read_text()
+            said = run("run", self.yaml, "--dry-run", *settings, "--json", file, expect=2).stderr
+            self.assertIn("the output is the same as an input", said)
+            self.assertEqual(file.read_text(), before)
+        train = ["train", "--config", BASE_CONFIG, "--dry-run", "--set", self.corpus_with("de"), "--json", corpus]
+        self.assertIn("the output is the same as an input", run(*train, expect=2).stderr)
 
     def test_texts_that_cannot_be_read(self):
         broken, unknown, empty = self.folder / "broken.jsonl", self.folder / "text.docx", self.folder / "empty.txt"
