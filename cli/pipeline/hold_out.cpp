@@ -2,7 +2,6 @@
 #include "cli/pipeline/hold_out.h"
 
 #include <algorithm>
-#include <set>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -14,35 +13,38 @@
 namespace polygraft::cli {
 namespace {
 
-constexpr size_t kHeldOutBytes = size_t{512} << 10;
+constexpr double kShare = 1.0 / 16, kMostShare = 1.0 / 4;  ///< of all documents
+constexpr double kHeldOutBytes = 512 << 10;
+constexpr double kWanted = 40;  ///< documents: twice what the gate asks for
 
-constexpr int64_t kWanted = 40;  ///< documents: twice what the gate asks for
-
-/// How many of 256 hashes are drawn.
-int64_t draw_below(int64_t num_documents) {
-  return std::clamp<int64_t>(256 * kWanted / std::max<int64_t>(num_documents, 1), 16, 64);
+/// The share of the documents that is drawn.
+double share_of(const std::vector<std::string>& files) {
+  double num_documents = 0, num_bytes = 0;
+  for (const std::string& file : files) {
+    tokenizer::for_each_document(file, [&](tokenizer::Document&& document) {
+      num_documents += 1;
+      num_bytes += static_cast<double>(document.text.size());
+    });
+  }
+  const double fitting = std::min(kShare, kHeldOutBytes / num_bytes);
+  return std::min(std::max(fitting, kWanted / num_documents), kMostShare);
 }
 
-/// By the first byte of the text's SHA-256.
-bool is_drawn(const std::string& hash, int64_t below) {
-  return std::stoi(hash.substr(0, 2), nullptr, 16) < below;
+/// By the first 32 bits of the text's SHA-256: equal documents go together.
+bool is_drawn(const std::string& text, double share) {
+  return static_cast<double>(std::stoul(sha256(text).substr(0, 8), nullptr, 16)) < share * 0x1p32;
 }
 
 }  // namespace
 
 HeldOut hold_out_documents(const std::string& language, const std::vector<std::string>& files,
                            const fs::path& train, const fs::path& heldout) {
-  const int64_t below = draw_below(tokenizer::count_documents({files.begin(), files.end()}));
+  const double share = share_of(files);
   AtomicFile train_file(train), heldout_file(heldout);
   HeldOut count;
-  std::set<std::string> held_hashes;
-  size_t held_bytes = 0;
   for (const std::string& file : files) {
     tokenizer::for_each_document(file, [&](tokenizer::Document&& document) {
-      const std::string hash = sha256(document.text);
-      const bool has_room = held_bytes < kHeldOutBytes;
-      const bool held = held_hashes.contains(hash) || (has_room && is_drawn(hash, below));
-      if (held && held_hashes.insert(hash).second) held_bytes += document.text.size();
+      const bool held = is_drawn(document.text, share);
       ++(held ? count.num_heldout : count.num_train);
       const Json line = {{"id", document.id}, {"text", document.text}};
       (held ? heldout_file : train_file).write(line.dump() + "\n");

@@ -13,8 +13,9 @@ struct HeldOut {
   int64_t num_train = 0, num_heldout = 0;  ///< documents
 };
 
-/// Writes `train` and `heldout` (.jsonl): one document in 16 is held out, or more (up to one in 4)
-/// where that would be fewer than 40 documents; no more than 512 KiB of them.
+/// Writes `train` and `heldout` (.jsonl): one document in 16 is held out, or fewer where those would
+/// be more than about 512 KiB, or more (up to one in 4) where they would be fewer than about 40.
+/// From everywhere in the files: the held-out text is of what all of them hold.
 /// @throws what reading the texts throws; ConfigError when no document, or every one, is held
 /// out.
 HeldOut hold_out_documents(const std::string& language, const std::vector<std::string>& files,
