@@ -98,10 +98,11 @@ struct LanguageTest {
   std::optional<ChangedAnswers> answers;      ///< of those that are right or wrong
   std::optional<ScoreChanges> score_changes;  ///< of scores between 0 and 1
   std::optional<NoiseFloor> noise;  ///< shown beside the change; the gate does not look at it
-  double margin =
-      0;  ///< the change that is still tolerated, on the scale and with the sign of change()
-  double p_adjusted =
-      1;  ///< Holm over all old-language tests; bootstrap p of "worse than the margin"
+  /// The change that is still tolerated, on the scale and with the sign of change().
+  double margin = 0;
+  /// Bootstrap p-value of "worse than the margin"; Holm's over all tests of old languages, or over
+  /// all of new ones.
+  double p_adjusted = 1;
   Outcome outcome = Outcome::kInsufficient;
   std::string reason;
 

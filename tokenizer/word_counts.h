@@ -14,7 +14,8 @@ namespace polygraft::tokenizer {
 class WordCounts {
  public:
   /// Counts the pieces between added tokens, as `tokenizer` cuts the documents of `files`, on up to
-  /// `num_threads` threads (0: the default of core/parallel.h). The counts do not depend on how many there are.
+  /// `num_threads` threads (0: the default of core/parallel.h). The counts do not depend on how
+  /// many there are.
   void add_files(const Tokenizer& tokenizer, const std::vector<fs::path>& files,
                  int num_threads = 0);
 

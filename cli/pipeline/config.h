@@ -38,11 +38,11 @@ struct EvaluateConfig {
   void validate(Problems& problems) const;
 };
 
-/// What `run --dry-run` and `init` hold an estimate against, and (`rank`) what `plan-parallel`
-/// reckons with.
 /// Of a machine; low enough that its bytes fit into 63 bits.
 inline constexpr double kMostMemoryGib = 1e9;
 
+/// What `run --dry-run` and `init` hold an estimate against, and (`rank`) what `plan-parallel`
+/// reckons with.
 struct MachineConfig {
   std::string name;
   double memory_gib = 0;                   ///< 0: no machine is named

@@ -9,7 +9,7 @@ namespace polygraft::cli {
 /// Whether `folder` has a config.json and no tensors.
 bool is_shape_alone(const std::filesystem::path& folder);
 
-/// config.json of a model folder. @throws FormatError for one that is not understood; NotComparable
+/// config.json of a model folder. @throws FormatError for one that is not understood; ConfigError
 /// for a dense model.
 model::ModelConfig read_moe_shape(const std::filesystem::path& folder);
 
