@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "cli/command.h"
+#include "cli/pipeline/checks.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/log.h"
@@ -42,6 +43,11 @@ ExitCode run_tokenizer_extend(const Arguments& arguments) {
   options.guard_max_changed = arguments.number("guard-max-changed");
   const fs::path output = arguments.output();
   if (arguments.dry_run()) {
+    tokenizer::Tokenizer::load(arguments.path("tokenizer"));
+    for (const auto* texts : {&new_texts, &guard_texts}) {
+      for (const auto& [language, files] : *texts)
+        for (const fs::path& file : files) check_first_document(file);
+    }
     const std::string count = options.new_tokens
                                   ? concat("up to ", *options.new_tokens, " merges")
                                   : concat("merges while each saves ", options.min_saving,

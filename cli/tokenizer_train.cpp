@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "cli/command.h"
+#include "cli/pipeline/checks.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/log.h"
@@ -20,6 +21,7 @@ ExitCode run_tokenizer_train(const Arguments& arguments) {
     throw ConfigError("command line", "--text is missing").expected("one or more text files");
   const fs::path output = arguments.output();
   if (arguments.dry_run()) {
+    for (const std::string& file : names) check_first_document(file);
     arguments.say_plan(concat("would learn ", options.vocab_size, " entries from ", names.size(),
                               " files into ", output));
     return ExitCode::kDone;

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "cli/keep_inputs.h"
 #include "cli/pipeline/shape_plan.h"
 #include "core/file.h"
 #include "core/text.h"
@@ -121,15 +122,13 @@ void check_tokenizer(const PipelineConfig& config) {
   if (config.train.replay.self_chats > 0) check_chat_format(config);
 }
 
+void check_first_document(const fs::path& file) {
+  if (tokenizer::count_documents({file}, /*most=*/1) > 0) return;
+  throw FormatError(file, "no document in it").expected("at least one line of text");
+}
+
 void check_first_documents(const tokenizer::Corpus& corpus, Checks& checks) {
-  const auto check = [](const std::string& file) {
-    if (tokenizer::count_documents({file}, /*most=*/1) > 0) return;
-    throw FormatError(file, "no document in it").expected("at least one line of text");
-  };
-  for (const auto& [language, texts] : corpus.languages) {
-    for (const std::string& file : texts.train) checks.run([&] { check(file); });
-    for (const std::string& file : texts.heldout) checks.run([&] { check(file); });
-  }
+  for (const fs::path& file : files_of(corpus)) checks.run([&] { check_first_document(file); });
 }
 
 std::vector<std::string> find_few_documents(const ResolvedPipeline& pipeline) {

@@ -40,7 +40,9 @@ void check_files_apart(const tokenizer::Corpus& corpus, Problems& problems);
 /// That every language of the corpus has text to learn from and to be measured on.
 void check_texts(const tokenizer::Corpus& corpus, const std::string& where);
 
-/// That every text begins with a document that can be read; the rest is read when it is needed.
+/// That a text begins with a document that can be read; the rest is read when it is needed.
+void check_first_document(const fs::path& file);
+/// The same of every text of a corpus.
 void check_first_documents(const tokenizer::Corpus& corpus, Checks& checks);
 
 /// A sentence for each language with fewer held-out documents than the gate asks for, by which the

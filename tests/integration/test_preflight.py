@@ -205,7 +205,9 @@ class DryRun(unittest.TestCase):
         plan = json.loads(run("run", self.yaml, "--dry-run", "--json", "-").stdout)
         self.assertEqual(plan["stages"][0], {"stage": "tokenizer", "done": False})
         self.assertGreater(plan["peak_memory_bytes"], 0)
-        for command in [["tokenizer", "train", "--text", CORPUS, "--vocab-size", "300", "-o", self.folder / "t"],
+        text = WORK / "en.train.jsonl"
+        for command in [["tokenizer", "train", "--text", text, "--vocab-size", "300", "-o", self.folder / "t"],
+                        ["tokenizer", "extend", "--tokenizer", BASE, "--text", text, "--guard", text, "-o", self.folder / "t"],
                         ["expand", "profile", "--model", BASE, "--corpus", CORPUS, "-o", self.folder / "p.json"],
                         ["eval", "bpb", "--model", BASE, "--corpus", CORPUS, "-o", self.folder / "b"],
                         ["generate", "--model", BASE, "--prompt", "The"],
@@ -213,6 +215,15 @@ class DryRun(unittest.TestCase):
             with self.subTest(command=command[:2]):
                 self.assertIn("would ", json.loads(run(*command, "--dry-run", "--json", "-").stdout)["dry_run"])
                 self.assertIn("would ", run(*command, "--dry-run").stdout)
+
+    def test_a_tokenizer_of_texts_that_are_not_there(self):
+        text, missing, output = WORK / "en.train.jsonl", self.folder / "missing.jsonl", ["-o", self.folder / "t", "--dry-run"]
+        extend = ["tokenizer", "extend", "--tokenizer", BASE]
+        for command in [["tokenizer", "train", "--text", text, missing], [*extend, "--text", missing, "--guard", text],
+                        [*extend, "--text", text, "--guard", f"de={missing}"]]:
+            self.assertIn("missing.jsonl: no such file", run(*command, *output, expect=1).stderr)
+        self.assertIn("known", run("tokenizer", "train", "--text", CORPUS, *output, expect=1).stderr)
+        run("tokenizer", "extend", "--tokenizer", missing, "--text", text, "--guard", text, *output, expect=1)
 
 
 if __name__ == "__main__":
