@@ -5,7 +5,6 @@
 #include <charconv>
 #include <fstream>
 #include <iostream>
-#include <limits>
 
 #include "cli/command.h"
 #include "core/json.h"
@@ -88,13 +87,14 @@ ExitCode decode(const Arguments& arguments) {
   for_each_line(file, [&](const std::string& line, int64_t number) {
     const fs::path where = concat(file, ":", number);
     const Json ids = parse_json(line, where);
-    const auto is_id = [](const Json& id) {
-      constexpr auto kLargest = std::numeric_limits<tokenizer::TokenId>::max();
-      return id.is_number_unsigned() && id.get<uint64_t>() <= static_cast<uint64_t>(kLargest);
+    const auto is_id = [&](const Json& id) {
+      return id.is_number_unsigned() &&
+             id.get<uint64_t>() < static_cast<uint64_t>(tokenizer.size()) &&
+             !tokenizer.token(id.get<tokenizer::TokenId>()).empty();
     };
     if (!ids.is_array() || !std::all_of(ids.begin(), ids.end(), is_id)) {
       throw FormatError(where, "not an array of ids")
-          .expected("[12, 7, 1088]")
+          .expected(concat("[12, 7, 108], each an id of the tokenizer's, below ", tokenizer.size()))
           .found(line.substr(0, 60));
     }
     std::cout << tokenizer.decode(ids.get<std::vector<tokenizer::TokenId>>()) << "\n";

@@ -219,11 +219,11 @@ class BadInput(unittest.TestCase):
         self.assertIn("means nothing without --chat", result.stderr)
 
     def test_ids_that_are_none(self):
-        for ids in ("[4294967368]", "[1.5]", "[true]", "[-1]", "7"):
+        for ids in ("[4294967368]", "[100000]", "[1.5]", "[true]", "[-1]", "7"):
             result = subprocess.run([PROGRAM, "tokenizer", "decode", "--tokenizer", BASE], input=ids + "\n", text=True,
                                     capture_output=True)
             self.assertEqual(result.returncode, 1, result.stdout)
-            self.assertIn("not an array of ids", result.stderr)
+            self.assertIn("-:1: not an array of ids", result.stderr)
 
     def test_numbers_out_of_range_are_refused_before_any_work(self):
         yaml = self.folder / "pipeline.yaml"

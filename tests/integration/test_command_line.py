@@ -5,10 +5,10 @@ import unittest
 
 from harness import SOURCE, run
 
-COMMANDS = ["init", "run", "inspect", "tokenizer train", "tokenizer extend", "tokenizer encode", "tokenizer decode",
-            "expand profile", "expand plan", "expand graft", "expand upcycle", "expand verify", "expand pack",
-            "expand attach", "expand detach", "expand fuse", "train", "eval bpb", "eval cloze", "eval choice", "eval compare",
-            "generate", "report"]
+COMMANDS = ["init", "run", "plan-parallel", "inspect", "tokenizer train", "tokenizer extend", "tokenizer encode",
+            "tokenizer decode", "tokenizer report", "expand profile", "expand plan", "expand graft", "expand upcycle",
+            "expand verify", "expand pack", "expand attach", "expand detach", "expand fuse", "train", "eval bpb", "eval cloze",
+            "eval choice", "eval compare", "generate", "report"]
 
 
 class CommandLine(unittest.TestCase):
