@@ -123,7 +123,7 @@ void Unfinished::remove() { fs::remove_all(folder_); }
 Unfinished::~Unfinished() {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder_, ignored))
-    if (entry.path().string().find(kScoresExtension) != std::string::npos) return;
+    if (entry.path().filename().string().find(kScoresExtension) != std::string::npos) return;
   fs::remove_all(folder_, ignored);
 }
 
