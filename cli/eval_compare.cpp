@@ -72,6 +72,17 @@ ExitCode only_write_baseline(const Arguments& arguments, const eval::ResultFolde
   return ExitCode::kDone;
 }
 
+/// A baseline that was not to be compared may be the wrong one.
+void write_compared_baseline(const Arguments& arguments, const eval::Comparison& comparison,
+                             const eval::ResultFolder& baseline) {
+  const fs::path file = arguments.path("write-baseline");
+  if (comparison.outcome != eval::Outcome::kNotComparable)
+    return eval::write_baseline(baseline, file);
+  log_warn(concat(file.string(),
+                  " is not written: the results are not comparable; without a "
+                  "CANDIDATE the baseline is written as it is"));
+}
+
 ExitCode run_eval_compare(const Arguments& arguments) {
   const auto gate = bind_config<eval::GateConfig>(arguments.config_or_defaults());
   const auto read = [&](const char* operand) {
@@ -94,8 +105,7 @@ ExitCode run_eval_compare(const Arguments& arguments) {
   if (arguments.stdout_is_free()) std::cout << eval::comparison_table(comparison);
   if (!arguments.dry_run()) {
     write_requested(arguments, comparison);
-    if (writes_baseline && comparison.outcome != eval::Outcome::kNotComparable)
-      eval::write_baseline(baseline, arguments.path("write-baseline"));
+    if (writes_baseline) write_compared_baseline(arguments, comparison, baseline);
   }
   arguments.emit_json(comparison.to_json());
   return eval::outcome_exit_code(comparison.outcome);
@@ -129,7 +139,8 @@ Command eval_compare_command() {
           [](po::positional_options_description& p) { p.add("baseline", 1).add("candidate", 1); },
       .run = run_eval_compare,
       .settings = documented_settings<eval::GateConfig>,
-      .takes_config = true};
+      .takes_config = true,
+      .force_hint = "an earlier report or baseline is replaced without it"};
 }
 
 }  // namespace polygraft::cli

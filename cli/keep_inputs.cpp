@@ -96,12 +96,14 @@ void check_kind(const Output& output, const std::string& also_fits = "") {
       .hint("name a file, new or to be replaced; only --json - goes to standard output");
 }
 
-/// How the files begin that the report options write; what begins otherwise is somebody's own.
+/// How the files begin that these options write; what begins otherwise is somebody's own.
 struct ReportForm {
   std::string_view option, beginning;
 };
-constexpr ReportForm kReportForms[] = {
-    {"--html", "<!doctype html>"}, {"--markdown", "# Comparison"}, {"--junit", "<?xml "}};
+constexpr ReportForm kReportForms[] = {{"--html", "<!doctype html>"},
+                                       {"--markdown", "# Comparison"},
+                                       {"--junit", "<?xml "},
+                                       {"--write-baseline", "{\"polygraft_baseline\""}};
 
 void check_is_report(const Output& output) {
   for (const auto& [option, beginning] : kReportForms) {
@@ -112,7 +114,7 @@ void check_is_report(const Output& output) {
     found.resize(static_cast<size_t>(file.gcount()));
     if (found.empty() || found == beginning) continue;
     throw ConfigError(output.option, "names a file that is no earlier report")
-        .expected(concat("one that begins with '", beginning, "', or none"))
+        .expected(concat("one that begins with ", beginning, ", or none"))
         .found(output.path.string())
         .hint("name another file, or remove this one");
   }

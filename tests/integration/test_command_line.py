@@ -58,6 +58,7 @@ class CommandLine(unittest.TestCase):
                                       ("run p.yaml", "--config x.yaml", "polygraft run PIPELINE.yaml"),
                                       ("plan-parallel p.yaml", "--config x.yaml", "polygraft plan-parallel PIPELINE.yaml"),
                                       ("report run", "--force", "always made again"),
+                                      ("eval compare a b", "--force", "is replaced without it"),
                                       ("inspect model", "--force", "replaces nothing"),
                                       ("inspect model", "--set a=b", "no configuration"),
                                       ("tokenizer encode f", "--json x", "prints lines"),

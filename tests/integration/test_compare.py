@@ -83,7 +83,7 @@ class Compare(unittest.TestCase):
 
     def test_a_file_that_is_no_earlier_report_is_left_alone(self):
         out = fresh("compare-foreign")
-        for option in ("--markdown", "--html", "--junit"):
+        for option in ("--markdown", "--html", "--junit", "--write-baseline"):
             file = out / "notes.jsonl"
             file.write_text('{"text": "somebody\'s own"}\n')
             message = run("eval", "compare", BASELINE, CANDIDATE, option, file, expect=2).stderr
@@ -154,8 +154,9 @@ class Compare(unittest.TestCase):
             sample = json.loads(lines[7])
             sample["prompt_hash"] = "0" * 64
             file.write_text("".join(lines[:7] + [json.dumps(sample) + "\n"] + lines[8:]))
-        text = run("eval", "compare", BASELINE, out / "candidate", "--write-baseline", out / "b.json", expect=4).stdout
-        self.assertIn("document 7 differs: prompt_hash", text)
+        result = run("eval", "compare", BASELINE, out / "candidate", "--write-baseline", out / "b.json", expect=4)
+        self.assertIn("document 7 differs: prompt_hash", result.stdout)
+        self.assertIn("b.json is not written: the results are not comparable", result.stderr)
         self.assertFalse((out / "b.json").exists())
 
 
