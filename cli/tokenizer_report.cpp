@@ -14,11 +14,7 @@ namespace {
 
 void print(const Json& json) {
   for (const eval::Table& table : tokenizer_tables(json)) {
-    std::vector<std::vector<std::string>> rows = table.rows;
-    for (auto& row : rows) {
-      for (std::string& cell : row) cell = eval::printable(cell);
-    }
-    std::cout << eval::text_table(table.header, rows, /*first_right=*/1) << "\n";
+    std::cout << eval::text_table(table.header, table.rows, /*first_right=*/1) << "\n";
   }
   std::cout << "Tokens per word: all tokens over the words of Unicode's UAX #29.\n";
 }

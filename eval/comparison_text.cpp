@@ -224,9 +224,9 @@ std::string comparison_table(const Comparison& comparison) {
   const bool noise = has_noise(comparison);
   const TestNames names(comparison);
   std::string out = text_table(header(noise), rows(comparison, names, noise), kFirstNumber);
-  out += concat("\n", printable(comparison_verdict(comparison)), "\n");
+  out += concat("\n", harmless(comparison_verdict(comparison)), "\n");
   for (const auto& lines : {obstacles(comparison, names), answers_changed(comparison)}) {
-    for (const std::string& line : lines) out += concat("  ", printable(line), "\n");
+    for (const std::string& line : lines) out += concat("  ", harmless(line), "\n");
   }
   out += method_note(comparison) + "\n";
   if (comparison.causes.empty()) return out;

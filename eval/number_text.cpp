@@ -75,7 +75,7 @@ std::string p_text(double p) { return p < 0.001 ? "< 0.001" : fixed(p, 3); }
 
 std::string p_statement(double p) { return concat("p ", p < 0.001 ? "" : "= ", p_text(p)); }
 
-std::string printable(std::string_view text, bool keep_lines) {
+std::string harmless(std::string_view text, bool keep_lines) {
   const std::string valid = valid_utf8(text);
   std::string out;
   for (std::string_view rest = valid; !rest.empty();) {
@@ -98,7 +98,7 @@ std::string text_table(const std::vector<std::string>& header,
   for (auto& line : lines) {
     line.resize(header.size());
     for (size_t c = 0; c < line.size(); ++c) {
-      line[c] = printable(line[c]);
+      line[c] = harmless(line[c]);
       widths[c] = std::max(widths[c], static_cast<size_t>(num_characters(line[c])));
     }
   }
@@ -115,7 +115,7 @@ std::string text_table(const std::vector<std::string>& header,
 
 std::string markdown_text(std::string_view text) {
   std::string out;
-  for (const char c : printable(text)) {
+  for (const char c : harmless(text)) {
     if (c == '&') {
       out += "&amp;";
     } else if (c == '<') {

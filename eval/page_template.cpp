@@ -10,7 +10,7 @@ namespace polygraft::eval {
 
 void set(ctemplate::TemplateDictionary& dictionary, const char* name, const std::string& value,
          bool keep_lines) {
-  dictionary.SetValue(name, printable(value, keep_lines));
+  dictionary.SetValue(name, harmless(value, keep_lines));
 }
 
 void set_verbatim(ctemplate::TemplateDictionary& dictionary, const char* name,

@@ -7,7 +7,7 @@
 
 namespace polygraft::eval {
 
-/// Sets a variable to `value`, made printable first (number_text.h); the template escapes it for
+/// Sets a variable to `value`, made harmless() first (number_text.h); the template escapes it for
 /// its place.
 void set(ctemplate::TemplateDictionary& dictionary, const char* name, const std::string& value,
          bool keep_lines = false);

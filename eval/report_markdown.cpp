@@ -72,7 +72,7 @@ std::string report_markdown(const Report& report, bool stands_alone) {
   }
   if (!report.resolved_config.empty()) {
     const char* title = "Resolved configuration";
-    sections.emplace_back(title, heading(title) + fenced(printable(report.resolved_config, true)));
+    sections.emplace_back(title, heading(title) + fenced(harmless(report.resolved_config, true)));
   }
   std::string out = "# " + markdown_text(report.title).substr(0, kLeftOutBytes) + "\n\n";
   out += comparison_markdown(report.comparison, kMaxCommentBytes - 2 * kLeftOutBytes, stands_alone);
