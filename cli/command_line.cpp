@@ -27,7 +27,7 @@ po::options_description common_options() {
   auto add = options.add_options();
   add("config", po::value<std::string>()->value_name("FILE.yaml"), "configuration file");
   add("set", po::value<std::vector<std::string>>()->composing()->value_name("KEY=VALUE"),
-      "overrides a.b=c of it");
+      "a setting in place of the file's, such as train.tokens=300000; may be repeated");
   add("json", po::value<std::string>()->value_name("FILE|-"),
       "machine-readable result; - is stdout");
   add("threads", po::value<int64_t>()->default_value(0)->value_name("N"), "0: one for each core");
