@@ -58,9 +58,15 @@ std::string power_missing(const LanguageTest& test, const GateConfig& gate) {
                 " documents like these would do");
 }
 
+/// "beyond the margin of +0.200 %"; of a new language, whose margin is the gain asked of it,
+/// "less than the asked gain of -10.0 %".
+std::string miss_text(const LanguageTest& test) {
+  return concat(test.is_new ? "less than the asked gain of " : "beyond the margin of ",
+                change_text(test, test.margin));
+}
+
 void decide_beyond_margin(LanguageTest& test, const GateConfig& gate) {
-  const std::string beyond = concat(change_text(test, test.change()), " is beyond the margin of ",
-                                    change_text(test, test.margin));
+  const std::string beyond = concat(change_text(test, test.change()), " is ", miss_text(test));
   const std::string p = p_statement(test.p_adjusted);
   const bool beyond_chance = test.p_adjusted < 1 - gate.confidence;
   const std::string missing = beyond_chance ? "" : power_missing(test, gate);
@@ -102,9 +108,9 @@ void decide(LanguageTest& test, const GateConfig& gate) {
     decide_beyond_margin(test, gate);
   } else if (bound > margin) {
     test.outcome = Outcome::kInsufficient;
-    test.reason = concat("could be ", change_text(test, sign * bound), " ", sure,
-                         ", beyond the margin of ", change_text(test, test.margin), "; ",
-                         documents_needed(test, bound, margin, gate.confidence));
+    test.reason =
+        concat("could be ", change_text(test, sign * bound), " ", sure, ", ", miss_text(test), "; ",
+               documents_needed(test, bound, margin, gate.confidence));
   } else {
     test.outcome = Outcome::kPass;
     test.reason = concat("no worse than ", change_text(test, sign * bound), " ", sure);

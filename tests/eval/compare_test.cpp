@@ -235,7 +235,9 @@ TEST_CASE("a new language is gated by its gain", "[eval][compare]") {
   CHECK(enough.tests.back().margin == -0.1);
   CHECK(enough.worst()->language == "de");
   gate.min_new_gain_relative = 0.3;
-  CHECK(test_of(compare_bpb(languages, gate), "id").outcome == Outcome::kFail);
+  const LanguageTest less = test_of(compare_bpb(languages, gate), "id");
+  CHECK(less.outcome == Outcome::kFail);
+  CHECK_THAT(less.reason, Catch::Contains(" is less than the asked gain of -30.0 %"));
   gate.min_new_gain_relative = 0.199;
   CHECK(test_of(compare_bpb(languages, gate), "id").outcome != Outcome::kPass);
 }
