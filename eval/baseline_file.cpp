@@ -31,9 +31,11 @@ Json kept_results(const OrderedJson& results) {
                           "task_hashes", "versions"}) {
     if (results.contains(key)) kept[key] = Json::parse(results[key].dump());
   }
-  for (const char* key : {"model_hash", "config"}) {
-    const auto where = OrderedJson::json_pointer() / "polygraft" / key;
-    if (results.contains(where)) kept["polygraft"][key] = Json::parse(results[where].dump());
+  for (const char* part : {"/polygraft/model_hash", "/polygraft/config", "/config/model_sha",
+                           "/config/model_revision"}) {
+    const OrderedJson::json_pointer where(part);
+    if (results.contains(where))
+      kept[Json::json_pointer(part)] = Json::parse(results[where].dump());
   }
   for (const auto& [language, role] : stated_roles(results))
     kept["polygraft"]["languages"][language]["role"] = role;

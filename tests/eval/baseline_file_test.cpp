@@ -8,6 +8,7 @@
 #include "core/text.h"
 #include "eval/compare.h"
 #include "eval/roles.h"
+#include "eval/sources.h"
 #include "tests/eval/comparison_fixture.h"
 #include "tests/eval/fixture.h"
 
@@ -45,6 +46,20 @@ TEST_CASE("a baseline file is the same for the same samples, a line for each", "
   int differ = 0;
   for (size_t i = 0; i < lines.size(); ++i) differ += lines[i] != changed[i] ? 1 : 0;
   CHECK(differ == 1);
+}
+
+TEST_CASE("a baseline file says which revision of a model it is of", "[eval][baseline]") {
+  const TemporaryFolder temporary;
+  const fs::path file = temporary.path() / "baseline.json";
+  for (const char* key : {"model_sha", "model_revision"}) {
+    ResultFolder repeat = read_result_folder(fixture_path("lm_eval/baseline"));
+    repeat.results["config"][key] = "one";
+    write_baseline(repeat, file);
+    const OrderedJson kept = read_result_folder(file).results;
+    CHECK(model_difference(kept, repeat.results).empty());
+    repeat.results["config"][key] = "another";
+    CHECK(model_difference(kept, repeat.results) == "revision: 'one' and 'another'");
+  }
 }
 
 TEST_CASE("a metric that a sample lacks, and no samples at all, survive", "[eval][baseline]") {
