@@ -23,8 +23,9 @@ constexpr int64_t kMostFitTokens = 1'000'000'000;
 void VocabularyConfig::validate(Problems& problems) const {
   const bool is_number = !new_tokens.empty() && new_tokens.size() < 10 &&
                          new_tokens.find_first_not_of("0123456789") == std::string::npos;
-  problems.require(is_number || new_tokens == "auto", "new_tokens", new_tokens,
-                   "must be a whole number, or auto");
+  const bool is_zero = is_number && new_tokens.find_first_not_of('0') == std::string::npos;
+  problems.require((is_number && !is_zero) || new_tokens == "auto", "new_tokens", new_tokens,
+                   "must be a whole number above zero, or auto");
   problems.require_in("min_saving", min_saving, 0, 1, Ends::kNeither);
   problems.require_at_least("min_count", min_count, 1);
   problems.require_in("guard_max_changed", guard_max_changed, 0, 1);

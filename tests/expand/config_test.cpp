@@ -1,4 +1,5 @@
-// tests/expand/config_test.cpp: settings whose sums and products would overflow.
+// tests/expand/config_test.cpp: settings that nothing can be done with, and those whose sums and
+// products would overflow.
 #include "expand/config.h"
 
 #include <catch2/catch.hpp>
@@ -36,6 +37,17 @@ TEST_CASE("a number that no fit can be reckoned with is refused", "[expand][conf
     }
   }
   CHECK(problems_with<ExpertConfig>("router_margin=0").empty());
+}
+
+TEST_CASE("a number of new tokens that no tokenizer is extended by is refused",
+          "[expand][config]") {
+  const auto problems_of = problems_with<expand::VocabularyConfig>;
+  for (const std::string value : {"0", "000", "-1", "1.5", "many", "1234567890"}) {
+    CHECK_THAT(problems_of("new_tokens=" + value), Catch::Contains("above zero, or auto"));
+  }
+  for (const std::string value : {"1", "800", "auto"}) {
+    CHECK(problems_of("new_tokens=" + value).empty());
+  }
 }
 
 TEST_CASE("a number that products would overflow is refused, by key and bound",
