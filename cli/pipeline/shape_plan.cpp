@@ -104,8 +104,7 @@ ExpandedShape expanded_shape(const PipelineConfig& pipeline) {
           .value_or(0);
   shape.expanded.num_experts += shape.num_added_experts;
   shape.expanded.vocab_rows += shape.num_added_vocab_rows;
-  const bool unties = shape.num_added_vocab_rows > 0 && pipeline.tokenizer.head == "untied";
-  if (unties) shape.expanded.tied_embeddings = false;
+  if (pipeline.tokenizer.head == "untied") shape.expanded.tied_embeddings = false;
   return shape;
 }
 
