@@ -9,6 +9,7 @@
 #include "cli/keep_inputs.h"
 #include "cli/pipeline/checks.h"
 #include "cli/pipeline/pipeline.h"
+#include "cli/pipeline/repeated_text.h"
 #include "cli/pipeline/shape_plan.h"
 #include "cli/pipeline/training_folder.h"
 #include "cli/ranks.h"
@@ -82,6 +83,7 @@ void warn_beforehand(const std::vector<Stage>& stages, const ResolvedPipeline& p
   warn_of_training_change(stages, config);
   warn_of_memory(config);
   for (const std::string& sentence : find_few_documents(pipeline)) log_warn(sentence);
+  for (const std::string& sentence : find_repeated_text(pipeline.corpus)) log_warn(sentence);
   const std::vector<std::string>& tasks = config.evaluate.choice;
   if (tasks.empty()) return;
   const std::string warning =

@@ -35,6 +35,10 @@ void Checks::throw_if_any(const std::string& where) const {
 }
 
 void check_new_language(const std::string& language, const std::string& where) {
+  if (language == trainer::kSelfLanguage) {
+    throw ConfigError(where, concat("'", language, "' is what the base's own text is called"))
+        .hint("give the language another name");
+  }
   if (model::is_pack_name(language)) return;
   throw ConfigError(where, concat("language '", language, "' has an unusable name"))
       .expected(model::kPackNameRule)

@@ -188,6 +188,9 @@ class BadInput(unittest.TestCase):
         corpus.write_text(content.replace(f"{NEW_LANGUAGE}:", "all:"))
         self.assertIn("'all' has an unusable name",
                       run("run", yaml, "--dry-run", "--set", f"corpus={corpus}", expect=2).stderr)
+        corpus.write_text(content.replace(f"{NEW_LANGUAGE}:", "self:"))
+        self.assertIn("'self' is what the base's own text is called",
+                      run("run", yaml, "--dry-run", "--set", f"corpus={corpus}", expect=2).stderr)
         corpus.write_text(content.replace("de:", "de/at:"))
         self.assertIn("'de/at' cannot be part of a file name",
                       run("run", yaml, "--dry-run", "--set", f"corpus={corpus}", expect=2).stderr)

@@ -105,6 +105,12 @@ class Preflight(unittest.TestCase):
         train = ["train", "--config", BASE_CONFIG, "--dry-run", "--set", self.corpus_with("de"), "--json", corpus]
         self.assertIn("the output is the same as an input", run(*train, expect=2).stderr)
 
+    def test_held_out_text_that_is_trained_on_is_warned_of(self):
+        copy = self.folder / "another-name.jsonl"
+        shutil.copy(WORK / f"{NEW_LANGUAGE}.train.jsonl", copy)
+        said = run("run", self.yaml, "--dry-run", "--set", self.corpus_with(NEW_LANGUAGE, heldout=copy)).stderr
+        self.assertRegex(said, rf"(\d+) of \1 held-out documents of {NEW_LANGUAGE} are training text of {NEW_LANGUAGE}: ")
+
     def test_texts_that_cannot_be_read(self):
         broken, unknown, empty = self.folder / "broken.jsonl", self.folder / "text.docx", self.folder / "empty.txt"
         broken.write_text('{"content": "Help"}\n')
