@@ -17,10 +17,6 @@ namespace polygraft::expand {
 
 namespace {
 
-// More bytes than any token of real text has on average: enough documents for the tokens that are
-// wanted.
-constexpr int64_t kMaxBytesPerToken = 8;
-
 std::vector<tokenizer::Document> sample_training_text(const tokenizer::Corpus& corpus,
                                                       const std::string& language,
                                                       int64_t num_tokens, uint64_t seed) {

@@ -50,7 +50,6 @@ struct ProfileText {
 ProfileText sample_text(const model::Transformer& transformer,
                         const tokenizer::Tokenizer& tokenizer, const tokenizer::Corpus& corpus,
                         int64_t num_tokens) {
-  constexpr int64_t kMaxBytesPerToken = 8;  // of any real text; more text than needed does no harm
   ProfileText text;
   for (const auto& [language, texts] : corpus.languages) {
     const auto documents = sample_documents(texts.train, num_tokens * kMaxBytesPerToken,

@@ -15,6 +15,9 @@ namespace polygraft::expand {
 std::vector<tokenizer::Document> leading_documents(const std::vector<std::string>& files,
                                                    int64_t num_bytes);
 
+/// More than any real text has: what to sample of it for a number of tokens. Too much does no harm.
+inline constexpr int64_t kMaxBytesPerToken = 8;
+
 /// About `num_bytes` of text out of `files` (at least one document), in an order drawn from
 /// `stream`. Reads no more than the first few times that many bytes, evenly from the files, so that
 /// a corpus of any size is sampled in bounded time.

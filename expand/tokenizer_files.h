@@ -1,4 +1,5 @@
-// expand/tokenizer_files.h: the files that make up a tokenizer in a Hugging Face folder.
+// expand/tokenizer_files.h: taking along the files that make up a tokenizer in a Hugging Face
+// folder.
 #pragma once
 #include <filesystem>
 

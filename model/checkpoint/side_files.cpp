@@ -34,10 +34,6 @@ constexpr std::array<std::string_view, 11> kTokenizerFiles = {"tokenizer.json",
                                                               "tekken.json",
                                                               "sentencepiece.bpe.model"};
 
-bool is_tokenizer(const std::string& name) {
-  return std::find(kTokenizerFiles.begin(), kTokenizerFiles.end(), name) != kTokenizerFiles.end();
-}
-
 }  // namespace
 
 bool is_weight_file(const std::string& name) {
@@ -45,12 +41,16 @@ bool is_weight_file(const std::string& name) {
                      [&](std::string_view suffix) { return name.ends_with(suffix); });
 }
 
+bool is_tokenizer_file(const std::string& name) {
+  return std::find(kTokenizerFiles.begin(), kTokenizerFiles.end(), name) != kTokenizerFiles.end();
+}
+
 void copy_side_files(const fs::path& from, const fs::path& to, bool without_tokenizer) {
   try {
     for (const fs::directory_entry& entry : fs::directory_iterator(from)) {
       const std::string name = entry.path().filename().string();
       if (!entry.is_regular_file() || name == "config.json" || name == kManifestFile) continue;
-      if (is_weight_file(name) || (without_tokenizer && is_tokenizer(name))) continue;
+      if (is_weight_file(name) || (without_tokenizer && is_tokenizer_file(name))) continue;
       fs::copy_file(entry.path(), to / name, fs::copy_options::overwrite_existing);
     }
   } catch (const fs::filesystem_error& error) {
