@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -33,6 +34,13 @@ void refuse_foreign(const fs::path& file) {
       .hint("move it, or choose another output");
 }
 
+/// Of the open file: its holder may remove the name at any moment.
+std::string holder_of(const Descriptor& lock) {
+  std::array<char, 512> text{};
+  const ssize_t count = ::pread(lock.get(), text.data(), text.size(), 0);
+  return {text.data(), static_cast<size_t>(std::max<ssize_t>(count, 0))};
+}
+
 /// @throws ConfigError when somebody else has it, or it is no lock.
 Descriptor take_lock(const fs::path& file, const fs::path& held, const std::string& problem) {
   Descriptor descriptor(file, O_RDWR | O_CREAT | O_NOFOLLOW, "lock");
@@ -42,7 +50,7 @@ Descriptor take_lock(const fs::path& file, const fs::path& held, const std::stri
   }
   if (errno != EWOULDBLOCK) throw io_error(file, "lock", errno);
   throw ConfigError(held.string(), problem)
-      .found(read_file(file))
+      .found(holder_of(descriptor))
       .hint("wait for it, or choose another folder");
 }
 

@@ -133,6 +133,7 @@ void StageKeys::require(const std::vector<std::string>& names, const fs::path& r
 FileHashes::FileHashes(fs::path run_dir)
     : cache_file_(std::move(run_dir) / "file-hashes.json"), cache_(Json::object()) {
   if (fs::exists(cache_file_)) cache_ = read_json(cache_file_);
+  if (!cache_.is_object()) cache_ = Json::object();  // what somebody edited is hashed again
 }
 
 std::string FileHashes::of_file(const fs::path& file) {
@@ -142,9 +143,9 @@ std::string FileHashes::of_file(const fs::path& file) {
   const auto modified = fs::last_write_time(file).time_since_epoch().count();
   const std::string version = concat(size, "@", modified);
   Json& entry = cache_[file.string()];
-  if (!entry.is_object() || entry.value("version", "") != version) {
-    entry = {{"version", version}, {"sha256", sha256_file(file)}};
-  }
+  const bool is_known = entry.is_object() && entry.value("version", Json()) == version &&
+                        entry.value("sha256", Json()).is_string();
+  if (!is_known) entry = {{"version", version}, {"sha256", sha256_file(file)}};
   return entry.at("sha256").get<std::string>();
 }
 

@@ -64,3 +64,24 @@ TEST_CASE("a stage of whose files one is gone is done again", "[cli][stages]") {
     CHECK(changed_output(stage, run_dir, hashes).starts_with("stages/graft/"));
   }
 }
+
+TEST_CASE("remembered hashes that somebody edited are made again", "[cli][stages]") {
+  const testing::TemporaryFolder folder;
+  write_file_atomically(folder / "file", "text");
+  const auto hash_of = [&](const std::string& remembered) {
+    if (!remembered.empty()) write_file_atomically(folder / "file-hashes.json", remembered);
+    FileHashes hashes(folder.path());
+    const std::string hash = hashes.of(folder / "file");
+    hashes.save();
+    return hash;
+  };
+  const std::string hash = hash_of("");
+  Json edited = read_json(folder / "file-hashes.json");
+  for (const Json& other : {Json(1), Json::object(), Json()}) {
+    for (const char* key : {"sha256", "version"}) {
+      edited[(folder / "file").string()][key] = other;
+      CHECK(hash_of(edited.dump()) == hash);
+    }
+    CHECK(hash_of(other.dump()) == hash);
+  }
+}
