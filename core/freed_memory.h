@@ -1,11 +1,13 @@
 // core/freed_memory.h: what becomes of memory that is freed only to be wanted again.
+// malloc is jemalloc's (Evans 2006): tensors of a step come and go in an order that left glibc's
+// heap a fifth larger than what was in use. It hands unused pages back to the kernel after ten
+// seconds.
 #pragma once
 
 namespace polygraft {
 
-/// From now on freed blocks of up to 32 MiB (the highest threshold that glibc accepts) stay with
-/// the process. Every step allocates and frees the same large tensors; by default glibc hands them
-/// back to the kernel, which then clears their pages again at each step.
+/// From now on freed pages stay with the process. Every step allocates and frees the same large
+/// tensors; pages handed back would have to be cleared again.
 void keep_freed_memory();
 
 }  // namespace polygraft
