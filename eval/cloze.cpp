@@ -3,6 +3,7 @@
 
 #include <map>
 #include <set>
+#include <unordered_map>
 
 #include "core/error.h"
 #include "core/random.h"
@@ -89,14 +90,36 @@ std::vector<std::string> unique_ids(const std::vector<tokenizer::Document>& docu
   return ids;
 }
 
+/// The numbers below `size` in a drawn order (Fisher and Yates), one after the other: an item takes
+/// a few of what may be a million passages.
+class DrawnOrder {
+ public:
+  DrawnOrder(size_t size, RandomStream& random) : left_(size), random_(random) {}
+  bool is_over() const { return left_ == 0; }
+  size_t next() {
+    const size_t place = random_.below(left_--);
+    const size_t drawn = at(place);
+    moved_[place] = at(left_);  // the last one takes its place
+    return drawn;
+  }
+
+ private:
+  size_t at(size_t place) const {
+    const auto found = moved_.find(place);
+    return found == moved_.end() ? place : found->second;
+  }
+  size_t left_;
+  RandomStream& random_;
+  std::unordered_map<size_t, size_t> moved_;
+};
+
 /// The wrong choices of one item: the passages of other documents, in an order drawn for the item.
 std::vector<std::string> draw_wrong(const Passage& right, const std::vector<Passage>& all,
                                     RandomStream& random, size_t count) {
   std::set<std::string> seen = {right.continuation};
   std::vector<std::string> wrong;
-  for (const int64_t i : random.permutation(static_cast<int64_t>(all.size()))) {
-    if (wrong.size() == count) break;
-    const Passage& other = all[static_cast<size_t>(i)];
+  for (DrawnOrder order(all.size(), random); !order.is_over() && wrong.size() < count;) {
+    const Passage& other = all[order.next()];
     if (other.document == right.document) continue;
     if (seen.insert(other.continuation).second) wrong.push_back(other.continuation);
   }

@@ -2,6 +2,7 @@
 #include "eval/cloze.h"
 
 #include <catch2/catch.hpp>
+#include <map>
 #include <set>
 
 #include "core/error.h"
@@ -70,6 +71,25 @@ TEST_CASE("the same text gives the same items; another seed gives others", "[eva
   ClozeOptions other = kShort;
   other.seed = 6;
   CHECK(items != make_cloze_items("de", texts, other));
+}
+
+TEST_CASE("wrong choices are drawn from all other documents, each passage as often as any",
+          "[eval][cloze]") {
+  ClozeOptions options = kShort;
+  options.items_per_document = 1;
+  options.choices = 6;
+  const auto all = make_cloze_items("de", documents(6, 60, " "), options);
+  for (const OrderedJson& item : all) {  // there are no more than these
+    const auto choices = item["choices"].get<std::vector<std::string>>();
+    CHECK(std::set<std::string>(choices.begin(), choices.end()).size() == 6);
+  }
+  options.choices = 3;
+  std::map<std::string, int> drawn;
+  for (const OrderedJson& item : make_cloze_items("de", documents(400, 60, " "), options)) {
+    for (const auto& choice : item["choices"]) ++drawn[choice.get<std::string>()];
+  }
+  CHECK(drawn.size() == 400);
+  for (const auto& [choice, count] : drawn) CHECK(count <= 1 + 10);  // 2 in the mean
 }
 
 TEST_CASE("too little text is an error that says how much is needed", "[eval][cloze]") {
