@@ -6,9 +6,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 
 namespace polygraft::testing {
 
@@ -29,18 +33,45 @@ inline int run_test_case_in_child(const std::string& name, const std::filesystem
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/// Of this process since it began.
-inline int64_t peak_resident_bytes() {
+/// Bytes that /proc/self/status states.
+inline int64_t status_bytes(const std::string& field) {
   std::ifstream status("/proc/self/status");
   std::string word;
   while (status >> word) {
-    if (word != "VmHWM:") continue;
+    if (word != field) continue;
     int64_t kibibytes = 0;
     status >> kibibytes;
     return kibibytes << 10;
   }
   return 0;
 }
+
+/// Of this process since it began.
+inline int64_t peak_resident_bytes() { return status_bytes("VmHWM:"); }
+
+/// What this process holds at most beside the files that it maps, looked at every two milliseconds
+/// while this lives.
+class AnonymousPeak {
+ public:
+  AnonymousPeak() : thread_([this] { watch(); }) {}
+  ~AnonymousPeak() { stop(); }
+  int64_t stop() {
+    is_over_ = true;
+    if (thread_.joinable()) thread_.join();
+    return bytes_;
+  }
+
+ private:
+  void watch() {
+    while (!is_over_) {
+      bytes_ = std::max(bytes_, status_bytes("RssAnon:"));
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+  }
+  std::atomic<bool> is_over_ = false;
+  int64_t bytes_ = 0;
+  std::thread thread_;  // last: it uses the others
+};
 
 inline std::filesystem::path child_folder() { return getenv("POLYGRAFT_TEST_RUN"); }
 inline int child_value() { return atoi(getenv("POLYGRAFT_TEST_VALUE")); }
