@@ -12,8 +12,9 @@
 //   metric        of Polyak's steps, with its factor, in float64
 // On a GPU it is the GPU's memory: 2 bytes a weight and a number kept, 4 more for additions (their
 // masters), and a chunk's logits, five times (a divergence and its gradient).
-// Measured runs of the study's arms (10 kinds, 1,024 to 11,264 tokens at once) were within @@ of
-// it. Legend: D model width, F expert width, K experts per token.
+// Ten kinds of runs of the study's base (6 M parameters; 1,024 to 11,264 tokens at once; additions,
+// LoRA, all, dense; both precisions) took 208 to 758 MiB in a few steps: 0.92 to 1.04 times the
+// estimate; whole runs of the quickstart 1.10 and 1.11 times. A test holds it to 15 %.
 #include <algorithm>
 
 #include "core/json.h"
