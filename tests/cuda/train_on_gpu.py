@@ -46,7 +46,7 @@ def train(program, work, folder, device, steps):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--polygraft", required=True)
-    parser.add_argument("--work", type=pathlib.Path, required=True)
+    parser.add_argument("--work", type=lambda folder: pathlib.Path(folder).resolve(), required=True)
     parser.add_argument("--device", default="cuda", help="cpu: to try this script")
     parser.add_argument("--steps", type=int, default=60)
     arguments = parser.parse_args()
