@@ -27,6 +27,8 @@ constexpr Names kLaunchers[] = {
      "SLURM_STEP_ID"},
 };
 
+constexpr const char* kAttempt = "TORCHELASTIC_RESTART_COUNT";
+
 int number(const Variable& variable, const Names& names, const std::string& name) {
   const std::string text = variable(name).value_or("");
   int value = -1;
@@ -54,6 +56,7 @@ Launch read_launch(const Variable& variable) {
     launch.address = variable(names.address).value_or("");
     if (variable(names.port)) launch.port = number(variable, names, names.port);
     launch.store_is_up = variable("TORCHELASTIC_USE_AGENT_STORE").value_or("") == "True";
+    if (variable(kAttempt)) launch.attempt = number(variable, names, kAttempt);
     if (launch.rank >= launch.size) {
       throw ConfigError(names.rank, "lies outside the world")
           .expected(concat("below ", names.size, " = ", launch.size))

@@ -18,6 +18,7 @@ struct Launch {
   std::string address;  ///< of rank 0, where torchrun or srun say it
   int port = 0;
   bool store_is_up = false;  ///< torchrun itself keeps the store at that address
+  int attempt = 0;           ///< how often torchrun has started all anew, with the same store
 };
 
 /// @param variable the value of an environment variable, or nothing.

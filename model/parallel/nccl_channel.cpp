@@ -3,6 +3,8 @@
 
 #include <exception>
 #include <thread>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include "core/text.h"
 #include "model/device/device_error.h"
@@ -15,7 +17,7 @@ using device::DeviceError;
 
 constexpr auto kPause = std::chrono::microseconds(50);
 constexpr auto kBetweenNcclLooks = std::chrono::milliseconds(200);
-constexpr const char* kFarewellKey = "polygraft/farewell";
+constexpr const char* kFarewellKey = "farewell";
 
 std::vector<uint8_t> to_bytes(const std::string& text) { return {text.begin(), text.end()}; }
 
@@ -56,7 +58,9 @@ Store meet(const Launch& launch, Timeout timeout) {
   options.waitWorkers = false;
   options.timeout = timeout;
   try {
-    return c10::make_intrusive<c10d::TCPStore>(launch.address, options);
+    return c10::make_intrusive<c10d::PrefixStore>(
+        concat("polygraft/", launch.attempt),
+        c10::make_intrusive<c10d::TCPStore>(launch.address, options));
   } catch (const std::exception& error) {
     throw RankError("rank 0", concat("is not met at ", launch.address, ":", launch.port))
         .found(error.what());
@@ -135,7 +139,7 @@ bool NcclChannel::is_busy() const {
 }
 
 ncclUniqueId NcclChannel::agree_on_id() const {
-  const std::string key = concat("polygraft/group/", shared_.num_groups++, "/", members_.front());
+  const std::string key = concat("group/", shared_.num_groups++, "/", members_.front());
   ncclUniqueId id{};
   if (shared_.rank == members_.front()) {
     check(ncclGetUniqueId(&id), "making a group's id");

@@ -6,7 +6,7 @@
 #include <cuda_runtime_api.h>
 #include <nccl.h>
 
-#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#include <torch/csrc/distributed/c10d/Store.hpp>
 
 #include "model/parallel/launch.h"
 
@@ -19,8 +19,9 @@ void check(ncclResult_t result, const char* what);
 /// Makes the GPU of this rank the current one. @throws DeviceError when there is none.
 void take_gpu(const Launch& launch);
 
-using Store = c10::intrusive_ptr<c10d::TCPStore>;
+using Store = c10::intrusive_ptr<c10d::Store>;
 
+/// What an earlier attempt has left in torchrun's store is not seen.
 /// @throws RankError when rank 0 is not there.
 Store meet(const Launch& launch, Timeout timeout);
 

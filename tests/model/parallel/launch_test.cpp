@@ -40,7 +40,9 @@ TEST_CASE("each launcher's variables are read", "[parallel]") {
   CHECK(!torchrun.store_is_up);
   auto with_store = kTorchrun;
   with_store["TORCHELASTIC_USE_AGENT_STORE"] = "True";
-  CHECK(launch_of(with_store).store_is_up);
+  CHECK((launch_of(with_store).store_is_up && launch_of(with_store).attempt == 0));
+  with_store["TORCHELASTIC_RESTART_COUNT"] = "2";
+  CHECK(launch_of(with_store).attempt == 2);
   const Launch srun = launch_of({{"SLURM_STEP_ID", "0"},
                                  {"SLURM_PROCID", "6"},
                                  {"SLURM_NTASKS", "7"},
