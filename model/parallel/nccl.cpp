@@ -52,7 +52,10 @@ class Event {
   void mark(cudaStream_t stream) { check(cudaEventRecord(event_, stream), "an event"); }
   bool has_passed() const {
     const cudaError_t state = cudaEventQuery(event_);
-    if (state == cudaErrorNotReady) return false;
+    if (state == cudaErrorNotReady) {
+      (void)cudaGetLastError();  // which the next kernel's launch would take for its own
+      return false;
+    }
     check(state, "an exchange");
     return true;
   }
