@@ -225,7 +225,8 @@ class NcclWorld : private OwnStreams, private NcclShared, public NcclGroup {
     }
     try {  // rank 0 keeps the store until all have come here; the work is done
       barrier();
-    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
+    } catch (const std::exception&) {
+      are_others_gone = true;
     }
   }
 

@@ -115,12 +115,17 @@ NcclChannel::NcclChannel(NcclShared& shared, const std::vector<int>& members, in
   const ncclUniqueId id = agree_on_id();
   check(ncclCommInitRankConfig(&comm_, static_cast<int>(members.size()), id, rank, &config),
         "starting a group");
-  settle();
+  try {
+    settle();
+  } catch (...) {
+    ncclCommAbort(comm_);  // else NCCL's own thread goes on waiting for the others
+    throw;
+  }
 }
 
 NcclChannel::~NcclChannel() {
   if (comm_ == nullptr) return;
-  if (std::uncaught_exceptions() > exceptions_before_) {
+  if (shared_.are_others_gone || std::uncaught_exceptions() > exceptions_before_) {
     ncclCommAbort(comm_);  // destroying waits for the others
   } else {
     ncclCommDestroy(comm_);

@@ -31,7 +31,8 @@ struct NcclShared {
   Timeout timeout;
   Store store;
   cudaStream_t exchanges = nullptr, copies = nullptr;  ///< streams
-  int num_groups = 0;  ///< the same on all ranks when they make the same ones
+  int num_groups = 0;            ///< the same on all ranks when they make the same ones
+  bool are_others_gone = false;  ///< found out when this rank's own work was done
 
   /// Leaves word for the others; the first to do so is the one to blame.
   void say_farewell(const std::string& why) const;
