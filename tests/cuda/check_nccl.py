@@ -26,21 +26,26 @@ def start(program, rank, port):
     return subprocess.Popen([program], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def main():
-    port = free_port()
-    processes = [start(sys.argv[1], rank, port) for rank in range(NUM_RANKS)]
+def check(processes):
     # The last rank is the first that may lack a GPU; the others would wait for it.
-    outputs = {}
     for rank in reversed(range(NUM_RANKS)):
-        outputs[rank] = processes[rank].communicate(timeout=TIMEOUT_S)[0]
-        print(f"rank {rank} exits with {processes[rank].returncode}:\n{outputs[rank]}")
-        if processes[rank].returncode == 1 and any(words in outputs[rank] for words in NO_GPU):
-            for process in processes[:rank]:
-                process.kill()
-                process.wait()
+        output = processes[rank].communicate(timeout=TIMEOUT_S)[0]
+        print(f"rank {rank} exits with {processes[rank].returncode}:\n{output}")
+        if processes[rank].returncode == 1 and any(words in output for words in NO_GPU):
             print("skipped: no GPU for each rank")
             return SKIPPED
     return 0 if all(process.returncode == 0 for process in processes) else 1
+
+
+def main():
+    port = free_port()
+    processes = [start(sys.argv[1], rank, port) for rank in range(NUM_RANKS)]
+    try:
+        return check(processes)
+    finally:  # whoever still waits for another holds its GPU
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 if __name__ == "__main__":
