@@ -15,9 +15,12 @@ std::optional<std::string> environment(const std::string& name) {
 }
 
 parallel::Timeout timeout_of(const Arguments& arguments) {
+  constexpr double kMostSeconds = 1e9;  // clocks count nanoseconds
   const double seconds = arguments.number("rank-timeout");
-  if (!(seconds > 0)) {
-    throw ConfigError("--rank-timeout", "must be positive").found(concat(seconds));
+  if (!(seconds > 0 && seconds <= kMostSeconds)) {
+    throw ConfigError("--rank-timeout", "is no time to wait")
+        .expected(concat("more than 0 seconds, at most ", kMostSeconds))
+        .found(concat(seconds));
   }
   return std::chrono::duration_cast<parallel::Timeout>(std::chrono::duration<double>(seconds));
 }

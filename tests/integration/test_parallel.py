@@ -84,6 +84,12 @@ class Parallel(unittest.TestCase):
         self.assertIn("expected: ep x dp = 2", said)
         self.assertFalse((self.folder / "refused").exists())
 
+    def test_a_time_that_no_clock_counts_is_refused(self):
+        for seconds in ("0", "1e10"):
+            said = train_on(1, self.config("untimed"), "--rank-timeout", seconds, expect=[2])
+            self.assertIn("--rank-timeout", said)
+        self.assertFalse((self.folder / "untimed").exists())
+
     def test_a_rank_that_never_starts_is_not_waited_for(self):
         """Its place is taken by a process that knows nothing of MPI."""
         command = train_command(self.config("unstarted"), "--rank-timeout", "4")
