@@ -226,7 +226,8 @@ that ended outside train.budget changes none of these: a sentence beside the ver
           [](po::options_description& o) {
             auto add = o.add_options();
             add("pipeline", po::value<std::string>(), "pipeline.yaml");
-            add("until", po::value<std::string>()->value_name("STAGE"), "stop after this stage");
+            add("until", po::value<std::string>()->value_name("STAGE"),
+                "stop after this stage, of those that --dry-run lists");
             Ranks::add_grid_options(o);
           },
       .add_operands = [](po::positional_options_description& p) { p.add("pipeline", 1); },

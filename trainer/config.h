@@ -132,7 +132,8 @@ struct BudgetConfig {
   void visit(Visitor& v) {
     v.field("max_relative_bpb", max_relative_bpb,
             "largest relative rise in bits per byte of the worst old language: the weights of "
-            "`protect` are moved to keep it, and the result lies inside");
+            "`protect` are moved to keep it, and the result lies inside; a file without the block "
+            "`budget` has no such limit");
     v.field("confidence", confidence, "of the intervals that are held against it");
     v.field("on_exceeded", on_exceeded,
             "protect: harder, then return to the best weights; stop: end the run");
