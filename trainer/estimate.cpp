@@ -156,9 +156,9 @@ int64_t peak_bytes(const TrainConfig& train, const Shapes& shapes, int64_t num_t
   if (train.device == "cuda") return peak_bytes_on_gpu(train, shapes, num_trainable);
   const int64_t tokens =
       train.micro_batch_tokens > 0 ? train.micro_batch_tokens : train.batch_tokens;
-  const int64_t in_memory = train.trainable == "additions"
-                                ? num_trainable + kConvertedElements
-                                : model::count_parameters(shapes.config).total;
+  const int64_t in_memory =
+      train.changes_base() ? model::count_parameters(shapes.config).total
+                           : std::max(count_additions(shapes), num_trainable) + kConvertedElements;
   const int64_t weights = (train.trainable == "lora" ? 12 : 4) * in_memory;
   const TokenNumbers numbers =
       count_token_numbers(shapes.config, train.precision == "bfloat16", train.changes_base());

@@ -43,9 +43,14 @@ Fingerprint fingerprint(const TrainJob& job, const LanguageRoles& roles, const T
   for (const auto& [language, key] : data.shard_keys) fields[concat("text of ", language)] = key;
   list_model_config(*trainee.config_json, fields);
   const auto manifest = trainee.folder ? trainee.folder->manifest : std::nullopt;
+  const bool lies_in_files = !manifest && trainee.folder && !job.train.changes_base();
   if (manifest) fields["base weights"] = manifest->base_tensors_hash;
-  fields[manifest ? "additions at the start" : "weights at the start"] =
-      weights_hash(trainee.transformer.weights(), manifest.has_value());
+  if (lies_in_files) {
+    fields["base weights"] = model::hash_tensors(trainee.folder->tensors);
+  } else {
+    fields[manifest ? "additions at the start" : "weights at the start"] =
+        weights_hash(trainee.transformer.weights(), manifest.has_value());
+  }
   return fields;
 }
 

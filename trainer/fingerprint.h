@@ -17,7 +17,8 @@ struct Trainee;
 using Fingerprint = std::map<std::string, std::string>;
 
 /// Must be called before the first step: it hashes the weights that training begins from. An
-/// expanded model's base is known by its manifest; only the additions are hashed then.
+/// expanded model's base is known by its manifest; only the additions are hashed then. Weights that
+/// lie in the model's files (none-but-router) are hashed there.
 Fingerprint fingerprint(const TrainJob& job, const LanguageRoles& roles, const TrainingData& data,
                         Trainee& trainee);
 

@@ -49,6 +49,18 @@ Trainee from_pack(const TrainJob& job, model::ModelFolder base) {
   return {std::move(base), std::move(json), std::move(with_pack.tokenizer), std::move(transformer)};
 }
 
+/// What trains must be in memory; a base that stays as it is need not be.
+model::Weights read_weights(const model::ModelFolder& folder, const TrainConfig& train) {
+  if (train.changes_base()) return model::load_weights(folder, at::kFloat);
+  auto weights = model::map_weights(folder, at::kFloat, model::AddedExperts::kInMemory);
+  if (folder.manifest) return weights;
+  for (model::LayerWeights& layer : weights.layers) {  // nothing is added: its routers train
+    at::Tensor& router = layer.moe.router.base;
+    if (layer.is_moe) router = router.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+  }
+  return weights;
+}
+
 Trainee from_folder(const TrainJob& job) {
   auto folder = model::ModelFolder::open(job.model);
   if (!job.pack.empty()) return from_pack(job, std::move(folder));
@@ -56,10 +68,7 @@ Trainee from_folder(const TrainJob& job) {
   OrderedJson json = *folder.config_json;
   model::ModelConfig config = folder.config;
   auto tokenizer = tokenizer::Tokenizer::load(job.model);
-  // What trains must be in memory; a base that stays as it is need not be.
-  auto weights = job.train.trainable == "additions"
-                     ? model::map_weights(folder, at::kFloat, model::AddedExperts::kInMemory)
-                     : model::load_weights(folder, at::kFloat);
+  model::Weights weights = read_weights(folder, job.train);
   if (!job.tokenizer.empty()) {
     if (folder.manifest) {
       throw ConfigError("tokenizer", "the model is expanded: its additions came with a tokenizer")

@@ -63,16 +63,21 @@ class StoredTensors {
     }
     return base;
   }
-  /// `count` rows of one expert's matrix, from `first` on.
+  /// `count` rows of one expert's matrix, from `first` on: a piece where the bank has it, or a
+  /// part.
   void expert_rows(const std::string& name_template, SplitRows& bank, int64_t expert, int64_t first,
                    int64_t count) {
+    const auto piece = static_cast<size_t>((expert * bank.base.size(1) + first) / count);
+    const bool is_piece = piece < bank.pieces.size();
     const int64_t num_base = bank.num_base();
     const at::Tensor matrix =
         expert < num_base ? bank.base.select(0, expert) : bank.added.select(0, expert - num_base);
-    const at::Tensor view = matrix.narrow(0, first, count);
+    const at::Tensor view = is_piece ? bank.pieces[piece] : matrix.narrow(0, first, count);
     std::vector<at::Tensor> parts{view};
     visit_(fill(name_template, layer_, expert), parts);
-    if (!parts[0].is_same(view)) bank.pieces.push_back(parts[0]);
+    if (parts[0].is_same(view)) return;
+    TORCH_INTERNAL_ASSERT(!is_piece);
+    bank.pieces.push_back(parts[0]);
   }
 
   void attention(AttentionWeights& weights) {

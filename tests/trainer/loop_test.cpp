@@ -7,7 +7,7 @@
 #include "model/kernels/dispatch.h"
 #include "tests/trainer/run_files.h"
 #include "tests/trainer/tiny_world.h"
-#include "trainer/trainer.h"
+#include "trainer/trainee.h"
 
 namespace polygraft::trainer {
 namespace {
@@ -69,6 +69,39 @@ TEST_CASE("training additions leaves every old byte as it was", "[trainer][loop]
   REQUIRE(after.manifest.has_value());
   CHECK((*after.manifest->provenance)["training"]["seed"] == 17);
   CHECK(after.manifest->base_tensors_hash == before.manifest->base_tensors_hash);
+}
+
+TEST_CASE("weights that do not train stay in the model's files", "[trainer][loop]") {
+  const auto [trainable, is_expanded] = GENERATE(table<std::string, bool>(
+      {{"additions", true}, {"none-but-router", true}, {"none-but-router", false}}));
+  const TemporaryFolder run;
+  TrainJob job = testing::additions_job(run / "run");
+  job.model = is_expanded ? tiny_world().expanded : tiny_world().base;
+  job.train.trainable = trainable;
+  const Trainee trainee = load_trainee(job);
+  for (const model::LayerWeights& layer : trainee.transformer.weights().layers) {
+    CHECK(layer.moe.gate_up.base.is_meta());
+    CHECK(layer.moe.down.base.is_meta());
+  }
+}
+
+TEST_CASE("routers alone train, and every other byte is written as it was", "[trainer][loop]") {
+  const auto source = GENERATE(as<fs::path>{}, tiny_world().base, tiny_world().expanded);
+  const TemporaryFolder run;
+  TrainJob job = testing::additions_job(run / "run");
+  job.model = source;
+  job.languages = {"cc"};
+  job.train.trainable = "none-but-router";
+  job.train.budget.reset();
+  train(job);
+  const auto before = model::ModelFolder::open(source);
+  const auto after = model::ModelFolder::open(job.output);
+  REQUIRE(after.tensors.names() == before.tensors.names());
+  for (const std::string& name : after.tensors.names()) {
+    INFO(name);
+    const bool has_changed = after.tensors.get(name).bytes != before.tensors.get(name).bytes;
+    CHECK(has_changed == name.ends_with("mlp.gate.weight"));
+  }
 }
 
 TEST_CASE("every step and every probe has its line", "[trainer][loop]") {

@@ -25,7 +25,12 @@ struct Killed {};
 TrainJob job_of_mode(const std::string& mode, const fs::path& run) {
   TrainJob job = mode == "scratch" ? testing::scratch_job(run) : testing::additions_job(run);
   testing::set_mode(job, mode);
-  if (mode == "all" || mode == "lora") job.train.budget.reset();
+  if (mode == "none-but-router") {
+    job.model = testing::tiny_world().base;
+    job.train.trainable = mode;
+    job.languages = {"cc"};
+  }
+  if (mode == "all" || mode == "lora" || mode == "none-but-router") job.train.budget.reset();
   return job;
 }
 
@@ -39,7 +44,7 @@ void run_and_die(TrainJob job, int64_t last_step) {
 
 TEST_CASE("killed at any step and continued, a run ends bit-identical", "[trainer][resume]") {
   const auto mode = GENERATE(as<std::string>{}, "additions", "scratch", "all", "lora", "rollback",
-                             "self", "quoted");
+                             "self", "quoted", "none-but-router");
   const TemporaryFolder folder;
   const TrainJob whole = job_of_mode(mode, folder / "whole");
   const TrainResult expected = train(whole);
