@@ -67,14 +67,6 @@ ProbeOptions probe_options(const TrainJob& job, const RunRanks& ranks) {
   return options;
 }
 
-/// The first rank encodes what is not encoded yet.
-TrainingData prepare_in_turn(const RunRanks& ranks, const TrainJob& job, const LanguageRoles& roles,
-                             const Trainee& trainee) {
-  return ranks.in_turn([&] {
-    return prepare_data(job, roles, trainee.tokenizer, trainee.transformer.config().vocab_rows);
-  });
-}
-
 /// What decides every bit that follows.
 std::string starting_point(const Fingerprint& fingerprint, const std::optional<TrainState>& saved) {
   return concat(Json(fingerprint).dump(), saved ? saved->step : -1, ", ", at::get_num_threads());
@@ -97,7 +89,8 @@ TrainingRun::TrainingRun(const TrainJob& job)
       ranks_(job.ranks),
       roles_(resolve_roles(job)),
       trainee_(load_trainee(job)),
-      data_(prepare_in_turn(ranks_, job, roles_, trainee_)),
+      data_(prepare_data(job, roles_, trainee_.tokenizer, trainee_.transformer.config().vocab_rows,
+                         ranks_)),
       parameters_(choose_parameters()),
       optimizer_(ranks_.grid(), parameters_, job.train.optimizer),
       objective_(trainee_.transformer, trainee_.tokenizer.prefix_id(), job.train),

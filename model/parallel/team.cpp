@@ -20,6 +20,14 @@ int64_t Team::as_first_says(int64_t own) const {
   return own;
 }
 
+std::string Team::as_first_says(std::string own) const {
+  own.resize(static_cast<size_t>(as_first_says(std::ssize(own))));
+  Deliveries deliveries(*this);
+  deliveries.to_all(0, std::as_writable_bytes(std::span(own)));
+  deliveries.wait();
+  return own;
+}
+
 void Team::throw_if_stopped() const {
   if (is_alone()) return polygraft::throw_if_stopped();
   int64_t num_stopped = stop_requested() ? 1 : 0;

@@ -38,6 +38,7 @@ class Team {
 
   /// What the first rank has decided.
   int64_t as_first_says(int64_t own) const;
+  std::string as_first_says(std::string own) const;
 
   /// All at the same place, once any of them was told to. @throws Interrupted.
   void throw_if_stopped() const;

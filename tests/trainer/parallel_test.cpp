@@ -94,6 +94,23 @@ TEST_CASE("every grid of ranks trains the same bits as one process", "[trainer][
   }
 }
 
+TEST_CASE("the first rank alone reads the corpus", "[trainer][parallel]") {
+  const TemporaryFolder folder;
+  const TrainJob one = pieces_job("kl", folder / "one");
+  train(one);
+  const TrainJob job = pieces_job("kl", folder / "run");
+  parallel::run_in_threads(2, testing::kPatience, [&](parallel::Communicator& world) {
+    const parallel::RankGrid grid(world, {1, 2});
+    TrainJob own = job;
+    own.ranks = &grid;
+    for (auto& [language, texts] : own.corpus.languages) {
+      if (world.rank() > 0) texts.train = {(folder / "nowhere.txt").string()};
+    }
+    train(own);
+  });
+  CHECK(same_results(job, one));
+}
+
 TEST_CASE("a run goes on with another number of ranks, to the same bits", "[trainer][parallel]") {
   const TemporaryFolder folder;
   const TrainJob whole = pieces_job("kl", folder / "whole");

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "trainer/data/self_text.h"
 
@@ -64,6 +65,34 @@ struct LanguageText {
   TokenShard shard;
   int64_t num_training_documents;
 };
+
+/// The first rank reads the text, and encodes it unless that was done; the others, which are told
+/// when, map what it has written.
+TokenShard shard_of(const fs::path& file, const std::vector<fs::path>& sources,
+                    const tokenizer::Tokenizer& tokenizer, const std::string& language,
+                    const parallel::Team& team) {
+  return team.in_turn([&] {
+    if (!team.is_first()) return TokenShard::open(file);
+    return open_or_encode_shard(file, sources, tokenizer, concat("encoding ", language));
+  });
+}
+
+/// As the first rank has read them.
+std::vector<tokenizer::Document> probe_documents(const std::vector<fs::path>& files, int64_t first,
+                                                 const parallel::Team& team) {
+  if (team.is_alone()) return documents_from(files, first);
+  Json json = Json::array();
+  if (team.is_first()) {
+    for (const auto& document : documents_from(files, first)) {
+      json.push_back({document.id, document.text});
+    }
+  }
+  json = Json::parse(team.as_first_says(json.dump()));
+  std::vector<tokenizer::Document> documents;
+  for (const Json& entry : json)
+    documents.push_back({entry.at(0).get<std::string>(), entry.at(1).get<std::string>()});
+  return documents;
+}
 
 void append(std::vector<Row>& rows, const std::vector<Row>& more) {
   rows.insert(rows.end(), more.begin(), more.end());
@@ -160,18 +189,19 @@ int64_t num_training_documents(const TokenShard& shard, int64_t probe_bytes,
 }
 
 TrainingData prepare_data(const TrainJob& job, const LanguageRoles& roles,
-                          const tokenizer::Tokenizer& tokenizer, int64_t num_vocab_rows) {
+                          const tokenizer::Tokenizer& tokenizer, int64_t num_vocab_rows,
+                          const parallel::Team& team) {
   std::map<std::string, LanguageText> texts;
   std::map<std::string, std::vector<tokenizer::Document>> probe_texts;
   std::map<std::string, std::string> shard_keys;
   for (const std::string& language : roles.probed()) {
     const std::vector<fs::path> files = training_files(job.corpus, language);
     const fs::path file = job.run_dir / "data" / concat(language, ".tokens");
-    TokenShard shard = open_or_encode_shard(file, files, tokenizer, concat("encoding ", language));
+    TokenShard shard = shard_of(file, files, tokenizer, language, team);
     require_ids_below(shard, tokenizer, num_vocab_rows, language);
     const int64_t num_training =
         num_training_documents(shard, job.train.probe.bytes_per_language, language);
-    probe_texts[language] = documents_from(files, num_training);
+    probe_texts[language] = probe_documents(files, num_training, team);
     shard_keys[language] = shard.key();
     texts.emplace(language, LanguageText{std::move(shard), num_training});
   }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "model/parallel/team.h"
 #include "tokenizer/corpus.h"
 #include "trainer/data/replay_mix.h"
 #include "trainer/trainer.h"
@@ -42,9 +43,10 @@ struct TrainingData {
   std::map<std::string, std::string> shard_keys;  ///< by language: what the text was, for resuming
 };
 
-/// Encodes what is not encoded yet into run_dir/data. @throws ConfigError when a token id has no
-/// row in the model.
+/// Encodes what is not encoded yet into run_dir/data. Of several ranks the first alone reads the
+/// corpus. @throws ConfigError when a token id has no row in the model.
 TrainingData prepare_data(const TrainJob& job, const LanguageRoles& roles,
-                          const tokenizer::Tokenizer& tokenizer, int64_t num_vocab_rows);
+                          const tokenizer::Tokenizer& tokenizer, int64_t num_vocab_rows,
+                          const parallel::Team& team = {});
 
 }  // namespace polygraft::trainer
