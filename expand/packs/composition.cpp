@@ -70,6 +70,13 @@ Additions stored_additions(const OpenPack& open, const std::vector<int64_t>& sto
 /// row, and together they get none either: a row of some token would take what is that token's.
 model::RowPlacement place_packs(const std::vector<OpenPack>& packs, int64_t num_base_rows,
                                 int64_t num_base_tokens, int64_t num_added) {
+  if (num_added > 0 && num_base_rows < num_base_tokens) {
+    throw NotComparable(packs.front().folder.string(),
+                        "the base has fewer vocabulary rows than its tokenizer has tokens")
+        .expected(concat("at least ", num_base_tokens, " rows"))
+        .found(concat(num_base_rows))
+        .hint("a pack's tokens follow the base's last one, so that each of these must have a row");
+  }
   int64_t pad_to = 1;
   for (const OpenPack& open : packs) pad_to = std::max(pad_to, open.pack.pad_to);
   model::RowPlacement placement =

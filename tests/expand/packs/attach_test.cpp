@@ -9,6 +9,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/random.h"
+#include "core/text.h"
 #include "expand/addition_names.h"
 #include "expand/packs/composition.h"
 #include "expand/packs/stored_pack.h"
@@ -236,6 +237,17 @@ TEST_CASE("padding copies a token's row, or the pack is refused", "[expand][pack
   open.pack.padding_row = base.config.vocab_rows;
   CHECK_THROWS_WITH(expand::compose(base, {open}, base.config.vocab_rows),
                     Contains("no token of the base"));
+}
+
+TEST_CASE("new tokens are refused on a base with fewer rows than its tokenizer has tokens",
+          "[expand][packs]") {
+  PackWorld world;
+  const ModelFolder base = ModelFolder::open(world.base);
+  const expand::OpenPack open = expand::open_pack(world.pack("cc"));
+  const int64_t num_rows = base.config.vocab_rows;
+  CHECK_NOTHROW(expand::compose(base, {open}, num_rows));
+  CHECK_THROWS_WITH(expand::compose(base, {open}, num_rows + 1),
+                    Contains("fewer vocabulary rows") && Contains(concat(num_rows + 1)));
 }
 
 TEST_CASE("a pack of experts alone is listed as its graft lists it, spare rows or not",
