@@ -11,6 +11,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
 
 #include "core/error.h"
@@ -100,22 +101,29 @@ class HeadGradient {
   at::Tensor d_hidden_, d_base_, d_added_;
 };
 
-/// A loss whose value and gradients exist already; backward scales them.
+/// A loss whose value and gradients exist already; backward, which runs once, scales them where
+/// they are: the head's is as large as the vocabulary.
 struct PrecomputedFunction : torch::autograd::Function<PrecomputedFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& /*hidden*/,
                             const at::Tensor& /*base*/, const std::optional<at::Tensor>& /*added*/,
                             const at::Tensor& value, const variable_list& gradients) {
-    ctx->save_for_backward(gradients);
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      if (gradients[i].defined()) ctx->saved_data[kNames[i]] = gradients[i];
+    }
     return value.to(at::kFloat);
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
-    const auto saved = ctx->get_saved_variables();
     variable_list result(5);
-    for (size_t i = 0; i < 3; ++i) {
-      if (saved[i].defined()) result[i] = saved[i] * grads[0].to(saved[i].scalar_type());
+    for (size_t i = 0; i < kNames.size(); ++i) {
+      const auto saved = ctx->saved_data.find(kNames[i]);
+      if (saved == ctx->saved_data.end()) continue;
+      result[i] = std::move(saved->second).toTensor();
+      result[i].mul_(grads[0].to(result[i].scalar_type()));
     }
+    ctx->saved_data.clear();
     return result;
   }
+  static constexpr std::array kNames = {"hidden", "base", "added"};
 };
 
 /// Runs `chunk(first, count, gradient or null)` over all tokens, sums what it returns (a float64
