@@ -57,27 +57,6 @@ bool has_own_head(const ModelConfig& config, const ExpansionPlan& plan) {
   return plan.untie_head || !config.tied_embeddings;
 }
 
-/// Parameters that are new; `copies` are old rows written out a second time: output rows by
-/// untying, padding rows.
-struct AddedSizes {
-  int64_t parameters = 0;
-  int64_t copies = 0;
-};
-
-AddedSizes count_added(const ModelConfig& config, const ExpansionPlan& plan) {
-  const int64_t width = config.hidden_size;
-  const int64_t per_expert = 3 * config.expert_width * width + width;  // gate, up, down, router row
-  const int64_t num_matrices = has_own_head(config, plan) ? 2 : 1;
-  AddedSizes sizes;
-  for (const LayerPlan& layer : plan.layers) {
-    sizes.parameters += static_cast<int64_t>(layer.donors.size()) * per_expert;
-  }
-  sizes.parameters += plan.new_vocab_rows * width * num_matrices;
-  sizes.copies = plan.padding_vocab_rows * width * num_matrices;
-  if (plan.untie_head) sizes.copies += (config.vocab_rows - plan.spare_vocab_rows) * width;
-  return sizes;
-}
-
 /// A mark needs new input rows that are not output rows, too, and routers above the first layer
 /// that are fitted to it.
 bool can_mark(const ModelConfig& config, const ExpansionPlan& plan) {
@@ -138,6 +117,24 @@ int64_t count_new_experts(const ModelConfig& config, const ExpertConfig& experts
       .expected(concat("at most ", config.num_experts, ", the model's experts per layer"));
 }
 
+int64_t AddedSizes::bytes(model::Dtype dtype) const {
+  return (parameters + copies) * static_cast<int64_t>(model::dtype_bytes(dtype));
+}
+
+AddedSizes count_added(const ModelConfig& base, int64_t num_new_experts,
+                       const model::RowLayout& vocabulary, bool untie_head) {
+  const int64_t width = base.hidden_size;
+  const int64_t per_expert = 3 * base.expert_width * width + width;  // gate, up, down, router row
+  const int64_t num_layers = std::count(base.layer_is_moe.begin(), base.layer_is_moe.end(), true);
+  const int64_t num_matrices = untie_head || !base.tied_embeddings ? 2 : 1;
+  AddedSizes sizes;
+  sizes.parameters =
+      num_layers * num_new_experts * per_expert + vocabulary.num_added * width * num_matrices;
+  sizes.copies = vocabulary.placement.num_padding * width * num_matrices;
+  if (untie_head) sizes.copies += (base.vocab_rows - vocabulary.num_displaced()) * width;
+  return sizes;
+}
+
 ExpansionPlan plan_expansion(const ModelConfig& config, const Profile& profile,
                              const PlanRequest& request) {
   check_model(config, profile, request);
@@ -166,10 +163,9 @@ ExpansionPlan plan_expansion(const ModelConfig& config, const Profile& profile,
   }
   if (!can_mark(config, plan)) plan.vocabulary.mark_steps = 0;
   plan.softmax_shift = predict_softmax_shift(config, profile, request.experts, plan.layers);
-  const AddedSizes sizes = count_added(config, plan);
+  const AddedSizes sizes = count_added(config, num_new, layout, plan.untie_head);
   plan.added_parameters = sizes.parameters;
-  plan.added_bytes =
-      (sizes.parameters + sizes.copies) * static_cast<int64_t>(model::dtype_bytes(config.dtype));
+  plan.added_bytes = sizes.bytes(config.dtype);
   plan.peak_memory_bytes = estimate_peak_memory(config, plan);
   // Side files are the folder's matter: `inspect` looks at them.
   plan.warnings = model::serving_warnings({config.num_experts + num_new, layout.num_rows(),

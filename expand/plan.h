@@ -8,6 +8,7 @@
 #include "expand/profile.h"
 #include "expand/softmax_shift.h"
 #include "model/checkpoint/model_config.h"
+#include "model/checkpoint/row_layout.h"
 
 namespace polygraft::expand {
 
@@ -62,6 +63,20 @@ struct PlanRequest {
 /// Of a layer: enough for base and new ones together to be a multiple of what is asked for. @throws
 /// ConfigError for more than there are donors.
 int64_t count_new_experts(const model::ModelConfig& config, const ExpertConfig& experts);
+
+/// Parameters that are new; `copies` are old rows written out a second time: output rows by
+/// untying, padding rows.
+struct AddedSizes {
+  int64_t parameters = 0;
+  int64_t copies = 0;
+
+  int64_t bytes(model::Dtype dtype) const;
+};
+
+/// Of `num_new_experts` in each layer that has any, and these rows. @param untie_head of a base
+/// whose output rows are its input rows.
+AddedSizes count_added(const model::ModelConfig& base, int64_t num_new_experts,
+                       const model::RowLayout& vocabulary, bool untie_head);
 
 /// @throws ConfigError: unknown language, fewer vocabulary rows than tokens, more new experts than
 /// donors, a model with nothing to graft onto.

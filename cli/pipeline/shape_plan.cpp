@@ -114,7 +114,9 @@ ShapePlan plan_from_shape(const PipelineConfig& pipeline) {
   const trainer::ShapeEstimate estimate =
       trainer::estimate_additions(expanded, experts, rows, pipeline.train);
   const model::ParameterCount of_base = model::count_parameters(base);
-  const int64_t added = model::count_parameters(expanded).total - of_base.total;
+  const bool unties = base.tied_embeddings && !expanded.tied_embeddings;
+  const model::RowLayout vocabulary{base.vocab_rows, rows, {}};  // spare rows a tokenizer tells
+  const expand::AddedSizes added = expand::count_added(base, experts, vocabulary, unties);
   const auto width = static_cast<int64_t>(model::dtype_bytes(base.dtype));
   ShapePlan plan;
   plan.json = {{"family", base.family},
@@ -125,8 +127,8 @@ ShapePlan plan_from_shape(const PipelineConfig& pipeline) {
                {"added_experts_per_layer", experts},
                {"added_vocab_rows", rows},
                {"new_tokens", pipeline.tokenizer.new_tokens},
-               {"added_parameters", added},
-               {"added_bytes", added * width},
+               {"added_parameters", added.parameters},
+               {"added_bytes", added.bytes(base.dtype)},
                {"steps", estimate.steps},
                {"tokens", pipeline.train.tokens},
                {"device", pipeline.train.device},
