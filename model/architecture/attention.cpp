@@ -55,15 +55,15 @@ at::Tensor attend(const SequenceGroup& group, int64_t window, const at::Tensor& 
 /// Causal attention of one sequence's newest tokens to all that the cache holds, themselves
 /// included. @return [T, H, C].
 at::Tensor attend_cached(int64_t window, const at::Tensor& q_THC, const LayerCache& cache) {
-  const int64_t num_new = q_THC.size(0), num_seen = cache.key_PJC.size(0);
+  const at::Tensor &key_PJC = cache.key.rows(), &value_PJC = cache.value.rows();
+  const int64_t num_new = q_THC.size(0), num_seen = key_PJC.size(0);
   const auto heads_first = [](const at::Tensor& x) { return x.transpose(0, 1).unsqueeze(0); };
   auto mask_TP = at::ones({num_new, num_seen}, at::kBool).tril(num_seen - num_new);
   if (window > 0) mask_TP = mask_TP.triu(num_seen - num_new + 1 - window);
-  const bool grouped_queries = q_THC.size(1) != cache.key_PJC.size(1);
+  const bool grouped_queries = q_THC.size(1) != key_PJC.size(1);
   const auto out_BHTC = at::scaled_dot_product_attention(
-      heads_first(q_THC), heads_first(cache.key_PJC), heads_first(cache.value_PJC),
-      mask_TP.to(q_THC.device()), 0.0,
-      /*is_causal=*/false, std::nullopt, grouped_queries);
+      heads_first(q_THC), heads_first(key_PJC), heads_first(value_PJC), mask_TP.to(q_THC.device()),
+      0.0, /*is_causal=*/false, std::nullopt, grouped_queries);
   return out_BHTC.squeeze(0).transpose(0, 1);
 }
 
@@ -92,12 +92,6 @@ at::Tensor attend_groups(const std::vector<SequenceGroup>& groups, int64_t windo
   return at::cat(parts);
 }
 
-void append(const at::Tensor& key_TJC, const at::Tensor& value_TJC, LayerCache& cache) {
-  const bool is_first = !cache.key_PJC.defined();
-  cache.key_PJC = is_first ? key_TJC : at::cat({cache.key_PJC, key_TJC});
-  cache.value_PJC = is_first ? value_TJC : at::cat({cache.value_PJC, value_TJC});
-}
-
 /// Each sequence's new tokens by its own cache. @return [T, H, C].
 at::Tensor continue_sequences(const std::vector<SequenceGroup>& groups, int64_t window,
                               const at::Tensor& q_THC, const at::Tensor& k_TJC,
@@ -107,7 +101,8 @@ at::Tensor continue_sequences(const std::vector<SequenceGroup>& groups, int64_t 
   int64_t first = 0;
   for (const SequenceGroup& group : groups) {
     for (int64_t s = 0; s < group.num_sequences; ++s, first += group.length, ++cache) {
-      append(k_TJC.narrow(0, first, group.length), v_TJC.narrow(0, first, group.length), **cache);
+      (*cache)->key.append(k_TJC.narrow(0, first, group.length));
+      (*cache)->value.append(v_TJC.narrow(0, first, group.length));
       parts.push_back(attend_cached(window, q_THC.narrow(0, first, group.length), **cache));
     }
   }

@@ -268,4 +268,19 @@ TEST_CASE("sequences continued side by side each follow their own past", "[model
   REQUIRE(at::allclose(states_b, model.hidden(second), 1e-4, 1e-5));
 }
 
+TEST_CASE("what a cache holds is moved when its memory doubles, not at every token", "[model]") {
+  model::GrowingRows grown;
+  std::vector<at::Tensor> pieces;
+  const void* place = nullptr;
+  int num_moves = 0;
+  for (int i = 0; i < 1000; ++i) {
+    pieces.push_back(random_tensor({1 + i % 2, 2, 3}));
+    grown.append(pieces.back());
+    num_moves += grown.rows().const_data_ptr() != place ? 1 : 0;
+    place = grown.rows().const_data_ptr();
+  }
+  CHECK(bitwise_equal(grown.rows(), at::cat(pieces)));
+  CHECK(num_moves <= 11);
+}
+
 }  // namespace polygraft::testing
