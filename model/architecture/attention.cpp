@@ -53,17 +53,23 @@ at::Tensor attend(const SequenceGroup& group, int64_t window, const at::Tensor& 
 }
 
 /// Causal attention of one sequence's newest tokens to all that the cache holds, themselves
-/// included. @return [T, H, C].
+/// included. What the sequence begins with needs no mask, which would be as large as its square.
+/// @return [T, H, C].
 at::Tensor attend_cached(int64_t window, const at::Tensor& q_THC, const LayerCache& cache) {
   const at::Tensor &key_PJC = cache.key.rows(), &value_PJC = cache.value.rows();
   const int64_t num_new = q_THC.size(0), num_seen = key_PJC.size(0);
   const auto heads_first = [](const at::Tensor& x) { return x.transpose(0, 1).unsqueeze(0); };
-  auto mask_TP = at::ones({num_new, num_seen}, at::kBool).tril(num_seen - num_new);
-  if (window > 0) mask_TP = mask_TP.triu(num_seen - num_new + 1 - window);
+  const bool is_masked = num_new < num_seen || (window > 0 && num_seen > window);
+  std::optional<at::Tensor> mask_TP;
+  if (is_masked) {
+    mask_TP = at::ones({num_new, num_seen}, at::kBool).tril(num_seen - num_new);
+    if (window > 0) mask_TP = mask_TP->triu(num_seen - num_new + 1 - window);
+    mask_TP = mask_TP->to(q_THC.device());
+  }
   const bool grouped_queries = q_THC.size(1) != key_PJC.size(1);
   const auto out_BHTC = at::scaled_dot_product_attention(
-      heads_first(q_THC), heads_first(key_PJC), heads_first(value_PJC), mask_TP.to(q_THC.device()),
-      0.0, /*is_causal=*/false, std::nullopt, grouped_queries);
+      heads_first(q_THC), heads_first(key_PJC), heads_first(value_PJC), mask_TP, 0.0,
+      /*is_causal=*/!is_masked, std::nullopt, grouped_queries);
   return out_BHTC.squeeze(0).transpose(0, 1);
 }
 

@@ -3,10 +3,10 @@
 #include "model/architecture/head_loss.h"
 
 #include <ATen/core/grad_mode.h>
-#include <c10/core/CPUAllocator.h>
 
 #include "core/error.h"
 #include "tests/model/architecture/compare.h"
+#include "tests/model/architecture/large_allocations.h"
 #include "tests/model/architecture/naive_moe.h"
 
 namespace polygraft::testing {
@@ -182,31 +182,6 @@ TEST_CASE("with grad mode off, losses carry no graph", "[model][head]") {
   REQUIRE_FALSE(plain.requires_grad());
   REQUIRE(bitwise_equal(recorded, plain));
 }
-
-/// Counts what is allocated as large as `bytes`, while it lives.
-class LargeAllocations : public c10::Allocator {
- public:
-  explicit LargeAllocations(size_t bytes) : bytes_(bytes), usual_(*c10::GetCPUAllocator()) {
-    c10::SetCPUAllocator(this);
-  }
-  ~LargeAllocations() override { c10::SetCPUAllocator(&usual_); }
-  LargeAllocations(const LargeAllocations&) = delete;
-  LargeAllocations& operator=(const LargeAllocations&) = delete;
-
-  c10::DataPtr allocate(size_t bytes) override {
-    count_ += bytes >= bytes_ ? 1 : 0;
-    return usual_.allocate(bytes);
-  }
-  void copy_data(void* to, const void* from, size_t bytes) const override {
-    default_copy_data(to, from, bytes);
-  }
-  int count() const { return count_; }
-
- private:
-  size_t bytes_;
-  c10::Allocator& usual_;
-  int count_ = 0;
-};
 
 TEST_CASE("the gradient of the head is scaled where it is", "[model][head]") {
   at::manual_seed(29);

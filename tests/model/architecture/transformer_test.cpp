@@ -2,10 +2,13 @@
 // batching, permuting, errors. That its numbers are right is shown by the parity tests.
 #include "model/architecture/transformer.h"
 
+#include <ATen/Parallel.h>
+
 #include <map>
 
 #include "core/error.h"
 #include "tests/model/architecture/compare.h"
+#include "tests/model/architecture/large_allocations.h"
 #include "tests/model/architecture/tiny_model.h"
 
 namespace polygraft::testing {
@@ -266,6 +269,23 @@ TEST_CASE("sequences continued side by side each follow their own past", "[model
   const auto states_b = at::cat({start_TD.narrow(0, 3, 10), middle_TD.narrow(0, 4, 4)});
   REQUIRE(at::allclose(states_a, model.hidden(first), 1e-4, 1e-5));
   REQUIRE(at::allclose(states_b, model.hidden(second), 1e-4, 1e-5));
+}
+
+TEST_CASE("what a sequence begins with takes no memory as large as its square", "[model]") {
+  constexpr int64_t kLength = 1024;
+  auto config = tiny_config();
+  config.max_positions = kLength;
+  const Transformer model(config, lively_weights(config, 4));
+  const auto batch = random_batch({kLength}, 40);
+  const auto whole_TD = model.hidden(batch);
+  model::KeyValueCache cache;
+  const int num_threads = at::get_num_threads();
+  at::set_num_threads(1);  // each has memory of its own
+  const LargeAllocations large(kLength * kLength);
+  const auto cached_TD = model.hidden_next(batch, {&cache});
+  at::set_num_threads(num_threads);
+  CHECK(large.count() == 0);
+  REQUIRE(at::allclose(cached_TD, whole_TD, 1e-4, 1e-5));
 }
 
 TEST_CASE("what a cache holds is moved when its memory doubles, not at every token", "[model]") {
