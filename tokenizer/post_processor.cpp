@@ -1,6 +1,7 @@
 // tokenizer/post_processor.cpp: see post_processor.h.
 #include "tokenizer/post_processor.h"
 
+#include <optional>
 #include <string>
 
 #include "core/error.h"
@@ -34,8 +35,11 @@ std::vector<TokenId> ids_of(const Json& entry, const std::string& name,
 }
 
 void add_template(const Json& json, const Vocabulary& vocabulary,
-                  const std::filesystem::path& where, SpecialTemplate& around) {
+                  const std::filesystem::path& where, std::optional<SpecialTemplate>& around) {
+  // The reference would take the first one's special token for the first text of a pair.
+  if (around) throw NotBuiltError("a template behind another").found(where.string());
   const auto specials = json_get<Json>(json, "special_tokens", where);
+  around.emplace();
   bool behind_text = false;
   for (const Json& part : json_get<Json>(json, "single", where)) {
     if (part.is_object() && part.contains("Sequence")) {
@@ -48,15 +52,15 @@ void add_template(const Json& json, const Vocabulary& vocabulary,
         json_get<std::string>(json_get<Json>(part, "SpecialToken", where), "id", where);
     const auto ids = ids_of(json_get<Json>(specials, name, where), name, vocabulary, where);
     if (behind_text) {
-      around.after.insert(around.after.end(), ids.begin(), ids.end());
+      around->after.insert(around->after.end(), ids.begin(), ids.end());
     } else {
-      around.before.insert(around.before.end(), ids.begin(), ids.end());
+      around->before.insert(around->before.end(), ids.begin(), ids.end());
     }
   }
 }
 
 void add(const Json& json, const Vocabulary& vocabulary, const std::filesystem::path& where,
-         SpecialTemplate& around) {
+         std::optional<SpecialTemplate>& around) {
   if (json.is_null()) return;
   const auto type = json_get<std::string>(json, "type", where);
   if (type == "Sequence") {
@@ -74,9 +78,9 @@ void add(const Json& json, const Vocabulary& vocabulary, const std::filesystem::
 
 SpecialTemplate read_post_processor(const Json& json, const Vocabulary& vocabulary,
                                     const std::filesystem::path& where) {
-  SpecialTemplate around;
+  std::optional<SpecialTemplate> around;
   add(json, vocabulary, where, around);
-  return around;
+  return around.value_or(SpecialTemplate{});
 }
 
 }  // namespace polygraft::tokenizer

@@ -137,6 +137,11 @@ TEST_CASE("an unsupported piece inside a sequence is refused by name", "[tokeniz
   json["post_processor"] = {
       {"type", "TemplateProcessing"}, {"single", {text, text}}, {"special_tokens", Json::object()}};
   CHECK(has(refusal<NotBuiltError>(json), "a template that holds its text twice"));
+  json["post_processor"]["single"] = Json::array({text});
+  json["post_processor"] = {{"type", "Sequence"},
+                            {"processors", {json["post_processor"], json["post_processor"]}}};
+  CHECK(has(refusal<NotBuiltError>(json), "a template behind another"));
+  json["post_processor"] = json["post_processor"]["processors"][0];
   json["post_processor"]["single"] = {{{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}}, text};
   CHECK_THROWS_AS(load_json(json), FormatError);
 }
