@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "core/json.h"
 #include "core/text.h"
+#include "tokenizer/text_stream.h"
 #include "tokenizer/tokenizer.h"
 
 namespace polygraft::cli {
@@ -25,7 +26,9 @@ void for_each_line(const std::string& file,
   }
   std::istream& in = file == "-" ? std::cin : stream;
   std::string line;
-  for (int64_t number = 1; std::getline(in, line); ++number) visit(line, number);
+  for (int64_t number = 1; tokenizer::next_text_line(in, number == 1, line); ++number) {
+    visit(line, number);
+  }
   if (in.bad()) throw IoError(file, "read error");
 }
 

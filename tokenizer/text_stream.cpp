@@ -73,6 +73,13 @@ class ZstdSource : public io::source {
 
 }  // namespace
 
+bool next_text_line(std::istream& in, bool is_first, std::string& line) {
+  if (!std::getline(in, line)) return false;
+  if (is_first) line.erase(0, line.size() - without_byte_order_mark(line).size());
+  if (!line.empty() && line.back() == '\r') line.pop_back();
+  return true;
+}
+
 struct TextStream::Chain {
   io::filtering_istream stream;
 };
@@ -103,14 +110,13 @@ TextStream::~TextStream() = default;
 
 bool TextStream::next_line(std::string& line) {
   try {
-    if (!std::getline(chain_->stream, line)) return false;
+    if (!next_text_line(chain_->stream, line_number_ == 0, line)) return false;
   } catch (const std::exception& error) {
     throw FormatError(file_, concat("line ", line_number_ + 1, " cannot be read"))
         .found(error.what())
         .hint(compression_hint(file_));
   }
-  if (++line_number_ == 1) line.erase(0, line.size() - without_byte_order_mark(line).size());
-  if (!line.empty() && line.back() == '\r') line.pop_back();
+  ++line_number_;
   return true;
 }
 

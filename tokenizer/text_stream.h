@@ -8,6 +8,10 @@
 
 namespace polygraft::tokenizer {
 
+/// The next line without its end ("\n" or "\r\n"), the first one without a byte order mark. False
+/// at the end.
+bool next_text_line(std::istream& in, bool is_first, std::string& line);
+
 class TextStream {
  public:
   /// @throws IoError when the file is missing or unreadable.
@@ -16,9 +20,7 @@ class TextStream {
   TextStream(const TextStream&) = delete;
   TextStream& operator=(const TextStream&) = delete;
 
-  /// The next line without its end ("\n" or "\r\n"), the first one without a byte order mark. False
-  /// at the end of the file.
-  /// @throws FormatError naming the line when the compressed data is broken or cut off.
+  /// The same. @throws FormatError naming the line when the compressed data is broken or cut off.
   bool next_line(std::string& line);
   int64_t line_number() const { return line_number_; }  ///< of the line read last, from 1
 

@@ -103,6 +103,13 @@ class BadInput(unittest.TestCase):
                 said = run("tokenizer", "encode", "--tokenizer", folder, text).stderr
                 self.assertEqual("makes NFC of a text first" in said, is_warned, said)
 
+    def test_a_byte_order_mark_and_the_end_of_a_line_have_no_ids(self):
+        marked, plain = self.folder / "marked.txt", self.folder / "plain.txt"
+        marked.write_bytes(b"\xef\xbb\xbfone\r\ntwo\r\n")
+        plain.write_bytes(b"one\ntwo\n")
+        encode = ["tokenizer", "encode", "--tokenizer", WORK / "tokenizer"]
+        self.assertEqual(run(*encode, marked).stdout, run(*encode, plain).stdout)
+
     def test_a_mask_of_no_pack(self):
         self.assertIn("no pack 'nopack'", run("eval", "bpb", "--model", BASE, "--corpus", CORPUS, "--mask", "nopack", "-o",
                                               self.folder / "result", expect=2).stderr)
