@@ -10,6 +10,7 @@
 
 #include "cli/command.h"
 #include "cli/keep_inputs.h"
+#include "cli/language_files.h"
 #include "cli/pipeline/checks.h"
 #include "cli/pipeline/hold_out.h"
 #include "cli/pipeline/proposal.h"
@@ -22,11 +23,6 @@
 namespace polygraft::cli {
 namespace {
 
-struct Texts {
-  std::string language;
-  std::vector<std::string> files;  ///< absolute
-};
-
 void require_file(const std::string& option, const std::string& language, const std::string& file) {
   if (fs::is_regular_file(file)) return;
   if (!fs::is_directory(file)) {
@@ -38,16 +34,15 @@ void require_file(const std::string& option, const std::string& language, const 
                    "'/*.jsonl | paste -sd,)\""));
 }
 
-/// LANG=FILE[,FILE...]. @throws ConfigError naming the option.
-Texts parse_texts(const std::string& option, const std::string& value) {
-  const size_t equals = value.find('=');
-  if (equals == 0 || equals == std::string::npos || equals + 1 == value.size()) {
+/// With absolute paths. @throws ConfigError naming the option.
+LanguageFiles read_texts(const std::string& option, const std::string& value) {
+  LanguageFiles texts = parse_language_files(value);
+  if (texts.language.empty() || texts.files.empty()) {
     throw ConfigError("--" + option, "must be LANGUAGE=FILE[,FILE...]").found(value);
   }
-  Texts texts{value.substr(0, equals), {}};
-  for (const std::string& file : split(std::string_view(value).substr(equals + 1), ',')) {
+  for (std::string& file : texts.files) {
     require_file(option, texts.language, file);
-    texts.files.push_back(fs::absolute(file).lexically_normal().string());
+    file = fs::absolute(file).lexically_normal().string();
   }
   return texts;
 }
@@ -56,7 +51,7 @@ using Languages = std::map<std::string, tokenizer::LanguageTexts>;
 
 void add_languages(const Arguments& arguments, const std::string& role, Languages& languages) {
   for (const std::string& value : arguments.texts(role)) {
-    Texts texts = parse_texts(role, value);
+    LanguageFiles texts = read_texts(role, value);
     const auto [entry, is_new] =
         languages.try_emplace(texts.language, role, std::move(texts.files));
     if (!is_new) throw ConfigError("--" + role, concat("'", entry->first, "' is named twice"));
@@ -65,7 +60,7 @@ void add_languages(const Arguments& arguments, const std::string& role, Language
 
 void add_heldout(const Arguments& arguments, Languages& languages) {
   for (const std::string& value : arguments.texts("heldout")) {
-    Texts texts = parse_texts("heldout", value);
+    LanguageFiles texts = read_texts("heldout", value);
     const auto entry = languages.find(texts.language);
     if (entry == languages.end()) {
       throw ConfigError("--heldout", concat("'", texts.language, "' is neither --new nor --old"));

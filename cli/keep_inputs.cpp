@@ -7,6 +7,7 @@
 #include <fstream>
 #include <string_view>
 
+#include "cli/language_files.h"
 #include "cli/pipeline/pipeline.h"
 #include "core/file.h"
 #include "core/overlap.h"
@@ -25,11 +26,8 @@ constexpr const char* kWrittenFiles[] = {"json", "html", "markdown", "junit", "w
 
 /// The files of "LANG=one,other", "LANG=one" or "one" that exist.
 void append_files(const std::string& value, std::vector<fs::path>& files) {
-  if (fs::exists(value)) return files.emplace_back(value), void();  // its name may hold a comma
-  const size_t equals = value.find('=');
-  const bool has_language = equals != std::string::npos;
-  for (const std::string& file : split(has_language ? value.substr(equals + 1) : value, ',')) {
-    if (!file.empty() && fs::exists(file)) files.emplace_back(file);
+  for (const std::string& file : parse_language_files(value).files) {
+    if (fs::exists(file)) files.emplace_back(file);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "cli/command.h"
+#include "cli/language_files.h"
 #include "cli/pipeline/checks.h"
 #include "core/file.h"
 #include "core/json.h"
@@ -13,24 +14,23 @@
 namespace polygraft::cli {
 namespace {
 
-/// "id=FILE" or "FILE" (then under `fallback`), by language.
-std::map<std::string, std::vector<fs::path>> by_language(const std::vector<std::string>& words,
+/// Files without a language are of `fallback`.
+std::map<std::string, std::vector<fs::path>> by_language(const Arguments& arguments,
+                                                         const std::string& option,
                                                          const std::string& fallback) {
   std::map<std::string, std::vector<fs::path>> files;
-  for (const std::string& word : words) {
-    const size_t equals = word.find('=');
-    if (equals == std::string::npos || fs::exists(word)) {
-      files[fallback].push_back(word);
-    } else {
-      files[word.substr(0, equals)].push_back(word.substr(equals + 1));
-    }
+  for (const std::string& word : arguments.texts(option)) {
+    const LanguageFiles named = parse_language_files(word);
+    if (named.files.empty()) throw ConfigError("--" + option, "names no file").found(word);
+    auto& list = files[named.language.empty() ? fallback : named.language];
+    list.insert(list.end(), named.files.begin(), named.files.end());
   }
   return files;
 }
 
 ExitCode run_tokenizer_extend(const Arguments& arguments) {
-  const auto new_texts = by_language(arguments.texts("text"), "new");
-  const auto guard_texts = by_language(arguments.texts("guard"), "old");
+  const auto new_texts = by_language(arguments, "text", "new");
+  const auto guard_texts = by_language(arguments, "guard", "old");
   if (new_texts.empty())
     throw ConfigError("command line", "--text is missing").expected("text of the new language");
   if (guard_texts.empty())
@@ -91,9 +91,9 @@ Command tokenizer_extend_command() {
                 add("tokenizer", po::value<std::string>(),
                     "model folder, tokenizer.json or tokenizer.model to extend");
                 add("text", po::value<std::vector<std::string>>()->multitoken(),
-                    "[LANG=]FILE of the new language");
+                    "[LANG=]FILES of the new language");
                 add("guard", po::value<std::vector<std::string>>()->multitoken(),
-                    "[LANG=]FILE whose segmentation must stay");
+                    "[LANG=]FILES whose segmentation must stay");
                 add("new-tokens", po::value<std::string>()->default_value("800"),
                     "merges to learn; auto: while each saves --min-saving");
                 add("min-saving", po::value<double>()->default_value(1e-4, "0.0001"),
