@@ -3,18 +3,18 @@
 
 #include <algorithm>
 
+#include "core/text.h"
+
 namespace polygraft::eval {
 namespace {
 
 constexpr size_t kPassageBytes = 160;
 
-bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
-
 }  // namespace
 
 std::string passage_of(const std::string& text) {
   size_t end = std::min(text.size(), kPassageBytes);
-  while (end < text.size() && end > 0 && continues_character(text[end])) --end;
+  while (end < text.size() && end > 0 && is_continuation_byte(text[end])) --end;
   if (end < text.size()) {
     const size_t space = text.find_last_of(" \n", end);
     if (space != std::string::npos && space > 0) end = space;

@@ -15,6 +15,13 @@ constexpr size_t kLeftOutBytes = 512;       // kept for the title and for what i
 
 using Rows = std::vector<std::vector<std::string>>;
 
+std::string title_markdown(const std::string& title) {
+  std::string text = "# " + markdown_text(title);
+  size_t end = std::min(text.size(), kLeftOutBytes);
+  while (end < text.size() && is_continuation_byte(text[end])) --end;
+  return text.substr(0, end) + "\n\n";
+}
+
 std::string heading(const std::string& title) { return "\n## " + markdown_text(title) + "\n\n"; }
 
 std::string note_markdown(const std::string& note) {
@@ -74,7 +81,7 @@ std::string report_markdown(const Report& report, bool stands_alone) {
     const char* title = "Resolved configuration";
     sections.emplace_back(title, heading(title) + fenced(harmless(report.resolved_config, true)));
   }
-  std::string out = "# " + markdown_text(report.title).substr(0, kLeftOutBytes) + "\n\n";
+  std::string out = title_markdown(report.title);
   out += comparison_markdown(report.comparison, kMaxCommentBytes - 2 * kLeftOutBytes, stands_alone);
   size_t left_out = 0;
   for (const auto& [title, text] : sections) {

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/hash.h"
+#include "core/text.h"
 #include "eval/chart_data.h"
 #include "eval/forest.h"
 #include "eval/number_text.h"
@@ -330,6 +331,15 @@ TEST_CASE("the Markdown keeps within a comment on GitHub, and says what it leave
   CHECK(many.size() <= 65536);
   CHECK(many.size() > 40000);
   CHECK_THAT(many, Catch::Contains("| zz |") && Catch::Contains("tests left out"));
+}
+
+TEST_CASE("a title that is too long is cut between characters", "[eval][report]") {
+  Report report = sample_report();
+  for (const size_t shift : {0, 1, 2}) {
+    report.title = std::string(shift, 'x');
+    for (int i = 0; i < 200; ++i) report.title += "\u5B57";
+    CHECK(find_invalid_utf8(report_markdown(report)) == std::string::npos);
+  }
 }
 
 }  // namespace polygraft::eval
