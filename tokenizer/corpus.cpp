@@ -296,10 +296,11 @@ struct UncheckedCorpus {
 }  // namespace
 
 Corpus load_corpus(const fs::path& yaml) {
-  auto unchecked = bind_config<UncheckedCorpus>(ConfigSource::from_file(yaml));
-  Corpus corpus{std::move(unchecked.languages)};
-  resolve_paths(corpus, yaml.parent_path());
+  const ConfigSource source = ConfigSource::from_file(yaml);
+  Corpus corpus{bind_config<UncheckedCorpus>(source).languages};
   Problems problems;
+  ConfigReader(source, problems).required("languages", corpus.languages, "");  // for their lines
+  resolve_paths(corpus, yaml.parent_path());
   corpus.validate(problems);
   problems.throw_if_any(yaml.string());
   return corpus;

@@ -266,9 +266,9 @@ TEST_CASE("no language is measured on what another one trains on", "[tokenizer]"
                                  "  en: {role: old, train: [en.txt], heldout: [./id.txt]}\n"
                                  "  id: {role: new, train: [id.txt], heldout: [id.h.txt]}\n");
   const auto message = message_of<ConfigError>([&] { load_corpus(yaml); });
-  CHECK(has(message, "languages.en.heldout"));
+  CHECK(has(message, "corpus.yaml:3: languages.en.heldout"));
   CHECK(has(message, "is trained on, too, as text of id"));
-  CHECK(has(message, "languages.de.train"));
+  CHECK(has(message, "corpus.yaml:2: languages.de.train"));
   CHECK(has(message, "is listed twice"));
   CHECK_FALSE(has(message, "id.h.txt"));
 }

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "core/text.h"
+#include "tests/core/temporary_folder.h"
 #include "trainer/trainer.h"
 
 namespace polygraft::trainer {
@@ -150,6 +151,25 @@ TEST_CASE("a file starts from a model or from scratch, not both, not neither",
                     {"model=''", architecture, "tokenizer=tok", "train.trainable=all"}) == "");
   CHECK_THAT(problems_of(kGoodFile, {"model=''", architecture, "tokenizer=tok"}),
              Catch::Contains("train.trainable"));
+}
+
+TEST_CASE("a language without training files is named with its line in the corpus",
+          "[trainer][config]") {
+  const testing::TemporaryFolder folder;
+  folder.write("text.txt", "one\ntwo\n");
+  folder.write("corpus.yaml",
+               "languages:\n"
+               "  id: {role: new, train: [text.txt]}\n"
+               "  de: {role: old}\n"
+               "  en: {role: old, train: []}\n");
+  TrainFile file = bind_config<TrainFile>(ConfigSource::from_text(kGoodFile, "train.yaml"));
+  CHECK_THROWS_WITH(resolve_job(file, folder.path()),
+                    Catch::Contains("2 problems") &&
+                        Catch::Contains("corpus.yaml:3: languages.de") &&
+                        Catch::Contains("corpus.yaml:4: languages.en"));
+  file.languages = {"id"};
+  file.train.trainable = "all";
+  CHECK_THROWS_WITH(resolve_job(file, folder.path()), Catch::Contains("languages.en"));
 }
 
 TEST_CASE("architectures that no family has are refused", "[trainer][config]") {

@@ -140,7 +140,7 @@ std::vector<std::string> LanguageRoles::probed() const {
   return {all.begin(), all.end()};
 }
 
-LanguageRoles resolve_roles(const TrainJob& job) {
+LanguageRoles assign_roles(const TrainJob& job) {
   LanguageRoles roles;
   roles.learned = job.languages;
   if (roles.learned.empty()) {
@@ -163,6 +163,11 @@ LanguageRoles resolve_roles(const TrainJob& job) {
         .found("learned: " + join(roles.learned, ", "))
         .hint("list an old language that is not learned, or leave the budget out");
   }
+  return roles;
+}
+
+LanguageRoles resolve_roles(const TrainJob& job) {
+  LanguageRoles roles = assign_roles(job);
   for (const std::string& language : roles.probed()) training_files(job.corpus, language);
   return roles;
 }

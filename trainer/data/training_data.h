@@ -25,6 +25,8 @@ struct LanguageRoles {
 };
 /// @throws ConfigError naming a language that the corpus lacks or that has no training files.
 LanguageRoles resolve_roles(const TrainJob& job);
+/// The same, whatever the corpus has of them.
+LanguageRoles assign_roles(const TrainJob& job);
 
 /// @throws ConfigError naming the first of these languages whose text is a single document: the
 /// last one is the probe's. A language whose text is not written yet passes.
