@@ -69,18 +69,23 @@ void warn_of_memory(const PipelineConfig& config) {
                   "; a smaller train.micro_batch_tokens needs less"));
 }
 
-void warn_of_training_change(const std::vector<Stage>& stages, const PipelineConfig& config) {
-  for (const Stage& stage : stages) {
-    if (stage.name != "train") continue;
-    const std::string change = training_change(config, stage.key);
-    if (!change.empty()) log_warn(change);
-  }
+const Stage& training_of(const std::vector<Stage>& stages) {
+  return *std::find_if(stages.begin(), stages.end(),
+                       [](const Stage& stage) { return stage.name == "train"; });
+}
+
+void warn_of_training_change(const Stage& training, const PipelineConfig& config,
+                             FileHashes& hashes) {
+  const std::string change = training_change(config, training.key, hashes);
+  if (!change.empty()) log_warn(change);
 }
 
 /// Said before the first stage, hours before it happens.
-void warn_beforehand(const std::vector<Stage>& stages, const ResolvedPipeline& pipeline) {
+void warn_beforehand(const std::vector<Stage>& stages, const ResolvedPipeline& pipeline,
+                     FileHashes& hashes) {
   const PipelineConfig& config = pipeline.config;
-  warn_of_training_change(stages, config);
+  const Stage& training = training_of(stages);
+  warn_of_training_change(training, config, hashes);
   warn_of_memory(config);
   for (const std::string& sentence : find_few_documents(pipeline)) log_warn(sentence);
   for (const std::string& sentence : find_repeated_text(pipeline.corpus)) log_warn(sentence);
@@ -194,7 +199,7 @@ ExitCode run_pipeline(const Arguments& arguments) {
       refuse_overlap(run_dir / written, pipeline.config.base);
     }
     refuse_foreign(run_dir);
-    warn_beforehand(stages, pipeline);
+    warn_beforehand(stages, pipeline, *hashes);
     if (!arguments.dry_run()) lock.emplace(claim_run_dir(pipeline, stages, *hashes));
     return stages;
   };

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "cli/keep_inputs.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/log.h"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr const char* kKeyFile = "stage-key";
 constexpr const char* kSettingsFile = "settings.yaml";
+constexpr const char* kInputsFile = "inputs.json";
 
 fs::path kept_folder(const fs::path& run_dir) { return run_dir / "training.before"; }
 fs::path swap_folder(const fs::path& run_dir) { return run_dir / "training.swap"; }
@@ -46,8 +48,32 @@ std::vector<Setting> training_settings(const PipelineConfig& config) {
   return settings;
 }
 
-/// "train.tokens: 600000 -> 300000, seed: 17 -> 18"
-std::string changes_since(const fs::path& training, const PipelineConfig& config) {
+/// What a training began from, by its path: {"data/id.train.jsonl": SHA-256}. What is not there is
+/// left out: a stage may have to write it first.
+Json hash_inputs(const PipelineConfig& config) {
+  FileHashes hashes(config.run_dir);
+  std::vector<fs::path> inputs = files_of({config.languages});
+  inputs.emplace_back(config.base);
+  Json json = Json::object();
+  for (const fs::path& input : inputs)
+    if (fs::exists(input)) json[valid_utf8(input.string())] = hashes.of(input);
+  return json;
+}
+
+/// "the content of data/id.train.jsonl"
+void append_changed_inputs(const fs::path& training, FileHashes& hashes,
+                           std::vector<std::string>& changes) {
+  if (!fs::exists(training / kInputsFile)) return;
+  const Json inputs = read_json(training / kInputsFile);
+  for (const auto& [input, hash] : inputs.items()) {
+    if (fs::exists(input) && hash != Json(hashes.of(input)))
+      changes.push_back(concat("the content of ", input));
+  }
+}
+
+/// "train.tokens: 600000 -> 300000, the content of data/id.train.jsonl"
+std::string changes_since(const fs::path& training, const PipelineConfig& config,
+                          FileHashes& hashes) {
   const fs::path file = training / kSettingsFile;
   std::vector<std::string> changes;
   if (fs::exists(file)) {
@@ -58,6 +84,7 @@ std::string changes_since(const fs::path& training, const PipelineConfig& config
     } catch (const ConfigError&) {  // of a version with other keys
     }
   }
+  append_changed_inputs(training, hashes, changes);
   return changes.empty() ? "base, texts, settings or polygraft's version" : join(changes, ", ");
 }
 
@@ -88,12 +115,13 @@ void start_afresh(const fs::path& run_dir) {
 
 fs::path training_folder(const fs::path& run_dir) { return run_dir / "training"; }
 
-std::string training_change(const PipelineConfig& config, const std::string& key) {
+std::string training_change(const PipelineConfig& config, const std::string& key,
+                            FileHashes& hashes) {
   const fs::path training = training_folder(config.run_dir), kept = kept_folder(config.run_dir);
   const int64_t tokens = trained_tokens(training);
   if (tokens == 0 || has_key(training, key)) return "";
   const auto count = [](int64_t n) { return human_count(static_cast<uint64_t>(n)) + " tokens"; };
-  const std::string changed = concat(" (changed: ", changes_since(training, config), ")");
+  const std::string changed = concat(" (changed: ", changes_since(training, config, hashes), ")");
   const std::string trained = concat("the ", count(tokens), " trained in ", training.string());
   if (has_key(kept, key)) {
     return concat("stage 'train' goes on from the ", count(trained_tokens(kept)), " kept in ",
@@ -116,6 +144,7 @@ void begin_training(const ResolvedPipeline& pipeline, const std::string& key) {
     } else {
       start_afresh(run_dir);
       write_file_atomically(training / kSettingsFile, pipeline.yaml);
+      write_json(training / kInputsFile, hash_inputs(pipeline.config));
       write_file_atomically(training / kKeyFile, key);
     }
   }

@@ -3,14 +3,17 @@
 // run_dir/training.before, and goes on when its settings come back.
 #pragma once
 #include "cli/pipeline/config.h"
+#include "cli/pipeline/stage.h"
 
 namespace polygraft::cli {
 
 fs::path training_folder(const fs::path& run_dir);
 
-/// What stage `train` under `key` will do with training of other settings: which keys differ and
-/// how many tokens it had. Empty where there is none. Changes nothing.
-std::string training_change(const PipelineConfig& config, const std::string& key);
+/// What stage `train` under `key` will do with training of other settings: which keys, which texts
+/// and whether the base differ, and how many tokens it had. Empty where there is none. Changes
+/// nothing but what `hashes` remembers.
+std::string training_change(const PipelineConfig& config, const std::string& key,
+                            FileHashes& hashes);
 
 /// Makes run_dir/training the folder of `key`, and run_dir/metrics.jsonl a link into it.
 void begin_training(const ResolvedPipeline& pipeline, const std::string& key);

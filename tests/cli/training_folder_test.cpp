@@ -28,6 +28,10 @@ struct RunFolder {
     create_folders(dir / "training" / "checkpoint-1");
     write_json(dir / "training" / "checkpoint-1" / "state.json", Json{{"tokens", tokens}});
   }
+  std::string change(const std::string& key) {
+    FileHashes hashes(dir);
+    return training_change(pipeline.config, key, hashes);
+  }
   std::string key_of(const char* name) { return read_file(dir / name / "stage-key"); }
 };
 
@@ -36,17 +40,29 @@ struct RunFolder {
 TEST_CASE("training of other settings is set aside and found again", "[cli]") {
   RunFolder run;
   run.train("a", 1000);
-  CHECK(training_change(run.pipeline.config, "a").empty());
-  CHECK_THAT(training_change(run.pipeline.config, "b"),
+  CHECK(run.change("a").empty());
+  CHECK_THAT(run.change("b"),
              Contains("begins afresh") && Contains("1,000 tokens") && !Contains("deleted"));
   run.train("b", 2000);
   CHECK(run.key_of("training.before") == "a");
-  CHECK_THAT(training_change(run.pipeline.config, "a"),
+  CHECK_THAT(run.change("a"),
              Contains("goes on from the 1,000 tokens") && Contains("2,000 tokens"));
-  CHECK_THAT(training_change(run.pipeline.config, "c"), Contains("1,000 tokens there are deleted"));
+  CHECK_THAT(run.change("c"), Contains("1,000 tokens there are deleted"));
   begin_training(run.pipeline, "a");
   CHECK(run.key_of("training") == "a");
   CHECK(run.key_of("training.before") == "b");
+}
+
+TEST_CASE("the text that changed is named", "[cli]") {
+  RunFolder run;
+  const fs::path kept = run.folder.write("kept.txt", "old"),
+                 text = run.folder.write("id.txt", "new");
+  run.pipeline.config.languages["id"].train = {kept.string(), text.string(),
+                                               (run.dir / "not-yet.jsonl").string()};
+  run.train("a", 1000);
+  write_file_atomically(text, "another");
+  CHECK_THAT(run.change("b"),
+             Contains("the content of " + text.string()) && !Contains(kept.string() + ")"));
 }
 
 TEST_CASE("training without a checkpoint is not worth keeping", "[cli]") {
