@@ -55,7 +55,6 @@ class AtomicFile {
 
   void write(const void* data, size_t num_bytes);  ///< @throws IoError, for instance on a full disk
   void write(std::string_view text) { write(text.data(), text.size()); }
-  uint64_t bytes_written() const { return bytes_written_; }
   void commit();  ///< flush, fsync, rename, fsync the folder. @throws IoError
 
  private:

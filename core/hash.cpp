@@ -4,35 +4,17 @@
 
 #include <openssl/evp.h>
 
-#include <algorithm>
 #include <array>
 #include <stdexcept>
 #include <vector>
 
 #include "core/descriptor.h"
-#include "core/error.h"
-#include "core/text.h"
 
 namespace polygraft {
 namespace {
 
 void require_openssl(bool ok) {  // fails only when OpenSSL itself is broken or out of memory
   if (!ok) throw std::runtime_error("OpenSSL cannot compute SHA-256");
-}
-
-/// Every regular file below `folder`, relative, in byte order of its generic name.
-std::vector<std::string> sorted_files(const std::filesystem::path& folder) {
-  std::vector<std::string> names;
-  try {
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
-      if (!entry.is_regular_file()) continue;  // follows links to files, as model caches use them
-      names.push_back(entry.path().lexically_relative(folder).generic_string());
-    }
-  } catch (const std::filesystem::filesystem_error& error) {
-    throw IoError(folder, "cannot list the folder: " + error.code().message());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
 }
 
 }  // namespace
@@ -82,16 +64,6 @@ std::string sha256_file(const std::filesystem::path& file) {
   Sha256 hash;
   while (const size_t size = read_some(descriptor, buffer.data(), buffer.size(), file)) {
     hash.update(buffer.data(), size);
-  }
-  return hash.finish();
-}
-
-std::string sha256_folder(const std::filesystem::path& folder) {
-  Sha256 hash;
-  for (const std::string& name : sorted_files(folder)) {
-    hash.update(name);
-    hash.update(std::string_view("\0", 1));  // no name holds it: two folders cannot run together
-    hash.update(sha256_file(folder / name));
   }
   return hash.finish();
 }

@@ -29,7 +29,5 @@ class Sha256 {
 std::string sha256(std::string_view text);
 /// @throws IoError if the file cannot be read.
 std::string sha256_file(const std::filesystem::path& file);
-/// Hash over the sorted relative names and contents of every regular file below `folder`.
-std::string sha256_folder(const std::filesystem::path& folder);
 
 }  // namespace polygraft

@@ -85,7 +85,6 @@ LogLevel log_level() {
   return LogLevel::kOff;
 }
 
-void log_trace(std::string_view message) { log_at(LogLevel::kTrace, message); }
 void log_debug(std::string_view message) { log_at(LogLevel::kDebug, message); }
 void log_info(std::string_view message) { log_at(LogLevel::kInfo, message); }
 void log_warn(std::string_view message) { log_at(LogLevel::kWarn, message); }

@@ -13,7 +13,6 @@ LogLevel parse_log_level(std::string_view name);
 void set_log_level(LogLevel level);
 LogLevel log_level();
 
-void log_trace(std::string_view message);
 void log_debug(std::string_view message);
 void log_info(std::string_view message);
 void log_warn(std::string_view message);

@@ -71,7 +71,6 @@ TEST_CASE("a file appears on commit, and the old one stays until then", "[core][
     out.write("ne");
     out.write(std::string(1 << 20, 'w'));  // beyond the buffer
     out.write("!");
-    CHECK(out.bytes_written() == (1 << 20) + 3);
     CHECK(read_file(folder / "x") == "old");
     out.commit();
     CHECK(read_file(folder / "x") == "ne" + std::string(1 << 20, 'w') + "!");

@@ -14,7 +14,6 @@ using Catch::Matchers::Contains;
 
 TEST_CASE("child: one message at every level", "[.child]") {
   set_log_level(LogLevel::kInfo);
-  log_trace("t");
   log_debug("d");
   log_info("i {} %s");  // a message is never a format
   log_warn("w\nsecond line");
@@ -22,7 +21,7 @@ TEST_CASE("child: one message at every level", "[.child]") {
   set_log_level(LogLevel::kOff);
   log_error("after off");
   set_log_level(LogLevel::kTrace);
-  log_trace("last");
+  log_debug("last");
 }
 
 TEST_CASE("child: a status line and a message", "[.child]") {
@@ -36,7 +35,7 @@ TEST_CASE("messages carry time and level, and obey the level", "[core][log]") {
   const std::string text = stderr_of_test("child: one message at every level", StderrKind::kPipe);
   const std::regex form(
       R"(\d\d:\d\d:\d\d info: i \{\} %s\n\d\d:\d\d:\d\d warning: w\nsecond line\n)"
-      R"(\d\d:\d\d:\d\d error: e\n\d\d:\d\d:\d\d trace: last\n)");
+      R"(\d\d:\d\d:\d\d error: e\n\d\d:\d\d:\d\d debug: last\n)");
   INFO(text);
   CHECK(std::regex_match(text, form));
 }

@@ -3,7 +3,6 @@
 #include <catch2/catch.hpp>
 
 #include "core/error.h"
-#include "core/hash.h"
 #include "model/architecture/gpu.h"
 #include "model/device/host_executor.h"
 #include "tests/trainer/run_files.h"
@@ -13,6 +12,7 @@
 namespace polygraft::trainer {
 namespace {
 
+using testing::file_hashes;
 using testing::metrics_of;
 using testing::TemporaryFolder;
 
@@ -96,7 +96,7 @@ TEST_CASE("a run on the device goes on from its checkpoint bit by bit", "[traine
   broken.on_step = nullptr;
   train(broken);
   CHECK(metrics_of(broken.run_dir) == metrics_of(whole.run_dir));
-  CHECK(sha256_folder(broken.output) == sha256_folder(whole.output));
+  CHECK(file_hashes(broken.output) == file_hashes(whole.output));
 }
 
 TEST_CASE("a model larger than the GPU is refused before it is moved", "[trainer][device]") {

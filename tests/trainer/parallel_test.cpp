@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
-#include "core/hash.h"
 #include "model/kernels/dispatch.h"
 #include "tests/model/parallel/in_process.h"
 #include "tests/model/parallel/patience.h"
@@ -15,6 +14,7 @@ namespace polygraft::trainer {
 namespace {
 
 using parallel::GridShape;
+using testing::file_hashes;
 using testing::metrics_of;
 using testing::TemporaryFolder;
 
@@ -47,7 +47,7 @@ void train_on(GridShape shape, const TrainJob& job) {
 }
 
 bool same_results(const TrainJob& a, const TrainJob& b) {
-  return sha256_folder(a.output) == sha256_folder(b.output) &&
+  return file_hashes(a.output) == file_hashes(b.output) &&
          metrics_of(a.run_dir) == metrics_of(b.run_dir);
 }
 

@@ -7,7 +7,6 @@
 #include <catch2/catch.hpp>
 
 #include "core/error.h"
-#include "core/hash.h"
 #include "core/stop.h"
 #include "tests/trainer/child.h"
 #include "tests/trainer/run_files.h"
@@ -17,6 +16,7 @@
 namespace polygraft::trainer {
 namespace {
 
+using testing::file_hashes;
 using testing::metrics_of;
 using testing::TemporaryFolder;
 
@@ -52,7 +52,7 @@ TEST_CASE("killed at any step and continued, a run ends bit-identical", "[traine
   for (const int64_t step : {2, 5, 8, 12}) run_and_die(killed, step);
   const TrainResult found = train(killed);
   INFO(mode);
-  CHECK(sha256_folder(killed.output) == sha256_folder(whole.output));
+  CHECK(file_hashes(killed.output) == file_hashes(whole.output));
   CHECK((expected.best_step > 0 || mode == "rollback"));
   CHECK(found.best_step == expected.best_step);
   CHECK(found.tokens == expected.tokens);
@@ -211,7 +211,7 @@ TEST_CASE("after SIGTERM or SIGKILL the same job continues to the same bytes",
   // A signal that can be caught leaves a checkpoint of the very step.
   CHECK(fs::exists(job.run_dir / "checkpoint-5") == (signal_number == SIGTERM));
   train(job);
-  CHECK(sha256_folder(job.output) == sha256_folder(whole.output));
+  CHECK(file_hashes(job.output) == file_hashes(whole.output));
 }
 
 }  // namespace

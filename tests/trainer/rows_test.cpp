@@ -150,7 +150,7 @@ TEST_CASE("the probe's documents are the last ones and are never trained on", "[
   for (size_t i = 0; i + held_back.size() < documents.size(); ++i) {
     trained += static_cast<int64_t>(tokenizer.encode(documents[i].text).size());
   }
-  CHECK(data.learned.tokens_per_epoch() == trained);
+  CHECK(num_tokens(data.learned.rows()) == trained);
 }
 
 TEST_CASE("ids beyond the model's rows, and unknown languages, are refused", "[trainer][data]") {

@@ -1,9 +1,11 @@
 // tests/trainer/run_files.h: reading what a run wrote.
 #pragma once
+#include <map>
 #include <string>
 #include <vector>
 
 #include "core/file.h"
+#include "core/hash.h"
 #include "core/json.h"
 #include "core/text.h"
 
@@ -20,6 +22,16 @@ inline std::vector<Json> metrics_of(const std::filesystem::path& run_dir) {
     lines.back().erase("tokens_per_second");
   }
   return lines;
+}
+
+/// Of every file below `folder`, by its name there.
+inline std::map<std::string, std::string> file_hashes(const std::filesystem::path& folder) {
+  std::map<std::string, std::string> hashes;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    if (!entry.is_regular_file()) continue;
+    hashes[entry.path().lexically_relative(folder).string()] = sha256_file(entry.path());
+  }
+  return hashes;
 }
 
 inline int num_folders(const std::filesystem::path& run_dir, const std::string& prefix) {

@@ -99,7 +99,8 @@ void write_text(int64_t megabytes, const fs::path& file) {
     if (c == '\n' && ++line % 8 != 0) c = ' ';
   }
   AtomicFile out(file);
-  while (out.bytes_written() < static_cast<uint64_t>(megabytes) * 1'000'000) out.write(lines);
+  for (int64_t bytes = 0; bytes < megabytes * 1'000'000; bytes += std::ssize(lines))
+    out.write(lines);
   out.commit();
 }
 

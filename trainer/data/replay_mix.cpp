@@ -58,12 +58,6 @@ std::vector<Row> ReplayMix::take(int64_t granted_tokens) {
   return taken;
 }
 
-int64_t ReplayMix::tokens_per_epoch() const {
-  int64_t tokens = 0;
-  for (const auto& [name, source] : sources_) tokens += source.stream.tokens_per_epoch();
-  return tokens;
-}
-
 Json ReplayMix::to_json() const {
   Json json = {{"owed_tokens", owed_tokens_}, {"streams", Json::object()}};
   for (const auto& [name, source] : sources_) {

@@ -28,8 +28,6 @@ class ReplayMix {
   /// from the stream whose share of the tokens so far is furthest behind.
   std::vector<Row> take(int64_t granted_tokens);
 
-  int64_t tokens_per_epoch() const;  ///< of all streams
-
   /// All that a checkpoint needs to continue.
   Json to_json() const;
   void restore(const Json& json, const fs::path& file);

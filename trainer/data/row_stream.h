@@ -36,7 +36,6 @@ class RowStream {
   Row pop();
 
   const std::vector<Row>& rows() const { return rows_; }
-  int64_t tokens_per_epoch() const { return num_tokens(rows_); }
   const StreamPosition& position() const { return position_; }
   void seek(const StreamPosition& position);
 
