@@ -1,14 +1,11 @@
 // eval/comparison_json.cpp: the keys of `eval compare --json`.
 // `delta`, `ci_low`, `ci_high` and `margin` share one scale, named by `scale`: relative for bits
 // per byte, absolute for accuracy. Numbers that do not exist are null.
-#include <cmath>
-
 #include "eval/compare.h"
+#include "eval/number_text.h"
 
 namespace polygraft::eval {
 namespace {
-
-Json number(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
 Json mcnemar_json(const LanguageTest& test) {
   if (!test.answers) return {};
@@ -18,14 +15,14 @@ Json mcnemar_json(const LanguageTest& test) {
 
 Json noise_json(const LanguageTest& test) {
   if (!test.noise) return {};
-  return {{"delta", number(test.noise->change)},
-          {"ci_low", number(test.noise->interval.low)},
-          {"ci_high", number(test.noise->interval.high)}};
+  return {{"delta", json_number(test.noise->change)},
+          {"ci_low", json_number(test.noise->interval.low)},
+          {"ci_high", json_number(test.noise->interval.high)}};
 }
 
 Json test_json(const LanguageTest& test) {
   const bool measured = test.outcome != Outcome::kNotComparable;
-  const auto value = [&](double v) { return measured ? number(v) : Json(); };
+  const auto value = [&](double v) { return measured ? json_number(v) : Json(); };
   return {{"task", test.task},
           {"language", test.language},
           {"metric", test.metric},
@@ -38,7 +35,7 @@ Json test_json(const LanguageTest& test) {
           {"ci_low", value(test.change_interval().low)},
           {"ci_high", value(test.change_interval().high)},
           {"bound", value(test.change_bound())},
-          {"margin", number(test.margin)},
+          {"margin", json_number(test.margin)},
           {"p_adjusted", value(test.p_adjusted)},
           {"n", test.estimate.num_pairs},
           {"documents", test.estimate.num_documents},

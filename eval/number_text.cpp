@@ -6,6 +6,7 @@
 #include <cmath>
 #include <ctime>
 
+#include "core/json.h"
 #include "core/text.h"
 
 namespace polygraft::eval {
@@ -74,6 +75,8 @@ std::string confidence_text(double confidence) { return concat(100 * confidence,
 std::string p_text(double p) { return p < 0.001 ? "< 0.001" : fixed(p, 3); }
 
 std::string p_statement(double p) { return concat("p ", p < 0.001 ? "" : "= ", p_text(p)); }
+
+Json json_number(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
 std::string harmless(std::string_view text, bool keep_lines) {
   const std::string valid = valid_utf8(text);

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/json_fwd.h"
 #include "eval/statistics.h"
 
 namespace polygraft::eval {
@@ -21,6 +22,9 @@ std::string signed_number(Interval interval);
 std::string confidence_text(double confidence);  ///< "95 %", "97.5 %"
 std::string p_text(double p);                    ///< "0.031", "< 0.001"
 std::string p_statement(double p);               ///< "p = 0.031", "p < 0.001"
+
+/// Null for what is not finite.
+Json json_number(double value);
 
 /// Foreign text made harmless for terminals and XML: invalid UTF-8, control characters and
 /// bidirectional overrides become U+FFFD. @param keep_lines leave newlines and tabs.

@@ -1,13 +1,10 @@
 // eval/report_json.cpp: the report for machines: every point of every curve. Numbers that are not
 // finite are null.
-#include <cmath>
-
+#include "eval/number_text.h"
 #include "eval/report.h"
 
 namespace polygraft::eval {
 namespace {
-
-Json number(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
 Json chart_json(const Chart& chart) {
   Json out = {{"title", chart.title},
@@ -17,7 +14,8 @@ Json chart_json(const Chart& chart) {
   out["curves"] = Json::array();
   for (const Curve& curve : chart.curves) {
     Json points = Json::array();
-    for (const auto& [x, y] : curve.points) points.push_back(Json::array({number(x), number(y)}));
+    for (const auto& [x, y] : curve.points)
+      points.push_back(Json::array({json_number(x), json_number(y)}));
     out["curves"].push_back(
         {{"name", curve.name}, {"is_limit", curve.is_limit}, {"points", std::move(points)}});
   }
@@ -29,7 +27,7 @@ Json heat_map_json(const HeatMap& map) {
   out["values"] = Json::array();
   for (const auto& row : map.values) {
     Json values = Json::array();
-    for (const double value : row) values.push_back(number(value));
+    for (const double value : row) values.push_back(json_number(value));
     out["values"].push_back(std::move(values));
   }
   return out;
@@ -41,7 +39,7 @@ Json routing_json(const RoutingMap& map) {
     Json rows = Json::array();
     for (const auto& row : layer.share_LE) {
       Json shares = Json::array();
-      for (const double share : row) shares.push_back(number(share));
+      for (const double share : row) shares.push_back(json_number(share));
       rows.push_back(std::move(shares));
     }
     out["layers"].push_back({{"name", layer.name}, {"shares", std::move(rows)}});
