@@ -1,6 +1,7 @@
 // tokenizer/tokenizer_config.cpp: see tokenizer_config.h.
 #include "tokenizer/tokenizer_config.h"
 
+#include <algorithm>
 #include <mutex>
 #include <set>
 #include <unordered_map>
@@ -150,10 +151,22 @@ void refuse_other_added_tokens(const fs::path& folder, const KnownTokens& known)
   if (!has_decoder) check_legacy_files(folder, known);
 }
 
+namespace {
+
+/// NFC, or a sequence of nothing else.
+bool is_nfc(const Json& normalizer) {
+  if (!normalizer.is_object()) return false;
+  if (normalizer.value("type", Json()) != "Sequence")
+    return normalizer.value("type", Json()) == "NFC";
+  const Json steps = normalizer.value("normalizers", Json());
+  return !steps.empty() && std::all_of(steps.begin(), steps.end(), is_nfc);
+}
+
+}  // namespace
+
 void warn_of_other_normalizer(const fs::path& folder, const Json& normalizer) {
   const fs::path file = folder / "tokenizer_config.json";
-  const bool is_nfc = normalizer.is_object() && normalizer.value("type", Json()) == "NFC";
-  if (is_nfc || !fs::exists(file)) return;
+  if (is_nfc(normalizer) || !fs::exists(file)) return;
   auto name = json_get_or<std::string>(read_json(file), "tokenizer_class", "", file);
   if (name.ends_with("Fast")) name.resize(name.size() - std::string_view("Fast").size());
   if (name != "Qwen2Tokenizer" && name != "GPTNeoXTokenizer") return;

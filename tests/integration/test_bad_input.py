@@ -96,6 +96,7 @@ class BadInput(unittest.TestCase):
         tokenizer = json.loads((folder / "tokenizer.json").read_text())
         for name, normalizer, is_warned in [("Qwen2Tokenizer", None, True), ("GPTNeoXTokenizerFast", {"type": "NFKC"}, True),
                                             ("Qwen2TokenizerFast", {"type": "NFC"}, False),
+                                            ("Qwen2Tokenizer", {"type": "Sequence", "normalizers": [{"type": "NFC"}]}, False),
                                             ("PreTrainedTokenizerFast", None, False)]:
             with self.subTest(name=name, normalizer=normalizer):
                 (folder / "tokenizer_config.json").write_text(json.dumps({**config, "tokenizer_class": name}))
