@@ -25,7 +25,9 @@ ExitCode run_eval_cloze(const Arguments& arguments) {
   const auto corpus = tokenizer::load_corpus(arguments.path("corpus"));
   const auto options = bind_config<eval::ClozeOptions>(arguments.config_or_defaults());
   const auto texts = corpus_files(corpus, "heldout");
-  for (const auto& entry : texts) eval::check_name("languages", entry.first);
+  Problems problems;
+  for (const auto& entry : texts) eval::check_name("languages", entry.first, problems);
+  problems.throw_if_any("corpus");
   const fs::path output = arguments.output();
   if (arguments.dry_run()) {
     arguments.say_plan(

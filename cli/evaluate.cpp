@@ -87,13 +87,14 @@ expand::PackChoice packs_of(const MeasuredModel& measured) {
 
 void check_corpus(const tokenizer::Corpus& corpus, const BpbOptions& options) {
   std::vector<std::string> names;
+  Problems problems;
   for (const auto& [language, texts] : corpus.languages) {
     names.push_back(language);
-    eval::check_name("languages", language);
-    if (!texts.heldout.empty()) continue;
-    throw ConfigError(concat("corpus language '", language, "'"),
-                      "has no held-out text to measure on");
+    eval::check_name("languages", language, problems);
+    problems.require(!texts.heldout.empty(), concat("languages.", language, ".heldout"), "[]",
+                     "has no held-out text to measure on");
   }
+  problems.throw_if_any("corpus");
   if (options.behind.empty()) return;
   if (corpus.languages.contains(options.behind) && names.size() > 1) return;
   throw ConfigError("behind", "texts of other languages are to stand behind one of the corpus")
@@ -182,7 +183,9 @@ std::string joined_words_warning(
 eval::ChoiceResult evaluate_choice(
     const MeasuredModel& measured,
     const std::map<std::string, std::vector<eval::ChoiceItem>>& tasks) {
-  for (const auto& [name, items] : tasks) eval::check_name("tasks", name);
+  Problems problems;
+  for (const auto& [name, items] : tasks) eval::check_name("tasks", name, problems);
+  problems.throw_if_any("tasks");
   const expand::OpenModel model = open_measured(measured);
   eval::ChoiceResult result;
   describe(measured, model, result);

@@ -82,13 +82,13 @@ Languages read_languages(const Arguments& arguments) {
         .found(concat(languages.size(), " of them"));
   }
   add_languages(arguments, "old", languages);
+  Problems problems;
   for (const auto& [language, texts] : languages) {
     if (texts.role == "new") check_new_language(language, "--new");
-    eval::check_name("--" + texts.role, language);  // its split texts will have it, too
+    eval::check_name("--" + texts.role, language, problems);  // its split texts will have it, too
   }
   add_heldout(arguments, languages);
   const tokenizer::Corpus corpus{languages};
-  Problems problems;
   corpus.validate(problems);
   check_files_apart(corpus, problems);
   problems.throw_if_any("command line");

@@ -120,10 +120,12 @@ void write_samples(const ChoiceTask& task, AtomicFile& out) {
 
 void write_choice_result(const ChoiceResult& result, const std::filesystem::path& folder) {
   if (result.tasks.empty()) throw ConfigError("tasks", "there is nothing to write");
+  Problems problems;
+  for (const auto& [name, task] : result.tasks) check_name("tasks", name, problems);
+  problems.throw_if_any("tasks");
   OrderedJson document = results_frame(result.model_path, result.model_hash, result.config);
   std::map<std::string, std::function<void(AtomicFile&)>> sample_writers;
   for (const auto& [name, task] : result.tasks) {
-    check_name("tasks", name);
     add_choice_task(document, name, task);
     sample_writers[name] = [&task = task](AtomicFile& out) { write_samples(task, out); };
   }

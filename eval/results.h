@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/config.h"
 #include "core/json.h"
 #include "eval/causes.h"
 #include "eval/scoring.h"
@@ -35,8 +36,8 @@ std::string bpb_task(const std::string& language);
 /// folder in use; NumericError for a score that is not finite.
 void write_bpb_result(const BpbResult& result, const std::filesystem::path& folder);
 
-/// @throws ConfigError for a language or task that cannot be part of a file name, or of JSON.
-void check_name(const std::string& key, const std::string& name);
+/// Notes a language or task that cannot be part of a file name, or of JSON.
+void check_name(const std::string& key, const std::string& name, Problems& problems);
 
 /// One sample of any task, ours or lm-evaluation-harness's. Hashes are kept as fingerprint()s.
 struct Sample {

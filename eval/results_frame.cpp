@@ -75,15 +75,16 @@ void write_result_folder(
   write_json(folder / concat("results_", time, ".json"), document);
 }
 
-void check_name(const std::string& key, const std::string& name) {
+void check_name(const std::string& key, const std::string& name, Problems& problems) {
   const bool printable = std::none_of(name.begin(), name.end(), [](char c) {
     return static_cast<unsigned char>(c) < 0x20 || c == '/' || c == '\\' || c == 0x7f;
   });
   const bool is_utf8 = find_invalid_utf8(name) == std::string::npos;
   if (printable && is_utf8 && !name.empty() && name.size() <= 64) return;
-  throw ConfigError(key, concat("'", name, "' cannot be part of a file name"))
-      .expected(
-          "1 to 64 bytes of UTF-8 without slashes or control characters, for instance 'pt-BR'");
+  problems.add(
+      concat(key, ": '", name,
+             "' cannot be part of a file name: take 1 to 64 bytes of UTF-8 without slashes "
+             "or control characters, for instance 'pt-BR'"));
 }
 
 }  // namespace polygraft::eval

@@ -119,8 +119,12 @@ void add_language(OrderedJson& document, const std::string& language,
 
 void check_result(const BpbResult& result) {
   if (result.languages.empty()) throw ConfigError("languages", "there is nothing to write");
+  Problems problems;
   for (const auto& [language, scores] : result.languages) {
-    check_name("languages", language);
+    check_name("languages", language, problems);
+  }
+  problems.throw_if_any("languages");
+  for (const auto& [language, scores] : result.languages) {
     if (scores.empty()) throw ConfigError(bpb_task(language), "there is no document");
     for (const DocumentScore& score : scores) check_score(language, score);
   }

@@ -68,7 +68,7 @@ void check_texts(const tokenizer::Corpus& corpus, const std::string& where) {
   std::vector<std::string> languages;
   for (const auto& [language, texts] : corpus.languages) {
     const std::string path = concat("languages.", language);
-    eval::check_name("languages", language);  // of results, of texts and of a pack
+    eval::check_name("languages", language, problems);  // of results, of texts and of a pack
     languages.push_back(language);
     problems.require(!texts.train.empty(), path + ".train", "[]", "needs text to learn from");
     problems.require(!texts.heldout.empty(), path + ".heldout", "[]",

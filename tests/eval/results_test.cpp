@@ -225,7 +225,17 @@ TEST_CASE("a model's path that is no UTF-8 is written as JSON can hold it", "[ev
   result.model_path = "models/base\xFF";
   write_bpb_result(result, temporary / "run");
   CHECK(read_result_folder(temporary / "run").results["model_name"] == "models/base\xEF\xBF\xBD");
-  CHECK_THROWS_WITH(check_name("tasks", "quiz\xFF"), Catch::Contains("UTF-8"));
+}
+
+TEST_CASE("every name that cannot be a file's is told at once", "[eval][results]") {
+  const TemporaryFolder temporary;
+  BpbResult result = small_result();
+  const auto scores = result.languages.begin()->second;
+  for (const char* name : {"", "a/b", "quiz\xFF"}) result.languages[name] = scores;
+  CHECK_THROWS_WITH(write_bpb_result(result, temporary / "run"),
+                    Catch::Contains("3 problems") && Catch::Contains("''") &&
+                        Catch::Contains("'a/b'") && Catch::Contains("'quiz") &&
+                        Catch::Contains("UTF-8"));
 }
 
 TEST_CASE("hashes and ids keep what tells them apart", "[eval][results]") {
