@@ -88,7 +88,9 @@ void warn_beforehand(const std::vector<Stage>& stages, const ResolvedPipeline& p
   warn_of_training_change(training, config, hashes);
   warn_of_memory(config);
   for (const std::string& sentence : find_few_documents(pipeline)) log_warn(sentence);
-  for (const std::string& sentence : find_repeated_text(pipeline.corpus)) log_warn(sentence);
+  if (!stage_is_done(training, config.run_dir, hashes)) {  // its key is the texts', too
+    for (const std::string& sentence : find_repeated_text(pipeline.corpus)) log_warn(sentence);
+  }
   const std::vector<std::string>& tasks = config.evaluate.choice;
   if (tasks.empty()) return;
   const std::string warning =

@@ -171,6 +171,20 @@ class RunFolder(unittest.TestCase):
         self.assertEqual(said.count("skipped"), 10, said)  # all but the report, which names the folder
         self.assertTrue((self.dir / "model" / "README.md").exists())
 
+    def test_texts_of_finished_training_are_not_looked_through_again(self):
+        texts = self.dir.with_name("texts")
+        texts.mkdir()
+        for file in [CORPUS, *WORK.glob("*.train.jsonl"), *WORK.glob("*.heldout.jsonl")]:
+            shutil.copy(file, texts)
+        corpus = ["--set", f"corpus={texts / CORPUS.name}"]
+        self.pipeline(*corpus, expect=self.exit_code)
+        text = texts / f"{NEW_LANGUAGE}.train.jsonl"
+        time = text.stat().st_mtime_ns
+        text.write_bytes(text.read_bytes()[:-20] + b"\xff" * 19 + b"\n")
+        os.utime(text, ns=(time, time))  # remembered as what it was
+        again = self.pipeline(*corpus, expect=self.exit_code)
+        self.assertEqual(again.stderr.count("skipped"), 11, again.stderr)
+
     def test_other_checkpoints_train_nothing_anew(self):
         result = self.pipeline("--set", "train.checkpoint.every_tokens=9000", expect=self.exit_code)
         self.assertNotIn("begins afresh", result.stderr)
