@@ -12,6 +12,7 @@
 #include "cli/keep_inputs.h"
 #include "cli/ranks.h"
 #include "cli/version.h"
+#include "core/file.h"
 #include "core/log.h"
 #include "core/mapped_fault.h"
 #include "core/parallel.h"
@@ -211,6 +212,7 @@ ExitCode run_words(const std::vector<std::string>& words) {
   if (!command->has_ranks) require_one_process(command->name);
   const Arguments arguments(std::move(values), usage_of(*command), names_of(operands));
   keep_inputs(arguments);
+  if (command->reads_lines) remove_stop_handlers();
   return command->run(arguments);
 }
 
@@ -229,6 +231,9 @@ int run_command_line(int argc, char** argv) {
   } catch (const Interrupted& stop) {
     std::cerr << "polygraft: " << stop.what() << "\n";
     return 128 + stop.signal_number();
+  } catch (const fs::filesystem_error& error) {  // a name that is too long, links in a circle
+    std::cerr << "polygraft: " << io_error(error.path1(), "use it", error.code().value()).what()
+              << "\n";
   } catch (const std::bad_alloc&) {
     std::cerr << "polygraft: out of memory\n  hint: --dry-run shows what a command needs\n";
   } catch (const std::exception& error) {

@@ -3,7 +3,7 @@
 import subprocess
 import unittest
 
-from harness import SOURCE, run
+from harness import SOURCE, fresh, run
 
 COMMANDS = ["init", "run", "plan-parallel", "inspect", "tokenizer train", "tokenizer extend", "tokenizer encode",
             "tokenizer decode", "tokenizer report", "expand profile", "expand plan", "expand graft", "expand upcycle",
@@ -108,6 +108,13 @@ class CommandLine(unittest.TestCase):
 
     def test_a_file_is_not_called_a_missing_folder(self):
         self.assertIn("is a file, no folder", run("inspect", __file__, expect=1).stderr)
+
+    def test_a_path_that_can_lead_nowhere_is_no_defect(self):
+        circle = fresh("circle") / "circle"
+        circle.symlink_to(circle)
+        for path, why in (("x" * 300, "File name too long"), (circle, "Too many levels of symbolic links")):
+            message = run("inspect", path, expect=1).stderr
+            self.assertIn(f"i/o error: {path}: cannot use it: {why}", message)
 
     def test_results_that_are_not_there_are_a_usage_error(self):
         self.assertIn("/nowhere/base", run("eval", "compare", "/nowhere/base", "/nowhere/other", expect=2).stderr)
