@@ -30,6 +30,11 @@ void install_stop_handlers() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
+void remove_stop_handlers() {
+  signal(SIGINT, SIG_DFL);
+  signal(SIGTERM, SIG_DFL);
+}
+
 bool stop_requested() { return stop_signal.load(std::memory_order_relaxed) != 0; }
 
 void throw_if_stopped() {

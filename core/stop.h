@@ -5,6 +5,8 @@ namespace polygraft {
 
 /// Installs the handlers. A second signal ends the process at once.
 void install_stop_handlers();
+/// A signal ends the process at once again: for what keeps nothing, and waits for input.
+void remove_stop_handlers();
 
 /// @throws Interrupted once a signal has arrived. Call where the work so far is saved or can be
 /// dropped safely.

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "core/stop.h"
 #include "tokenizer/corpus.h"
 
 namespace polygraft::tokenizer {
@@ -18,6 +19,7 @@ TextSize measure_texts(const std::vector<std::string>& files, const Tokenizer& t
   int64_t sampled_bytes = 0, sampled_tokens = 0;
   for (const std::string& file : files) {
     for_each_document(file, [&](Document&& document) {
+      throw_if_stopped();
       const auto num_bytes = static_cast<int64_t>(document.text.size());
       size.num_bytes += num_bytes;
       if (size.num_documents++ % kSampleEvery != 0 || sampled_bytes > kSampledBytes) return;

@@ -7,6 +7,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/json.h"
+#include "core/stop.h"
 #include "core/text.h"
 #include "tokenizer/corpus.h"
 
@@ -22,6 +23,7 @@ double share_of(const std::vector<std::string>& files) {
   double num_documents = 0, num_bytes = 0;
   for (const std::string& file : files) {
     tokenizer::for_each_document(file, [&](tokenizer::Document&& document) {
+      throw_if_stopped();
       num_documents += 1;
       num_bytes += static_cast<double>(document.text.size());
     });
@@ -44,6 +46,7 @@ HeldOut hold_out_documents(const std::string& language, const std::vector<std::s
   HeldOut count;
   for (const std::string& file : files) {
     tokenizer::for_each_document(file, [&](tokenizer::Document&& document) {
+      throw_if_stopped();
       const bool held = is_drawn(document.text, share);
       ++(held ? count.num_heldout : count.num_train);
       const Json line = {{"id", document.id}, {"text", document.text}};

@@ -6,7 +6,9 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/stop.h"
 #include "core/text.h"
+#include "tests/core/child_process.h"
 #include "tests/core/temporary_folder.h"
 #include "tokenizer/corpus.h"
 
@@ -71,4 +73,19 @@ TEST_CASE("the gate finds documents enough where they are few or long", "[cli]")
   CHECK(num_heldout(100, 100) == Approx(25).margin(13));     // one in 4, no more
   CHECK(num_heldout(400, 60'000) == Approx(40).margin(18));  // not the nine that 512 KiB hold
   CHECK_THROWS_AS(num_heldout(1, 100), ConfigError);
+}
+
+TEST_CASE("texts are split until the process is asked to stop", "[cli]") {
+  const testing::TemporaryFolder folder;
+  const std::string text = write_documents(folder / "aa.txt", 100, 100);
+  CHECK(testing::run_child([&] {
+          install_stop_handlers();
+          raise(SIGINT);
+          try {
+            split_of(folder.path(), {text});
+          } catch (const Interrupted& interrupted) {
+            return interrupted.signal_number();
+          }
+          return 0;
+        }) == SIGINT);
 }

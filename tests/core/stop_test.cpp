@@ -28,6 +28,17 @@ TEST_CASE("the first signal stops at the next point that is safe", "[core][stop]
   }
 }
 
+TEST_CASE("without handlers the first signal ends the process", "[core][stop]") {
+  for (const int signal_number : {SIGINT, SIGTERM}) {
+    CHECK(run_child([=] {
+            install_stop_handlers();
+            remove_stop_handlers();
+            raise(signal_number);
+            return 0;
+          }) == 128 + signal_number);
+  }
+}
+
 TEST_CASE("a second signal, of either kind, ends the process at once", "[core][stop]") {
   CHECK(run_child([] {
           install_stop_handlers();

@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import struct
 import subprocess
 import unittest
@@ -110,6 +111,19 @@ class BadInput(unittest.TestCase):
         plain.write_bytes(b"one\ntwo\n")
         encode = ["tokenizer", "encode", "--tokenizer", WORK / "tokenizer"]
         self.assertEqual(run(*encode, marked).stdout, run(*encode, plain).stdout)
+
+    def test_lines_are_read_until_a_signal(self):
+        for sent in (signal.SIGINT, signal.SIGTERM):
+            with subprocess.Popen([PROGRAM, "tokenizer", "decode", "--tokenizer", WORK / "tokenizer"], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE) as decoding:
+                decoding.stdin.write(b"[72]\n")
+                decoding.stdin.flush()
+                decoding.stdout.readline()
+                decoding.send_signal(sent)  # while it waits for the next line
+                try:
+                    self.assertEqual(decoding.wait(timeout=60), -sent)
+                finally:
+                    decoding.kill()
 
     def test_a_mask_of_no_pack(self):
         self.assertIn("no pack 'nopack'", run("eval", "bpb", "--model", BASE, "--corpus", CORPUS, "--mask", "nopack", "-o",
