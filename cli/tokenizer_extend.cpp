@@ -43,6 +43,7 @@ ExitCode run_tokenizer_extend(const Arguments& arguments) {
   options.guard_max_changed = arguments.number("guard-max-changed");
   const fs::path output = arguments.output();
   if (arguments.dry_run()) {
+    tokenizer::check_options(options, new_texts, guard_texts);
     tokenizer::Tokenizer::load(arguments.path("tokenizer"));
     for (const auto* texts : {&new_texts, &guard_texts}) {
       for (const auto& [language, files] : *texts)

@@ -21,6 +21,7 @@ ExitCode run_tokenizer_train(const Arguments& arguments) {
     throw ConfigError("command line", "--text is missing").expected("one or more text files");
   const fs::path output = arguments.output();
   if (arguments.dry_run()) {
+    tokenizer::check_options(options);
     for (const std::string& file : names) check_first_document(file);
     arguments.say_plan(concat("would learn ", options.vocab_size, " entries from ", names.size(),
                               " files into ", output));

@@ -21,6 +21,9 @@ struct TrainOptions {
   std::string eos_token = "<|eos|>";
 };
 
+/// @throws ConfigError for a pattern that is not known, or a vocabulary without room for the bytes.
+void check_options(const TrainOptions& options);
+
 /// Learns a tokenizer and writes tokenizer.json and tokenizer_config.json into `folder` (made if
 /// missing), in the form transformers loads (PreTrainedTokenizerFast).
 void train_tokenizer(const std::vector<fs::path>& texts, const TrainOptions& options,
@@ -38,6 +41,11 @@ struct ExtendOptions {
   /// Share of each old language's guard documents that may be cut differently (guard_budget.h).
   double guard_max_changed = 0.0;
 };
+
+/// @throws ConfigError listing every problem. @param new_texts, guard_texts: files by language.
+void check_options(const ExtendOptions& options,
+                   const std::map<std::string, std::vector<fs::path>>& new_texts,
+                   const std::map<std::string, std::vector<fs::path>>& guard_texts);
 
 /// "auto" (none) or a number of merges. @throws ConfigError naming `where`.
 std::optional<int64_t> parse_new_tokens(const std::string& text, const std::string& where);

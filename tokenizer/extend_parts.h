@@ -26,10 +26,6 @@ struct NewText {
   }
 };
 
-/// @throws ConfigError listing every problem.
-void check_options(const ExtendOptions& options, const TextsByLanguage& new_texts,
-                   const TextsByLanguage& guard_texts);
-
 /// @param new_text_tokens tokens of the new text as the old tokenizer cuts it.
 LearnLimits limits_of(const ExtendOptions& options, int64_t new_text_tokens);
 

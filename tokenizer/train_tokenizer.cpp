@@ -22,18 +22,31 @@ MergeLearner learner_of_bytes(const Tokenizer& base, const WordCounts& words) {
   return learner;
 }
 
+NewTokenizerOptions form_of(const TrainOptions& options) {
+  return {options.pattern, options.bos_token, options.eos_token};
+}
+
+/// The bytes and the special tokens.
+Tokenizer load_empty(const std::string& json, const fs::path& file) {
+  return Tokenizer(parse_tokenizer(json, file, /*config_folder=*/{}));
+}
+
 }  // namespace
+
+void check_options(const TrainOptions& options) {
+  const int64_t least = load_empty(empty_tokenizer_json(form_of(options)), "tokenizer.json").size();
+  if (options.vocab_size >= least) return;
+  throw ConfigError("vocab_size", concat(options.vocab_size, " is too small"))
+      .expected(concat("at least ", least, ": the 256 bytes and the special tokens"));
+}
 
 void train_tokenizer(const std::vector<fs::path>& texts, const TrainOptions& options,
                      const fs::path& folder) {
-  const NewTokenizerOptions form{options.pattern, options.bos_token, options.eos_token};
+  check_options(options);
+  const NewTokenizerOptions form = form_of(options);
   const fs::path file = folder / "tokenizer.json";
   const std::string empty = empty_tokenizer_json(form);
-  const Tokenizer base(parse_tokenizer(empty, file, /*config_folder=*/{}));
-  if (options.vocab_size < base.size()) {
-    throw ConfigError("vocab_size", concat(options.vocab_size, " is too small"))
-        .expected(concat("at least ", base.size(), ": the 256 bytes and the special tokens"));
-  }
+  const Tokenizer base = load_empty(empty, file);
   WordCounts words;
   words.add_files(base, texts);
   MergeLearner learner = learner_of_bytes(base, words);

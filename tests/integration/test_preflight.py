@@ -222,13 +222,18 @@ class DryRun(unittest.TestCase):
                 self.assertIn("would ", json.loads(run(*command, "--dry-run", "--json", "-").stdout)["dry_run"])
                 self.assertIn("would ", run(*command, "--dry-run").stdout)
 
-    def test_a_tokenizer_of_texts_that_are_not_there(self):
+    def test_a_tokenizer_that_cannot_be_made(self):
         text, missing, output = WORK / "en.train.jsonl", self.folder / "missing.jsonl", ["-o", self.folder / "t", "--dry-run"]
         extend = ["tokenizer", "extend", "--tokenizer", BASE]
         for command in [["tokenizer", "train", "--text", text, missing], [*extend, "--text", missing, "--guard", text],
                         [*extend, "--text", text, "--guard", f"de={missing}"]]:
             self.assertIn("missing.jsonl: no such file", run(*command, *output, expect=1).stderr)
         self.assertIn("known", run("tokenizer", "train", "--text", CORPUS, *output, expect=1).stderr)
+        for command, message in [(["tokenizer", "train", "--text", text, "--vocab-size", "200"], "200 is too small"),
+                                 (["tokenizer", "train", "--text", text, "--pattern", "gpt9"], "gpt9"),
+                                 ([*extend, "--text", text, "--guard", f"de={text}", "--min-count", "0"], "min_count = 0"),
+                                 ([*extend, "--text", f"de={text}", "--guard", f"de={text}"], "new and guarded at once")]:
+            self.assertIn(message, run(*command, *output, expect=2).stderr)
         run("tokenizer", "extend", "--tokenizer", missing, "--text", text, "--guard", text, *output, expect=1)
 
 
