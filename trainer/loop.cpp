@@ -174,6 +174,7 @@ void TrainingRun::train_to_end() {
   Progress progress("training", static_cast<uint64_t>(num_steps_ * job_.train.batch_tokens),
                     "tokens");
   progress.set(static_cast<uint64_t>(state_.tokens));
+  const int64_t first_step = state_.step;
   while (true) {
     ranks_.throw_if_stopped();
     if (is_probe_due()) probe();
@@ -186,6 +187,7 @@ void TrainingRun::train_to_end() {
     const int64_t every = job_.train.checkpoint.every_tokens;
     if (crosses_multiple(tokens_before, state_.tokens, every) || is_finished()) save_checkpoint();
   }
+  if (state_.step > first_step) progress.note(progress_note());  // of the last probe
   progress.finish();
 }
 

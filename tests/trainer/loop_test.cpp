@@ -4,7 +4,9 @@
 
 #include "core/error.h"
 #include "core/hash.h"
+#include "core/log.h"
 #include "model/kernels/dispatch.h"
+#include "tests/core/stderr_capture.h"
 #include "tests/trainer/run_files.h"
 #include "tests/trainer/tiny_world.h"
 #include "trainer/trainee.h"
@@ -149,6 +151,25 @@ Json last_probe_with(const fs::path& run, const std::string& method, double repl
   job.train.budget.reset();
   train(job);
   return metrics_of(run).back()["probe"];
+}
+
+constexpr const char* kRunAloud = "child: a run that says how it goes";
+TEST_CASE(kRunAloud, "[.child]") {
+  const TemporaryFolder run;
+  const TrainJob job = testing::additions_job(run / "run");  // the world is made in silence
+  set_log_level(LogLevel::kInfo);
+  train(job);
+}
+
+TEST_CASE("the last line of training has the worst language of the last probe", "[trainer][loop]") {
+  const std::string said = testing::stderr_of_test(kRunAloud, testing::StderrKind::kPipe);
+  const auto worst_behind = [&](const std::string& beginning) {
+    const size_t line = said.find(beginning);
+    REQUIRE(line != std::string::npos);
+    const size_t worst = said.find("worst ", line);
+    return said.substr(worst, said.find('%', worst) - worst);
+  };
+  CHECK(worst_behind("info: training: ") == worst_behind("info: step 12: "));
 }
 
 TEST_CASE("protection keeps old languages while the new one is learned", "[trainer][loop]") {
