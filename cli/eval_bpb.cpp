@@ -54,11 +54,11 @@ Command eval_bpb_command() {
             add_measured_model_options(o);
             Ranks::add_options(o);
             auto add = o.add_options();
-            add("corpus", po::value<std::string>(), "corpus.yaml");
+            add("corpus", po::value<std::string>()->value_name("FILE"), "corpus.yaml");
             add("causes", po::bool_switch(),
                 "also split the change on old languages by cause: segmentation, head, router, "
                 "experts (scores their text twice more)");
-            add("behind", po::value<std::string>()->default_value(""),
+            add("behind", po::value<std::string>()->default_value("")->value_name("LANG"),
                 "a language of the corpus: the others' documents stand behind a passage of it, "
                 "read and not scored: what text costs that quotes or translates it");
           },

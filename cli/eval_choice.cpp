@@ -80,7 +80,8 @@ document. The file's name gives the task's, with _LANGUAGE behind it unless it e
                 add_measured_model_options(o);
                 Ranks::add_options(o);
                 auto add = o.add_options();
-                add("tasks", po::value<std::vector<std::string>>()->multitoken(),
+                add("tasks",
+                    po::value<std::vector<std::string>>()->multitoken()->value_name("FILE..."),
                     "files of {\"id\", \"language\", \"context\", \"choices\", \"gold\"} lines");
               },
           .add_operands = nullptr,

@@ -62,7 +62,8 @@ Command eval_cloze_command() {
           .example = "polygraft eval cloze --corpus data/corpus.yaml -o tasks",
           .add_options =
               [](po::options_description& o) {
-                o.add_options()("corpus", po::value<std::string>(), "corpus.yaml");
+                o.add_options()("corpus", po::value<std::string>()->value_name("FILE"),
+                                "corpus.yaml");
               },
           .add_operands = nullptr,
           .run = run_eval_cloze,

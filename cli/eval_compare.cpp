@@ -124,16 +124,18 @@ Command eval_compare_command() {
       .add_options =
           [](po::options_description& o) {
             auto add = o.add_options();
-            add("baseline", po::value<std::string>(),
+            add("baseline", po::value<std::string>()->value_name("RESULTS"),
                 "result folder (ours or lm-evaluation-harness's), or a file of --write-baseline");
-            add("candidate", po::value<std::string>(), "result folder to be judged");
+            add("candidate", po::value<std::string>()->value_name("RESULTS"),
+                "result folder to be judged");
             add("repeat-baseline", po::value<std::string>()->value_name("RUN"),
                 "another run of the baseline: its differences are shown as the noise floor");
             add("write-baseline", po::value<std::string>()->value_name("FILE"),
                 "BASELINE's samples as one file to keep for CI; CANDIDATE may then be missing");
-            add("markdown", po::value<std::string>(), "file for a pull request");
-            add("junit", po::value<std::string>(), "JUnit XML file");
-            add("html", po::value<std::string>(), "report page");
+            add("markdown", po::value<std::string>()->value_name("FILE"),
+                "file for a pull request");
+            add("junit", po::value<std::string>()->value_name("FILE"), "JUnit XML file");
+            add("html", po::value<std::string>()->value_name("FILE"), "report page");
           },
       .add_operands =
           [](po::positional_options_description& p) { p.add("baseline", 1).add("candidate", 1); },

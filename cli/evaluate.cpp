@@ -135,7 +135,8 @@ void EvaluationOutput::commit() {
 
 void add_measured_model_options(po::options_description& options) {
   add_model_options(options);
-  options.add_options()("mask", po::value<std::string>()->default_value("none"),
+  options.add_options()("mask",
+                        po::value<std::string>()->default_value("none")->value_name("all|NAME"),
                         "all: without any addition; a pack's name: without that one");
 }
 

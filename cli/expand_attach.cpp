@@ -52,8 +52,9 @@ Command expand_attach_command() {
           .add_options =
               [](po::options_description& o) {
                 auto add = o.add_options();
-                add("model", po::value<std::string>(), "base, or a model that has packs already");
-                add("pack", po::value<std::vector<std::string>>()->composing(),
+                add("model", po::value<std::string>()->value_name("MODEL"),
+                    "base, or a model that has packs already");
+                add("pack", po::value<std::vector<std::string>>()->composing()->value_name("PACK"),
                     "folder of a pack; may be repeated, in any order");
                 add("allow-base-mismatch", po::bool_switch(),
                     "attach a pack of another base if its shapes fit");

@@ -45,8 +45,9 @@ Command expand_detach_command() {
           .add_options =
               [](po::options_description& o) {
                 auto add = o.add_options();
-                add("model", po::value<std::string>(), "model with packs");
-                add("pack", po::value<std::string>(), "the pack's name: its language");
+                add("model", po::value<std::string>()->value_name("MODEL"), "model with packs");
+                add("pack", po::value<std::string>()->value_name("NAME"),
+                    "the pack's name: its language");
               },
           .add_operands = nullptr,
           .run = run_expand_detach,

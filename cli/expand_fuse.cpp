@@ -43,7 +43,8 @@ Command expand_fuse_command() {
           .example = "polygraft expand fuse --model runs/id/model -o models/with-id",
           .add_options =
               [](po::options_description& o) {
-                o.add_options()("model", po::value<std::string>(), "model with packs");
+                o.add_options()("model", po::value<std::string>()->value_name("MODEL"),
+                                "model with packs");
               },
           .add_operands = nullptr,
           .run = run_expand_fuse,

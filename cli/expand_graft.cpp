@@ -51,8 +51,8 @@ Command expand_graft_command() {
       .add_options =
           [](po::options_description& o) {
             auto add = o.add_options();
-            add("model", po::value<std::string>(), "model folder");
-            add("plan", po::value<std::string>(), "what `expand plan` wrote");
+            add("model", po::value<std::string>()->value_name("MODEL"), "model folder");
+            add("plan", po::value<std::string>()->value_name("FILE"), "what `expand plan` wrote");
             Ranks::add_options(o);
           },
       .add_operands = nullptr,

@@ -72,10 +72,11 @@ Command expand_pack_command() {
           .add_options =
               [](po::options_description& o) {
                 auto add = o.add_options();
-                add("expanded", po::value<std::string>(), "expanded model folder");
-                add("base", po::value<std::string>(),
+                add("expanded", po::value<std::string>()->value_name("MODEL"),
+                    "expanded model folder");
+                add("base", po::value<std::string>()->value_name("MODEL"),
                     "also check that this is the model it was expanded from");
-                add("pack", po::value<std::string>(),
+                add("pack", po::value<std::string>()->value_name("NAME"),
                     "the pack's name (its language), where the model has several");
               },
           .add_operands = nullptr,

@@ -92,8 +92,9 @@ Command expand_plan_command() {
           .add_options =
               [](po::options_description& o) {
                 auto add = o.add_options();
-                add("model", po::value<std::string>(), "model folder");
-                add("profile", po::value<std::string>(), "what `expand profile` wrote");
+                add("model", po::value<std::string>()->value_name("MODEL"), "model folder");
+                add("profile", po::value<std::string>()->value_name("FILE"),
+                    "what `expand profile` wrote");
               },
           .add_operands = nullptr,
           .run = run_expand_plan,

@@ -78,8 +78,8 @@ Command expand_profile_command() {
             add_model_options(o);
             Ranks::add_options(o);
             auto add = o.add_options();
-            add("corpus", po::value<std::string>(), "corpus.yaml");
-            add("tokens", po::value<int64_t>()->default_value(20'000),
+            add("corpus", po::value<std::string>()->value_name("FILE"), "corpus.yaml");
+            add("tokens", po::value<int64_t>()->default_value(20'000)->value_name("N"),
                 "tokens of training text per language");
           },
       .add_operands = nullptr,

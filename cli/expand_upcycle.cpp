@@ -56,7 +56,8 @@ Command expand_upcycle_command() {
           .add_options =
               [](po::options_description& o) {
                 auto add = o.add_options();
-                add("model", po::value<std::string>(), "dense model folder (llama or qwen3)");
+                add("model", po::value<std::string>()->value_name("MODEL"),
+                    "dense model folder (llama or qwen3)");
               },
           .add_operands = nullptr,
           .run = run_expand_upcycle,

@@ -78,10 +78,11 @@ Command expand_verify_command() {
           .add_options =
               [](po::options_description& o) {
                 auto add = o.add_options();
-                add("base", po::value<std::string>(), "the model before the expansion");
-                add("expanded", po::value<std::string>(),
+                add("base", po::value<std::string>()->value_name("MODEL"),
+                    "the model before the expansion");
+                add("expanded", po::value<std::string>()->value_name("MODEL"),
                     "the model after it; with --pack it may be left out: the base with the packs");
-                add("corpus", po::value<std::string>(),
+                add("corpus", po::value<std::string>()->value_name("FILE"),
                     "also split the change on old text by cause: of the first 32 KiB of each old "
                     "language's held-out text");
                 add_pack_options(o);

@@ -91,11 +91,11 @@ Command generate_command() {
               [](po::options_description& o) {
                 add_measured_model_options(o);
                 auto add = o.add_options();
-                add("prompt", po::value<std::string>(),
+                add("prompt", po::value<std::string>()->value_name("TEXT"),
                     "text to continue, or the question; before a text to continue comes what the "
                     "tokenizer's own template puts there, or else BOS (EOS where there is none)");
                 add("chat", po::bool_switch(), "as a question in the model's chat format");
-                add("system", po::value<std::string>(),
+                add("system", po::value<std::string>()->value_name("TEXT"),
                     "with --chat: the system text; the format's own when it is left out");
               },
           .add_operands = nullptr,

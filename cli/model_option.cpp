@@ -5,13 +5,13 @@ namespace polygraft::cli {
 
 void add_pack_options(po::options_description& options) {
   auto add = options.add_options();
-  add("pack", po::value<std::vector<std::string>>()->composing(),
+  add("pack", po::value<std::vector<std::string>>()->composing()->value_name("PACK"),
       "folder of a pack, put onto the model in memory; may be repeated");
   add("allow-base-mismatch", po::bool_switch(), "put on a pack of another base if its shapes fit");
 }
 
 void add_model_options(po::options_description& options) {
-  options.add_options()("model", po::value<std::string>(), "model folder");
+  options.add_options()("model", po::value<std::string>()->value_name("MODEL"), "model folder");
   add_pack_options(options);
 }
 

@@ -146,7 +146,7 @@ Command plan_parallel_command() {
           .add_options =
               [](po::options_description& o) {
                 auto add = o.add_options();
-                add("pipeline", po::value<std::string>(),
+                add("pipeline", po::value<std::string>()->value_name("FILE"),
                     "pipeline.yaml, with machine.rank; its base may be a config.json alone");
                 add("ranks",
                     po::value<std::vector<std::string>>()->multitoken()->value_name("N..."),

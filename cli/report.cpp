@@ -35,7 +35,8 @@ Command report_command() {
           .example = "polygraft report runs/indonesian",
           .add_options =
               [](po::options_description& o) {
-                o.add_options()("run-dir", po::value<std::string>(), "run folder");
+                o.add_options()("run-dir", po::value<std::string>()->value_name("DIR"),
+                                "run folder");
               },
           .add_operands = [](po::positional_options_description& p) { p.add("run-dir", 1); },
           .run = run_report,

@@ -232,7 +232,7 @@ that ended outside train.budget changes none of these: a sentence beside the ver
       .add_options =
           [](po::options_description& o) {
             auto add = o.add_options();
-            add("pipeline", po::value<std::string>(), "pipeline.yaml");
+            add("pipeline", po::value<std::string>()->value_name("FILE"), "pipeline.yaml");
             add("until", po::value<std::string>()->value_name("STAGE"),
                 "stop after this stage, of those that --dry-run lists");
             Ranks::add_grid_options(o);

@@ -114,9 +114,10 @@ Command line_command(const std::string& name, const std::string& summary,
           .add_options =
               [](po::options_description& o) {
                 auto add = o.add_options();
-                add("tokenizer", po::value<std::string>(),
+                add("tokenizer", po::value<std::string>()->value_name("TOKENIZER"),
                     "model folder, tokenizer.json or tokenizer.model");
-                add("file", po::value<std::string>()->default_value("-"), "input; - is stdin");
+                add("file", po::value<std::string>()->default_value("-")->value_name("FILE"),
+                    "input; - is stdin");
               },
           .add_operands = [](po::positional_options_description& p) { p.add("file", 1); },
           .run = run,

@@ -89,21 +89,26 @@ Command tokenizer_extend_command() {
           .add_options =
               [](po::options_description& o) {
                 auto add = o.add_options();
-                add("tokenizer", po::value<std::string>(),
+                add("tokenizer", po::value<std::string>()->value_name("TOKENIZER"),
                     "model folder, tokenizer.json or tokenizer.model to extend");
-                add("text", po::value<std::vector<std::string>>()->multitoken(),
-                    "[LANG=]FILES of the new language");
-                add("guard", po::value<std::vector<std::string>>()->multitoken(),
-                    "[LANG=]FILES whose segmentation must stay");
-                add("new-tokens", po::value<std::string>()->default_value("800"),
+                add("text",
+                    po::value<std::vector<std::string>>()->multitoken()->value_name("[LANG=]FILES"),
+                    "text of the new language");
+                add("guard",
+                    po::value<std::vector<std::string>>()->multitoken()->value_name("[LANG=]FILES"),
+                    "text whose segmentation must stay");
+                add("new-tokens",
+                    po::value<std::string>()->default_value("800")->value_name("N|auto"),
                     "merges to learn; auto: while each saves --min-saving");
-                add("min-saving", po::value<double>()->default_value(1e-4, "0.0001"),
+                add("min-saving",
+                    po::value<double>()->default_value(1e-4, "0.0001")->value_name("SHARE"),
                     "with auto: tokens saved per token of the new text");
-                add("min-count", po::value<int64_t>()->default_value(2),
+                add("min-count", po::value<int64_t>()->default_value(2)->value_name("N"),
                     "a pair seen less often is not merged");
                 add("cross-script", po::bool_switch(),
                     "allow merges across a script or digit boundary");
-                add("guard-max-changed", po::value<double>()->default_value(0.0, "0"),
+                add("guard-max-changed",
+                    po::value<double>()->default_value(0.0, "0")->value_name("SHARE"),
                     "share of each guard language's documents that may be cut differently");
               },
           .add_operands = nullptr,

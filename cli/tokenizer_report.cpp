@@ -55,12 +55,12 @@ Command tokenizer_report_command() {
           .add_options =
               [](po::options_description& o) {
                 auto add = o.add_options();
-                add("tokenizer", po::value<std::string>(),
+                add("tokenizer", po::value<std::string>()->value_name("TOKENIZER"),
                     "model folder, tokenizer.json or tokenizer.model");
-                add("against", po::value<std::string>(),
+                add("against", po::value<std::string>()->value_name("TOKENIZER"),
                     "the same of the tokenizer to compare with, such as the base's");
-                add("corpus", po::value<std::string>(), "corpus.yaml");
-                add("split", po::value<std::string>()->default_value("heldout"),
+                add("corpus", po::value<std::string>()->value_name("FILE"), "corpus.yaml");
+                add("split", po::value<std::string>()->default_value("heldout")->value_name("NAME"),
                     "which of its texts: heldout or train");
               },
           .add_operands = nullptr,

@@ -47,10 +47,12 @@ Command tokenizer_train_command() {
           .add_options =
               [](po::options_description& o) {
                 auto add = o.add_options();
-                add("text", po::value<std::vector<std::string>>()->multitoken(), "text files");
-                add("vocab-size", po::value<int64_t>()->default_value(4096),
+                add("text",
+                    po::value<std::vector<std::string>>()->multitoken()->value_name("FILE..."),
+                    "text files");
+                add("vocab-size", po::value<int64_t>()->default_value(4096)->value_name("N"),
                     "entries, bytes and special tokens included");
-                add("pattern", po::value<std::string>()->default_value("qwen2"),
+                add("pattern", po::value<std::string>()->default_value("qwen2")->value_name("NAME"),
                     "pre-tokenizer: gpt2, qwen2 or llama3");
               },
           .add_operands = nullptr,

@@ -18,6 +18,7 @@ class CommandLine(unittest.TestCase):
                 text = run(*command.split(), "--help").stdout
                 self.assertIn(f"usage: polygraft {command}", text)
                 self.assertIn("example:\n  ", text)
+                self.assertNotRegex(text, r"--\S+ arg\b")  # an option's value has a name
 
     def test_overview_lists_every_command(self):
         text = run("--help").stdout
