@@ -15,6 +15,7 @@
 
 #include "model/kernels/elementwise.h"
 #include "model/kernels/operations.h"
+#include "model/kernels/piece_rows.h"
 #include "model/kernels/softmax_row.h"
 
 namespace polygraft::kernels {
@@ -360,6 +361,7 @@ struct Body {
     return {name,
             I::kIsFast,
             I::kTileRows,
+            kPieceRows / I::kTileRows * I::kTileRows,
             kScratch,
             product,
             Each::swiglu,

@@ -10,27 +10,54 @@ namespace {
 
 constexpr int64_t kUnitStep = 128;  // whole blocks of all paths but AMX
 constexpr int64_t kTasksPerThread = 4;
+constexpr double kPack = 128;   // multiplications in the time that packing an element takes
+constexpr double kFetch = 384;  // likewise, more for one that comes from memory every time
+constexpr int64_t kCachedFloats = int64_t{4} << 20;
+constexpr double kWait = 0.5;  // of a task: how long threads wait for the last one
 
-/// How a product's rows and units are cut into tasks.
+int64_t steps_of(int64_t count, int64_t step) { return (count + step - 1) / step; }
+
+/// How a product's rows and units are cut into tasks. Each packs, or widens, its own rows and
+/// weights: many tasks do that over and over, few leave threads without work.
 struct Grid {
-  int64_t num_rows, num_units;
-  int64_t row_parts, unit_parts;
+  int64_t num_rows, num_units, depth;
+  int64_t row_parts = 1, unit_parts = 1;
 
-  Grid(const Runner& runner, int64_t rows, int64_t units) : num_rows(rows), num_units(units) {
-    const int64_t threads = runner.threads.count;
-    row_parts = (rows + kPieceRows - 1) / kPieceRows;
-    if (row_parts > 1) row_parts = (row_parts + threads - 1) / threads * threads;
-    const int64_t most = (units + kUnitStep - 1) / kUnitStep;
-    const int64_t wanted = kTasksPerThread * threads / std::max<int64_t>(row_parts, 1);
-    unit_parts = std::clamp<int64_t>(wanted, 1, std::max<int64_t>(most, 1));
-  }
   int64_t num_tasks() const { return row_parts * unit_parts; }
   int64_t first_row(int64_t part) const { return num_rows * part / row_parts; }
   int64_t first_unit(int64_t part) const {
-    const int64_t steps = (num_units + kUnitStep - 1) / kUnitStep;
-    return std::min(steps * part / unit_parts * kUnitStep, num_units);
+    return std::min(steps_of(num_units, kUnitStep) * part / unit_parts * kUnitStep, num_units);
+  }
+
+  /// The time until all threads are done, in multiplications of one depth.
+  double cost(int64_t threads) const {
+    const auto rows = static_cast<double>(steps_of(num_rows, row_parts));
+    const auto units =
+        static_cast<double>(steps_of(steps_of(num_units, kUnitStep), unit_parts) * kUnitStep);
+    const auto turns = static_cast<double>(steps_of(num_tasks(), threads));
+    const double fetch = num_rows * depth > kCachedFloats ? kFetch : 0;
+    return (turns + kWait) * (rows * units + kPack * (rows + units) + fetch * rows);
   }
 };
+
+/// The cheapest one.
+Grid cut(const Runner& runner, int64_t num_rows, int64_t num_units, int64_t depth) {
+  const int64_t threads = runner.threads.count;
+  const Operations& operations = runner.operations;
+  const int64_t fewest_rows = std::max<int64_t>(steps_of(num_rows, operations.rows_at_once), 1);
+  const int64_t most_rows = std::min(
+      std::max(steps_of(num_rows, operations.tile_rows), fewest_rows), fewest_rows * threads);
+  const int64_t most_units =
+      std::clamp<int64_t>(steps_of(num_units, kUnitStep), 1, kTasksPerThread * threads);
+  Grid best{num_rows, num_units, depth, fewest_rows, 1};
+  for (int64_t rows = fewest_rows; rows <= most_rows; rows *= 2) {
+    for (int64_t units = 1; units <= most_units; ++units) {
+      const Grid grid{num_rows, num_units, depth, rows, units};
+      if (grid.cost(threads) < best.cost(threads)) best = grid;
+    }
+  }
+  return best;
+}
 
 /// What a product is made of, forward and backward alike: out [T, units] from in [T, depth].
 struct RowProduct {
@@ -64,7 +91,7 @@ void run_part(const Operations& operations, const RowProduct& whole, const Grid&
 
 void multiply_rows(const Runner& runner, int64_t num_rows, int64_t num_units,
                    const RowProduct& product) {
-  const Grid grid(runner, num_rows, num_units);
+  const Grid grid = cut(runner, num_rows, num_units, product.depth);
   runner.threads.run(grid.num_tasks(),
                      [&](int64_t task) { run_part(runner.operations, product, grid, task); });
 }

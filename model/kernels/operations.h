@@ -85,6 +85,8 @@ struct Operations {
   bool is_fast;
   /// Rows of a register tile: a piece of work has about a multiple of them.
   int64_t tile_rows;
+  /// Rows of a large product that a task should have: weights are packed, or widened, once for all.
+  int64_t rows_at_once;
   /// Floats of scratch that product() wants.
   int64_t product_scratch;
 

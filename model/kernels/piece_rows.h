@@ -6,7 +6,7 @@
 
 namespace polygraft::kernels {
 
-constexpr int64_t kPieceRows = 252;  // whole tiles of AVX's rows; their inputs fit a core's cache
+constexpr int64_t kPieceRows = 256;  // at most: their inputs fit a core's cache
 constexpr int64_t kDepthRows = 256;  // rows that one step of a weight gradient adds up
 
 /// Addresses of a piece's rows.

@@ -2,6 +2,7 @@
 // bits however the work is cut.
 #include "model/kernels/linear.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 
@@ -105,6 +106,22 @@ TEST_CASE("a linear product's bits are the same for every number of threads",
     REQUIRE(many.d_x == one.d_x);
     REQUIRE(many.d_weight == one.d_weight);
   }
+}
+
+TEST_CASE("a product with few units has work for many threads", "[kernels][linear]") {
+  Random random(24);
+  const LinearProblem problem(random, {256, 1024, 8}, Stored::kBF16);
+  int64_t most_tasks = 0;
+  const kernels::Threads many{64, [&](int64_t num_tasks, const auto& task) {
+                                most_tasks = std::max(most_tasks, num_tasks);
+                                for (int64_t i = 0; i < num_tasks; ++i) task(i);
+                              }};
+  const kernels::Runner runner{path_under_test(), many};
+  std::vector<float> d_x(problem.x.size());
+  kernels::linear_input_gradient(runner, problem.shape, rows(problem.d_out, 8),
+                                 problem.weight.view(), rows(d_x, 1024));
+  REQUIRE(most_tasks >= 32);
+  REQUIRE(d_x == run(problem, kernels::calling_thread()).d_x);
 }
 
 TEST_CASE("a row's bits do not depend on the other rows", "[kernels][linear][property]") {
