@@ -17,7 +17,7 @@
 #include "core/text.h"
 #include "eval/passes.h"
 #include "eval/score_log.h"
-#include "model/architecture/head_loss.h"
+#include "model/architecture/token_nll.h"
 
 namespace polygraft::eval {
 namespace {

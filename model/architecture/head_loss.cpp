@@ -14,10 +14,9 @@
 #include <array>
 #include <functional>
 
-#include "core/error.h"
-#include "core/text.h"
 #include "model/architecture/linear_product.h"
 #include "model/architecture/logit_losses.h"
+#include "model/architecture/token_nll.h"
 
 namespace polygraft::model {
 namespace {
@@ -38,9 +37,6 @@ struct Wanted {
 bool wants_grad(const at::Tensor& tensor) {
   return at::GradMode::is_enabled() && tensor.defined() && tensor.requires_grad();
 }
-
-/// The rows of a base on its own.
-RowLayout base_alone(const SplitRows& head) { return {head.num_base(), 0, {}}; }
 
 SplitLogits base_logits(const at::Tensor& hidden_CD, const SplitRows& head) {
   return {linear_product(hidden_CD, head.base), at::Tensor()};
@@ -149,22 +145,6 @@ at::Tensor sum_over_chunks(const at::Tensor& hidden_TD, const SplitRows& head, W
   return PrecomputedFunction::apply(hidden_TD, head.base, added, sum, gradients);
 }
 
-void check_targets(const at::Tensor& targets, int64_t num_rows) {
-  if (targets.numel() == 0 || targets.max().item<int64_t>() < num_rows) return;
-  throw ConfigError("targets", "a target id has no row in the output head")
-      .expected(concat("below ", num_rows))
-      .found(concat(targets.max().item<int64_t>()))
-      .hint("with the added rows masked, text must be encoded with the base's tokenizer");
-}
-
-/// Whether a target is an added token, whose place may be that of a spare base row, or padding.
-at::Tensor has_no_base_row(const at::Tensor& targets_T, const SplitRows& head) {
-  const RowLayout layout = head.layout();
-  const at::Tensor is_added =
-      (targets_T >= layout.first_added()) & (targets_T < layout.first_added() + layout.num_added);
-  return is_added | (targets_T >= layout.first_padding());
-}
-
 }  // namespace
 
 int64_t head_chunk_tokens(int64_t num_base_rows, bool on_gpu) {
@@ -176,57 +156,16 @@ int64_t head_chunk_tokens(int64_t num_base_rows, bool on_gpu) {
   return on_gpu ? 32 * tokens : tokens;
 }
 
-at::Tensor token_nll(const at::Tensor& hidden_TD, const at::Tensor& targets_T,
-                     const SplitRows& head, bool mask_added) {
-  at::NoGradGuard no_grad;
-  check_targets(targets_T, mask_added ? head.num_base() : head.layout().num_rows());
-  const RowLayout layout = mask_added ? base_alone(head) : head.layout();
-  const auto all_targets_T = targets_T.to(hidden_TD.device());
-  auto nll_T = at::zeros(targets_T.sizes(), all_targets_T.options().dtype(at::kDouble));
-  const int64_t step = chunk_tokens(head);
-  for (int64_t first = 0; first < hidden_TD.size(0); first += step) {
-    const int64_t count = std::min(step, hidden_TD.size(0) - first);
-    const auto hidden_CD = hidden_TD.narrow(0, first, count);
-    const auto logits = mask_added ? base_logits(hidden_CD, head) : all_logits(hidden_CD, head);
-    nll_T.narrow(0, first, count)
-        .copy_(negative_log_likelihood(logits, all_targets_T.narrow(0, first, count), layout));
-  }
-  return nll_T;
-}
-
-TokenNll token_nll_both_ways(const at::Tensor& hidden_TD, const at::Tensor& targets_T,
-                             const SplitRows& head) {
-  at::NoGradGuard no_grad;
-  check_targets(targets_T, head.layout().num_rows());
-  const auto all_targets_T = targets_T.to(hidden_TD.device());
-  const auto old_targets_T = all_targets_T.masked_fill(has_no_base_row(all_targets_T, head), -1);
-  const auto options = all_targets_T.options().dtype(at::kDouble);
-  TokenNll nll{at::zeros(targets_T.sizes(), options), at::zeros(targets_T.sizes(), options)};
-  const int64_t step = chunk_tokens(head);
-  for (int64_t first = 0; first < hidden_TD.size(0); first += step) {
-    const int64_t count = std::min(step, hidden_TD.size(0) - first);
-    const auto part = [&](const at::Tensor& of_T) { return of_T.narrow(0, first, count); };
-    const auto logits = all_logits(part(hidden_TD), head);
-    part(nll.all_T).copy_(negative_log_likelihood(logits, part(all_targets_T), head.layout()));
-    part(nll.masked_T)
-        .copy_(
-            negative_log_likelihood({logits.base_CV, {}}, part(old_targets_T), base_alone(head)));
-  }
-  return nll;
-}
-
 at::Tensor cross_entropy_sum(const at::Tensor& hidden_TD, const at::Tensor& targets_T,
                              const SplitRows& head) {
-  check_targets(targets_T, head.layout().num_rows());
   const Wanted wanted{wants_grad(hidden_TD), wants_grad(head.base), wants_grad(head.added)};
+  if (!wanted.any()) return token_nll(hidden_TD, targets_T, head).sum().to(at::kFloat);
+  check_targets(targets_T, head.layout().num_rows());
   const auto all_targets_T = targets_T.to(hidden_TD.device());
   return sum_over_chunks(hidden_TD, head, wanted,
                          [&](int64_t first, int64_t count, HeadGradient* gradient) {
                            const auto targets_C = all_targets_T.narrow(0, first, count);
                            auto logits = all_logits(hidden_TD.narrow(0, first, count), head);
-                           if (gradient == nullptr) {
-                             return negative_log_likelihood(logits, targets_C, head.layout()).sum();
-                           }
                            const auto sum = cross_entropy(logits, targets_C, head.layout()).sum();
                            gradient->add(first, logits);
                            return sum;

@@ -15,21 +15,6 @@ namespace polygraft::model {
 /// rows alone: with additions masked the products then have the base's shapes, hence its bits.
 int64_t head_chunk_tokens(int64_t num_base_rows, bool on_gpu);
 
-/// Negative log-likelihood in nats per token, no gradient. @param targets_T int64; -1 = not scored
-/// (0 is returned there).
-/// @param mask_added leave added rows out of the softmax. @return float64 [T].
-at::Tensor token_nll(const at::Tensor& hidden_TD, const at::Tensor& targets_T,
-                     const SplitRows& head, bool mask_added = false);
-
-/// What every added row on, and every one off, give for the same hidden states: the bits of two
-/// token_nll() calls for one product with the base's rows. `masked_T` is 0 for a target that the
-/// base lacks.
-struct TokenNll {
-  at::Tensor all_T, masked_T;  ///< float64
-};
-TokenNll token_nll_both_ways(const at::Tensor& hidden_TD, const at::Tensor& targets_T,
-                             const SplitRows& head);
-
 /// Sum over scored tokens of the cross-entropy (nats), float32 scalar, differentiable in hidden and
 /// head.
 at::Tensor cross_entropy_sum(const at::Tensor& hidden_TD, const at::Tensor& targets_T,

@@ -58,15 +58,6 @@ std::vector<kernels::Target> targets_for_kernels(const at::Tensor& targets_C,
   return targets;
 }
 
-at::Tensor by_kernels(const SplitLogits& logits, const at::Tensor& targets_C,
-                      const RowLayout& layout, bool with_gradient) {
-  const auto targets = targets_for_kernels(targets_C, layout);
-  auto nll_C = at::empty({targets_C.size(0)}, at::kDouble);
-  kernels::cross_entropy(kernel_runner(), layout_for_kernels(layout), logits_for_kernels(logits),
-                         targets.data(), nll_C.mutable_data_ptr<double>(), with_gradient);
-  return nll_C;
-}
-
 at::Tensor log_softmax_of(const SplitLogits& logits, const RowLayout& layout) {
   return at::log_softmax(in_stored_order(logits.base_CV, logits.added_Cv, layout).to(at::kFloat),
                          1);
@@ -95,15 +86,25 @@ void subtract_kept(at::Tensor& stored_CN, const at::Tensor& base_CK, const RowLa
 
 }  // namespace
 
-at::Tensor negative_log_likelihood(const SplitLogits& logits, const at::Tensor& targets_C,
-                                   const RowLayout& layout) {
-  if (uses_kernels(logits.base_CV)) return by_kernels(logits, targets_C, layout, false);
-  return picked_nll(log_softmax_of(logits, layout), targets_C);
+at::Tensor log_sum_exp(const at::Tensor& logits_CN) {
+  if (!uses_kernels(logits_CN)) {
+    return at::logsumexp(logits_CN.to(at::kFloat), 1).to(at::kDouble);
+  }
+  auto sums_C = at::empty({logits_CN.size(0)}, at::kDouble);
+  kernels::log_sum_exp(kernel_runner(), logits_CN.size(0), as_rows(logits_CN), logits_CN.size(1),
+                       sums_C.mutable_data_ptr<double>());
+  return sums_C;
 }
 
 at::Tensor cross_entropy(SplitLogits& logits, const at::Tensor& targets_C,
                          const RowLayout& layout) {
-  if (uses_kernels(logits.base_CV)) return by_kernels(logits, targets_C, layout, true);
+  if (uses_kernels(logits.base_CV)) {
+    const auto targets = targets_for_kernels(targets_C, layout);
+    auto nll_C = at::empty({targets_C.size(0)}, at::kDouble);
+    kernels::cross_entropy(kernel_runner(), layout_for_kernels(layout), logits_for_kernels(logits),
+                           targets.data(), nll_C.mutable_data_ptr<double>());
+    return nll_C;
+  }
   auto log_p_CN = log_softmax_of(logits, layout);
   const auto nll_C = picked_nll(log_p_CN, targets_C);
   auto d_logits_CN = log_p_CN.exp_();

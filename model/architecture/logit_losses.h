@@ -13,12 +13,11 @@ struct SplitLogits {
   at::Tensor base_CV, added_Cv;  ///< added: undefined when there are none
 };
 
-/// Negative log-likelihood in nats, 0 where the target is -1. @param targets_C ids of stored rows.
-/// @return float64 [C].
-at::Tensor negative_log_likelihood(const SplitLogits& logits, const at::Tensor& targets_C,
-                                   const RowLayout& layout);
+/// logsumexp of each token's logits. @return float64 [C].
+at::Tensor log_sum_exp(const at::Tensor& logits_CN);
 
-/// The same; `logits` become its gradient, p - onehot(target). @return float64 [C].
+/// Negative log-likelihood in nats, 0 where the target is -1. `logits` become its gradient, p -
+/// onehot(target). @param targets_C ids of stored rows. @return float64 [C].
 at::Tensor cross_entropy(SplitLogits& logits, const at::Tensor& targets_C, const RowLayout& layout);
 
 /// KL in nats of the base's distribution over rows that are not displaced, from its logits (which

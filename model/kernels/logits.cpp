@@ -85,15 +85,25 @@ int64_t width_of(const LogitLayout& layout) { return layout.num_base + layout.nu
 
 }  // namespace
 
+void log_sum_exp(const Runner& runner, int64_t num_tokens, const Rows& logits, int64_t count,
+                 double* result) {
+  const Operations& operations = runner.operations;
+  for_rows(runner, num_tokens, count, [&](int64_t token) {
+    const Stretch all{logits.row(token), count};
+    Normaliser of{operations.maximum(all.data, count), 0};
+    of.sum = exp_sum(operations, all, of.shift, false);
+    result[token] = of.log_sum_exp();
+  });
+}
+
 void cross_entropy(const Runner& runner, const LogitLayout& layout, const Logits& logits,
-                   const Target* targets, double* nll, bool with_gradient) {
+                   const Target* targets, double* nll) {
   const Operations& operations = runner.operations;
   for_rows(runner, logits.num_tokens, width_of(layout), [&](int64_t token) {
     float *base = logits.base_row(token), *added = logits.added_row(token);
     const Target target = targets[token];
     nll[token] = 0;
     if (target.in == Target::In::kNone) {
-      if (!with_gradient) return;
       std::fill(base, base + layout.num_base, 0.0F);
       std::fill(added, added + layout.num_added, 0.0F);
       return;
@@ -102,9 +112,8 @@ void cross_entropy(const Runner& runner, const LogitLayout& layout, const Logits
     const float target_logit = *at_target, copied = copied_logit(layout, base);
     const Kept kept = kept_of(layout, base);
     const Stretch of_added{added, layout.num_added};
-    const Normaliser all = normalise(operations, layout, kept, of_added, copied, with_gradient);
+    const Normaliser all = normalise(operations, layout, kept, of_added, copied, true);
     nll[token] = all.log_sum_exp() - target_logit;
-    if (!with_gradient) return;
     for (const Stretch& stretch : {kept[0], kept[1], of_added}) {
       scale(operations, stretch, 1 / all.sum);
     }

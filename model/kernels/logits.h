@@ -2,7 +2,7 @@
 // float32, on raw pointers. Base and added rows' logits are two products and stay two matrices. A
 // token's bits depend on its logits alone. Legend: T tokens, V base rows, v added rows.
 #pragma once
-#include "model/kernels/moe.h"
+#include "model/kernels/linear.h"
 
 namespace polygraft::kernels {
 
@@ -33,10 +33,14 @@ struct Target {
   int64_t index = 0;
 };
 
-/// nll [T] = logsumexp(z) - z_target, 0 without a target. @param with_gradient z becomes
-/// softmax(z) - onehot(target), or zero; a displaced row's is zero, a copied row has its copies'.
+/// result [T] = logsumexp over `count` logits of each token.
+void log_sum_exp(const Runner& runner, int64_t num_tokens, const Rows& logits, int64_t count,
+                 double* result);
+
+/// nll [T] = logsumexp(z) - z_target, 0 without a target. z becomes softmax(z) - onehot(target), or
+/// zero; a displaced row's is zero, a copied row has its copies'.
 void cross_entropy(const Runner& runner, const LogitLayout& layout, const Logits& logits,
-                   const Target* targets, double* nll, bool with_gradient);
+                   const Target* targets, double* nll);
 
 /// kl [T] of softmax(y) over base rows that are not displaced from softmax(z) over all. y becomes
 /// something else. @param with_gradient z becomes softmax(z) - softmax(y).

@@ -18,6 +18,7 @@
 #include "core/json.h"
 #include "model/architecture/gpu.h"
 #include "model/architecture/head_loss.h"
+#include "model/architecture/token_nll.h"
 #include "model/architecture/transformer.h"
 #include "model/kernels/dispatch.h"
 #include "trainer/optim/adamw.h"

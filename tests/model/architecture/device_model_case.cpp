@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "model/architecture/head_loss.h"
+#include "model/architecture/token_nll.h"
 #include "tests/model/architecture/compare.h"
 #include "tests/model/architecture/tiny_model.h"
 

@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "core/error.h"
+#include "model/architecture/token_nll.h"
 #include "tests/model/architecture/compare.h"
 #include "tests/model/architecture/large_allocations.h"
 #include "tests/model/architecture/naive_moe.h"
