@@ -132,21 +132,27 @@ class BatchScorer {
 
   void take(const SequenceBatch& batch, const at::Tensor& hidden_TD) const {
     const at::Tensor targets_T = flatten(batch, &TokenWindow::targets).ids_T;
+    // The head sees what is scored alone: a prompt's tokens are most of a task's.
+    const at::Tensor scored_S = at::nonzero(targets_T >= 0).squeeze(1);
+    const auto hidden_SD = hidden_TD.index_select(0, scored_S.to(hidden_TD.device()));
+    const auto targets_S = targets_T.index_select(0, scored_S);
     const model::SplitRows& head = transformer_.weights().head;
     if (options_.head_masked_too) {
-      const model::TokenNll nll = model::token_nll_both_ways(hidden_TD, targets_T, head);
-      hand_out(nll.all_T, batch, &ScoredSequence::nats_L);
-      hand_out(nll.masked_T, batch, &ScoredSequence::head_masked_L);
+      const model::TokenNll nll = model::token_nll_both_ways(hidden_SD, targets_S, head);
+      hand_out(nll.all_T, scored_S, batch, &ScoredSequence::nats_L);
+      hand_out(nll.masked_T, scored_S, batch, &ScoredSequence::head_masked_L);
     } else {
-      hand_out(model::token_nll(hidden_TD, targets_T, head, options_.mask.head), batch,
+      hand_out(model::token_nll(hidden_SD, targets_S, head, options_.mask.head), scored_S, batch,
                &ScoredSequence::nats_L);
     }
   }
 
-  static void hand_out(const at::Tensor& nll_T, const SequenceBatch& batch,
-                       std::vector<double> ScoredSequence::*part) {
-    const at::Tensor on_cpu_T = nll_T.cpu();
-    const double* nll = on_cpu_T.const_data_ptr<double>();
+  /// @param scored_S which of the batch's tokens have scores; the others' are 0.
+  static void hand_out(const at::Tensor& nll_S, const at::Tensor& scored_S,
+                       const SequenceBatch& batch, std::vector<double> ScoredSequence::*part) {
+    const auto nll_T = at::zeros({num_tokens(std::span(&batch, 1))}, at::kDouble);
+    nll_T.index_copy_(0, scored_S, nll_S.cpu());
+    const double* nll = nll_T.const_data_ptr<double>();
     for (ScoredSequence* sequence : batch) {
       std::vector<double>& nats_L = sequence->*part;
       nats_L.assign(nll, nll + length_of(*sequence));
