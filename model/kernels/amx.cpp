@@ -265,7 +265,7 @@ template <int64_t kPieces>
 constexpr Operations amx_table(const char* name) {
   Operations operations = Body<Avx512>::operations(name);
   operations.tile_rows = 2 * kTileSide;
-  operations.rows_at_once = (kPieces == 1 ? kRowTiles : kRowTiles / 2) * kTileSide;  // of a cache
+  operations.rows_at_once = (kPieces == 1 ? kRowTiles : kRowTiles / 2) * kTileSide;
   operations.product_scratch = std::max(kScratchFloats, Body<Avx512>::kScratch);
   operations.product = product<kPieces>;
   return operations;

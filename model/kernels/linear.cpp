@@ -12,7 +12,7 @@ constexpr int64_t kUnitStep = 128;  // whole blocks of all paths but AMX
 constexpr int64_t kTasksPerThread = 4;
 constexpr double kPack = 128;   // multiplications in the time that packing an element takes
 constexpr double kFetch = 384;  // likewise, more for one that comes from memory every time
-constexpr int64_t kCachedFloats = int64_t{4} << 20;
+constexpr int64_t kCachedFloats = int64_t{4} << 20;  // rows that a cache holds
 constexpr double kWait = 0.5;  // of a task: how long threads wait for the last one
 
 int64_t steps_of(int64_t count, int64_t step) { return (count + step - 1) / step; }

@@ -24,10 +24,18 @@ Case any_case() {
                   Case{3100, 2952, 40});
 }
 
-SplitRows random_head(const Case& of) {
-  return {random_tensor({kBase, kWidth}),
-          random_tensor({of.num_added, kWidth}),
-          {of.num_spare, of.num_padding, kBase - of.num_spare - 1}};
+struct Problem {
+  SplitRows head;
+  at::Tensor hidden_TD = random_tensor({kTokens, kWidth});
+
+  explicit Problem(const Case& of)
+      : head{random_tensor({kBase, kWidth}),
+             random_tensor({of.num_added, kWidth}),
+             {of.num_spare, of.num_padding, kBase - of.num_spare - 1}} {}
+};
+
+at::Tensor random_targets(int64_t num_rows) {
+  return at::randint(0, num_rows, {kTokens}, at::kLong);
 }
 
 }  // namespace
@@ -37,9 +45,9 @@ TEST_CASE("token losses by blocks of rows are those of the stored matrix", "[mod
   const at::NoGradGuard no_grad;
   const Case of = any_case();
   CAPTURE(of.num_added, of.num_spare, of.num_padding);
-  const SplitRows head = random_head(of);
-  const auto hidden_TD = random_tensor({kTokens, kWidth});
-  const auto targets_T = at::randint(0, head.layout().num_rows(), {kTokens}, at::kLong);
+  const Problem problem(of);
+  const auto& [head, hidden_TD] = problem;
+  const auto targets_T = random_targets(head.layout().num_rows());
   const SplitRows reference{to_reference(head.base), to_reference(head.added), head.placement};
   const auto logits_TN = at::mm(to_reference(hidden_TD), stored_rows(reference).t());
   const auto expected_T =
@@ -52,10 +60,9 @@ TEST_CASE("with added rows masked, blocks have the base's bits", "[model][head][
   const at::NoGradGuard no_grad;
   const Case of = any_case();
   CAPTURE(of.num_added, of.num_spare, of.num_padding);
-  const SplitRows head = random_head(of);
-  const auto hidden_TD = random_tensor({kTokens, kWidth});
-  const int64_t num_used = kBase - of.num_spare;
-  const auto targets_T = at::randint(0, num_used, {kTokens}, at::kLong);
+  const Problem problem(of);
+  const auto& [head, hidden_TD] = problem;
+  const auto targets_T = random_targets(kBase - of.num_spare);
   const auto base_T = model::token_nll(hidden_TD, targets_T, {head.base, {}});
   REQUIRE(bitwise_equal(model::token_nll(hidden_TD, targets_T, head, true), base_T));
   const auto both = model::token_nll_both_ways(hidden_TD, targets_T, head);
