@@ -22,16 +22,16 @@ namespace polygraft::expand {
 
 namespace {
 
-void check_texts(const tokenizer::Corpus& corpus, const std::string& name) {
+void check_texts(const tokenizer::Corpus& corpus, const ProfileOptions& options) {
   Problems problems;
   for (const auto& [language, texts] : corpus.languages) {
     const std::string path = "languages." + language;
     problems.require(!texts.train.empty(), path + ".train", "[]", "must list a file to profile");
-    problems.require(!texts.heldout.empty(), path + ".heldout", "[]",
+    problems.require(!texts.heldout.empty() || !options.scores_heldout, path + ".heldout", "[]",
                      "must list a file to measure bits per byte on");
   }
   if (corpus.languages.empty()) problems.add("languages: the corpus lists none");
-  problems.throw_if_any(name);
+  problems.throw_if_any(options.corpus_name);
 }
 
 std::vector<double> shares(const at::Tensor& counts_E) {
@@ -207,13 +207,14 @@ Profile profile_model(const model::Transformer& transformer, const tokenizer::To
     throw NotComparable(transformer.config().family, "a dense model routes nothing to profile")
         .hint("make a mixture of experts of it first, or choose one");
   }
-  check_texts(corpus, options.corpus_name);
+  check_texts(corpus, options);
   const at::NoGradGuard no_grad;
   Profile profile;
   for (const auto& [language, texts] : corpus.languages) profile.roles[language] = texts.role;
   const ProfileText text = sample_text(transformer, tokenizer, corpus, options.tokens_per_language);
   profile.layers = profile_layers(transformer, corpus, text, options);
-  profile.bits_per_byte = measure_bits_per_byte(transformer, tokenizer, corpus, options);
+  if (options.scores_heldout)
+    profile.bits_per_byte = measure_bits_per_byte(transformer, tokenizer, corpus, options);
   profile.similarity = language_similarity(profile.layers);
   return profile;
 }

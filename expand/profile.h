@@ -30,7 +30,7 @@ struct Profile {
   std::vector<LayerProfile> layers;
   std::map<std::string, std::map<std::string, double>>
       similarity;                               ///< symmetric, 1 on the diagonal
-  std::map<std::string, double> bits_per_byte;  ///< on held-out text
+  std::map<std::string, double> bits_per_byte;  ///< on held-out text; {} where it is not scored
   std::map<std::string, std::string> roles;     ///< language -> old | new
   std::string model_hash;                       ///< hash_tensors() of the folder
 
@@ -42,7 +42,8 @@ struct ProfileOptions {
   int64_t tokens_per_language = 20'000;  ///< of training text, for signatures
   std::string corpus_name = "corpus";    ///< how errors call it: its file, where it has one
   parallel::Team team = {};              ///< shares the text out; the profile is the same on all
-  int64_t pass_tokens = 0;  ///< at once on each rank; 0: Transformer::tokens_per_pass()
+  int64_t pass_tokens = 0;     ///< at once on each rank; 0: Transformer::tokens_per_pass()
+  bool scores_heldout = true;  ///< bits per byte besides, of a corpus that then needs such text
 };
 
 struct OpenModel;  // expand/packs/open_model.h

@@ -103,6 +103,7 @@ void profile(const Run& run, const fs::path& folder) {
   const auto base = model::ModelFolder::open(run.config().base);
   expand::ProfileOptions options;
   options.team = run.team();
+  options.scores_heldout = false;  // the stage `evaluate-base` does
   const expand::Profile profile = expand::profile_folder(base, run.pipeline.corpus, options);
   if (!folder.empty()) write_json(folder / "profile.json", profile.to_json());
 }
@@ -318,8 +319,8 @@ std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& has
       add("tokenizer", {base, texts.train, texts.heldout, yaml_of(config.tokenizer)}, {},
           [run](const fs::path& f) { extend_tokenizer(run, f); });
   const std::string profiled = add(
-      "profile", {base, texts.train, texts.heldout}, {},
-      [run](const fs::path& f) { profile(run, f); }, StageRanks::kAll);
+      "profile", {base, texts.train}, {}, [run](const fs::path& f) { profile(run, f); },
+      StageRanks::kAll);
   const std::string planned =
       add("plan", {tokenizer, profiled, yaml_of(config.tokenizer), yaml_of(config.expand), seed},
           {}, [run](const fs::path& f) { plan(run, f); });

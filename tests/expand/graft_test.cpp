@@ -37,6 +37,21 @@ TEST_CASE("a profile gives shares, similarities and bits per byte", "[expand][gr
   CHECK(profile.model_hash == model::hash_tensors(ModelFolder::open(world.base).tensors));
 }
 
+TEST_CASE("a profile without held-out text has routing alone", "[expand][graft]") {
+  const LanguageWorld& world = language_world();
+  const ModelFolder base = ModelFolder::open(world.base);
+  expand::ProfileOptions options{1000};
+  const Json whole = expand::profile_folder(base, world.corpus, options).to_json();
+  tokenizer::Corpus corpus = world.corpus;
+  for (auto& [language, texts] : corpus.languages) texts.heldout.clear();
+  CHECK_THROWS_WITH(expand::profile_folder(base, corpus, options),
+                    Contains("must list a file to measure bits per byte on"));
+  options.scores_heldout = false;
+  Json routing = whole;
+  routing["bits_per_byte"] = Json::object();
+  CHECK(expand::profile_folder(base, corpus, options).to_json() == routing);
+}
+
 TEST_CASE("languages profiled together are as they are alone", "[expand][graft]") {
   const LanguageWorld& world = language_world();
   const ModelFolder base = ModelFolder::open(world.base);

@@ -3,10 +3,10 @@
 
     compare.py --polygraft PROGRAM --base FOLDER --corpus corpus.yaml --pipeline pipeline.yaml [--tokens N] [--threads N]
 
-Both get the same base, texts, settings and number of training tokens, and run after each other. Checked: the base's bits per
-byte are the same on both sides; the new language's and the worst old language's change are comparable. Memory: the peak of
-RssAnon within a stage. Stages that polygraft alone has (proof, packs, report) count in its total. Exit 1 when results are
-not comparable.
+Both get the same base, texts, settings and number of training tokens, and run after each other; what the peer lacks is
+switched off (`equal_settings`). Checked: the base's bits per byte are the same on both sides; the new language's and the worst
+old language's change are comparable. Memory: the peak of RssAnon within a stage. Stages that polygraft alone has (proof, packs,
+report) count in its total. Exit 1 when results are not comparable.
 """
 import argparse
 import json
@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 from collections import namedtuple
+
+import yaml
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness.memory import AnonymousMemory  # noqa: E402
@@ -53,10 +55,19 @@ def run_watched(command, threads, codes=(0,)):
     return [Stage(name, end - begin, memory.peak_between(begin, end)) for (name, begin), end in zip(marks, ends)]
 
 
-def run_ours(arguments, work):
+def equal_settings(pipeline, num_tokens):
+    """A pipeline's settings without the budget, which moves the weights of protection, and without what looks at old text by
+    cause and behind a passage."""
+    settings = yaml.safe_load(pipeline.read_text())
+    settings["train"]["tokens"] = num_tokens
+    del settings["train"]["budget"]
+    return settings | {"evaluate": {"causes": False, "behind": False}}
+
+
+def run_ours(arguments, pipeline, work):
     folder = work / "run"
-    command = [arguments.polygraft, "run", arguments.pipeline, "--threads", arguments.threads]
-    settings = {"base": arguments.base, "corpus": arguments.corpus, "run_dir": folder, "train.tokens": arguments.tokens}
+    command = [arguments.polygraft, "run", pipeline, "--threads", arguments.threads]
+    settings = {"base": arguments.base, "corpus": arguments.corpus, "run_dir": folder}
     for key, value in settings.items():
         command += ["--set", f"{key}={value}"]
     stages = run_watched(command, arguments.threads, GATE_CODES)
@@ -65,12 +76,11 @@ def run_ours(arguments, work):
                     for test in tests}
 
 
-def run_peer(arguments, work):
+def run_peer(arguments, pipeline, work):
     folder = work / "peer"
     command = [sys.executable, pathlib.Path(__file__).with_name("peer_pipeline.py"), "--out", folder, "--experts",
-               arguments.experts, "--threads", arguments.threads, "--tokens", arguments.tokens]
-    for name in ("base", "corpus", "pipeline"):
-        command += [f"--{name}", getattr(arguments, name)]
+               arguments.experts, "--threads", arguments.threads, "--base", arguments.base, "--corpus", arguments.corpus,
+               "--pipeline", pipeline]
     return run_watched(command, arguments.threads), json.loads((folder / "results.json").read_text())
 
 
@@ -132,8 +142,11 @@ def main():
     parser.add_argument("--json", type=pathlib.Path, help="also write the figures there")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        ours, our_results = run_ours(arguments, pathlib.Path(temporary))
-        theirs, their_results = run_peer(arguments, pathlib.Path(temporary))
+        work = pathlib.Path(temporary)
+        pipeline = work / "pipeline.yaml"
+        pipeline.write_text(yaml.safe_dump(equal_settings(arguments.pipeline, arguments.tokens)))
+        ours, our_results = run_ours(arguments, pipeline, work)
+        theirs, their_results = run_peer(arguments, pipeline, work)
     print(f"{arguments.tokens} training tokens, {arguments.threads} threads, transformers {arguments.experts} float32")
     print_table(ours, theirs)
     if arguments.json:

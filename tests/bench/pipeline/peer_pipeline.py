@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """The quickstart's pipeline as one would write it in Python with transformers, tokenizers and numpy.
 
-    peer_pipeline.py --base FOLDER --corpus corpus.yaml --pipeline pipeline.yaml --out FOLDER [--tokens N] [--threads N]
+    peer_pipeline.py --base FOLDER --corpus corpus.yaml --pipeline pipeline.yaml --out FOLDER [--threads N]
 
 The same data and steps as `polygraft run`: extend the tokenizer, profile, graft, train the additions with old text protected,
 measure before and after, compare. Stages are announced on stderr as polygraft announces them; OUT/results.json has the
-figures. What only polygraft does (proof that the base is unchanged, packs, causes, bits per byte in the profile, moving the
-weights of protection, resuming, report) is left out.
+figures. What only polygraft does (proof that the base is unchanged, packs, causes, bits per byte in the profile, the
+budget, resuming, report) is left out.
 """
 import argparse
 import json
@@ -60,7 +60,6 @@ def compare(before, after):
 
 def run(arguments):
     settings, corpus = yaml.safe_load(arguments.pipeline.read_text()), Corpus(arguments.corpus)
-    settings["train"]["tokens"] = arguments.tokens or settings["train"]["tokens"]
     expand, seed = settings["expand"], settings["seed"]
     announce("tokenizer")
     merges = peer_tokenizer.extend(arguments.base, corpus.train[corpus.new], corpus.old_texts(),
@@ -93,7 +92,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("base", "corpus", "pipeline", "out"):
         parser.add_argument(f"--{name}", type=pathlib.Path, required=True)
-    parser.add_argument("--tokens", type=int, help="of training; default: the pipeline's")
     parser.add_argument("--experts", choices=("eager", "grouped_mm"), default="grouped_mm", help="transformers' implementation")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     arguments = parser.parse_args()

@@ -1,8 +1,7 @@
 """The peer's training: additions alone, by masked gradients on the stacked parameters, with old text protected.
 
 The loss of trainer/objective/objective.h: cross-entropy on new text; on replayed text KL to the base and a hinge on router
-scores; capture on new text. The probe measures every language on text that is not trained on, and the best weights within
-the budget are kept.
+scores; capture on new text. The probe measures every language on text that is not trained on.
 """
 import math
 import pathlib
@@ -133,29 +132,20 @@ def select_parameters(model, base):
 
 
 class Probe:
-    """Bits per byte of every language, and the best weights so far."""
+    """Bits per byte of every language."""
 
-    def __init__(self, models, texts, new_language, limit):
-        self.models, self.texts, self.new_language, self.limit = models, texts, new_language, limit
-        self.best, self.best_key = None, (True, math.inf)
+    def __init__(self, models, texts, new_language):
+        self.models, self.texts, self.new_language = models, texts, new_language
         self.before = {language: score(models.base, models.tokenizers[0], documents, models.prefix)
                        for language, documents in texts.items() if language != new_language}
 
-    def run(self, parameters, num_tokens):
+    def run(self, num_tokens):
         models = self.models
         scores = {language: score(models.expanded, models.tokenizers[1], documents, models.prefix)
                   for language, documents in self.texts.items()}
         worst = max(change(self.before[language], scores[language]).high for language in self.before)
         new = bits_per_byte(scores[self.new_language])
         print(f"{num_tokens} tokens: {self.new_language} {new:.4f} bits per byte, old at most {worst:+.3%}", file=sys.stderr)
-        key = (True, worst) if worst > self.limit else (False, new)
-        if key < self.best_key:
-            self.best_key, self.best = key, [parameter.detach().clone() for parameter in parameters]
-
-    @torch.no_grad()
-    def restore_best(self, parameters):
-        for parameter, best in zip(parameters, self.best):
-            parameter.copy_(best)
 
 
 def make_streams(models, texts, new_language, settings, seed):
@@ -172,10 +162,9 @@ def make_optimizer(routers, others, router_scale):
 
 
 def train(models, texts, new_language, settings, seed):
-    """Trains the additions where they are; ends with the best weights that a probe saw."""
+    """Trains the additions where they are."""
     parts = {language: hold_back(documents, settings["probe"]["bytes_per_language"]) for language, documents in texts.items()}
-    probe = Probe(models, {language: part[1] for language, part in parts.items()}, new_language,
-                  settings["budget"]["max_relative_bpb"])
+    probe = Probe(models, {language: part[1] for language, part in parts.items()}, new_language)
     streams = make_streams(models, {language: part[0] for language, part in parts.items()}, new_language, settings, seed)
     rates, every, old_share = settings["optimizer"], settings["probe"]["every_tokens"], settings["replay"]["fraction"]
     grants = [share * settings["batch_tokens"] for share in (1 - old_share, old_share)]
@@ -184,7 +173,7 @@ def train(models, texts, new_language, settings, seed):
     optimizer = make_optimizer(routers, others, rates["router_learning_rate_scale"])
     objective = Objective(models.expanded, models.base, settings["protect"])
     num_steps, num_tokens = -(-settings["tokens"] // settings["batch_tokens"]), 0
-    probe.run(parameters, 0)
+    probe.run(0)
     for step in range(num_steps):
         learned, replayed = (stream.take(grant) for stream, grant in zip(streams, grants))
         for group in optimizer.param_groups:
@@ -195,5 +184,4 @@ def train(models, texts, new_language, settings, seed):
         optimizer.step()
         before, num_tokens = num_tokens, num_tokens + sum(len(targets) for _, targets in learned + replayed)
         if num_tokens // every > before // every or step + 1 == num_steps:
-            probe.run(parameters, num_tokens)
-    probe.restore_best(parameters)
+            probe.run(num_tokens)
