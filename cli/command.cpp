@@ -106,6 +106,11 @@ ConfigSource Arguments::config_or_defaults() const {
   return source;
 }
 
+fs::path Arguments::config_folder() const {
+  const auto file = optional_text("config");
+  return file ? fs::absolute(*file).parent_path() : fs::current_path();
+}
+
 void Arguments::emit_json(const Json& json) const {
   const auto target = optional_text("json");
   if (!target) return;

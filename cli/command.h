@@ -46,6 +46,9 @@ class Arguments {
   ConfigSource config(const std::string& option = "config") const;
   /// The same, or an empty document with every --set when --config is missing.
   ConfigSource config_or_defaults() const;
+  /// What relative paths of --config and --set are taken from: the file's folder; without a file
+  /// the working folder.
+  fs::path config_folder() const;
 
   fs::path output() const {
     return path("output");

@@ -16,7 +16,7 @@
 namespace polygraft::cli {
 namespace {
 
-/// The file of `expand plan --config`. Paths are relative to the working folder.
+/// The file of `expand plan --config`. Paths are relative to the file.
 struct PlanFile {
   std::string language;
   std::string corpus;
@@ -51,11 +51,13 @@ ExitCode run_expand_plan(const Arguments& arguments) {
   const fs::path profile_file = arguments.path("profile");
   const expand::Profile profile = expand::Profile::from_json(read_json(profile_file), profile_file);
   const int64_t old_size = tokenizer::Tokenizer::load(folder.path).size();
-  const int64_t new_size = tokenizer::Tokenizer::load(file.extended_tokenizer).size();
+  const fs::path extended =
+      (arguments.config_folder() / file.extended_tokenizer).lexically_normal();
+  const int64_t new_size = tokenizer::Tokenizer::load(extended).size();
   if (new_size < old_size) {
     throw ConfigError("extended_tokenizer", "is no extension of the model's tokenizer")
         .expected(concat("at least the model's ", old_size, " tokens"))
-        .found(concat(new_size, " tokens in ", file.extended_tokenizer));
+        .found(concat(new_size, " tokens in ", extended.string()));
   }
   expand::PlanRequest request{.language = file.language,
                               .num_tokens = old_size,
@@ -64,8 +66,8 @@ ExitCode run_expand_plan(const Arguments& arguments) {
                               .experts = file.experts,
                               .vocabulary = file.vocabulary};
   expand::ExpansionPlan plan = expand::plan_expansion(folder.config, profile, request);
-  plan.corpus = fs::absolute(file.corpus);
-  plan.tokenizer = fs::absolute(file.extended_tokenizer);
+  plan.corpus = (arguments.config_folder() / file.corpus).lexically_normal();
+  plan.tokenizer = extended;
   const Json json = plan.to_json();
   if (!arguments.dry_run()) {
     const fs::path output = arguments.output();
@@ -100,6 +102,7 @@ Command expand_plan_command() {
           .run = run_expand_plan,
           .settings = documented_settings<PlanFile>,
           .takes_config = true,
+          .has_paths = true,
           .writes_output = true};
 }
 

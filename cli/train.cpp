@@ -27,7 +27,7 @@ void print_plan(const Arguments& arguments, const trainer::TrainFile& file,
 
 ExitCode run_train(const Arguments& arguments) {
   const auto file = bind_config<trainer::TrainFile>(arguments.config());
-  const fs::path folder = fs::absolute(arguments.path("config")).parent_path();
+  const fs::path folder = arguments.config_folder();
   trainer::TrainJob job = trainer::resolve_job(file, folder);
   keep_inputs(arguments, {job.model, job.pack, job.tokenizer, folder / file.corpus});
   keep_inputs(arguments, files_of(job.corpus));

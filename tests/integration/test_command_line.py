@@ -89,6 +89,7 @@ class CommandLine(unittest.TestCase):
         for command, text in [("run", "The exit code is the gate's"), ("run", "outside train.budget"),
                               ("run", "PIPELINE.yaml; relative paths of both are taken from its folder):"),
                               ("train", "FILE; relative paths of both are taken from its folder):"),
+                              ("expand plan", "FILE; relative paths of both are taken from its folder):"),
                               ("eval choice", "gold counts from 0"), ("report", "--run-dir ")]:
             with self.subTest(command=command, text=text):
                 self.assertIn(text, run(*command.split(), "--help").stdout)

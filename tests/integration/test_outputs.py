@@ -2,6 +2,7 @@
 written, the target is the source, another process writes it, the source is truncated meanwhile. Each ends with a clear error
 and the documented exit code, and leaves neither a half-written output nor a lock."""
 
+import json
 import os
 import resource
 import shutil
@@ -89,6 +90,17 @@ class Outputs(unittest.TestCase):
                 self.assertEqual(result.returncode, 1, result.stderr)
                 self.assertIn(".safetensors: cannot write: File too large", result.stderr)
                 self.assert_nothing_changed()
+
+    def test_paths_of_a_plan_are_taken_from_its_file(self):
+        plan = [PROGRAM, "expand", "plan", "--model", self.folder / "base", "--profile", self.folder / "profile.json",
+                "--dry-run", "--json", "-"]
+        for name, cwd, settings in [("a file, from elsewhere", "/", ["--config", self.folder / "plan.yaml"]),
+                                    ("no file", self.folder, [word for line in PLAN.splitlines() if ": {" not in line
+                                                              for word in ("--set", line.replace(": ", "="))])]:
+            with self.subTest(name):
+                made = json.loads(subprocess.run([*plan, *settings], cwd=cwd, check=True, capture_output=True).stdout)
+                self.assertEqual(made["corpus"], str(self.folder / "corpus.yaml"))
+                self.assertEqual(made["tokenizer"], json.loads((self.folder / "plan.json").read_text())["tokenizer"])
 
     def on_mount(self, options, command, output):
         """Runs the command with a small file system of its own mounted at disk/. @return its result; stdout ends with what
