@@ -191,12 +191,14 @@ def tuning_section(study, language):
     for arm, rates in study.rates.items():
         tried = {rate: study.read(Run(language, arm, rate, FIRST_SEED), "train") for rate in dict.fromkeys(rates)}
         tried = {rate: trained["probe"] for rate, trained in tried.items() if trained}
-        note = "chosen" if len(tried) > 1 else "used; no other was tried yet"
-        for rate, probe in tried.items():
-            worst = max(line["delta_relative"] for code, line in probe.items() if code != language)
-            new = probe[language]["bits_per_byte"]
-            rows.append([LABELS[arm], rate, f"{new:.4f}", percent(worst), f"{math.log(new) + math.log1p(worst):.4f}",
-                         note if rate == rates[0] else ""])
+        results = {rate: (probe[language]["bits_per_byte"],
+                          max(line["delta_relative"] for code, line in probe.items() if code != language))
+                   for rate, probe in tried.items()}
+        costs = {rate: math.log(new) + math.log1p(worst) for rate, (new, worst) in results.items()}
+        notes = {min(costs, key=costs.get): "lowest cost"} if costs else {}
+        notes[rates[0]] = "chosen" if len(tried) > 1 else "used; no other was tried yet"
+        for rate, (new, worst) in results.items():
+            rows.append([LABELS[arm], rate, f"{new:.4f}", percent(worst), f"{costs[rate]:.4f}", notes.get(rate, "")])
     return table(["arm", "learning rate", "new", "worst old, %", "cost", ""], rows)
 
 
