@@ -6,13 +6,14 @@
 
 #include "core/log.h"
 #include "core/text.h"
+#include "trainer/blend_search.h"
 #include "trainer/output.h"
 #include "trainer/training_run.h"
 
 namespace polygraft::trainer {
 namespace {
 
-constexpr int kHalvings = 3;
+constexpr int kTries = 3;
 
 std::vector<at::Tensor> copies(const Parameters& parameters) {
   std::vector<at::Tensor> copied;
@@ -61,18 +62,20 @@ Json to_json(const TrainResult& result) {
 }
 
 /// Often the last weights know most and are beyond the budget by a little, while those of an
-/// earlier probe are inside. The bound is continuous along the line between the two, so that
-/// halving it finds weights inside and next to the limit; they become the best if they know more.
+/// earlier probe are inside: weights between the two become the best if they know more.
 std::optional<Blend> TrainingRun::blend_into_budget() {
-  const bool last_is_outside =
-      last_probe_ && !best_->is_inside(probe_.summarise(*last_probe_, state_.step));
-  if (state_.stopped || !last_is_outside || !best_->has_inside()) return std::nullopt;
+  if (state_.stopped || !last_probe_ || !best_->has_inside()) return std::nullopt;
+  const auto excess = [&](const ProbeSummary& probe) {
+    return probe.worst_high - job_.train.budget->max_relative_bpb;
+  };
+  const ProbeSummary outside = probe_.summarise(*last_probe_, state_.step);
+  if (best_->is_inside(outside)) return std::nullopt;
   const int64_t from_step = best_->best()->step;
   const std::vector<at::Tensor> last = copies(parameters_);
   std::optional<Blend> best_blend;
-  double inside = 0, outside = 1;
-  for (int i = 0; i < kHalvings; ++i) {
-    const Blend blend{from_step, (inside + outside) / 2};
+  BlendSearch search(excess(*best_->best()), excess(outside));
+  for (int i = 0; i < kTries; ++i) {
+    const Blend blend{from_step, search.share()};
     load_best(from_step);
     move_towards(parameters_, last, blend.share);
     use_new_values();
@@ -81,7 +84,7 @@ std::optional<Blend> TrainingRun::blend_into_budget() {
     if (offer_best(summary)) best_blend = blend;
     line["blend"] = to_json(blend);
     append(line);
-    (best_->is_inside(summary) ? inside : outside) = blend.share;
+    search.tell(excess(summary));
   }
   last_probe_.reset();  // these weights are not the best
   if (best_blend) {

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/json.h"
+#include "trainer/blend_search.h"
 
 namespace polygraft::trainer {
 namespace {
@@ -249,6 +250,39 @@ TEST_CASE("inside the budget, upper bound and all, the one that learned most is 
   restored.restore(parse_json(best.to_json().dump(), "state"), "state");
   CHECK(restored.to_json() == best.to_json());
   CHECK(restored.has_inside());
+}
+
+/// The largest share that three tries find inside. @param excess of the bound at a share
+template <class Excess>
+double share_found(const Excess& excess) {
+  BlendSearch search(excess(0), excess(1));
+  double found = 0;
+  for (int i = 0; i < 3; ++i) {
+    const double share = search.share();
+    CHECK(share > found);
+    CHECK(share < 1);
+    search.tell(excess(share));
+    if (excess(share) <= 0) found = share;
+  }
+  return found;
+}
+
+TEST_CASE("weights just outside the budget are drawn back by as little", "[trainer][best]") {
+  for (const double harm : {1.001, 1.01, 1.1, 1.3}) {
+    INFO("the last weights' bound: " << harm << " times the limit");
+    CHECK(share_found([&](double s) { return harm * s - 1; }) == Approx(1 / harm).epsilon(1e-12));
+    const double root = 1 / std::sqrt(harm);
+    CHECK(share_found([&](double s) { return harm * s * s - 1; }) > 1 - 1.2 * (1 - root));
+  }
+}
+
+TEST_CASE("where no chord helps, a blend is at least half as far as it may be", "[trainer][best]") {
+  for (double root = 0.14; root < 1; root += 0.02) {
+    INFO("inside up to a share of " << root);
+    CHECK(share_found([&](double s) { return s <= root ? -1e-6 : 1.0; }) > root / 2);
+    if (root < 0.5) continue;  // the next is tried at the far end first
+    CHECK(share_found([&](double s) { return s <= root ? -1.0 : 1e-6; }) > root / 2);
+  }
 }
 
 }  // namespace
