@@ -14,7 +14,7 @@ class BlendSearch {
 
   /// The share to try next: beyond the largest one that is inside, short of the others.
   double share() const {
-    constexpr double kLeast = 0.25;  // where the chord would not get on
+    constexpr double kLeast = 0.25;  // where the chord would hardly get on
     const double chord = -inside_.excess / (outside_.excess - inside_.excess);
     const double way = halves_ ? 0.5 : std::max(kLeast, chord);
     return inside_.share + way * (outside_.share - inside_.share);
