@@ -99,7 +99,9 @@ class BestTracker {
   /// @return whether this probe is the best so far; its weights must then be saved.
   bool offer(const ProbeSummary& probe);
   const std::optional<ProbeSummary>& best() const { return best_; }
-  bool is_inside(const ProbeSummary& probe) const { return probe.worst_high <= max_relative_bpb_; }
+  /// By how much the bound is above the budget; <= 0 inside.
+  double excess(const ProbeSummary& probe) const { return probe.worst_high - max_relative_bpb_; }
+  bool is_inside(const ProbeSummary& probe) const { return excess(probe) <= 0; }
   bool has_inside() const { return best_ && is_inside(*best_); }
   /// Whether any probe after the first step was inside.
   bool has_trained_inside() const { return has_trained_inside_; }

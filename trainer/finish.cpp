@@ -65,15 +65,12 @@ Json to_json(const TrainResult& result) {
 /// earlier probe are inside: weights between the two become the best if they know more.
 std::optional<Blend> TrainingRun::blend_into_budget() {
   if (state_.stopped || !last_probe_ || !best_->has_inside()) return std::nullopt;
-  const auto excess = [&](const ProbeSummary& probe) {
-    return probe.worst_high - job_.train.budget->max_relative_bpb;
-  };
   const ProbeSummary outside = probe_.summarise(*last_probe_, state_.step);
   if (best_->is_inside(outside)) return std::nullopt;
   const int64_t from_step = best_->best()->step;
   const std::vector<at::Tensor> last = copies(parameters_);
   std::optional<Blend> best_blend;
-  BlendSearch search(excess(*best_->best()), excess(outside));
+  BlendSearch search(best_->excess(*best_->best()), best_->excess(outside));
   for (int i = 0; i < kTries; ++i) {
     const Blend blend{from_step, search.share()};
     load_best(from_step);
@@ -81,10 +78,10 @@ std::optional<Blend> TrainingRun::blend_into_budget() {
     use_new_values();
     Json line = run_probe_line();
     const ProbeSummary summary = probe_.summarise(*last_probe_, state_.step);
+    search.tell(best_->excess(summary));
     if (offer_best(summary)) best_blend = blend;
     line["blend"] = to_json(blend);
     append(line);
-    search.tell(excess(summary));
   }
   last_probe_.reset();  // these weights are not the best
   if (best_blend) {

@@ -92,15 +92,15 @@ class Outputs(unittest.TestCase):
                 self.assert_nothing_changed()
 
     def test_paths_of_a_plan_are_taken_from_its_file(self):
-        plan = [PROGRAM, "expand", "plan", "--model", self.folder / "base", "--profile", self.folder / "profile.json",
-                "--dry-run", "--json", "-"]
-        for name, cwd, settings in [("a file, from elsewhere", "/", ["--config", self.folder / "plan.yaml"]),
-                                    ("no file", self.folder, [word for line in PLAN.splitlines() if ": {" not in line
-                                                              for word in ("--set", line.replace(": ", "="))])]:
+        plan = ["expand", "plan", "--model", self.folder / "base", "--profile", self.folder / "profile.json", "--dry-run",
+                "--json", "-"]
+        settings = ["--set", "language=cc", "--set", "corpus=corpus.yaml", "--set", "extended_tokenizer=extended"]
+        for name, cwd, words in [("a file, from elsewhere", "/", ["--config", self.folder / "plan.yaml"]),
+                                 ("no file", self.folder, settings)]:
             with self.subTest(name):
-                made = json.loads(subprocess.run([*plan, *settings], cwd=cwd, check=True, capture_output=True).stdout)
+                made = json.loads(run(*plan, *words, cwd=cwd).stdout)
                 self.assertEqual(made["corpus"], str(self.folder / "corpus.yaml"))
-                self.assertEqual(made["tokenizer"], json.loads((self.folder / "plan.json").read_text())["tokenizer"])
+                self.assertEqual(made["tokenizer"], str(self.folder / "extended"))
 
     def on_mount(self, options, command, output):
         """Runs the command with a small file system of its own mounted at disk/. @return its result; stdout ends with what

@@ -60,7 +60,7 @@ def equal_settings(pipeline, num_tokens):
     cause and behind a passage."""
     settings = yaml.safe_load(pipeline.read_text())
     settings["train"]["tokens"] = num_tokens
-    del settings["train"]["budget"]
+    settings["train"].pop("budget", None)
     return settings | {"evaluate": {"causes": False, "behind": False}}
 
 

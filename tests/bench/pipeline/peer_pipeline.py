@@ -5,8 +5,8 @@
 
 The same data and steps as `polygraft run`: extend the tokenizer, profile, graft, train the additions with old text protected,
 measure before and after, compare. Stages are announced on stderr as polygraft announces them; OUT/results.json has the
-figures. What only polygraft does (proof that the base is unchanged, packs, causes, bits per byte in the profile, the
-budget, resuming, report) is left out.
+figures. What only polygraft does (proof that the base is unchanged, packs, causes, the budget, resuming,
+report) is left out.
 """
 import argparse
 import json
