@@ -29,26 +29,31 @@ struct Sum {
 Sum exact_sum(const float* a, const StoredMatrix& weight, bool units_are_rows, int64_t unit,
               float start) {
   const int64_t depth = units_are_rows ? weight.columns : weight.rows;
-  const bool rounds = rounds_operands(weight.stored);
   double sum = start, size = std::abs(start);
   for (int64_t k = 0; k < depth; ++k) {
     const float w = units_are_rows ? weight.values[unit * weight.columns + k]
                                    : weight.values[k * weight.columns + unit];
-    const double term = rounds ? double{rounded(a[k])} * rounded(w) : double{a[k]} * w;
+    const double term = double{a[k]} * w;
     sum += term;
     size += std::abs(term);
   }
   return {sum, 4 * size * 0x1p-24 + 1e-37};
 }
 
+/// What a path that rounds its operands multiplies instead of `values`.
+void round_all(std::vector<float>& values) {
+  for (float& value : values) value = rounded(value);
+}
+
 /// One addition after the other, from `sum` on.
 float chain(const float* a, const StoredMatrix& weight, bool units_are_rows, int64_t unit,
             float sum) {
   const int64_t depth = units_are_rows ? weight.columns : weight.rows;
+  const bool fused = fuses_multiply_add();
   for (int64_t k = 0; k < depth; ++k) {
     const float w = units_are_rows ? weight.values[unit * weight.columns + k]
                                    : weight.values[k * weight.columns + unit];
-    sum = fuses_multiply_add() ? std::fma(a[k], w, sum) : sum + a[k] * w;
+    sum = fused ? std::fma(a[k], w, sum) : sum + a[k] * w;
   }
   return sum;
 }
@@ -56,9 +61,8 @@ float chain(const float* a, const StoredMatrix& weight, bool units_are_rows, int
 void check_product(Random& random, const ProductCase& size, Stored stored, bool units_are_rows,
                    bool accumulate) {
   CAPTURE(size.rows, size.units, size.depth, static_cast<int>(stored), units_are_rows, accumulate);
-  const StoredMatrix weight = units_are_rows
-                                  ? random_matrix(random, size.units, size.depth, stored)
-                                  : random_matrix(random, size.depth, size.units, stored);
+  StoredMatrix weight = units_are_rows ? random_matrix(random, size.units, size.depth, stored)
+                                       : random_matrix(random, size.depth, size.units, stored);
   const int64_t stride = size.units + 3;
   std::vector<std::vector<float>> a;
   std::vector<const float*> rows;
@@ -69,6 +73,10 @@ void check_product(Random& random, const ProductCase& size, Stored stored, bool 
   path_under_test().product({rows.data(), size.rows, size.units, size.depth, weight.view(),
                              units_are_rows, out.data(), stride, accumulate},
                             kernels::scratch(Scratch::kProduct, path_under_test().product_scratch));
+  if (rounds_operands(stored)) {
+    round_all(weight.values);
+    for (auto& row : a) round_all(row);
+  }
   size_t num_wrong = 0;
   for (int64_t r = 0; r < size.rows; ++r) {
     for (int64_t u = 0; u < stride; ++u) {
