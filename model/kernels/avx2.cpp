@@ -20,6 +20,20 @@ struct Avx2 {
   static Reg set(float value) { return _mm256_set1_ps(value); }
   static Reg load(const float* in) { return _mm256_loadu_ps(in); }
   static void store(float* out, Reg value) { _mm256_storeu_ps(out, value); }
+  /// Up to kLanes - 1 values: what is behind them is neither read nor written, and zero in a Reg.
+  static __m256i mask(int64_t count) {
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), lanes);
+  }
+  static Reg load_first(const float* in, int64_t count) {
+    return _mm256_maskload_ps(in, mask(count));
+  }
+  static void store_first(float* out, int64_t count, Reg value) {
+    _mm256_maskstore_ps(out, mask(count), value);
+  }
+  static Reg first(Reg value, int64_t count) {
+    return _mm256_and_ps(value, _mm256_castsi256_ps(mask(count)));
+  }
   static Reg broadcast(const float* in) { return _mm256_broadcast_ss(in); }
   static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
   static Reg subtract(Reg a, Reg b) { return _mm256_sub_ps(a, b); }

@@ -21,6 +21,14 @@ struct Avx512 {
   static Reg set(float value) { return _mm512_set1_ps(value); }
   static Reg load(const float* in) { return _mm512_loadu_ps(in); }
   static void store(float* out, Reg value) { _mm512_storeu_ps(out, value); }
+  static __mmask16 mask(int64_t count) { return static_cast<__mmask16>((1U << count) - 1U); }
+  static Reg load_first(const float* in, int64_t count) {
+    return _mm512_maskz_loadu_ps(mask(count), in);
+  }
+  static void store_first(float* out, int64_t count, Reg value) {
+    _mm512_mask_storeu_ps(out, mask(count), value);
+  }
+  static Reg first(Reg value, int64_t count) { return _mm512_maskz_mov_ps(mask(count), value); }
   static Reg broadcast(const float* in) { return _mm512_set1_ps(*in); }
   static Reg add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
   static Reg subtract(Reg a, Reg b) { return _mm512_sub_ps(a, b); }

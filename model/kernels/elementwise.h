@@ -13,19 +13,26 @@ constexpr int kSumParts = 16;  // interleaved sums of a dot product: the widest 
 template <class I>
 struct Elementwise {
   using Reg = typename I::Reg;
+  static constexpr int kRegs = kSumParts / I::kLanes;
 
   /// Loads up to kLanes values; lanes behind them are zero.
   static Reg load_some(const float* in, int64_t count) {
-    if (count >= I::kLanes) return I::load(in);
-    float lanes[I::kLanes] = {};
-    for (int64_t i = 0; i < count; ++i) lanes[i] = in[i];
-    return I::load(lanes);
+    return count >= I::kLanes ? I::load(in) : I::load_first(in, count);
   }
   static void store_some(float* out, int64_t count, Reg value) {
     if (count >= I::kLanes) return I::store(out, value);
-    float lanes[I::kLanes];
-    I::store(lanes, value);
-    for (int64_t i = 0; i < count; ++i) out[i] = lanes[i];
+    I::store_first(out, count, value);
+  }
+
+  /// each(i, how many values there are from i on, which of the interleaved sums) for one vector
+  /// after the other: all but the last few are known to be whole and the sums to stay in registers.
+  template <class F>
+  static void for_vectors(int64_t count, F each) {
+    int64_t i = 0;
+    for (; i + kSumParts <= count; i += kSumParts) {
+      for (int v = 0; v < kRegs; ++v) each(i + v * I::kLanes, int64_t{I::kLanes}, v);
+    }
+    for (int v = 0; i < count; i += I::kLanes, ++v) each(i, count - i, v);
   }
 
   /// exp(x) within 2 units in the last place (Cephes' polynomial) from -87, where it stops to fall,
@@ -51,26 +58,22 @@ struct Elementwise {
   }
 
   static void swiglu(const float* gate, const float* up, int64_t width, float* h) {
-    for (int64_t i = 0; i < width; i += I::kLanes) {
-      const int64_t count = width - i;
+    for_vectors(width, [&](int64_t i, int64_t count, int) {
       const Reg g = load_some(gate + i, count);
       const Reg silu = I::multiply(g, sigmoid(g));
       store_some(h + i, count, I::multiply(silu, load_some(up + i, count)));
-    }
+    });
   }
 
   static float swiglu_backward(const SwigluBackward& row) {
-    constexpr int kRegs = kSumParts / I::kLanes;
     Reg dot[kRegs];
     for (Reg& part : dot) part = I::zero();
     const Reg weight = I::set(row.weight), one = I::set(1.0F);
-    for (int64_t i = 0; i < row.width; i += I::kLanes) {
-      const int64_t count = row.width - i;
+    for_vectors(row.width, [&](int64_t i, int64_t count, int v) {
       const Reg g = load_some(row.gate + i, count), u = load_some(row.up + i, count);
       const Reg p = load_some(row.d_h + i, count);
       const Reg s = sigmoid(g), silu = I::multiply(g, s), h = I::multiply(silu, u);
-      Reg& part = dot[i / I::kLanes % kRegs];
-      part = I::multiply_add(p, h, part);
+      dot[v] = I::multiply_add(p, h, dot[v]);
       const Reg d_h = I::multiply(weight, p);
       // d silu / d g = s (1 + g (1 - s))
       const Reg slope = I::multiply(s, I::multiply_add(g, I::subtract(one, s), one));
@@ -79,7 +82,7 @@ struct Elementwise {
       if (row.weighted_h != nullptr) {
         store_some(row.weighted_h + i, count, I::multiply(weight, h));
       }
-    }
+    });
     return sum_parts(dot);
   }
 
@@ -87,6 +90,7 @@ struct Elementwise {
   static float sum_parts(const Reg* parts) {
     float sums[kSumParts];
     for (int v = 0; v < kSumParts / I::kLanes; ++v) I::store(sums + v * I::kLanes, parts[v]);
+#pragma GCC unroll 4
     for (int half = kSumParts / 2; half > 0; half /= 2) {
       for (int i = 0; i < half; ++i) sums[i] += sums[i + half];
     }
@@ -94,48 +98,41 @@ struct Elementwise {
   }
 
   static float rms_norm(const NormRow& row, float* y) {
-    constexpr int kRegs = kSumParts / I::kLanes;
     Reg squares[kRegs];
     for (Reg& part : squares) part = I::zero();
-    for (int64_t i = 0; i < row.width; i += I::kLanes) {
-      const Reg x = load_some(row.x + i, row.width - i);
-      Reg& part = squares[i / I::kLanes % kRegs];
-      part = I::multiply_add(x, x, part);
-    }
+    for_vectors(row.width, [&](int64_t i, int64_t count, int v) {
+      const Reg x = load_some(row.x + i, count);
+      squares[v] = I::multiply_add(x, x, squares[v]);
+    });
     const float mean = sum_parts(squares) / static_cast<float>(row.width);
     const float r = 1.0F / std::sqrt(mean + row.eps);
-    for (int64_t i = 0; i < row.width; i += I::kLanes) {
-      const int64_t count = row.width - i;
+    for_vectors(row.width, [&](int64_t i, int64_t count, int) {
       const Reg normed = I::multiply(load_some(row.x + i, count), I::set(r));
       store_some(y + i, count, I::multiply(normed, load_some(row.weight + i, count)));
-    }
+    });
     return r;
   }
 
   static void rms_norm_backward(const NormRowBackward& row) {
-    constexpr int kRegs = kSumParts / I::kLanes;
     Reg dot[kRegs];
     for (Reg& part : dot) part = I::zero();
-    for (int64_t i = 0; i < row.width; i += I::kLanes) {
-      const int64_t count = row.width - i;
+    for_vectors(row.width, [&](int64_t i, int64_t count, int v) {
       const Reg g = I::multiply(load_some(row.d_y + i, count), load_some(row.weight + i, count));
-      Reg& part = dot[i / I::kLanes % kRegs];
-      part = I::multiply_add(g, load_some(row.x + i, count), part);
-    }
+      dot[v] = I::multiply_add(g, load_some(row.x + i, count), dot[v]);
+    });
     const float cubed = row.r * row.r * row.r;
     const Reg along = I::set(-(sum_parts(dot) / static_cast<float>(row.width)) * cubed);
-    for (int64_t i = 0; i < row.width; i += I::kLanes) {
-      const int64_t count = row.width - i;
+    for_vectors(row.width, [&](int64_t i, int64_t count, int) {
       const Reg g = I::multiply(load_some(row.d_y + i, count), load_some(row.weight + i, count));
       const Reg scaled = I::multiply(g, I::set(row.r));
       store_some(row.d_x + i, count, I::multiply_add(load_some(row.x + i, count), along, scaled));
-    }
+    });
   }
 
   static void rotate(const RotaryRow& row) {
     const Reg turn = I::set(row.turn);
-    for (int64_t i = 0; i < row.half; i += I::kLanes) {
-      const int64_t count = row.half - i, j = row.half + i;
+    for_vectors(row.half, [&](int64_t i, int64_t count, int) {
+      const int64_t j = row.half + i;
       const Reg a = load_some(row.x + i, count), b = load_some(row.x + j, count);
       const Reg sin = I::multiply(turn, load_some(row.sin + i, count));
       const Reg minus_sin = I::subtract(I::zero(), sin);
@@ -143,20 +140,19 @@ struct Elementwise {
       const Reg second = I::multiply(b, load_some(row.cos + j, count));
       store_some(row.y + i, count, I::multiply_add(b, minus_sin, first));
       store_some(row.y + j, count, I::multiply_add(a, sin, second));
-    }
+    });
   }
 
   static void combine(const float* const* rows, const float* weights, int64_t num_rows,
                       int64_t width, float* out) {
-    for (int64_t i = 0; i < width; i += I::kLanes) {
-      const int64_t count = width - i;
+    for_vectors(width, [&](int64_t i, int64_t count, int) {
       Reg sum = I::zero();
       for (int64_t s = 0; s < num_rows; ++s) {
         const Reg row = load_some(rows[s] + i, count);
         sum = weights == nullptr ? I::add(sum, row) : I::multiply_add(I::set(weights[s]), row, sum);
       }
       store_some(out + i, count, sum);
-    }
+    });
   }
 };
 

@@ -22,6 +22,18 @@ struct Portable {
     return value;
   }
   static void store(float* out, Reg value) { std::memcpy(out, &value, sizeof value); }
+  static Reg load_first(const float* in, int64_t count) {
+    Reg value{};
+    for (int64_t i = 0; i < count; ++i) value[i] = in[i];
+    return value;
+  }
+  static void store_first(float* out, int64_t count, Reg value) {
+    for (int64_t i = 0; i < count; ++i) out[i] = value[i];
+  }
+  static Reg first(Reg value, int64_t count) {
+    for (int64_t i = count; i < kLanes; ++i) value[i] = 0;
+    return value;
+  }
   static Reg broadcast(const float* in) { return set(*in); }
   static Reg add(Reg a, Reg b) { return a + b; }
   static Reg subtract(Reg a, Reg b) { return a - b; }

@@ -12,44 +12,48 @@ template <class I>
 struct SoftmaxRow {
   using Reg = typename I::Reg;
   using Each = Elementwise<I>;
-  static constexpr int kRegs = kSumParts / I::kLanes;
+  static constexpr int kRegs = Each::kRegs;
   static constexpr int64_t kSumBlock = 2048;  // a multiple of kSumParts
 
   /// NaN is skipped: sums of what it is subtracted from keep it.
   static float maximum(const float* x, int64_t count) {
     constexpr float kLowest = -std::numeric_limits<float>::infinity();
-    Reg most = I::set(kLowest);
+    constexpr int kStreams = 4;  // a comparison takes as many cycles
+    Reg most[kStreams];
+    for (Reg& stream : most) stream = I::set(kLowest);
     int64_t i = 0;
-    for (; i + I::kLanes <= count; i += I::kLanes) most = I::at_least(I::load(x + i), most);
+    for (; i + kStreams * I::kLanes <= count; i += kStreams * I::kLanes) {
+      for (int s = 0; s < kStreams; ++s) {
+        most[s] = I::at_least(I::load(x + i + s * I::kLanes), most[s]);
+      }
+    }
+    for (; i + I::kLanes <= count; i += I::kLanes) most[0] = I::at_least(I::load(x + i), most[0]);
+    for (int s = 1; s < kStreams; ++s) most[0] = I::at_least(most[s], most[0]);
     float lanes[I::kLanes], largest = kLowest;
-    I::store(lanes, most);
+    I::store(lanes, most[0]);
     for (const float lane : lanes) largest = lane > largest ? lane : largest;
     for (; i < count; ++i) largest = x[i] > largest ? x[i] : largest;
     return largest;
   }
 
-  /// The first `count` lanes; zero behind them.
+  /// Zero behind the first `count` lanes.
   static Reg first_lanes(Reg value, int64_t count) {
-    if (count >= I::kLanes) return value;
-    float lanes[I::kLanes];
-    I::store(lanes, value);
-    return Each::load_some(lanes, count);
+    return count >= I::kLanes ? value : I::first(value, count);
   }
 
   static double exp_sum(const float* x, int64_t count, float shift, float* out) {
     const Reg shifts = I::set(shift);
     double sum = 0;
     for (int64_t block = 0; block < count; block += kSumBlock) {
-      const int64_t end = block + kSumBlock < count ? block + kSumBlock : count;
+      const int64_t size = block + kSumBlock < count ? kSumBlock : count - block;
       Reg parts[kRegs];
       for (Reg& part : parts) part = I::zero();
-      for (int64_t i = block; i < end; i += I::kLanes) {
-        const Reg shifted = I::subtract(Each::load_some(x + i, end - i), shifts);
-        const Reg value = first_lanes(Each::exp(shifted), end - i);
-        Reg& part = parts[i / I::kLanes % kRegs];
-        part = I::add(part, value);
-        if (out != nullptr) Each::store_some(out + i, end - i, value);
-      }
+      Each::for_vectors(size, [&](int64_t i, int64_t left, int v) {
+        const Reg shifted = I::subtract(Each::load_some(x + block + i, left), shifts);
+        const Reg value = first_lanes(Each::exp(shifted), left);
+        parts[v] = I::add(parts[v], value);
+        if (out != nullptr) Each::store_some(out + block + i, left, value);
+      });
       sum += Each::sum_parts(parts);
     }
     return sum;
@@ -59,18 +63,18 @@ struct SoftmaxRow {
     const Reg shifts = I::set(shift);
     ExpDifference sums;
     for (int64_t block = 0; block < count; block += kSumBlock) {
-      const int64_t end = block + kSumBlock < count ? block + kSumBlock : count;
+      const int64_t size = block + kSumBlock < count ? kSumBlock : count - block;
       Reg exps[kRegs], products[kRegs];
       for (int v = 0; v < kRegs; ++v) exps[v] = products[v] = I::zero();
-      for (int64_t i = block; i < end; i += I::kLanes) {
-        const Reg here = Each::load_some(x + i, end - i);
-        const Reg value = first_lanes(Each::exp(I::subtract(here, shifts)), end - i);
-        const Reg difference = I::subtract(here, Each::load_some(y + i, end - i));
-        const int64_t v = i / I::kLanes % kRegs;
+      Each::for_vectors(size, [&](int64_t i, int64_t left, int v) {
+        float* place = x + block + i;
+        const Reg here = Each::load_some(place, left);
+        const Reg value = first_lanes(Each::exp(I::subtract(here, shifts)), left);
+        const Reg difference = I::subtract(here, Each::load_some(y + block + i, left));
         exps[v] = I::add(exps[v], value);
         products[v] = I::multiply_add(value, difference, products[v]);
-        Each::store_some(x + i, end - i, value);
-      }
+        Each::store_some(place, left, value);
+      });
       sums.exp_sum += Each::sum_parts(exps);
       sums.weighted += Each::sum_parts(products);
     }
@@ -81,21 +85,19 @@ struct SoftmaxRow {
   static void scale_subtract(float* x, float scale_x, const float* y, float scale_y,
                              int64_t count) {
     const Reg of_x = I::set(scale_x), of_y = I::set(scale_y);
-    for (int64_t i = 0; i < count; i += I::kLanes) {
-      Reg value = I::multiply(Each::load_some(x + i, count - i), of_x);
-      if (y != nullptr) {
-        value = I::subtract(value, I::multiply(Each::load_some(y + i, count - i), of_y));
-      }
-      Each::store_some(x + i, count - i, value);
-    }
+    Each::for_vectors(count, [&](int64_t i, int64_t left, int) {
+      Reg value = I::multiply(Each::load_some(x + i, left), of_x);
+      if (y != nullptr) value = I::subtract(value, I::multiply(Each::load_some(y + i, left), of_y));
+      Each::store_some(x + i, left, value);
+    });
   }
 
   static void softmax_gradient(float* x, const float* p, float shift, int64_t count) {
     const Reg shifts = I::set(shift);
-    for (int64_t i = 0; i < count; i += I::kLanes) {
-      const Reg shifted = I::subtract(Each::load_some(x + i, count - i), shifts);
-      Each::store_some(x + i, count - i, I::multiply(Each::load_some(p + i, count - i), shifted));
-    }
+    Each::for_vectors(count, [&](int64_t i, int64_t left, int) {
+      const Reg shifted = I::subtract(Each::load_some(x + i, left), shifts);
+      Each::store_some(x + i, left, I::multiply(Each::load_some(p + i, left), shifted));
+    });
   }
 };
 
