@@ -120,6 +120,9 @@ TrainingRun::TrainingRun(const TrainJob& job)
     const double most = protection == Protection::kPolyak ? 1.0 : kMostProtection;
     budget_.emplace(*job_.train.budget, protects ? most : 0.0);
     best_.emplace(job_.train.budget->max_relative_bpb);
+  } else if (!roles_.guarded.empty()) {
+    log_warn(concat("no train.budget: nothing limits what ", join(roles_.guarded, ", "),
+                    " lose; train.budget.max_relative_bpb would (0.001: 0.1 % of bits per byte)"));
   }
   if (data_.replayed) {
     log_info(concat("replayed text counts by ", replay_text(job_.train, protection)));

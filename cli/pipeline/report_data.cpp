@@ -223,9 +223,14 @@ std::string times_text(double seconds, double of_seconds) {
                         : "-";
 }
 
+std::string within_budget_text(const trainer::TrainConfig& config, const Json& training) {
+  if (!config.budget) return "there is none";
+  return training.at("within_budget").get<bool>() ? "yes" : "no";
+}
+
 /// @param program that made the run; another may print it.
-eval::Table provenance_table(const std::string& program, const Json& verify, const Json& training,
-                             const Json& plan) {
+eval::Table provenance_table(const std::string& program, const trainer::TrainConfig& config,
+                             const Json& verify, const Json& training, const Json& plan) {
   return {
       .title = "Provenance",
       .header = {"what", "value"},
@@ -238,7 +243,7 @@ eval::Table provenance_table(const std::string& program, const Json& verify, con
                {"probes took", times_text(training.value("probe_seconds", 0.0),
                                           training.at("seconds").get<double>())},
                {"written step", human_count(training.at("best_step").get<uint64_t>())},
-               {"within the budget", training.at("within_budget").get<bool>() ? "yes" : "no"},
+               {"within the budget", within_budget_text(config, training)},
                {"base tensors compared", human_count(verify.at("tensors_checked").get<uint64_t>())},
                {"masked logits", verify.at("masked_logits_equal").get<bool>()
                                      ? "bit-identical to the base's"
@@ -288,7 +293,8 @@ eval::Report make_report(const fs::path& run_dir) {
   for (eval::Table& table : tokenizer_tables(tokens)) report.tables.push_back(std::move(table));
   for (const eval::Table& table :
        {guard_table(extend), heldout_table(heldout), additions_table(plan),
-        provenance_table(report.comparison.candidate.program, verify, training, plan)}) {
+        provenance_table(report.comparison.candidate.program, config.train, verify, training,
+                         plan)}) {
     report.tables.push_back(table);
   }
   report.resolved_config = read_file(run_dir / kResolvedFile);

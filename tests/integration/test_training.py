@@ -51,6 +51,15 @@ class Training(unittest.TestCase):
         self.assertIn("the least harmful one's weights are written: step", result.stderr)
         self.assertTrue((folder / "model" / "model.safetensors").exists())
         self.assertIs(load_json(folder / "train.json")["within_budget"], False)
+        self.assertNotIn("no train.budget", result.stderr)
+
+    def test_without_a_budget_nothing_holds_the_old_languages_and_that_is_said(self):
+        folder = fresh("training-without-budget")
+        config = folder / "train.yaml"
+        model = self.folder / "run" / "stages" / "graft" / "model"
+        text = TRAIN_YAML.replace("  budget: {max_relative_bpb: 0}\n", "")
+        config.write_text(text.format(model=model, corpus=CORPUS, folder=folder))
+        self.assertIn("no train.budget: nothing limits what ", run("train", "--config", config).stderr)
 
 
 if __name__ == "__main__":
