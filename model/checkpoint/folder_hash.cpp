@@ -4,6 +4,8 @@
 #include "core/json.h"
 #include "core/mapped_pages.h"
 #include "core/parallel.h"
+#include "core/progress.h"
+#include "core/stop.h"
 #include "model/checkpoint/model_folder.h"
 #include "model/checkpoint/tensors_hash.h"
 
@@ -28,9 +30,17 @@ std::string TensorsHash::finish() const {
 std::string hash_tensors(const TensorFolder& tensors) {
   TensorsHash hash;
   const std::vector<std::string>& names = tensors.names();  // as they lie in the files
+  uint64_t num_bytes = 0;
+  for (const std::string& name : names) num_bytes += tensors.get(name).bytes.size();
+  std::mutex mutex;
+  // Never finished: where it takes a moment nothing is said.
+  Progress progress("hashing the weights", num_bytes, "bytes");
   parallel_for(names.size(), /*num_threads=*/0, [&](size_t i) {
+    throw_if_stopped();
     const TensorView& view = tensors.get(names[i]);
     hash.add({view.name, view.dtype, view.shape}, {view.bytes});
+    const std::lock_guard lock(mutex);
+    progress.advance(view.bytes.size());
   });
   return hash.finish();
 }

@@ -40,7 +40,8 @@ struct ModelFolder {
   int64_t num_added_vocab_rows() const { return vocab_layout().num_added; }
 };
 
-/// SHA-256 over (name, dtype, shape, bytes) of all tensors in name order.
+/// SHA-256 over (name, dtype, shape, bytes) of all tensors in name order, with progress where it
+/// takes long. @throws Interrupted between two tensors once a signal has arrived.
 std::string hash_tensors(const TensorFolder& tensors);
 
 /// Copies every file of a model folder except config.json, the tensors and their index, tokenizer

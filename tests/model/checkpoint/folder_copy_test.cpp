@@ -1,10 +1,13 @@
 // tests/model/checkpoint/folder_copy_test.cpp: the hash of all tensors, and the files that are
 // carried along.
+#include "core/error.h"
 #include "core/hash.h"
+#include "core/stop.h"
 #include "core/text.h"
 #include "fixtures.h"
 #include "model/checkpoint/tensor_writer.h"
 #include "model/checkpoint/tensors_hash.h"
+#include "tests/core/child_process.h"
 
 namespace polygraft::model {
 namespace {
@@ -41,6 +44,24 @@ TEST_CASE("the hash does not depend on files and order, and on everything else",
   writer.append("a", patterned_bytes("a", 8));
   writer.finish();
   CHECK(hash_tensors(TensorFolder::open(reversed.path())) == hash);
+}
+
+TEST_CASE("hashing ends at the first signal", "[model][checkpoint]") {
+  const TemporaryFolder scratch;
+  TensorWriter writer(scratch.path(), {{"t", Dtype::kU8, {3}}});
+  writer.append("t", "xyz");
+  writer.finish();
+  const TensorFolder tensors = TensorFolder::open(scratch.path());
+  CHECK(polygraft::testing::run_child([&] {
+          install_stop_handlers();
+          raise(SIGINT);
+          try {
+            hash_tensors(tensors);
+          } catch (const Interrupted&) {
+            return 50;
+          }
+          return 1;
+        }) == 50);
 }
 
 TEST_CASE("the hash is SHA-256 over name, dtype, shape and the bytes' own hash",
