@@ -9,6 +9,7 @@
 #include "core/text.h"
 #include "expand/donors.h"
 #include "expand/place_rows.h"
+#include "model/checkpoint/pack_name.h"
 #include "model/checkpoint/serving_lint.h"
 
 namespace polygraft::expand {
@@ -16,6 +17,14 @@ namespace polygraft::expand {
 namespace {
 
 using model::ModelConfig;
+
+void check_language(const std::string& language) {
+  if (model::is_pack_name(language)) return;
+  throw ConfigError("language", "no pack can have that name")
+      .expected(model::kPackNameRule)
+      .found(in_quotes(language))
+      .hint("name it otherwise in the corpus and profile again: pt-BR, say, for pt/BR");
+}
 
 void check_model(const ModelConfig& config, const Profile& profile, const PlanRequest& request) {
   if (!config.is_moe()) {
@@ -137,6 +146,7 @@ AddedSizes count_added(const ModelConfig& base, int64_t num_new_experts,
 
 ExpansionPlan plan_expansion(const ModelConfig& config, const Profile& profile,
                              const PlanRequest& request) {
+  check_language(request.language);
   check_model(config, profile, request);
   ExpansionPlan plan;
   plan.language = request.language;

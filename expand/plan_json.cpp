@@ -6,6 +6,7 @@
 #include "core/text.h"
 #include "expand/config_json.h"
 #include "expand/plan.h"
+#include "model/checkpoint/pack_name.h"
 
 namespace polygraft::expand {
 
@@ -66,6 +67,7 @@ Json ExpansionPlan::to_json() const {
 ExpansionPlan ExpansionPlan::from_json(const Json& json, const std::filesystem::path& file) {
   ExpansionPlan plan;
   plan.language = json_get<std::string>(json, "language", file);
+  model::check_pack_name(plan.language, file);
   for (const Json& layer : json_get<std::vector<Json>>(json, "layers", file)) {
     plan.layers.push_back(layer_from_json(layer, file));
   }

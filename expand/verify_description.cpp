@@ -12,6 +12,7 @@
 #include "expand/packs/base_snapshot.h"
 #include "expand/verify_parts.h"
 #include "tokenizer/sentencepiece_growth.h"
+#include "tokenizer/tokenizer_file.h"
 
 namespace polygraft::expand {
 
@@ -169,11 +170,11 @@ void verify_tokenizer_model(const std::filesystem::path& old_file,
 }
 
 /// A pack of another tokenizer would be refused by its own base.
-void verify_tokenizer_hash(const ModelFolder& expanded, const std::filesystem::path& old_file,
+void verify_tokenizer_hash(const ModelFolder& base, const ModelFolder& expanded,
                            VerifyReport& report) {
   if (!expanded.manifest) return;
   const std::string& noted = expanded.manifest->base_tokenizer_hash;
-  const std::string hash = sha256_file(old_file);
+  const std::string hash = sha256_file(tokenizer::tokenizer_file_of(base.path));
   if (noted == hash) return;
   add_difference(report, model::kManifestFile,
                  concat("base_tokenizer_hash is ", noted, ", the base's is ", hash));
@@ -182,6 +183,7 @@ void verify_tokenizer_hash(const ModelFolder& expanded, const std::filesystem::p
 }  // namespace
 
 void verify_tokenizer(const ModelFolder& base, const ModelFolder& expanded, VerifyReport& report) {
+  bool has_one = false;
   for (const char* name : {kTokenizerFile, kModelFile}) {
     const auto old_file = base.path / name, new_file = expanded.path / name;
     const bool had_one = std::filesystem::exists(old_file);
@@ -190,9 +192,10 @@ void verify_tokenizer(const ModelFolder& base, const ModelFolder& expanded, Veri
     } else if (had_one) {
       (name == kModelFile ? verify_tokenizer_model : verify_tokenizer_json)(old_file, new_file,
                                                                             report);
-      verify_tokenizer_hash(expanded, old_file, report);
+      has_one = true;
     }
   }
+  if (has_one) verify_tokenizer_hash(base, expanded, report);
 }
 
 }  // namespace polygraft::expand

@@ -181,6 +181,7 @@ void TrainingRun::train_to_end() {
   while (true) {
     ranks_.throw_if_stopped();
     if (is_probe_due()) probe();
+    if (state_.stopped) save_checkpoint();  // the last one does not know that the budget ended it
     if (is_finished()) break;
     const int64_t tokens_before = state_.tokens;
     train_step();

@@ -251,6 +251,10 @@ TEST_CASE("what cannot be planned is refused by name", "[expand]") {
   PlanRequest unknown = request();
   unknown.language = "jv";
   CHECK_THROWS_WITH(plan(moe_config(), unknown), Contains("'jv'") && Contains("de, id, ms"));
+  for (const char* name : {"pt/BR", "pt BR", "中文", "all", ""}) {
+    unknown.language = name;
+    CHECK_THROWS_WITH(plan(moe_config(), unknown), Contains("no pack can have that name"));
+  }
   model::ModelConfig dense = moe_config();
   dense.num_experts = 0;
   CHECK_THROWS_WITH(plan(dense, request()), Contains("dense"));
@@ -289,6 +293,10 @@ TEST_CASE("profiles and plans survive JSON", "[expand]") {
   broken["experts"].erase("router_margin");
   CHECK_THROWS_WITH(ExpansionPlan::from_json(broken, "plan.json"),
                     Contains("plan.json") && Contains("router_margin"));
+  broken = plan.to_json();
+  broken["language"] = "../id";
+  CHECK_THROWS_WITH(ExpansionPlan::from_json(broken, "plan.json"),
+                    Contains("plan.json") && Contains("unusable name"));
   broken = plan.to_json();
   broken["layers"][0]["new_experts"] = 3;
   CHECK_THROWS_WITH(ExpansionPlan::from_json(broken, "plan.json"), Contains("new_experts"));

@@ -12,6 +12,7 @@
 #include "core/text.h"
 #include "model/checkpoint/displaced_rows.h"
 #include "tests/core/temporary_folder.h"
+#include "tests/expand/language_world.h"
 #include "tests/expand/tiny_model.h"
 
 namespace polygraft::testing {
@@ -305,6 +306,22 @@ TEST_CASE("old merges keep their ranks and old tokens their ids", "[expand][veri
   CHECK_THAT(reason(moved, more), Contains("'ba' had id 4"));
   fs::remove(model.expanded() / "tokenizer.json");
   CHECK_FALSE(model.verify().ok);
+}
+
+TEST_CASE("of two tokenizer files the manifest knows the one that applies", "[expand][verify]") {
+  const Expanded model({ExpertLayout::kPerExpert, true, "float32"});
+  const fs::path pieces = language_world(TokenizerKind::kSentencePiece).base / "tokenizer.model";
+  for (const fs::path& folder : {model.base(), model.expanded()}) {
+    write_tokenizer(folder, Json{{"<s>", 0}, {"a", 1}}, Json::array());
+    fs::copy_file(pieces, folder / "tokenizer.model");
+  }
+  const auto note = [&](const char* file) {
+    edit_json(model.expanded() / "polygraft.json",
+              [&](OrderedJson& j) { j["base_tokenizer_hash"] = sha256_file(model.base() / file); });
+    return model.verify().differences;
+  };
+  CHECK(note("tokenizer.json").empty());
+  CHECK(note("tokenizer.model").size() == 1);
 }
 
 }  // namespace polygraft::testing

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "core/file.h"
+#include "core/json.h"
+#include "core/text.h"
 #include "tests/trainer/run_files.h"
 #include "tests/trainer/tiny_world.h"
 #include "trainer/trainer.h"
@@ -51,6 +54,9 @@ TEST_CASE("on_exceeded: stop ends the run and writes the weights inside the budg
   CHECK(result.within_budget == (result.best_step > 0));
   CHECK(result.best_step < result.steps);
   for (const auto& [language, line] : result.last_probe) CHECK(line.delta_relative <= 0.1);
+  const fs::path checkpoint =
+      job.run_dir / concat("checkpoint-", result.steps) / "state.json";  // not only at its end
+  CHECK(read_json(checkpoint)["stopped"] == true);
 }
 
 TEST_CASE("on_exceeded: protect raises the weights, then returns to those inside the budget",

@@ -200,12 +200,16 @@ TEST_CASE("of corpus and self each is half of what is replayed", "[trainer][self
     return tokens;
   };
   const int64_t from_corpus = tokens_replayed(job);
-  job.train.replay.source = "corpus+self";
-  job.train.replay.self_tokens = 300;
-  const TrainJob with_text = with_self_text(job);
-  CHECK(resolve_roles(with_text).replayed == std::vector<std::string>{"aa", "bb", kSelfLanguage});
-  const auto together = static_cast<double>(tokens_replayed(with_text));
-  CHECK(together / static_cast<double>(from_corpus) == Approx(2.0).margin(0.1));
+  for (const double share : {0.05, 0.7, 1.5}) {  // of the corpus's text
+    job.train.replay.self_tokens = static_cast<int64_t>(share * static_cast<double>(from_corpus));
+    job.train.replay.source = "self";
+    const int64_t from_self = tokens_replayed(with_self_text(job));
+    job.train.replay.source = "corpus+self";
+    const TrainJob with_text = with_self_text(job);
+    CHECK(resolve_roles(with_text).replayed == std::vector<std::string>{"aa", "bb", kSelfLanguage});
+    CHECK(static_cast<double>(tokens_replayed(with_text)) ==
+          Approx(2.0 * static_cast<double>(std::max(from_corpus, from_self))).epsilon(0.05));
+  }
 }
 
 TEST_CASE("chats need a chat format", "[trainer][self]") {

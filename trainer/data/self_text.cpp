@@ -24,9 +24,11 @@ constexpr uint64_t kLargestSeed = uint64_t{1} << 62;
 constexpr int64_t kDocumentsAtOnce = 16;   ///< weights are read once a token for all of them
 constexpr int kMostBlankDocuments = 1000;  ///< in a row, before the base counts as mute
 
-/// A document that was cut may end within a character.
-std::string without_broken_end(std::string text) {
+/// A document that was cut may end within a character, and no reader takes a zero byte, which a
+/// byte-level base may write.
+std::string readable(std::string text) {
   constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+  std::erase(text, '\0');
   while (text.ends_with(kReplacement)) text.resize(text.size() - kReplacement.size());
   return text;
 }
@@ -132,7 +134,7 @@ class Author {
     const eval::TextRows rows{end_tokens, no_token_};
     for (const eval::Generated& written :
          eval::generate_all(transformer_, requests, rows, model::Mask::all())) {
-      texts.push_back({without_broken_end(tokenizer_.decode(written.tokens, true)), written.ended});
+      texts.push_back({readable(tokenizer_.decode(written.tokens, true)), written.ended});
     }
     return texts;
   }

@@ -98,8 +98,18 @@ void append(std::vector<Row>& rows, const std::vector<Row>& more) {
   rows.insert(rows.end(), more.begin(), more.end());
 }
 
-/// The base's own text counts as much as that of all other languages: its rows come again and again
-/// in an epoch.
+/// `rows`, from the first on again and again, until they are so many tokens.
+std::vector<Row> repeated(const std::vector<Row>& rows, int64_t at_least) {
+  std::vector<Row> result;
+  while (at_least > 0) {
+    result.push_back(rows[result.size() % rows.size()]);
+    at_least -= static_cast<int64_t>(result.back().size());
+  }
+  return result;
+}
+
+/// The base's own text counts as much as that of all other languages: the rows of what is shorter
+/// come again in an epoch.
 RowStream make_stream(const std::vector<std::string>& languages,
                       const std::map<std::string, LanguageText>& texts, const TrainJob& job) {
   std::vector<TokenShard> shards;
@@ -110,10 +120,12 @@ RowStream make_stream(const std::vector<std::string>& languages,
            cut_rows(text.shard, text.num_training_documents, job.train.sequence_length));
     shards.push_back(text.shard);
   }
-  if (!self_rows.empty()) {
-    const int64_t times = num_tokens(rows) / num_tokens(self_rows);
-    for (int64_t i = 0; i < std::max<int64_t>(times, 1); ++i) append(rows, self_rows);
+  if (!self_rows.empty() && !rows.empty()) {
+    const int64_t half = std::max(num_tokens(rows), num_tokens(self_rows));
+    rows = repeated(rows, half);
+    self_rows = repeated(self_rows, half);
   }
+  append(rows, self_rows);
   return {join(languages, "+"), std::move(shards), std::move(rows), job.seed};
 }
 
