@@ -216,6 +216,16 @@ ExitCode run_words(const std::vector<std::string>& words) {
   return command->run(arguments);
 }
 
+/// A rank that was told to stop takes no other's end, of the same signal, for a loss.
+ExitCode run_ranks(const std::vector<std::string>& words) {
+  try {
+    return run_words(words);
+  } catch (const parallel::RankError&) {
+    throw_if_stopped();
+    throw;
+  }
+}
+
 }  // namespace
 
 int run_command_line(int argc, char** argv) {
@@ -224,7 +234,7 @@ int run_command_line(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit then shows as a write error, which is
                                   // reported like a full disk
   try {
-    return static_cast<int>(flushed(run_words(std::vector<std::string>(argv + 1, argv + argc))));
+    return static_cast<int>(flushed(run_ranks(std::vector<std::string>(argv + 1, argv + argc))));
   } catch (const Error& error) {
     std::cerr << "polygraft: " << error.what() << "\n";
     return static_cast<int>(error.exit_code());

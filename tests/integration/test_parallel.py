@@ -150,6 +150,21 @@ class Parallel(unittest.TestCase):
                         lambda _: ranks.send(1, signal.SIGTERM), begin, run_dir / "model")
         self.assertEqual(ranks.codes(), [143, 143], ranks.said())
 
+    def test_ranks_that_wait_while_the_first_works_alone_are_interrupted_like_it(self):
+        run_dir = self.folder / "waiting"
+        ranks = Noted("parallel-waiting-notes")
+        log = ranks.notes / "error.0"
+        alone = ["--set", "train.replay.source=self", "--set", "train.replay.self_tokens=2000000"]
+
+        def begin():
+            log.unlink(missing_ok=True)
+            shutil.rmtree(run_dir, ignore_errors=True)
+
+        start_until_hit(ranks.command(*train_command(self.config("waiting"), *alone)),
+                        lambda: log.exists() and "trainable parameters" in log.read_text(),
+                        lambda _: [ranks.send(who, signal.SIGTERM) for who in (1, 0)], begin, run_dir / "model")
+        self.assertEqual(ranks.codes(), [143, 143], ranks.said())
+
     def test_a_killed_process_goes_on_as_two_ranks(self):
         command = train_command(self.config("one-to-two"))
         self.start_until_hit("one-to-two", lambda process: process.kill(), command)
