@@ -35,6 +35,27 @@ TEST_CASE("a model on a GPU agrees with the plain one, twice with the same bits"
   for (size_t i = 0; i < first.size(); ++i) REQUIRE(bitwise_equal(first[i], second[i]));
 }
 
+TEST_CASE("attention's gradients over many blocks of keys have the same bits each time", "[cuda]") {
+  constexpr int64_t kHeads = 4, kTokens = 1500, kHeadDim = 64;
+  const auto options = at::TensorOptions(model::open_gpu().device).dtype(at::kBFloat16);
+  const auto q = at::randn({1, kHeads, kTokens, kHeadDim}, options).requires_grad_();
+  const auto k = at::randn({1, kHeads, kTokens, kHeadDim}, options).requires_grad_();
+  const auto v = at::randn({1, kHeads, kTokens, kHeadDim}, options).requires_grad_();
+  const auto mask = at::zeros({kTokens, kTokens}, options);
+  const bool is_masked = GENERATE(false, true);
+  const auto gradients = [&] {
+    for (const auto& x : {q, k, v}) x.mutable_grad() = at::Tensor();
+    at::scaled_dot_product_attention(q, k, v, is_masked ? std::optional(mask) : std::nullopt, 0.0,
+                                     /*is_causal=*/!is_masked)
+        .square()
+        .sum()
+        .backward();
+    return at::stack({q.grad(), k.grad(), v.grad()});
+  };
+  const auto first = gradients();
+  for (int i = 0; i < 3; ++i) REQUIRE(at::equal(gradients(), first));
+}
+
 }  // namespace polygraft::testing
 
 int main(int argc, char** argv) {
