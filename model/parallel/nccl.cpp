@@ -16,31 +16,6 @@ bool is_on_gpu(const void* memory) {
          attributes.type == cudaMemoryTypeDevice;
 }
 
-/// GPU memory for what lies in host memory, in the stream's order.
-class Staging {
- public:
-  Staging(cudaStream_t stream, size_t num_bytes) : stream_(stream) {
-    if (num_bytes == 0) return;
-    check(cudaMallocAsync(reinterpret_cast<void**>(&memory_), num_bytes, stream), "GPU memory");
-  }
-  ~Staging() {
-    if (memory_ != nullptr) cudaFreeAsync(memory_, stream_);
-  }
-  Staging(const Staging&) = delete;
-  Staging& operator=(const Staging&) = delete;
-
-  std::byte* next(size_t num_bytes) {
-    std::byte* place = memory_ + used_;
-    used_ += num_bytes;
-    return place;
-  }
-
- private:
-  cudaStream_t stream_;
-  std::byte* memory_ = nullptr;
-  size_t used_ = 0;
-};
-
 /// Passed when a stream has done all that came before mark().
 class Event {
  public:
@@ -50,6 +25,7 @@ class Event {
   Event& operator=(const Event&) = delete;
 
   void mark(cudaStream_t stream) { check(cudaEventRecord(event_, stream), "an event"); }
+  void hold(cudaStream_t stream) { check(cudaStreamWaitEvent(stream, event_), "an event"); }
   bool has_passed() const {
     const cudaError_t state = cudaEventQuery(event_);
     if (state == cudaErrorNotReady) {
@@ -64,11 +40,51 @@ class Event {
   cudaEvent_t event_ = nullptr;
 };
 
+/// GPU memory for what lies in host memory. Filled on the stream of copies, which no exchange keeps
+/// waiting: a copy from pageable memory may block until its stream has come to it.
+class Staging {
+ public:
+  Staging(const NcclShared& shared, size_t num_bytes) : shared_(shared) {
+    if (num_bytes == 0) return;
+    check(cudaMallocAsync(reinterpret_cast<void**>(&memory_), num_bytes, shared.copies),
+          "GPU memory");
+  }
+  ~Staging() {
+    if (memory_ != nullptr) cudaFreeAsync(memory_, shared_.exchanges);
+  }
+  Staging(const Staging&) = delete;
+  Staging& operator=(const Staging&) = delete;
+
+  std::byte* next(size_t num_bytes) {
+    std::byte* place = memory_ + used_;
+    used_ += num_bytes;
+    return place;
+  }
+  std::byte* filled(ConstBytes part) {
+    std::byte* place = next(part.size());
+    check(cudaMemcpyAsync(place, part.data(), part.size(), cudaMemcpyHostToDevice, shared_.copies),
+          "a copy to the GPU");
+    return place;
+  }
+  /// Exchanges from here on find it filled.
+  void hand_over() {
+    if (memory_ == nullptr) return;
+    filled_.mark(shared_.copies);
+    filled_.hold(shared_.exchanges);
+  }
+
+ private:
+  const NcclShared& shared_;
+  std::byte* memory_ = nullptr;
+  size_t used_ = 0;
+  Event filled_;
+};
+
 /// One exchange under way.
 class NcclExchange : public Pending {
  public:
   NcclExchange(NcclShared& shared, const NcclChannel& channel, const Exchange& others, int rank)
-      : shared_(shared), channel_(channel), staging_(shared.exchanges, staged_bytes(others, rank)) {
+      : shared_(shared), channel_(channel), staging_(shared, staged_bytes(others, rank)) {
     const auto num_ranks = static_cast<int>(others.send.size());
     std::vector<const std::byte*> from(others.send.size());
     std::vector<std::byte*> to(others.send.size());
@@ -77,6 +93,7 @@ class NcclExchange : public Pending {
       from[static_cast<size_t>(r)] = staged(others.send[static_cast<size_t>(r)]);
       to[static_cast<size_t>(r)] = staged_target(others.receive[static_cast<size_t>(r)]);
     }
+    staging_.hand_over();
     check(ncclGroupStart(), "an exchange");
     for (int step = 1; step < num_ranks; ++step) {
       const int r = (rank + step) % num_ranks;
@@ -125,11 +142,7 @@ class NcclExchange : public Pending {
   }
   const std::byte* staged(ConstBytes part) {
     if (part.empty() || is_on_gpu(part.data())) return part.data();
-    std::byte* place = staging_.next(part.size());
-    check(
-        cudaMemcpyAsync(place, part.data(), part.size(), cudaMemcpyHostToDevice, shared_.exchanges),
-        "a copy to the GPU");
-    return place;
+    return staging_.filled(part);
   }
   std::byte* staged_target(Bytes part) {
     if (part.empty() || is_on_gpu(part.data())) return part.data();

@@ -17,6 +17,7 @@ using device::DeviceError;
 
 constexpr auto kPause = std::chrono::microseconds(50);
 constexpr auto kBetweenNcclLooks = std::chrono::milliseconds(200);
+constexpr auto kFarewellIsLate = std::chrono::seconds(2);  // connections end before the word
 constexpr const char* kFarewellKey = "farewell";
 
 std::vector<uint8_t> to_bytes(const std::string& text) { return {text.begin(), text.end()}; }
@@ -68,44 +69,64 @@ Store meet(const Launch& launch, Timeout timeout) {
 }
 
 void NcclShared::say_farewell(const std::string& why) const {
-  store->compareSet(kFarewellKey, {}, to_bytes(concat("rank ", rank, "\n", why)));
+  const std::string word =
+      lost.first.empty() ? concat("rank ", rank, "\n", why) : concat(lost.first, "\n", lost.second);
+  store->compareSet(kFarewellKey, {}, to_bytes(word));
 }
 
-void NcclShared::look_for_losses() const {
+void NcclShared::look_for_losses() {
   std::string farewell;
   try {
     if (!store->check({kFarewellKey})) return;
     const auto bytes = store->get(kFarewellKey);
     farewell.assign(bytes.begin(), bytes.end());
   } catch (const std::exception&) {
-    throw RankError("rank 0", "has ended in the middle of the work: its store does not answer");
+    lose("rank 0", "has ended in the middle of the work: its store does not answer");
   }
   const size_t end_of_name = farewell.find('\n');
-  throw RankError(farewell.substr(0, end_of_name), farewell.substr(end_of_name + 1));
+  lose(farewell.substr(0, end_of_name), farewell.substr(end_of_name + 1));
 }
 
-void NcclShared::wait_until(const std::function<bool()>& is_done,
-                            const std::vector<int>& awaited) const {
+bool NcclShared::ask(const std::function<bool()>& is_done, const std::vector<int>& awaited) {
+  try {
+    return is_done();
+  } catch (const RankError& error) {
+    for (auto waited = Clock::duration::zero(); waited < kFarewellIsLate;
+         waited += kBetweenNcclLooks) {
+      look_for_losses();
+      std::this_thread::sleep_for(kBetweenNcclLooks);
+    }
+    lose(others_of(awaited), concat("one of them has gone: ", error.what()));
+  }
+}
+
+void NcclShared::wait_until(const std::function<bool()>& is_done, const std::vector<int>& awaited) {
   const auto start = Clock::now();
   auto last_look = start;
-  while (!is_done()) {
+  while (!ask(is_done, awaited)) {
     std::this_thread::sleep_for(kPause);
     const auto now = Clock::now();
     if (now - last_look < kBetweenNcclLooks) continue;
     last_look = now;
     look_for_losses();
-    if (now - start > timeout) give_up(awaited);
+    if (now - start <= timeout) continue;
+    lose(others_of(awaited),
+         concat("one of them does not answer within ", timeout.count() / 1000.0, " s"));
   }
 }
 
-void NcclShared::give_up(const std::vector<int>& awaited) const {
+std::string NcclShared::others_of(const std::vector<int>& awaited) const {
   std::vector<std::string> names;
   for (const int other : awaited) {
     if (other != rank) names.push_back(concat("rank ", other));
   }
-  throw RankError(join(names, ", "),
-                  concat("one of them does not answer within ", timeout.count() / 1000.0, " s"))
-      .hint("its own output may say why; the same command continues from the last checkpoint");
+  return join(names, ", ");
+}
+
+void NcclShared::lose(const std::string& who, const std::string& why) {
+  lost = {who, why};
+  throw RankError(who, why).hint(
+      "its own output may say why; the same command continues from the last checkpoint");
 }
 
 NcclChannel::NcclChannel(NcclShared& shared, const std::vector<int>& members, int rank)

@@ -31,20 +31,25 @@ struct NcclShared {
   Timeout timeout;
   Store store;
   cudaStream_t exchanges = nullptr, copies = nullptr;  ///< streams
-  int num_groups = 0;            ///< the same on all ranks when they make the same ones
-  bool are_others_gone = false;  ///< found out when this rank's own work was done
+  int num_groups = 0;                        ///< the same on all ranks when they make the same ones
+  bool are_others_gone = false;              ///< found out when this rank's own work was done
+  std::pair<std::string, std::string> lost;  ///< who was given up, and why
 
-  /// Leaves word for the others; the first to do so is the one to blame.
+  /// Leaves word for the others of who is to blame: this rank, or one that it lost. The first word
+  /// counts.
   void say_farewell(const std::string& why) const;
 
   /// Pauses until is_done(). @param awaited members by world rank, for the error. @throws
   /// RankError.
-  void wait_until(const std::function<bool()>& is_done, const std::vector<int>& awaited) const;
+  void wait_until(const std::function<bool()>& is_done, const std::vector<int>& awaited);
 
  private:
+  /// is_done(), whose error names nobody. @throws RankError that names one.
+  bool ask(const std::function<bool()>& is_done, const std::vector<int>& awaited);
   /// @throws RankError when a rank has said that it leaves, or the store has gone.
-  void look_for_losses() const;
-  [[noreturn]] void give_up(const std::vector<int>& awaited) const;
+  void look_for_losses();
+  std::string others_of(const std::vector<int>& awaited) const;
+  [[noreturn]] void lose(const std::string& who, const std::string& why);
 };
 
 /// A group's NCCL communicator.
