@@ -54,6 +54,17 @@ TEST_CASE("self-written documents are as long as asked", "[trainer][self]") {
   CHECK(num_tokens >= 450);  // sampled pieces may be cut into fewer when read again
 }
 
+TEST_CASE("what a base writes can be read, whatever bytes it likes", "[trainer][self]") {
+  const TemporaryFolder folder;
+  const auto model = model::ModelFolder::open(tiny_world().base);
+  const auto tokenizer = tokenizer::Tokenizer::load(tiny_world().base);
+  model::Transformer indifferent(model.config, model::load_weights(model, at::kFloat));
+  indifferent.weights().head.base.zero_();  // every token as likely, that of a zero byte, too
+  write_self_text(indifferent, tokenizer, {}, {.name = "a", .num_tokens = 4000},
+                  folder / "a.jsonl");
+  CHECK(tokenizer::read_documents({(folder / "a.jsonl").string()}).size() > 5);
+}
+
 /// The documents of text_of() with every second one a chat of this format.
 std::vector<std::string> half_chats(const tokenizer::ChatFormat& format) {
   const std::string written = text_of(tiny_world().base, {.name = "a",
