@@ -57,8 +57,8 @@ class Training(unittest.TestCase):
         folder = fresh("training-without-budget")
         config = folder / "train.yaml"
         model = self.folder / "run" / "stages" / "graft" / "model"
-        text = TRAIN_YAML.replace("  budget: {max_relative_bpb: 0}\n", "")
-        config.write_text(text.format(model=model, corpus=CORPUS, folder=folder))
+        with_budget = TRAIN_YAML.format(model=model, corpus=CORPUS, folder=folder)
+        config.write_text(with_budget.replace("  budget: {max_relative_bpb: 0}\n", ""))
         self.assertIn("no train.budget: nothing limits what ", run("train", "--config", config).stderr)
 
 
