@@ -39,19 +39,22 @@ Ranks::Ranks(const Arguments& arguments, parallel::GridShape asked)
       concat(launch_.size, " ranks by ", launch_.launcher, ": ep ", shape.ep, " x dp ", shape.dp));
 }
 
-int Ranks::count() { return parallel::read_launch(environment).size; }
+trainer::Processes Ranks::processes() {
+  const parallel::Launch launch = parallel::read_launch(environment);
+  return {launch.size, launch.meets_on_gpus()};
+}
 
 void Ranks::add_options(po::options_description& options) {
-  options.add_options()("rank-timeout",
-                        po::value<double>()->default_value(1800)->value_name("SECONDS"),
-                        "under mpirun or srun: how long a rank that does not answer is waited for");
+  options.add_options()(
+      "rank-timeout", po::value<double>()->default_value(1800)->value_name("SECONDS"),
+      "with several processes: how long a rank that does not answer is waited for");
 }
 
 void Ranks::add_grid_options(po::options_description& options) {
   auto add = options.add_options();
   add("ep", po::value<int64_t>()->default_value(0)->value_name("N"),
-      "under mpirun or srun: ranks that share out the experts of every layer; 0: what --dp leaves, "
-      "or 1");
+      "with several processes: ranks that share out the experts of every layer; 0: what --dp "
+      "leaves, or 1");
   add("dp", po::value<int64_t>()->default_value(0)->value_name("M"),
       "such groups of ranks, ep x dp in all; 0: what --ep leaves");
   add_options(options);

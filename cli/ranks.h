@@ -7,6 +7,7 @@
 #include "model/parallel/launch.h"
 #include "model/parallel/rank_grid.h"
 #include "model/parallel/team.h"
+#include "trainer/trainer.h"
 
 namespace polygraft::cli {
 
@@ -18,8 +19,8 @@ class Ranks {
   /// does not come.
   explicit Ranks(const Arguments& arguments, parallel::GridShape shape = {});
 
-  /// How many processes were started, before any is joined.
-  static int count();
+  /// What was started, before any is joined.
+  static trainer::Processes processes();
 
   const parallel::RankGrid* grid() const { return grid_ ? &*grid_ : nullptr; }
   parallel::Team team() const { return parallel::Team(world_.get()); }

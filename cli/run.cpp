@@ -177,7 +177,7 @@ ExitCode run_pipeline(const Arguments& arguments) {
   const fs::path file = arguments.path("pipeline");
   const ResolvedPipeline pipeline =
       resolve_pipeline(arguments.config("pipeline"), fs::absolute(file).parent_path(),
-                       RunPlace{Ranks::count(), /*is_dry_run=*/arguments.dry_run()});
+                       RunPlace{Ranks::processes(), /*is_dry_run=*/arguments.dry_run()});
   const std::vector<std::string>& tasks = pipeline.config.evaluate.choice;
   keep_inputs(arguments, {pipeline.config.base, pipeline.corpus_file});
   keep_inputs(arguments, {tasks.begin(), tasks.end()});

@@ -39,7 +39,7 @@ ExitCode run_train(const Arguments& arguments) {
                   human_count(estimate.trainable_parameters), " trainable parameters, about ",
                   human_bytes(estimate.peak_memory_bytes), " of memory"));
   if (arguments.dry_run()) {
-    check_machine(job.train, Ranks::count());
+    check_machine(job.train, Ranks::processes());
     if (ranks.is_first()) print_plan(arguments, file, estimate);
     return ExitCode::kDone;
   }

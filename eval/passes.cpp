@@ -58,7 +58,7 @@ class LayerProgress {
 /// A rank's part of a pass.
 struct OwnBatches {
   std::vector<model::Batch> batches;
-  std::vector<size_t> places;    ///< among all batches of all passes
+  std::vector<size_t> places;    ///< among all batches of all passes; of no batch for others' sake
   int64_t tokens_of_others = 0;  ///< in the same pass
 };
 
@@ -76,9 +76,18 @@ OwnBatches own_batches(const std::vector<model::Batch>& batches, PassRange pass,
   return own;
 }
 
+/// As many batches on every rank as on the one that has most: all make the same calls of a model
+/// whose experts they share.
+void fill_up(OwnBatches& own, PassRange pass, int num_ranks) {
+  const auto size = static_cast<size_t>(num_ranks);
+  const size_t most = (pass.end - pass.first + size - 1) / size;
+  while (own.batches.size() < most) own.batches.push_back({at::zeros({1}, at::kLong), {1}});
+}
+
 model::RouterObserver placed(const model::RouterObserver& observer, const OwnBatches& own) {
   if (!observer) return observer;
   return [&](const model::RouterTap& tap) {
+    if (tap.batch >= own.places.size()) return;
     model::RouterTap at_place = tap;
     at_place.batch = own.places[tap.batch];
     observer(at_place);
@@ -94,7 +103,7 @@ std::vector<at::Tensor> run_layers(const model::Transformer& transformer, const 
   for (int64_t layer = 0; layer < transformer.config().num_layers; ++layer) {
     walk.run_layer(layer, observer, [&](size_t batch) {
       if (options.team.is_alone()) throw_if_stopped();
-      progress.add(own.batches[batch].ids_T.numel());
+      if (batch < own.places.size()) progress.add(own.batches[batch].ids_T.numel());
     });
     options.team.throw_if_stopped();
     progress.add(own.tokens_of_others);
@@ -124,9 +133,10 @@ void run_passes(const model::Transformer& transformer, const std::vector<model::
   LayerProgress progress(options.progress, transformer.config().num_layers);
   for (PassRange pass; pass.end < batches.size();) {
     pass = next_pass(batches, pass.end, most_tokens, options.team.size());
-    const OwnBatches own = own_batches(batches, pass, options.team);
+    OwnBatches own = own_batches(batches, pass, options.team);
+    if (transformer.shares_experts()) fill_up(own, pass, options.team.size());
     auto hidden_TD = run_layers(transformer, own, pass, options, progress);
-    for (size_t i = 0; i < hidden_TD.size(); ++i) {
+    for (size_t i = 0; i < own.places.size(); ++i) {
       take(own.places[i], hidden_TD[i]);
       hidden_TD[i] = at::Tensor();
     }

@@ -1,6 +1,6 @@
 // eval/passes.h: many batches through a model, layer by layer, in passes of bounded memory: a model
 // larger than memory is read once per pass instead of once per batch. Ranks share out the batches
-// of every pass and go from layer to layer together.
+// of every pass and go from layer to layer together, in lockstep where they share the experts too.
 #pragma once
 #include <functional>
 #include <vector>
@@ -23,7 +23,8 @@ struct PassOptions {
   model::RouterObserver observer;
   Progress* progress = nullptr;  ///< advances by tokens, as their layers are done
   int64_t most_tokens = 0;       ///< in a pass, for each rank; 0: Transformer::tokens_per_pass()
-  parallel::Team team = {};      ///< rank owner_of(i) computes batch i
+  /// Rank owner_of(i) computes batch i. Those who share a model's experts, if there are any.
+  parallel::Team team = {};
   /// Called by every rank after each layer of a pass; may be empty, and may communicate.
   std::function<void(int64_t layer, PassRange)> after_layer = nullptr;
   /// The same after each pass, once its batches have been taken.

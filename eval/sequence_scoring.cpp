@@ -182,11 +182,12 @@ class BatchScorer {
 };
 
 /// A batch failed, the first of these or a later one of its pass: this rank scores sequences one by
-/// one to name the one to blame.
+/// one to name the one to blame, if it can do so alone.
 [[noreturn]] void blame_owner(const model::Transformer& transformer, ScoreOptions options,
                               std::span<const SequenceBatch> batches,
                               const std::function<std::string(size_t)>& name_of,
                               const NumericError& error) {
+  if (transformer.shares_experts()) throw error;
   options.team = {};
   const BatchScorer scorer(transformer, options);
   for (const SequenceBatch& batch : batches) {

@@ -62,8 +62,9 @@ ProbeOptions probe_options(const TrainJob& job, const RunRanks& ranks) {
   options.seed = job.seed;
   options.precision = precision_of(job.train);
   options.base_is_frozen = !job.train.changes_base();
-  options.rank = ranks.rank();
-  options.num_ranks = ranks.size();
+  if (shares_experts_on_gpus(job)) options.team = parallel::Team(&ranks.grid()->experts());
+  options.team_index = ranks.rank() / options.team.size();
+  options.num_teams = ranks.size() / options.team.size();
   return options;
 }
 
@@ -112,8 +113,8 @@ TrainingRun::TrainingRun(const TrainJob& job)
                         job_.train.replay.quoted, job_.seed);
   }
   if (ranks_.grid() != nullptr) {
-    parallel_step_.emplace(*ranks_.grid(), trainee_.transformer, trainee_.tokenizer.prefix_id(),
-                           job_.train, optimizer_.shares());
+    parallel_step_.emplace(*ranks_.grid(), *trainee_.experts, trainee_.transformer,
+                           trainee_.tokenizer.prefix_id(), job_.train, optimizer_.shares());
   }
   if (job_.train.budget) {
     const bool protects = protection != Protection::kNone && data_.replayed;
@@ -286,6 +287,7 @@ bool TrainingRun::is_probe_due() const {
 }
 
 void TrainingRun::save_checkpoint() {
+  ranks_.require_same_values(parameters_);
   state_.learned = data_.learned.position();
   state_.replayed = data_.replayed ? data_.replayed->to_json() : Json(nullptr);
   state_.budget = budget_ ? budget_->to_json() : Json(nullptr);
@@ -295,13 +297,23 @@ void TrainingRun::save_checkpoint() {
   checkpoints_.save(state_, parameters_, optimizer_);
 }
 
-void require_machine(const TrainConfig& config, int num_processes) {
-  if (num_processes > 1) {
-    require_pieces(config, num_processes);
-    if (config.device == "cuda") {
-      throw NotBuiltError("training on GPUs with several processes")
-          .hint("leave `device` out, or start one process");
-    }
+namespace {
+
+Processes processes_of(const TrainJob& job) {
+  if (job.ranks == nullptr) return {};
+  const bool has_stand_in = job.open_gpu != nullptr;
+  return {job.ranks->size(), has_stand_in || job.ranks->world().takes_gpu_memory()};
+}
+
+}  // namespace
+
+void require_machine(const TrainConfig& config, const Processes& processes) {
+  if (processes.count > 1) require_pieces(config, processes.count);
+  if (processes.count > 1 && config.device == "cuda" && !processes.exchange_gpu_memory) {
+    throw ConfigError("train.device", "mpirun's and srun's processes do not exchange GPU memory")
+        .expected("cpu, or processes that torchrun started")
+        .found("cuda")
+        .hint("torchrun --no-python --nproc-per-node N polygraft ...");
   }
   if (kernels::has_precision(precision_of(config))) return;
   throw ConfigError("train.precision", "this processor has no products in bfloat16")
@@ -312,7 +324,7 @@ void require_machine(const TrainConfig& config, int num_processes) {
 
 TrainResult train(const TrainJob& job) {
   refuse_existing_output(job.output, job.replace_output);
-  require_machine(job.train, job.ranks == nullptr ? 1 : job.ranks->size());
+  require_machine(job.train, processes_of(job));
   keep_freed_memory();
   if (!job.train.replay.writes_text()) return TrainingRun(job).run();
   return TrainingRun(RunRanks(job.ranks).in_turn([&] { return with_self_text(job); })).run();

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <array>
 
 #include "core/json.h"
 #include "core/log.h"
@@ -22,17 +23,22 @@ class LeakCounter {
   model::RouterObserver observer() {
     return [this](const model::RouterTap& tap) {
       const at::Tensor is_added_TK = tap.routing.expert_TK.ge(tap.base_TE.size(1));
-      num_slots_ += static_cast<double>(is_added_TK.numel());
-      num_tokens_ += static_cast<double>(is_added_TK.size(0));
-      added_slots_ += is_added_TK.sum().item<double>();
-      added_mass_ += (tap.routing.weight_TK.to(at::kDouble) * is_added_TK).sum().item<double>();
+      sums_[kSlots] += static_cast<double>(is_added_TK.numel());
+      sums_[kTokens] += static_cast<double>(is_added_TK.size(0));
+      sums_[kAddedSlots] += is_added_TK.sum().item<double>();
+      sums_[kAddedMass] +=
+          (tap.routing.weight_TK.to(at::kDouble) * is_added_TK).sum().item<double>();
     };
   }
-  double share() const { return num_slots_ > 0 ? added_slots_ / num_slots_ : 0.0; }
-  double mass() const { return num_tokens_ > 0 ? added_mass_ / num_tokens_ : 0.0; }
+  /// With what the others of a team have seen.
+  void add_up(const parallel::Team& team) { team.add_up(sums_); }
+
+  double share() const { return sums_[kSlots] > 0 ? sums_[kAddedSlots] / sums_[kSlots] : 0.0; }
+  double mass() const { return sums_[kTokens] > 0 ? sums_[kAddedMass] / sums_[kTokens] : 0.0; }
 
  private:
-  double num_slots_ = 0, num_tokens_ = 0, added_slots_ = 0, added_mass_ = 0;
+  enum { kSlots, kTokens, kAddedSlots, kAddedMass, kCount };
+  std::array<double, kCount> sums_ = {};
 };
 
 std::vector<eval::Pair> pair_scores(const std::vector<eval::DocumentScore>& base,
@@ -81,7 +87,7 @@ void InterferenceProbe::warn_of_few_documents() const {
   constexpr size_t kFew = 5;
   for (const auto& [language, scores] : base_scores_) {
     const size_t count = texts_.at(language).size();
-    if (count >= kFew || options_.rank != 0) continue;
+    if (count >= kFew || options_.team_index != 0) continue;
     log_warn(concat("the probe of ", language, " has ", count, " document", count == 1 ? "" : "s",
                     count == 1 ? ": its change has no interval, and a budget is held to it alone"
                                : ": its interval says little",
@@ -106,6 +112,7 @@ bool InterferenceProbe::splits_causes() const {
 eval::ScoreOptions InterferenceProbe::score_options() const {
   eval::ScoreOptions score;
   score.batch_tokens = options_.batch_tokens;
+  score.team = options_.team;
   return score;
 }
 
@@ -121,7 +128,7 @@ ProbeResult InterferenceProbe::run() const {
 
 bool InterferenceProbe::is_mine(const std::string& language) const {
   const auto place = std::distance(texts_.begin(), texts_.find(language));
-  return probing_rank(static_cast<size_t>(place), options_.num_ranks) == options_.rank;
+  return probing_team(static_cast<size_t>(place), options_.num_teams) == options_.team_index;
 }
 
 ProbeLine InterferenceProbe::probe_language(const std::string& language) const {
@@ -131,6 +138,7 @@ ProbeLine InterferenceProbe::probe_language(const std::string& language) const {
   score.head_masked_too = is_guarded(language) && splits_causes();
   if (transformer_.num_added_experts() > 0) score.observer = leak.observer();
   const auto scores = eval::score_documents(transformer_, tokenizer_, documents, score);
+  leak.add_up(options_.team);
   ProbeLine line;
   line.bits_per_byte = eval::bits_per_byte(scores);
   line.leak_share = leak.share();

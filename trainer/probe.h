@@ -24,12 +24,14 @@ struct ProbeOptions {
   uint64_t seed = 17;
   kernels::Precision precision = kernels::Precision::kFloat32;  ///< of base and model alike
   bool base_is_frozen = true;  ///< else masks do not give the base back, and no cause can be told
-  /// Of several ranks, which one this is: each probes its share of the languages.
-  int rank = 0, num_ranks = 1;
+  /// Ranks that probe a language together, because they share the experts out; or this one alone.
+  parallel::Team team = {};
+  /// Of all such teams, which one this is: each probes its share of the languages.
+  int team_index = 0, num_teams = 1;
 };
 
-/// Which rank probes the language at `place` in the order of names.
-inline int probing_rank(size_t place, int num_ranks) { return static_cast<int>(place) % num_ranks; }
+/// Which team probes the language at `place` in the order of names.
+inline int probing_team(size_t place, int num_teams) { return static_cast<int>(place) % num_teams; }
 
 using ProbeResult = std::map<std::string, ProbeLine>;
 
@@ -45,8 +47,9 @@ class InterferenceProbe {
   /// does, so that the model must hold its starting weights only when they are all trainable.
   void score_base();
 
-  /// Lines of the languages that other ranks probe are empty.
+  /// Lines of the languages that other teams probe are empty.
   ProbeResult run() const;
+  int num_teams() const { return options_.num_teams; }
 
   /// One language's line for metrics.jsonl; a language without a base to compare with has no delta.
   Json to_json(const ProbeResult& result) const;

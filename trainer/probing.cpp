@@ -26,7 +26,7 @@ void TrainingRun::stop_together(const std::function<void()>& work) const {
 ProbeResult TrainingRun::run_probe() const {
   ProbeResult own;
   stop_together([&] { own = probe_.run(); });
-  return ranks_.gathered(std::move(own));
+  return ranks_.gathered(std::move(own), probe_.num_teams());
 }
 
 /// Probes the weights as they are, and says so. @return the line for metrics.jsonl.

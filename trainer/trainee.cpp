@@ -84,20 +84,25 @@ Trainee from_folder(const TrainJob& job) {
   return {std::move(folder), std::move(json), std::move(tokenizer), std::move(transformer)};
 }
 
-model::Transformer on_gpu(const TrainJob& job, const model::Transformer& transformer) {
+/// @param experts null: all of them on this GPU.
+model::Transformer on_gpu(const TrainJob& job, const model::Transformer& transformer,
+                          model::ExpertParallel* experts) {
   model::Gpu gpu = job.open_gpu ? job.open_gpu() : model::open_gpu();
-  const int64_t needed = model::bytes_on_device(transformer.weights());
+  const model::ExpertShare share = experts == nullptr ? model::ExpertShare{} : experts->share();
+  const int64_t needed = model::bytes_on_device(transformer.weights(), share);
   if (needed > gpu.free_bytes) {
     throw ConfigError("train.device", "the model's weights do not fit on the GPU")
         .expected(concat(human_bytes(static_cast<uint64_t>(needed)),
                          " free, and as much again for training"))
         .found(concat(human_bytes(static_cast<uint64_t>(gpu.free_bytes)), " free on ", gpu.name))
-        .hint("use a larger GPU, or leave `device` out");
+        .hint(
+            "share experts out over several (torchrun, --ep), use a larger GPU, or leave `device` "
+            "out");
   }
   log_info(concat("training on ", gpu.name, ": weights take ",
                   human_bytes(static_cast<uint64_t>(needed)), " of the ",
                   human_bytes(static_cast<uint64_t>(gpu.free_bytes)), " that are free"));
-  return transformer.on_device(gpu.device, std::move(gpu.executor));
+  return transformer.on_device(gpu.device, std::move(gpu.executor), experts);
 }
 
 }  // namespace
@@ -150,10 +155,20 @@ void require_positions(const model::ModelConfig& model, const TrainConfig& train
       .found(concat(train.sequence_length));
 }
 
+bool shares_experts_on_gpus(const TrainJob& job) {
+  return job.train.device == "cuda" && job.ranks != nullptr && job.ranks->shares_experts();
+}
+
 Trainee load_trainee(const TrainJob& job) {
   Trainee trainee = job.scratch ? from_scratch(job) : from_folder(job);
   require_positions(trainee.transformer.config(), job.train);
-  if (job.train.device == "cuda") trainee.transformer = on_gpu(job, trainee.transformer);
+  if (job.ranks != nullptr) {
+    trainee.experts = std::make_unique<model::ExpertParallel>(job.ranks->experts());
+  }
+  if (job.train.device == "cuda") {
+    model::ExpertParallel* experts = shares_experts_on_gpus(job) ? trainee.experts.get() : nullptr;
+    trainee.transformer = on_gpu(job, trainee.transformer, experts);
+  }
   return trainee;
 }
 

@@ -84,9 +84,15 @@ struct TrainEstimate {
 };
 TrainEstimate estimate_training(const TrainJob& job);
 
+/// The processes of a run, as they are known before they are joined.
+struct Processes {
+  int count = 1;
+  bool exchange_gpu_memory = false;
+};
+
 /// What train() asks of the machine, to be known before hours of other work; a GPU is only opened
 /// by it. @throws ConfigError or NotBuiltError.
-void require_machine(const TrainConfig& config, int num_processes);
+void require_machine(const TrainConfig& config, const Processes& processes);
 
 /// Runs (or resumes from run_dir's newest checkpoint, bit-exactly) and writes `output`.
 /// metrics.jsonl grows a line a step.

@@ -184,9 +184,9 @@ void check_tasks(const PipelineConfig& config, Checks& checks) {
   checks.run([&] { eval::check_margins(config.gate, "gate.margins", measured_names(config)); });
 }
 
-void check_machine(const trainer::TrainConfig& train, int num_processes) {
-  trainer::require_machine(train, num_processes);
-  if (train.device == "cuda") model::open_gpu();
+void check_machine(const trainer::TrainConfig& train, const trainer::Processes& processes) {
+  trainer::require_machine(train, processes);
+  if (train.device == "cuda") model::require_gpu();
 }
 
 void check_writable(const fs::path& run_dir) {

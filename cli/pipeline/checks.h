@@ -64,7 +64,7 @@ void check_tokenizer(const PipelineConfig& config);
 void check_tasks(const PipelineConfig& config, Checks& checks);
 
 /// That this machine and as many processes can train as the config asks.
-void check_machine(const trainer::TrainConfig& train, int num_processes);
+void check_machine(const trainer::TrainConfig& train, const trainer::Processes& processes);
 
 /// That the run folder, or the first of its parents that is there, can be written to.
 void check_writable(const fs::path& run_dir);

@@ -144,7 +144,7 @@ ResolvedPipeline resolve_pipeline(const ConfigSource& source, const std::filesys
   if (!is_plan_alone(config, place)) {
     check_inputs(resolved, source.name(), checks);
     if (place) {
-      checks.run([&] { check_machine(config.train, place->num_processes); });
+      checks.run([&] { check_machine(config.train, place->processes); });
       checks.run([&] { check_writable(config.run_dir); });
     }
   }

@@ -14,6 +14,7 @@
 #include "tokenizer/corpus.h"
 #include "trainer/config.h"
 #include "trainer/parallel/plan.h"
+#include "trainer/trainer.h"
 
 namespace polygraft::cli {
 
@@ -93,7 +94,7 @@ struct PipelineConfig {
 
 /// Where a pipeline is to be run.
 struct RunPlace {
-  int num_processes = 1;
+  trainer::Processes processes;
   bool is_dry_run = false;
 };
 

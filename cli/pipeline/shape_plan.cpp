@@ -38,9 +38,8 @@ std::string table(const Json& json) {
   if (!json.contains("machine")) return out.str();
   out << "machine    " << json.at("machine").get<std::string>() << ", "
       << bytes("machine_memory_bytes") << ": "
-      << (json.at("fits").get<bool>() ? "fits" : "does NOT fit")
-      << (json.contains("not_built") ? ", but " + json.at("not_built").get<std::string>() : "")
-      << "; about " << human_seconds(json.at("seconds").get<double>()) << " of training at "
+      << (json.at("fits").get<bool>() ? "fits" : "does NOT fit") << "; about "
+      << human_seconds(json.at("seconds").get<double>()) << " of training at "
       << rate(json.at("teraflops").get<double>()) << " sustained\n";
   if (json.contains("disk_bytes_per_step")) {
     out << "           the mapped base does not stay in it: a step reads up to "
@@ -49,7 +48,7 @@ std::string table(const Json& json) {
   return out.str();
 }
 
-/// Whether a host's GPUs, each with a copy of all but the experts, hold it: plan-parallel's answer.
+/// Whether a host's GPUs hold it together: plan-parallel's answer.
 bool fits_on_gpus(const PipelineConfig& pipeline, const ExpandedShape& shape) {
   const trainer::PlannedRun run{shape.expanded, shape.num_added_experts, shape.num_added_vocab_rows,
                                 pipeline.train};
@@ -70,7 +69,6 @@ void add_machine(const PipelineConfig& pipeline, const ExpandedShape& shape,
   const bool has_plan =
       on_gpus && trainer::pieces_of_step(pipeline.train) >= machine.rank->per_host;
   json["fits"] = has_plan ? fits_on_gpus(pipeline, shape) : estimate.peak_memory_bytes <= memory;
-  if (on_gpus) json["not_built"] = "training on several GPUs is not built";
   const auto base_bytes = json.at("base_bytes").get<int64_t>();
   if (!on_gpu && base_bytes + estimate.peak_memory_bytes > memory) {
     // Forward and backward of every micro-batch go through all layers.

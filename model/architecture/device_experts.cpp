@@ -90,17 +90,6 @@ at::Tensor gather(device::Executor& executor, const Sizes& sizes, const DeviceEx
   return to_RD;
 }
 
-at::Tensor sum_slots(device::Executor& executor, const Sizes& sizes,
-                     const DeviceExpertsSaved& saved, const at::Tensor& rows_RD,
-                     const at::Tensor& weight_TK) {
-  auto out_TD = sizes.empty({sizes.num_tokens, sizes.model_width}, at::kBFloat16);
-  executor.run(device::SumSlots{device_view<const Lanes>(rows_RD),
-                                device_view<const int32_t>(saved.row_of_slot),
-                                device_view<const float>(weight_TK), device_view<Lanes>(out_TD),
-                                sizes.model_lanes(), static_cast<int32_t>(sizes.top_k)});
-  return out_TD;
-}
-
 /// Where the rows of the first `count` groups end: what at::_grouped_mm calls offsets.
 at::Tensor ends_of(const DeviceExpertsSaved& saved, int64_t count) {
   return saved.first_row.narrow(0, 1, count);
@@ -114,8 +103,7 @@ struct RowGradients {
 /// Of the added experts' matrices. Their rows come first, so that no other row is touched.
 void differentiate_added(device::Executor& executor, const Sizes& sizes, const at::Tensor& x_TD,
                          const DeviceExpertsSaved& saved, const RowGradients& rows,
-                         DeviceExpertsGradients& gradients) {
-  const auto ends = ends_of(saved, sizes.num_added);
+                         const at::Tensor& ends, DeviceExpertsGradients& gradients) {
   const auto x_RD =
       gather(executor, sizes, saved, x_TD, saved.first_row.narrow(0, sizes.num_added, 1));
   gradients.d_gate_up_added_nGD = at::_grouped_mm(rows.d_gate_up_RG.t(), x_RD, ends);
@@ -136,16 +124,14 @@ at::Tensor experts_on_device(device::Executor& executor, const DeviceExperts& ex
   executor.run(device::SwiGlu{device_view<const Lanes>(saved.gate_up_RG), device_view<Lanes>(h_RF),
                               sizes.expert_lanes()});
   const auto y_RD = at::_grouped_mm(h_RF, experts.down_NDF.transpose(1, 2), ends);
-  return sum_slots(executor, sizes, saved, y_RD, slots.weight_TK);
+  return sum_slots_on_device(executor, y_RD, saved.row_of_slot, slots.weight_TK, sizes.top_k);
 }
 
-DeviceExpertsGradients experts_backward_on_device(device::Executor& executor,
-                                                  const DeviceExperts& experts,
-                                                  const DeviceSlots& slots,
-                                                  const DeviceExpertsSaved& saved,
-                                                  const at::Tensor& d_y_TD, bool wants_matrices) {
+DeviceExpertsGradients experts_backward_on_device(
+    device::Executor& executor, const DeviceExperts& experts, const DeviceSlots& slots,
+    const DeviceExpertsSaved& saved, const at::Tensor& d_y_TD, const MatrixGradients& matrices) {
   const Sizes sizes(experts, slots);
-  const bool trains = wants_matrices && sizes.num_added > 0;
+  const bool trains = matrices.wanted && sizes.num_added > 0;
   const auto ends = ends_of(saved, sizes.num_experts);
   RowGradients rows;
   rows.d_out_RD = gather(executor, sizes, saved, d_y_TD.contiguous(), {});
@@ -163,9 +149,23 @@ DeviceExpertsGradients experts_backward_on_device(device::Executor& executor,
       device_view<Lanes>(rows.d_gate_up_RG), device_view<Lanes>(rows.weighted_h_RF),
       device_view<float>(gradients.d_weight_TK), sizes.expert_lanes()});
   const auto d_x_RD = at::_grouped_mm(rows.d_gate_up_RG, experts.gate_up_NGD, ends);
-  gradients.d_x_TD = sum_slots(executor, sizes, saved, d_x_RD, {});
-  if (trains) differentiate_added(executor, sizes, slots.x_TD, saved, rows, gradients);
+  gradients.d_x_TD = sum_slots_on_device(executor, d_x_RD, saved.row_of_slot, {}, sizes.top_k);
+  if (!trains) return gradients;
+  const at::Tensor sums = matrices.ends.defined() ? matrices.ends : ends_of(saved, sizes.num_added);
+  differentiate_added(executor, sizes, slots.x_TD, saved, rows, sums, gradients);
   return gradients;
+}
+
+at::Tensor sum_slots_on_device(device::Executor& executor, const at::Tensor& rows_RD,
+                               const at::Tensor& row_of_slot, const at::Tensor& weight_TK,
+                               int64_t top_k) {
+  const int64_t width = rows_RD.size(1);
+  auto out_TD = at::empty({row_of_slot.numel() / top_k, width}, rows_RD.options());
+  executor.run(device::SumSlots{device_view<const Lanes>(rows_RD),
+                                device_view<const int32_t>(row_of_slot),
+                                device_view<const float>(weight_TK), device_view<Lanes>(out_TD),
+                                width / device::kLanes, static_cast<int32_t>(top_k)});
+  return out_TD;
 }
 
 }  // namespace polygraft::model

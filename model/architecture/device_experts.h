@@ -46,11 +46,23 @@ struct DeviceSlots {
 at::Tensor experts_on_device(device::Executor& executor, const DeviceExperts& experts,
                              const DeviceSlots& slots, DeviceExpertsSaved& saved);
 
-/// @param wants_matrices also the added experts' gradients.
-DeviceExpertsGradients experts_backward_on_device(device::Executor& executor,
-                                                  const DeviceExperts& experts,
-                                                  const DeviceSlots& slots,
-                                                  const DeviceExpertsSaved& saved,
-                                                  const at::Tensor& d_y_TD, bool wants_matrices);
+/// Whether, and over which rows, gradients of the added experts' matrices are summed.
+struct MatrixGradients {
+  bool wanted = false;
+  /// int32: where each sum's rows end among the added experts', which come first, sorted.
+  /// Undefined: a sum for each expert.
+  at::Tensor ends = {};
+};
+
+/// Matrices' gradients have one for each of the sums, in their order.
+DeviceExpertsGradients experts_backward_on_device(
+    device::Executor& executor, const DeviceExperts& experts, const DeviceSlots& slots,
+    const DeviceExpertsSaved& saved, const at::Tensor& d_y_TD, const MatrixGradients& matrices);
+
+/// y_TD = sum_k weight * rows[row_of_slot[t, k]], in slot order. @param rows_RD bfloat16.
+/// @param row_of_slot int32 [R]. @param weight_TK float32; undefined: ones.
+at::Tensor sum_slots_on_device(device::Executor& executor, const at::Tensor& rows_RD,
+                               const at::Tensor& row_of_slot, const at::Tensor& weight_TK,
+                               int64_t top_k);
 
 }  // namespace polygraft::model

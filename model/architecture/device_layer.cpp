@@ -80,7 +80,7 @@ struct DeviceExpertsFunction : torch::autograd::Function<DeviceExpertsFunction> 
     const DeviceExpertsSaved saved{kept[3], kept[4], kept[5], kept[6], kept[7]};
     const bool wants_matrices = ctx->saved_data["trains"].toBool();
     const auto gradients = experts_backward_on_device(
-        executor, experts, {kept[0], kept[2], kept[1]}, saved, grads[0], wants_matrices);
+        executor, experts, {kept[0], kept[2], kept[1]}, saved, grads[0], {wants_matrices});
     const auto master = [](const at::Tensor& gradient) {
       return gradient.defined() ? gradient.to(at::kFloat) : gradient;
     };

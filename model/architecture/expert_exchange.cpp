@@ -2,15 +2,10 @@
 #include "model/architecture/expert_exchange.h"
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
-
-#include "model/architecture/kernel_call.h"
 
 namespace polygraft::model {
 namespace {
-
-constexpr int64_t kTokensPerTask = 64;
 
 /// Parts of a block of rows that lies rank after rank.
 template <class Part>
@@ -30,18 +25,7 @@ parallel::Exchange exchange_of(const void* send, const std::vector<int64_t>& sen
           parts_of<parallel::Bytes>(receive, receive_first, row_bytes)};
 }
 
-/// Rows of the given tokens, side by side.
-at::Tensor gathered(const at::Tensor& rows_TD, const std::vector<int64_t>& tokens) {
-  const int64_t width = rows_TD.size(1);
-  auto out = at::empty({static_cast<int64_t>(tokens.size()), width}, rows_TD.options());
-  const float* from = rows_TD.const_data_ptr<float>();
-  float* to = out.mutable_data_ptr<float>();
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    std::memcpy(to + static_cast<int64_t>(i) * width, from + tokens[i] * width,
-                static_cast<size_t>(width) * sizeof(float));
-  }
-  return out;
-}
+int64_t row_bytes(const at::Tensor& rows) { return rows.size(1) * rows.element_size(); }
 
 }  // namespace
 
@@ -50,7 +34,7 @@ ExpertExchange::ExpertExchange(parallel::Communicator& group, const DealtExperts
                                const at::Tensor& weight_TK, bool wants_d_x)
     : group_(group), num_tokens_(x_TD.size(0)), top_k_(weight_TK.size(1)) {
   share_counts(experts, slots, wants_d_x);
-  plan(slots);
+  plan(slots, x_TD.device());
   exchange_notes(weight_TK);
   arrivals_.x_UD = send_tokens(x_TD);
 }
@@ -83,31 +67,33 @@ void ExpertExchange::share_counts(const DealtExperts& experts, const SortedSlots
   }
 }
 
-void ExpertExchange::plan(const SortedSlots& slots) {
+void ExpertExchange::plan(const SortedSlots& slots, at::Device rows_device) {
   const int64_t* token_of_row = slots.token_of_row.const_data_ptr<int64_t>();
   const int64_t* slot_of_row = slots.slot_of_row.const_data_ptr<int64_t>();
-  place_of_slot_ = at::empty({slots.first_row.back()}, at::kLong);
-  int64_t* place_of_slot = place_of_slot_.mutable_data_ptr<int64_t>();
+  std::vector<int64_t> tokens, place_of_slot(static_cast<size_t>(slots.first_row.back()));
   std::vector<int64_t> note_of_token(static_cast<size_t>(num_tokens_));
   for (int rank = 0; rank < deal_->num_ranks(); ++rank) {
     first_slot_.push_back(static_cast<int64_t>(slot_of_place_.size()));
-    first_token_.push_back(static_cast<int64_t>(tokens_.size()));
+    first_token_.push_back(static_cast<int64_t>(tokens.size()));
     std::fill(note_of_token.begin(), note_of_token.end(), -1);
     for (const int64_t e : deal_->experts_of(rank)) {
       for (int64_t row = slots.first_row[e]; row < slots.first_row[e + 1]; ++row) {
         int64_t& note = note_of_token[static_cast<size_t>(token_of_row[row])];
         if (note < 0) {
-          note = static_cast<int64_t>(tokens_.size()) - first_token_.back();
-          tokens_.push_back(token_of_row[row]);
+          note = static_cast<int64_t>(tokens.size()) - first_token_.back();
+          tokens.push_back(token_of_row[row]);
         }
-        place_of_slot[slot_of_row[row]] = static_cast<int64_t>(slot_of_place_.size());
+        place_of_slot[static_cast<size_t>(slot_of_row[row])] =
+            static_cast<int64_t>(slot_of_place_.size());
         slot_of_place_.push_back(slot_of_row[row]);
         token_note_.push_back(note);
       }
     }
   }
   first_slot_.push_back(static_cast<int64_t>(slot_of_place_.size()));
-  first_token_.push_back(static_cast<int64_t>(tokens_.size()));
+  first_token_.push_back(static_cast<int64_t>(tokens.size()));
+  tokens_ = at::tensor(tokens, at::kLong).to(rows_device);
+  place_of_slot_ = at::tensor(place_of_slot, at::kLong).to(rows_device);
 }
 
 void ExpertExchange::exchange_notes(const at::Tensor& weight_TK) {
@@ -134,46 +120,23 @@ std::vector<SlotNote> ExpertExchange::outgoing_notes(const at::Tensor& weight_TK
 }
 
 at::Tensor ExpertExchange::send_tokens(const at::Tensor& rows_TD) {
-  const auto sent = gathered(rows_TD, tokens_);
+  const auto sent = rows_TD.index_select(0, tokens_);
   auto received = at::empty({arrivals_.first_token.back(), rows_TD.size(1)}, rows_TD.options());
   group_.all_to_all_v(exchange_of(sent.const_data_ptr(), first_token_, received.mutable_data_ptr(),
-                                  arrivals_.first_token, rows_TD.size(1) * 4));
+                                  arrivals_.first_token, row_bytes(rows_TD)));
   return received;
 }
 
 at::Tensor ExpertExchange::return_rows(const at::Tensor& rows_SD) {
   auto received = at::empty({first_slot_.back(), rows_SD.size(1)}, rows_SD.options());
   group_.all_to_all_v(exchange_of(rows_SD.const_data_ptr(), arrivals_.first_slot,
-                                  received.mutable_data_ptr(), first_slot_, rows_SD.size(1) * 4));
+                                  received.mutable_data_ptr(), first_slot_, row_bytes(rows_SD)));
   return received;
 }
 
 at::Tensor ExpertExchange::return_numbers(const at::Tensor& numbers_S) {
   const auto in_order_of_sending = return_rows(numbers_S.unsqueeze(1)).flatten();
   return in_order_of_sending.index_select(0, place_of_slot_).view({num_tokens_, top_k_});
-}
-
-at::Tensor ExpertExchange::combine(const at::Tensor& rows_RD, const at::Tensor& weight_TK) const {
-  const int64_t width = rows_RD.size(1);
-  auto out_TD = at::empty({num_tokens_, width}, rows_RD.options());
-  const float* rows = rows_RD.const_data_ptr<float>();
-  const float* weight = weight_TK.defined() ? weight_TK.const_data_ptr<float>() : nullptr;
-  const int64_t* place = place_of_slot_.const_data_ptr<int64_t>();
-  float* out = out_TD.mutable_data_ptr<float>();
-  const kernels::Runner runner = kernel_runner();
-  const int64_t num_tasks = (num_tokens_ + kTokensPerTask - 1) / kTokensPerTask;
-  runner.threads.run(num_tasks, [&](int64_t task) {
-    std::vector<const float*> parts(static_cast<size_t>(top_k_));
-    const int64_t end = std::min((task + 1) * kTokensPerTask, num_tokens_);
-    for (int64_t token = task * kTokensPerTask; token < end; ++token) {
-      const int64_t slot = token * top_k_;
-      for (int64_t k = 0; k < top_k_; ++k)
-        parts[static_cast<size_t>(k)] = rows + place[slot + k] * width;
-      runner.operations.combine(parts.data(), weight == nullptr ? nullptr : weight + slot, top_k_,
-                                width, out + token * width);
-    }
-  });
-  return out_TD;
 }
 
 }  // namespace polygraft::model

@@ -2,9 +2,10 @@
 // their experts, and back. Ranks first tell one another how many rows each has for every expert,
 // and deal experts by that (expert_deal.h). A token goes once to each rank that has any of its
 // experts, with a note for each of its slots there; a result comes back for every slot, so that its
-// own rank can sum them in slot order. Nothing is dropped, nothing padded. Legend: T tokens of this
-// rank, K experts of a token, R = T K slots; S slots that came here and U tokens that they came
-// with; D width.
+// own rank can sum them in slot order. Nothing is dropped, nothing padded. Rows lie on the CPU or
+// on this rank's GPU; what goes where is the CPU's to know. Legend: T tokens of this rank, K
+// experts of a token, R = T K slots; S slots that came here and U tokens that they came with; D
+// width.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -38,7 +39,8 @@ struct Arrivals {
 /// One layer's exchange: made by the forward pass, used again backward.
 class ExpertExchange {
  public:
-  /// Deals experts and sends tokens out. @param x_TD float32. @param slots sorted over all experts.
+  /// Deals experts and sends tokens out. @param x_TD contiguous, on any device. @param slots sorted
+  /// over all experts. @param weight_TK float32, on the CPU.
   ExpertExchange(parallel::Communicator& group, const DealtExperts& experts,
                  const SortedSlots& slots, const at::Tensor& x_TD, const at::Tensor& weight_TK,
                  bool wants_d_x);
@@ -55,13 +57,12 @@ class ExpertExchange {
   /// Rows of the same tokens follow: the gradients of their outputs. @return [U, D].
   at::Tensor send_tokens(const at::Tensor& rows_TD);
 
-  /// out_t = sum over k, in order, of weight * row of slot (t, k). @param weight_TK undefined:
-  /// ones.
-  at::Tensor combine(const at::Tensor& rows_RD, const at::Tensor& weight_TK) const;
+  /// Where among the rows that come back each slot's is. int64 [R], on the device of rows.
+  const at::Tensor& place_of_slot() const { return place_of_slot_; }
 
  private:
   void share_counts(const DealtExperts& experts, const SortedSlots& slots, bool wants_d_x);
-  void plan(const SortedSlots& slots);
+  void plan(const SortedSlots& slots, at::Device rows_device);
   void exchange_notes(const at::Tensor& weight_TK);
   std::vector<SlotNote> outgoing_notes(const at::Tensor& weight_TK) const;
 
@@ -71,8 +72,9 @@ class ExpertExchange {
   // What goes out, by receiving rank.
   std::vector<int64_t> first_slot_;                  // in the order of sending, and the total
   std::vector<int64_t> slot_of_place_, token_note_;  // [R], in that order
-  at::Tensor place_of_slot_;                         // int64 [R]
-  std::vector<int64_t> first_token_, tokens_;        // each rank's distinct tokens
+  at::Tensor place_of_slot_;
+  std::vector<int64_t> first_token_;  // each rank's distinct tokens
+  at::Tensor tokens_;                 // int64, on the device of rows
   Arrivals arrivals_;
 };
 

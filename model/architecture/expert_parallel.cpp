@@ -7,6 +7,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/custom_class.h>
 
+#include <algorithm>
+
 #include "model/architecture/expert_exchange.h"
 #include "model/architecture/kernel_call.h"
 #include "model/architecture/maybe_tensor.h"
@@ -162,13 +164,40 @@ std::vector<kernels::ExpertGradients> destinations(Call& call) {
   return gradients;
 }
 
+/// out_t = sum over k, in order, of weight * row of slot (t, k). @param weight_TK undefined: ones.
+at::Tensor combine(const ExpertExchange& exchange, const at::Tensor& rows_RD, int64_t top_k,
+                   const at::Tensor& weight_TK) {
+  constexpr int64_t kTokensPerTask = 64;
+  const int64_t width = rows_RD.size(1), num_tokens = rows_RD.size(0) / top_k;
+  auto out_TD = at::empty({num_tokens, width}, rows_RD.options());
+  const float* rows = rows_RD.const_data_ptr<float>();
+  const float* weight = weight_TK.defined() ? weight_TK.const_data_ptr<float>() : nullptr;
+  const int64_t* place = exchange.place_of_slot().const_data_ptr<int64_t>();
+  float* out = out_TD.mutable_data_ptr<float>();
+  const kernels::Runner runner = kernel_runner();
+  const int64_t num_tasks = (num_tokens + kTokensPerTask - 1) / kTokensPerTask;
+  runner.threads.run(num_tasks, [&](int64_t task) {
+    std::vector<const float*> parts(static_cast<size_t>(top_k));
+    const int64_t end = std::min((task + 1) * kTokensPerTask, num_tokens);
+    for (int64_t token = task * kTokensPerTask; token < end; ++token) {
+      const int64_t slot = token * top_k;
+      for (int64_t k = 0; k < top_k; ++k)
+        parts[static_cast<size_t>(k)] = rows + place[slot + k] * width;
+      runner.operations.combine(parts.data(), weight == nullptr ? nullptr : weight + slot, top_k,
+                                width, out + token * width);
+    }
+  });
+  return out_TD;
+}
+
 struct ExpertParallelFunction : torch::autograd::Function<ExpertParallelFunction> {
   /// The tokens themselves are on their way already; they are here for the graph.
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& /*x_TD*/,
                             const at::Tensor& weight_TK, const c10::intrusive_ptr<Call>& call) {
     ctx->saved_data["call"] = c10::IValue::make_capsule(call);
+    ctx->saved_data["top_k"] = weight_TK.size(1);
     const auto rows_RD = call->exchange->return_rows(compute_forward(*call));
-    return call->exchange->combine(rows_RD, weight_TK.detach());
+    return combine(*call->exchange, rows_RD, weight_TK.size(1), weight_TK.detach());
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
@@ -188,7 +217,8 @@ struct ExpertParallelFunction : torch::autograd::Function<ExpertParallelFunction
          wants_d_x ? d_x_SD.mutable_data_ptr<float>() : nullptr, destinations(*call)});
     variable_list result(3);
     result[1] = exchange.return_numbers(d_weight_S);
-    if (wants_d_x) result[0] = exchange.combine(exchange.return_rows(d_x_SD), {});
+    const int64_t top_k = ctx->saved_data["top_k"].toInt();
+    if (wants_d_x) result[0] = combine(exchange, exchange.return_rows(d_x_SD), top_k, {});
     return result;
   }
 };

@@ -11,6 +11,7 @@
 #include <map>
 #include <vector>
 
+#include "model/architecture/device_weights.h"
 #include "model/architecture/moe_layer.h"
 #include "model/parallel/communicator.h"
 
@@ -36,6 +37,8 @@ class ExpertParallel {
   std::vector<at::Tensor>& new_gradients(const at::Tensor& bank, int64_t num_experts);
 
   parallel::Communicator& group() const { return group_; }
+  /// What a GPU of this rank has of every layer.
+  ExpertShare share() const { return {group_.rank(), group_.size()}; }
 
  private:
   parallel::Communicator& group_;

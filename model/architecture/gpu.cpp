@@ -28,33 +28,46 @@ void demand_same_bits() {
   at::globalContext().setDeterministicFillUninitializedMemory(false);
 }
 
+void require(cudaError_t status) {
+  if (status != cudaSuccess) throw device::DeviceError("CUDA", cudaGetErrorString(status));
+}
+
+int current_gpu() {
+  int index = 0;
+  require(cudaGetDevice(&index));
+  return index;
+}
+
 }  // namespace
+
+void require_gpu() { device::CudaExecutor{nullptr}; }  // says whether there is one
 
 Gpu open_gpu() {
   demand_same_bits();
   // No stream is LibTorch's default one. First of all this says whether there is a GPU.
   auto executor = std::make_shared<device::CudaExecutor>(nullptr);
-  Gpu gpu{at::Device(at::kCUDA, 0), std::move(executor), {}};
+  const int index = current_gpu();
+  Gpu gpu{at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index)), std::move(executor), {}};
   // What LibTorch keeps of an earlier model is free to be used again.
   if (c10::cuda::CUDACachingAllocator::isEnabled()) c10::cuda::CUDACachingAllocator::emptyCache();
   cudaDeviceProp properties;
   size_t free_bytes = 0, all_bytes = 0;
-  const auto require = [](cudaError_t status) {
-    if (status != cudaSuccess) throw device::DeviceError("CUDA", cudaGetErrorString(status));
-  };
-  require(cudaGetDeviceProperties(&properties, 0));
+  require(cudaGetDeviceProperties(&properties, index));
   require(cudaMemGetInfo(&free_bytes, &all_bytes));
   gpu.name = properties.name;
   gpu.free_bytes = static_cast<int64_t>(free_bytes);
   return gpu;
 }
 
-void wait_for_gpu() { c10::cuda::getDefaultCUDAStream(0).synchronize(); }
+void wait_for_gpu() { c10::cuda::getDefaultCUDAStream().synchronize(); }
 
 int64_t peak_gpu_bytes() {
   if (!c10::cuda::CUDACachingAllocator::isEnabled()) return 0;
   const auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
-  return c10::cuda::CUDACachingAllocator::getDeviceStats(0).allocated_bytes[all].peak;
+  return c10::cuda::CUDACachingAllocator::getDeviceStats(
+             static_cast<c10::DeviceIndex>(current_gpu()))
+      .allocated_bytes[all]
+      .peak;
 }
 
 #else
@@ -63,12 +76,20 @@ void wait_for_gpu() {}
 
 int64_t peak_gpu_bytes() { return 0; }
 
-Gpu open_gpu() {
-  throw ConfigError("train.device", "this build has no CUDA")
+namespace {
+
+ConfigError without_cuda() {
+  return ConfigError("train.device", "this build has no CUDA")
       .expected("cpu")
       .found("cuda")
       .hint("build the preset `cuda` (cmake --preset cuda), which needs nvcc");
 }
+
+}  // namespace
+
+void require_gpu() { throw without_cuda(); }
+
+Gpu open_gpu() { throw without_cuda(); }
 
 #endif
 

@@ -16,8 +16,12 @@ struct Gpu {
   int64_t free_bytes = 0;
 };
 
-/// The first GPU that this process sees, with LibTorch told to give the same bits every time.
 /// @throws ConfigError from a build without CUDA, DeviceError when there is no GPU.
+void require_gpu();
+
+/// This process's current GPU: the one that it took as a rank, else the first that it sees.
+/// LibTorch is told to give the same bits every time.
+/// @throws as require_gpu().
 Gpu open_gpu();
 
 /// Until all that was started on it is done.

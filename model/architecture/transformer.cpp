@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "model/architecture/attention.h"
+#include "model/architecture/device_expert_parallel.h"
 #include "model/architecture/device_layer.h"
 #include "model/architecture/device_weights.h"
 #include "model/architecture/expert_parallel.h"
@@ -101,6 +102,10 @@ struct MoeRun {
 
 at::Tensor run_experts(const at::Tensor& x_TD, const Routing& routing, const MoeWeights& weights,
                        const MoeRun& run) {
+  if (run.executor != nullptr && run.experts != nullptr) {
+    return shared_experts_on(*run.executor, *run.experts, x_TD, routing, weights.gate_up,
+                             weights.down, weights.router.num_base(), run.mask.silence_experts);
+  }
   if (run.executor != nullptr) {
     return moe_experts_on(*run.executor, x_TD, routing, weights.gate_up, weights.down,
                           run.mask.silence_experts);
@@ -144,10 +149,12 @@ Transformer Transformer::with_shared_experts(ExpertParallel& experts) const {
   return shared;
 }
 
-Transformer Transformer::on_device(at::Device device,
-                                   std::shared_ptr<device::Executor> executor) const {
-  Transformer moved(config_, weights_on(device, weights_));
+Transformer Transformer::on_device(at::Device device, std::shared_ptr<device::Executor> executor,
+                                   ExpertParallel* experts) const {
+  const ExpertShare share = experts == nullptr ? ExpertShare{} : experts->share();
+  Transformer moved(config_, weights_on(device, weights_, share));
   moved.executor_ = std::move(executor);
+  moved.experts_ = experts;
   return moved;
 }
 

@@ -56,14 +56,18 @@ class Transformer {
   static Transformer load(const ModelFolder& folder, at::ScalarType dtype = at::kFloat);
 
   /// The same tensors, with the experts of every layer shared out over ranks, all of which make the
-  /// same calls, each with a batch of its own. @param experts is referred to. For training: no mask
-  /// may silence experts.
+  /// same calls, each with a batch of its own. @param experts is referred to. For training on CPUs:
+  /// no mask may silence experts.
   Transformer with_shared_experts(ExpertParallel& experts) const;
+  /// Whether it needs the other ranks in every call.
+  bool shares_experts() const { return experts_ != nullptr; }
 
   /// The same model on a GPU, in bfloat16 but for the additions, which stay float32 to be trained
   /// (device_weights.h). Batches stay on the CPU; results are on the GPU.
-  /// @param executor what runs the sparse layers' bodies there.
-  Transformer on_device(at::Device device, std::shared_ptr<device::Executor> executor) const;
+  /// @param executor what runs the sparse layers' bodies there. @param experts null, or the ranks
+  /// whose GPUs have a slice of every layer's experts each; referred to.
+  Transformer on_device(at::Device device, std::shared_ptr<device::Executor> executor,
+                        ExpertParallel* experts = nullptr) const;
 
   /// Final normed hidden states h_TD. Runs under the caller's grad mode. @throws ConfigError for an
   /// id outside the vocabulary or a sequence longer than max_positions.

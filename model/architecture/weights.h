@@ -25,9 +25,12 @@ struct SplitRows {
   /// where the added experts' matrices follow.
   std::vector<at::Tensor> pieces = {};
   /// On a GPU, experts alone: added and base matrices in one tensor, in that order. `base` is a
-  /// part of it, `added` is what trains, and Weights::fill_banks() copies it there.
+  /// part of it, `added` is what trains, and Weights::fill_banks() copies it there. Where ranks
+  /// share experts out, a bank has this rank's alone, and so has `base`; `added` is whole.
   at::Tensor bank = {};
+  int64_t first_in_bank = 0;  ///< of the added ones
 
+  int64_t num_added_in_bank() const { return bank.size(0) - base.size(0); }
   int64_t num_base() const { return base.size(0); }
   int64_t num_added() const { return added.defined() ? added.size(0) : 0; }
   RowLayout layout() const { return {num_base(), num_added(), placement}; }

@@ -62,6 +62,8 @@ class Communicator {
   virtual ~Communicator() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
+  /// Whether what is exchanged may lie on this process's GPU.
+  virtual bool takes_gpu_memory() const { return false; }
 
   /// A group of some members, by their ranks in this one, ascending. Every member of this group
   /// calls it, with its own group's ranks. The new group ends before this one does.

@@ -9,7 +9,7 @@
 namespace polygraft::parallel {
 
 std::unique_ptr<Communicator> join_world(const Launch& launch, Timeout timeout) {
-  if (launch.launcher != "torchrun") return join_mpi(launch, timeout);
+  if (!launch.meets_on_gpus()) return join_mpi(launch, timeout);
 #ifdef POLYGRAFT_NCCL
   return join_nccl(launch, timeout);
 #else

@@ -19,6 +19,9 @@ struct Launch {
   int port = 0;
   bool store_is_up = false;  ///< torchrun itself keeps the store at that address
   int attempt = 0;           ///< how often torchrun has started all anew, with the same store
+
+  /// Whether join_world() gives each process a GPU, over NCCL.
+  bool meets_on_gpus() const { return launcher == "torchrun"; }
 };
 
 /// @param variable the value of an environment variable, or nothing.

@@ -169,6 +169,7 @@ class NcclGroup : public Communicator {
 
   int rank() const override { return rank_; }
   int size() const override { return static_cast<int>(channel_.members().size()); }
+  bool takes_gpu_memory() const override { return true; }
 
   std::unique_ptr<Communicator> subgroup(const std::vector<int>& ranks) override {
     const Membership inner = Membership{channel_.members(), rank_}.subgroup(ranks);

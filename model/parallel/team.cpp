@@ -13,6 +13,10 @@ void Team::wait_for_all() const {
   if (!is_alone()) ranks_->barrier();
 }
 
+void Team::add_up(std::span<double> values) const {
+  if (!is_alone()) ranks_->all_reduce_sum(values);
+}
+
 int64_t Team::as_first_says(int64_t own) const {
   Deliveries deliveries(*this);
   deliveries.to_all(0, std::as_writable_bytes(std::span(&own, 1)));
@@ -37,19 +41,24 @@ void Team::throw_if_stopped() const {
   throw Interrupted(SIGTERM);
 }
 
-void Team::require_same(const std::string& settings) const {
-  if (is_alone()) return;
-  const std::string own = sha256(settings);
+int Team::first_unlike(const std::string& text) const {
+  if (is_alone()) return 0;
+  const std::string own = sha256(text);
   std::string all(own.size() * static_cast<size_t>(size()), ' ');
   ranks_->all_gather(std::as_bytes(std::span(own)), std::as_writable_bytes(std::span(all)));
   for (int r = 1; r < size(); ++r) {
-    if (all.compare(own.size() * static_cast<size_t>(r), own.size(), all, 0, own.size()) == 0) {
-      continue;
-    }
-    throw ConfigError(concat("rank ", r), "is not about to do what rank 0 does")
-        .expected("the same settings, text, weights, checkpoints and number of threads")
-        .hint("give all ranks the same command, and folders that all of them see");
+    const size_t place = own.size() * static_cast<size_t>(r);
+    if (all.compare(place, own.size(), all, 0, own.size()) != 0) return r;
   }
+  return 0;
+}
+
+void Team::require_same(const std::string& settings) const {
+  const int unlike = first_unlike(settings);
+  if (unlike == 0) return;
+  throw ConfigError(concat("rank ", unlike), "is not about to do what rank 0 does")
+      .expected("the same settings, text, weights, checkpoints and number of threads")
+      .hint("give all ranks the same command, and folders that all of them see");
 }
 
 void Deliveries::to_all(int from, Bytes bytes) {

@@ -2,6 +2,7 @@
 // i % size's. Which items there are and in which order their results are put together does not
 // depend on the number of ranks, so that the result has the bits of one process.
 #pragma once
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,9 @@ class Team {
     return result;
   }
 
+  /// values[i] = sum over ranks, in rank order.
+  void add_up(std::span<double> values) const;
+
   /// What the first rank has decided.
   int64_t as_first_says(int64_t own) const;
   std::string as_first_says(std::string own) const;
@@ -43,6 +47,8 @@ class Team {
   /// All at the same place, once any of them was told to. @throws Interrupted.
   void throw_if_stopped() const;
 
+  /// The first rank whose `text` is not the first one's; 0 when all have the same.
+  int first_unlike(const std::string& text) const;
   /// @throws ConfigError naming the first rank that has not got the same `settings`.
   void require_same(const std::string& settings) const;
 

@@ -52,11 +52,6 @@ class Configs(unittest.TestCase):
         text = run("run", SOURCE / "configs" / "mixtral-8x7b.yaml", "--dry-run", "--set", "train.micro_batch_tokens=0").stdout
         self.assertIn("does NOT fit", text)
 
-    def test_what_several_gpus_would_do_is_said_to_be_unbuilt(self):
-        for name, unbuilt in [("mixtral-8x7b", True), ("qwen3-30b-a3b", True), ("marco-nano", False)]:
-            text = run("run", SOURCE / "configs" / f"{name}.yaml", "--dry-run").stdout
-            self.assertEqual("training on several GPUs is not built" in text, unbuilt, text)
-
     def test_without_a_dry_run_the_missing_weights_are_named(self):
         result = run("run", SOURCE / "configs" / "marco-nano.yaml", expect=None)
         self.assertNotEqual(result.returncode, 0)

@@ -8,6 +8,7 @@ import unittest
 from harness import BASE, BASE_CONFIG, CORPUS, NEW_LANGUAGE, OLD_LANGUAGES, WORK, fresh, load_json, run, write_pipeline
 
 TWO_PROCESSES = {"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_RANK": "0"}
+TWO_OF_TORCHRUN = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}
 
 
 class Preflight(unittest.TestCase):
@@ -28,8 +29,9 @@ class Preflight(unittest.TestCase):
         self.refused("this build has no CUDA", settings=["train.device=cuda"])
 
     def test_a_gpu_for_several_processes(self):
-        self.refused("training on GPUs with several processes", environment=TWO_PROCESSES, only_dry=True,
-                     settings=["train.device=cuda", "train.micro_batch_tokens=512"])
+        on_gpus = {"settings": ["train.device=cuda", "train.micro_batch_tokens=512"], "only_dry": True}
+        self.refused("do not exchange GPU memory", "torchrun", environment=TWO_PROCESSES, **on_gpus)
+        self.refused("this build has no CUDA", environment=TWO_OF_TORCHRUN, **on_gpus)
 
     def test_processes_that_cannot_share_a_step(self):
         self.refused("several ranks share a step by its micro-batches", environment=TWO_PROCESSES, only_dry=True)

@@ -3,8 +3,11 @@
 #include <catch2/catch.hpp>
 
 #include "core/error.h"
+#include "core/text.h"
 #include "model/architecture/gpu.h"
 #include "model/device/host_executor.h"
+#include "tests/model/parallel/in_process.h"
+#include "tests/model/parallel/patience.h"
 #include "tests/trainer/run_files.h"
 #include "tests/trainer/tiny_world.h"
 #include "trainer/trainer.h"
@@ -97,6 +100,44 @@ TEST_CASE("a run on the device goes on from its checkpoint bit by bit", "[traine
   train(broken);
   CHECK(metrics_of(broken.run_dir) == metrics_of(whole.run_dir));
   CHECK(file_hashes(broken.output) == file_hashes(whole.output));
+}
+
+/// Every line, less what ranks add up in another order.
+std::vector<Json> metrics_but_leaks(const std::filesystem::path& run_dir) {
+  std::vector<Json> lines = metrics_of(run_dir);
+  for (Json& line : lines) {
+    if (!line.contains("probe")) continue;
+    for (auto& [language, probed] : line["probe"].items()) probed.erase("leak_mass");
+  }
+  return lines;
+}
+
+TEST_CASE("ranks with a device each train the bits of one", "[trainer][device][parallel]") {
+  const TemporaryFolder run;
+  const auto method = GENERATE(as<std::string>{}, "kl", "hinge", "polyak");
+  const auto job_in = [&](const std::string& folder) {
+    TrainJob job = device_job(run / folder);
+    job.train.micro_batch_tokens = 32;
+    job.train.tokens = 128 * 4;
+    job.train.protect.method = method;
+    return job;
+  };
+  const TrainJob one = job_in("one");
+  train(one);
+  for (const auto& [ep, dp] :
+       {std::pair(1, 2), std::pair(1, 3), std::pair(2, 1), std::pair(2, 2), std::pair(3, 1)}) {
+    INFO(method << ": ep " << ep << ", dp " << dp);
+    const TrainJob several = job_in(concat("on-", ep, "-", dp));
+    const parallel::GridShape shape{ep, dp};
+    parallel::run_in_threads(ep * dp, testing::kPatience, [&](parallel::Communicator& world) {
+      const parallel::RankGrid grid(world, shape);
+      TrainJob own = several;
+      own.ranks = &grid;
+      train(own);
+    });
+    CHECK(metrics_but_leaks(several.run_dir) == metrics_but_leaks(one.run_dir));
+    CHECK(file_hashes(several.output) == file_hashes(one.output));
+  }
 }
 
 TEST_CASE("a model larger than the GPU is refused before it is moved", "[trainer][device]") {

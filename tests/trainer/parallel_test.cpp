@@ -8,6 +8,7 @@
 #include "tests/model/parallel/patience.h"
 #include "tests/trainer/run_files.h"
 #include "tests/trainer/tiny_world.h"
+#include "trainer/parallel/run_ranks.h"
 #include "trainer/trainer.h"
 
 namespace polygraft::trainer {
@@ -158,6 +159,30 @@ TEST_CASE("ranks that are about to do different things are refused", "[trainer][
   };
   CHECK_THROWS_WITH(parallel::run_in_threads(2, testing::kPatience, work),
                     Catch::Contains("rank 1") && Catch::Contains("rank 0"));
+}
+
+TEST_CASE("weights that ranks do not agree on are not written", "[trainer][parallel]") {
+  const auto work = [&](parallel::Communicator& world) {
+    const parallel::RankGrid grid(world, {1, 3});
+    Parameters parameters(2);
+    parameters[0].value = at::ones({3});
+    parameters[1].value = at::zeros({2, 2});
+    const RunRanks ranks(&grid);
+    ranks.require_same_values(parameters);
+    if (world.rank() == 1) parameters[1].value[1][0] = 1e-30;
+    ranks.require_same_values(parameters);
+  };
+  std::string said;
+  const auto heard = [&](parallel::Communicator& world) {
+    try {
+      work(world);
+    } catch (const parallel::RankError& error) {
+      if (world.rank() == 0) said = error.what();
+    }
+  };
+  parallel::run_in_threads(3, testing::kPatience, heard);
+  CHECK_THAT(said, Catch::Contains("rank 1") && Catch::Contains("other weights"));
+  CHECK_NOTHROW(RunRanks(nullptr).require_same_values({}));
 }
 
 TEST_CASE("several ranks need a step that is cut into pieces", "[trainer][parallel]") {

@@ -116,7 +116,7 @@ TEST_CASE("a grid beyond a host pays the network", "[trainer][plan]") {
         2 * with_ep(plans(16, planned_config(), one_host), 16).exchange_s);
 }
 
-TEST_CASE("on GPUs experts are shared out with their moments, on CPUs mapped", "[trainer][plan]") {
+TEST_CASE("on GPUs experts are shared out, on CPUs mapped", "[trainer][plan]") {
   TrainConfig train = planned_config();
   const auto on_cpu = plans(4, train);
   CHECK(with_ep(on_cpu, 4).memory_bytes == Approx(with_ep(on_cpu, 1).memory_bytes));
@@ -167,7 +167,8 @@ TEST_CASE("the bytes of a plan are those that ranks send", "[trainer][plan][para
     Trainee trainee = load_trainee(job);
     const Parameters trained = select_parameters(trainee.transformer.weights(), job.train);
     SharedOptimizer optimizer(&grid, trained, job.train.optimizer);
-    ParallelStep step(grid, trainee.transformer, trainee.tokenizer.prefix_id(), job.train,
+    model::ExpertParallel experts(grid.experts());
+    ParallelStep step(grid, experts, trainee.transformer, trainee.tokenizer.prefix_id(), job.train,
                       optimizer.shares());
     const auto before = static_cast<double>(grid.experts().bytes_sent());
     step.backward(rows, {});

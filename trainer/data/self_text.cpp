@@ -174,6 +174,13 @@ std::string key_of(const Trainee& trainee, const Tokens& end_tokens,
   return sha256(key.dump());
 }
 
+/// One rank writes, alone: where GPUs have a part of the experts each, on its CPU.
+TrainJob for_author(const TrainJob& job) {
+  TrainJob alone = job;
+  if (shares_experts_on_gpus(job)) alone.train.device = "cpu";
+  return alone;
+}
+
 }  // namespace
 
 SelfTextOptions self_text_options(const TrainConfig& train, int64_t seed,
@@ -222,7 +229,7 @@ TrainJob with_self_text(const TrainJob& job) {
         .found(job.train.replay.source)
         .hint("leave it out: training from scratch replays nothing");
   }
-  const Trainee trainee = load_trainee(job);
+  const Trainee trainee = load_trainee(for_author(job));
   const Tokens end_tokens = eval::read_end_tokens(job.model, trainee.tokenizer);
   SelfTextOptions options = self_text_options(job.train, job.seed, job.model);
   options.name = "replay";

@@ -5,10 +5,18 @@
 
 #include <algorithm>
 
+#include "trainer/parallel/tensor_bytes.h"
+
 namespace polygraft::trainer {
 namespace {
 
 using parallel::Slice;
+
+int64_t count_elements(const auto& parts) {
+  int64_t count = 0;
+  for (const auto& part : parts) count += part.elements.count;
+  return count;
+}
 
 bool is_expert_bank(const std::string& name) {
   return name.find(".moe.gate_up.") != std::string::npos ||
@@ -19,7 +27,11 @@ bool is_expert_bank(const std::string& name) {
 
 GradientSum::GradientSum(const parallel::RankGrid& grid, const Shares& shares,
                          model::ExpertParallel& experts)
-    : grid_(grid), shares_(shares), experts_(experts) {
+    : grid_(grid),
+      shares_(shares),
+      experts_(experts),
+      options_(at::TensorOptions(shares.leaves().front().value.device()).dtype(at::kFloat)),
+      elements_at_once_(elements_at_once(options_.device().is_cuda())) {
   for (const Shares::Leaf& leaf : shares.leaves()) {
     sums_.push_back(leaf.own.defined() ? at::empty_like(leaf.own.detach()) : at::Tensor());
     is_shared_.push_back(grid.shares_experts() && is_expert_bank(leaf.name));
@@ -77,11 +89,17 @@ at::Tensor GradientSum::gradient_of(size_t leaf, int source) const {
   return is_shared_[leaf] ? experts_.gradient(value, source % grid_.ep()) : value.grad();
 }
 
-void GradientSum::append(const Part& part, std::vector<float>& out) const {
-  const at::Tensor gradient = gradient_of(part.leaf, part.source).contiguous();
+at::Tensor GradientSum::elements_of(const Part& part) const {
+  const at::Tensor gradient = gradient_of(part.leaf, part.source).contiguous().view({-1});
   const int64_t first = held_by(part.leaf, grid_.rank(), part.source).first;
-  const float* elements = gradient.const_data_ptr<float>() + (part.elements.first - first);
-  out.insert(out.end(), elements, elements + part.elements.count);
+  return gradient.narrow(0, part.elements.first - first, part.elements.count);
+}
+
+/// Side by side, in memory of their own.
+at::Tensor GradientSum::elements_of(const std::vector<Part>& parts) const {
+  std::vector<at::Tensor> pieces = {at::empty({0}, options_)};  // at::cat wants one
+  for (const Part& part : parts) pieces.push_back(elements_of(part));
+  return at::cat(pieces);
 }
 
 void GradientSum::share_presence(bool counts) {
@@ -105,37 +123,35 @@ void GradientSum::add_round(bool counts) {
 }
 
 void GradientSum::take_turn(int64_t turn) {
-  const auto num_ranks = static_cast<size_t>(grid_.size());
-  std::vector<std::vector<float>> sent(num_ranks), received(num_ranks);
+  std::vector<at::Tensor> sent, received;
   std::vector<std::vector<Part>> coming;
   parallel::Exchange exchange;
   for (int r = 0; r < grid_.size(); ++r) {
-    auto& out = sent[static_cast<size_t>(r)];
-    for (const Part& part : parts(grid_.rank(), r, turn)) append(part, out);
+    sent.push_back(elements_of(parts(grid_.rank(), r, turn)));
     coming.push_back(parts(r, grid_.rank(), turn));
-    int64_t count = 0;
-    for (const Part& part : coming.back()) count += part.elements.count;
-    auto& in = received[static_cast<size_t>(r)];
-    in.resize(static_cast<size_t>(count));
-    exchange.send.push_back(std::as_bytes(std::span(out)));
-    exchange.receive.push_back(std::as_writable_bytes(std::span(in)));
+    received.push_back(at::empty({count_elements(coming.back())}, options_));
+    exchange.send.push_back(bytes_of(sent.back()));
+    exchange.receive.push_back(bytes_of(received.back()));
   }
   grid_.world().all_to_all_v(exchange);
-  for (size_t r = 0; r < num_ranks; ++r) add(coming[r], received[r].data());
+  for (size_t r = 0; r < coming.size(); ++r) add(coming[r], received[r]);
 }
 
 /// In ascending order of the senders: then each element's sources ascend too.
-void GradientSum::add(const std::vector<Part>& received, const float* values) {
-  for (const Part& part : received) {
+void GradientSum::add(const std::vector<Part>& parts, const at::Tensor& received) {
+  int64_t place = 0;
+  for (const Part& part : parts) {
+    const auto values = received.narrow(0, place, part.elements.count);
     const int64_t own_first = shares_.of_leaf(grid_.rank(), part.leaf).first;
-    float* sum = sums_[part.leaf].mutable_data_ptr<float>() + (part.elements.first - own_first);
+    auto sum =
+        sums_[part.leaf].view({-1}).narrow(0, part.elements.first - own_first, part.elements.count);
     const bool begins = has_begun_[part.leaf] == 0 && first_source(part.leaf) == part.source;
     if (begins) {
-      std::copy(values, values + part.elements.count, sum);  // 0 + x would lose the sign of a zero
+      sum.copy_(values);  // 0 + x would lose the sign of a zero
     } else {
-      for (int64_t i = 0; i < part.elements.count; ++i) sum[i] += values[i];
+      sum.add_(values);
     }
-    values += part.elements.count;
+    place += part.elements.count;
   }
 }
 

@@ -3,7 +3,8 @@
 // A step is computed in rounds: in each, every rank has one piece at most, and the pieces of a
 // round are in the order of the ranks. After a round every rank adds up the gradients of its share
 // (shares.h), and of nothing else. A rank sends as many bytes a round as the others' shares have,
-// some at a time, so that what is under way takes little memory.
+// some at a time, so that what is under way takes little memory. All of it stays where the
+// gradients are, on a GPU too.
 #pragma once
 #include <vector>
 
@@ -15,8 +16,11 @@ namespace polygraft::trainer {
 
 class GradientSum {
  public:
-  /// What a rank sends at once, to all ranks together; elements.
-  static constexpr int64_t kElementsAtOnce = int64_t{1} << 20;
+  /// What a rank sends at once, to all ranks together; elements. More on a GPU, where each time
+  /// costs some waiting, and memory is read faster.
+  static constexpr int64_t elements_at_once(bool on_gpu) {
+    return int64_t{1} << (on_gpu ? 24 : 20);
+  }
 
   /// @param grid, shares (this rank's) and experts are referred to.
   GradientSum(const parallel::RankGrid& grid, const Shares& shares, model::ExpertParallel& experts);
@@ -35,7 +39,7 @@ class GradientSum {
     parallel::Slice elements;  ///< of the vector of all leaves
   };
   /// Shares travel some elements at a time, turn after turn.
-  int64_t elements_of_turn() const { return kElementsAtOnce / grid_.size() + 1; }
+  int64_t elements_of_turn() const { return elements_at_once_ / grid_.size() + 1; }
   int64_t num_turns() const;
   parallel::Slice wanted(int to, int64_t turn) const;
   /// What rank `from` has for the slice of rank `to`, in the order in which it is sent.
@@ -43,15 +47,18 @@ class GradientSum {
   parallel::Slice held_by(size_t leaf, int from, int source) const;
   bool is_present(int source, size_t leaf) const;
   at::Tensor gradient_of(size_t leaf, int source) const;
-  void append(const Part& part, std::vector<float>& out) const;
+  at::Tensor elements_of(const Part& part) const;
+  at::Tensor elements_of(const std::vector<Part>& parts) const;
   void share_presence(bool counts);
   void take_turn(int64_t turn);
-  void add(const std::vector<Part>& received, const float* values);
+  void add(const std::vector<Part>& parts, const at::Tensor& received);
   int first_source(size_t leaf) const;
 
   const parallel::RankGrid& grid_;
   const Shares& shares_;
   model::ExpertParallel& experts_;
+  at::TensorOptions options_;  // float32, on the gradients' device
+  int64_t elements_at_once_;
   std::vector<bool> is_shared_;     // by leaf: each rank of a row has its own experts' gradients
   std::vector<at::Tensor> sums_;    // by leaf: this rank's elements, summed so far
   std::vector<char> has_begun_;     // by leaf: some piece of the step had a gradient

@@ -33,15 +33,14 @@ void require_pieces(const TrainConfig& config, int num_ranks) {
       .hint("it decides the bits of a result, which the number of ranks does not");
 }
 
-ParallelStep::ParallelStep(const parallel::RankGrid& grid, const model::Transformer& transformer,
-                           tokenizer::TokenId prefix, const TrainConfig& config,
-                           const Shares& shares)
+ParallelStep::ParallelStep(const parallel::RankGrid& grid, model::ExpertParallel& experts,
+                           const model::Transformer& transformer, tokenizer::TokenId prefix,
+                           const TrainConfig& config, const Shares& shares)
     : grid_(grid),
       micro_batch_tokens_(config.micro_batch_tokens),
-      experts_(grid.experts()),
-      transformer_(grid.shares_experts() ? transformer.with_shared_experts(experts_) : transformer),
+      transformer_(grid.shares_experts() ? transformer.with_shared_experts(experts) : transformer),
       objective_(transformer_, prefix, config, grid.shares_experts()),
-      gradients_(grid, shares, experts_) {}
+      gradients_(grid, shares, experts) {}
 
 StepLoss ParallelStep::backward(const StepRows& rows, const Multipliers& multipliers) {
   const StepTotals totals = objective_.count(rows);

@@ -15,9 +15,11 @@ void require_pieces(const TrainConfig& config, int num_ranks);
 
 class ParallelStep {
  public:
-  /// @param grid and shares are referred to; of tensors of the transformer's weights.
-  ParallelStep(const parallel::RankGrid& grid, const model::Transformer& transformer,
-               tokenizer::TokenId prefix, const TrainConfig& config, const Shares& shares);
+  /// @param grid, experts (of the grid's row) and shares are referred to; the latter of tensors of
+  /// the transformer's weights.
+  ParallelStep(const parallel::RankGrid& grid, model::ExpertParallel& experts,
+               const model::Transformer& transformer, tokenizer::TokenId prefix,
+               const TrainConfig& config, const Shares& shares);
   ParallelStep(const ParallelStep&) = delete;  // parts refer to one another
   ParallelStep& operator=(const ParallelStep&) = delete;
 
@@ -27,7 +29,6 @@ class ParallelStep {
  private:
   const parallel::RankGrid& grid_;
   int64_t micro_batch_tokens_;
-  model::ExpertParallel experts_;
   model::Transformer transformer_;
   Objective objective_;
   GradientSum gradients_;

@@ -17,8 +17,7 @@ constexpr double kGib = 1024.0 * 1024 * 1024;
 constexpr double kBytesOfWeight = 2;  // bfloat16, as released models are stored
 constexpr double kOptimizerBytes =
     28;                               // of a number: gradient, value and two moments; three written
-constexpr double kMasterBytes = 16;   // of a trained number: master, gradient, two moments
-constexpr double kMomentBytes = 8;    // of those, the moments
+constexpr double kMomentBytes = 8;    // of a trained number: two
 constexpr double kGradientBytes = 4;  // float32, as new values
 constexpr double kSlotNoteBytes = 8;  // token and weight of a slot
 constexpr double kWeightGradientBytes = 4;
@@ -42,7 +41,6 @@ struct Quantities {
     expert_numbers = 3.0 * static_cast<double>(config.hidden_size * config.expert_width);
     other_numbers = static_cast<double>(model::count_parameters(config).total) -
                     layers * static_cast<double>(config.num_experts) * expert_numbers;
-    trainable_experts = layers * static_cast<double>(run.num_added_experts) * expert_numbers;
   }
 
   const model::ModelConfig& config;
@@ -52,7 +50,10 @@ struct Quantities {
   double replayed;  ///< share of tokens that go through the base once more
   double flops_per_token, trainable;
   double layers = 0, expert_numbers = 0, other_numbers = 0;
-  double trainable_experts = 0;  ///< of the trainable numbers, those of experts' matrices
+
+  double elements_at_once() const {
+    return static_cast<double>(GradientSum::elements_at_once(on_gpu));
+  }
 };
 
 struct Grid {
@@ -106,40 +107,24 @@ double sending_seconds(double bytes, double peers, const RankRates& rates) {
   return bytes * ((1 - beyond) / (rates.link_gb_s * 1e9) + beyond / (network * 1e9));
 }
 
-/// Numbers that a rank itself trains. On GPUs, as planned, a row shares out new experts, too.
-double trained_here(const Quantities& q, const Grid& grid) {
-  return q.on_gpu ? q.trainable - q.trainable_experts * (1 - 1 / grid.ep) : q.trainable;
-}
-
-/// A rank has the moments of its share alone. On CPUs it adds that share's gradients up apart from
-/// its own pieces', which travel some at a time; on GPUs, as planned, all are there twice more.
+/// A rank has the moments of its share alone, and adds that share's gradients up apart from its own
+/// pieces', which travel some at a time. A row of GPUs shares out what experts are multiplied with,
+/// which on CPUs is mapped.
 double memory_bytes(const Quantities& q, const Grid& grid) {
   const auto alone = static_cast<double>(q.estimate.peak_memory_bytes);
   if (grid.ranks() <= 1) return alone;
-  const double elsewhere = 1 - 1 / grid.ep;
   const double share = q.trainable / grid.ranks();
-  const double shared = alone - kMomentBytes * (trained_here(q, grid) - share);
-  if (!q.on_gpu) {
-    return shared + kGradientBytes * (share + 2 * double{GradientSum::kElementsAtOnce});
-  }
-  const double exchanged = 2 * kGradientBytes * trained_here(q, grid);
-  const double experts =
-      kBytesOfWeight * q.layers * static_cast<double>(q.config.num_experts) * q.expert_numbers;
-  return shared + exchanged - elsewhere * (experts + kMasterBytes * q.trainable_experts);
+  const double shared = alone - kMomentBytes * (q.trainable - share) +
+                        kGradientBytes * (share + 2 * q.elements_at_once());
+  if (!q.on_gpu) return shared;
+  const double experts = q.layers * static_cast<double>(q.config.num_experts) * q.expert_numbers;
+  return shared - (1 - 1 / grid.ep) * kBytesOfWeight * experts;
 }
 
-/// Sent by a rank in a step. Built for CPUs: gradients after each round to the ranks that sum a
-/// share each, and the share's new values once. Planned for GPUs: both once, new experts' among the
-/// ranks that have the same.
+/// Sent by a rank in a step: gradients after each round to the ranks that sum a share each, and the
+/// share's new values once.
 double gradient_bytes(const Quantities& q, const Grid& grid) {
-  const auto to_others = [](double ranks) { return (ranks - 1) / ranks; };
-  if (!q.on_gpu) {
-    return (rounds_of(q, grid) + 1) * kGradientBytes * q.trainable * to_others(grid.ranks());
-  }
-  const double experts_here = q.trainable_experts / grid.ep;
-  return 2 * kGradientBytes *
-         ((q.trainable - q.trainable_experts) * to_others(grid.ranks()) +
-          experts_here * to_others(grid.dp));
+  return (rounds_of(q, grid) + 1) * kGradientBytes * q.trainable * (1 - 1 / grid.ranks());
 }
 
 GridPlan plan_grid(const Quantities& q, const Grid& grid, const RankRates& rates) {
@@ -160,8 +145,8 @@ GridPlan plan_grid(const Quantities& q, const Grid& grid, const RankRates& rates
   if (grid.ranks() > 1) {
     const double peers = grid.ranks() - 1;
     plan.gradient_bytes = gradient_bytes(q, grid);
-    const double turns = std::ceil(q.trainable / double{GradientSum::kElementsAtOnce});
-    const double calls = q.on_gpu ? 2 : rounds * turns + 1;
+    const double turns = std::ceil(q.trainable / q.elements_at_once());
+    const double calls = rounds * turns + 1;
     plan.gradient_s = sending_seconds(plan.gradient_bytes, peers, rates) + calls * latency;
   }
   return plan;
@@ -206,19 +191,12 @@ std::vector<std::string> plan_assumptions(const TrainConfig& train) {
   std::vector<std::string> lines = {
       "experts are chosen alike, and every rank's piece is as long as the others'",
       "computing takes the longer of operations and bytes of weights; nothing overlaps",
-      "a step's micro-batches go to ranks in turn; ranks beyond their number have no work"};
-  const std::vector<std::string> by_device =
-      train.device == "cuda"
-          ? std::vector<
-                std::string>{"training on several GPUs is not built: this is what it would take",
-                             "all experts, new ones too, and all moments are shared out; rows are "
-                             "bfloat16",
-                             "gradients are summed up on each rank, and exchanged once a step"}
-          : std::vector<std::string>{
-                "gradients are sent after each round of micro-batches, and new values once a step",
-                "every rank has the additions, and a share of their moments; rows are float32",
-                "the base is mapped from its files once a host, and not counted"};
-  lines.insert(lines.end(), by_device.begin(), by_device.end());
+      "a step's micro-batches go to ranks in turn; ranks beyond their number have no work",
+      "gradients are sent after each round of micro-batches, and new values once a step",
+      "every rank has the additions, and a share of their moments"};
+  lines.emplace_back(train.device == "cuda"
+                         ? "experts are shared out over the GPUs of a row; rows are bfloat16"
+                         : "rows are float32; the base is mapped once a host, and not counted");
   return lines;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 #include "model/parallel/rank_grid.h"
 #include "model/parallel/team.h"
+#include "trainer/optim/parameters.h"
 #include "trainer/probe.h"
 
 namespace polygraft::trainer {
@@ -16,8 +17,13 @@ class RunRanks : public parallel::Team {
 
   const parallel::RankGrid* grid() const { return grid_; }
 
-  /// Every language's line, from the rank that has probed it.
-  ProbeResult gathered(ProbeResult own) const;
+  /// What every rank has computed for itself must agree before the first one's is written.
+  /// @throws RankError naming the first rank whose values are not rank 0's.
+  void require_same_values(const Parameters& parameters) const;
+
+  /// Every language's line, from a rank of the team that has probed it. @param num_teams equal
+  /// ones, of neighbours.
+  ProbeResult gathered(ProbeResult own, int num_teams) const;
 
  private:
   const parallel::RankGrid* grid_;

@@ -1,6 +1,8 @@
 // trainer/parallel/shared_optimizer.cpp: see shared_optimizer.h.
 #include "trainer/parallel/shared_optimizer.h"
 
+#include "trainer/parallel/tensor_bytes.h"
+
 namespace polygraft::trainer {
 namespace {
 
@@ -9,12 +11,6 @@ using parallel::Slice;
 parallel::Exchange empty_exchange(int num_ranks) {
   const auto size = static_cast<size_t>(num_ranks);
   return {std::vector<parallel::ConstBytes>(size), std::vector<parallel::Bytes>(size)};
-}
-
-/// Some elements of a float32 tensor's memory.
-std::span<float> elements_of(const at::Tensor& tensor, Slice elements) {
-  TORCH_INTERNAL_ASSERT(tensor.is_contiguous());
-  return {tensor.mutable_data_ptr<float>() + elements.first, static_cast<size_t>(elements.count)};
 }
 
 }  // namespace
@@ -68,8 +64,7 @@ void SharedOptimizer::share_values() const {
     parallel::Exchange exchange;
     for (int r = 0; r < grid_->size(); ++r) {
       const auto part = [&](int of) {
-        return std::as_writable_bytes(
-            elements_of(parameters_[i].value, shares_.of_parameter(of, i)));
+        return bytes_of(parameters_[i].value, shares_.of_parameter(of, i));
       };
       exchange.send.push_back(part(rank()));
       exchange.receive.push_back(part(r));
@@ -109,14 +104,12 @@ at::Tensor SharedOptimizer::gathered(const at::Tensor& own_moment, size_t parame
   const at::Tensor& value = parameters_[parameter].value;
   at::Tensor whole;
   parallel::Exchange exchange = empty_exchange(grid_->size());
-  if (own_moment.defined()) {
-    exchange.send[0] = std::as_bytes(elements_of(own_moment, {0, own_moment.numel()}));
-  }
+  if (own_moment.defined()) exchange.send[0] = bytes_of(own_moment);
   if (grid_->is_first()) {
     whole = at::empty(value.sizes(), value.options().requires_grad(false));
     for (int r = 0; r < grid_->size(); ++r) {
       exchange.receive[static_cast<size_t>(r)] =
-          std::as_writable_bytes(elements_of(whole, shares_.of_parameter(r, parameter)));
+          bytes_of(whole, shares_.of_parameter(r, parameter));
     }
   }
   grid_->world().all_to_all_v(exchange);

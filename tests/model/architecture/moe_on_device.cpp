@@ -24,7 +24,7 @@ DeviceMoeGradients backward_on_device(device::Executor& executor, const DeviceMo
                                       const DeviceMoeLossGradient& gradient) {
   auto experts = experts_backward_on_device(
       executor, layer.experts, {saved.x_TD, saved.routing.expert_TK, saved.routing.weight_TK},
-      saved.experts, gradient.d_y_TD, /*wants_matrices=*/true);
+      saved.experts, gradient.d_y_TD, {.wanted = true});
   const auto scores = route_backward_on_device(
       executor, {saved.base_TE, saved.added_Tn}, layer.rule, saved.terms, saved.routing,
       {experts.d_weight_TK, gradient.prior, gradient.load_balance});

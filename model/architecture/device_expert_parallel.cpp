@@ -1,0 +1,162 @@
+// model/architecture/device_expert_parallel.cpp: see device_expert_parallel.h. What
+// device_experts.h calls a token is here a slot that came, with its one expert and a weight of one:
+// the slot's own rank weights it. Legend: S slots that came, U tokens that they came with, n added
+// experts of this rank, g sources.
+#include "model/architecture/device_expert_parallel.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/custom_class.h>
+
+#include "model/architecture/device_experts.h"
+#include "model/architecture/expert_exchange.h"
+#include "model/architecture/maybe_tensor.h"
+#include "model/architecture/sorted_slots.h"
+
+namespace polygraft::model {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+/// Slots that came, as the GPU wants them.
+struct CameSlots {
+  at::Tensor token_S;    ///< int64, among the tokens that came
+  at::Tensor expert_S1;  ///< int32, among this rank's; base experts first
+  at::Tensor weight_S1;  ///< float32
+  at::Tensor ends_ng;    ///< int32 [n g]: rows of an added expert's from a source end here, sorted
+
+  int64_t count() const { return token_S.size(0); }
+};
+
+template <class Value>
+at::Tensor on(at::Device device, const std::vector<Value>& values) {
+  return at::tensor(values, c10::CppTypeToScalarType<Value>::value).to(device);
+}
+
+CameSlots came_slots(const Arrivals& arrivals, int64_t num_base, at::Device device) {
+  std::vector<int64_t> token;
+  std::vector<int32_t> expert, ends;
+  std::vector<float> weight;
+  for (size_t source = 0; source < arrivals.rows_of_expert.size(); ++source) {
+    const std::vector<int64_t>& rows = arrivals.rows_of_expert[source];
+    for (size_t e = 0; e < rows.size(); ++e)
+      expert.insert(expert.end(), static_cast<size_t>(rows[e]), static_cast<int32_t>(e));
+    for (int64_t s = arrivals.first_slot[source]; s < arrivals.first_slot[source + 1]; ++s) {
+      const SlotNote& note = arrivals.notes[static_cast<size_t>(s)];
+      token.push_back(arrivals.first_token[source] + note.token);
+      weight.push_back(note.weight);
+    }
+  }
+  int64_t end = 0;
+  const size_t num_experts = arrivals.rows_of_expert.front().size();
+  for (auto e = static_cast<size_t>(num_base); e < num_experts; ++e) {
+    for (const std::vector<int64_t>& rows : arrivals.rows_of_expert)
+      ends.push_back(static_cast<int32_t>(end += rows[e]));
+  }
+  return {on(device, token), on(device, expert).unsqueeze(1), on(device, weight).unsqueeze(1),
+          on(device, ends)};
+}
+
+/// One layer on its way: what forward leaves for backward.
+struct Call : torch::CustomClassHolder {
+  device::Executor* executor = nullptr;
+  ExpertParallel* parallel = nullptr;
+  SplitRows gate_up, down;
+  std::unique_ptr<ExpertExchange> exchange;
+  CameSlots slots;
+  DeviceExpertsSaved saved;
+
+  DeviceExperts own() const { return {gate_up.bank, down.bank, gate_up.num_added_in_bank()}; }
+  bool any_trains() const { return trains(gate_up.added) || trains(down.added); }
+  at::Tensor of_slots(const at::Tensor& rows_UD) const {
+    return rows_UD.index_select(0, slots.token_S);
+  }
+  /// Rows that have come back, summed. @param weight_TK undefined: ones.
+  at::Tensor combine(const at::Tensor& rows_RD, const at::Tensor& weight_TK, int64_t top_k) const {
+    return sum_slots_on_device(*executor, rows_RD, exchange->place_of_slot().to(at::kInt),
+                               weight_TK, top_k);
+  }
+};
+
+at::Tensor compute_forward(Call& call) {
+  const at::Tensor x_SD = call.of_slots(call.exchange->arrivals().x_UD);
+  if (call.slots.count() == 0) return x_SD;
+  const at::Tensor ones_S1 = at::ones_like(call.slots.weight_S1);
+  return experts_on_device(*call.executor, call.own(), {x_SD, call.slots.expert_S1, ones_S1},
+                           call.saved);
+}
+
+DeviceExpertsGradients compute_backward(const Call& call, const at::Tensor& d_out_SD) {
+  if (call.slots.count() == 0) return {d_out_SD, at::zeros_like(call.slots.weight_S1), {}, {}};
+  const at::Tensor x_SD = call.of_slots(call.exchange->arrivals().x_UD);
+  return experts_backward_on_device(*call.executor, call.own(),
+                                    {x_SD, call.slots.expert_S1, call.slots.weight_S1}, call.saved,
+                                    d_out_SD, {call.any_trains(), call.slots.ends_ng});
+}
+
+/// @param sums [n g, ...], experts first; undefined: no slot came.
+void keep_gradients(const Call& call, const SplitRows& rows, const at::Tensor& sums) {
+  if (!trains(rows.added)) return;
+  const int64_t num_own = rows.num_added_in_bank();
+  std::vector<at::Tensor>& by_source = call.parallel->new_gradients(rows.added, num_own);
+  const auto num_sources = static_cast<int64_t>(by_source.size());
+  for (int64_t source = 0; source < num_sources; ++source) {
+    at::Tensor& gradient = by_source[static_cast<size_t>(source)];
+    if (sums.defined()) {
+      gradient.copy_(sums.unflatten(0, {num_own, num_sources}).select(1, source));
+    } else {
+      gradient.zero_();
+    }
+  }
+}
+
+struct SharedExpertsFunction : torch::autograd::Function<SharedExpertsFunction> {
+  /// The tokens themselves are on their way already; they are here for the graph.
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& /*x_TD*/,
+                            const at::Tensor& weight_TK, const c10::intrusive_ptr<Call>& call) {
+    ctx->saved_data["call"] = c10::IValue::make_capsule(call);
+    ctx->saved_data["top_k"] = weight_TK.size(1);
+    const auto rows_RD = call->exchange->return_rows(compute_forward(*call));
+    return call->combine(rows_RD, weight_TK.detach(), weight_TK.size(1));
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    const auto call = c10::static_intrusive_pointer_cast<Call>(ctx->saved_data["call"].toCapsule());
+    ExpertExchange& exchange = *call->exchange;
+    const at::Tensor d_out_UD = exchange.send_tokens(grads[0].contiguous());
+    const DeviceExpertsGradients gradients = compute_backward(*call, call->of_slots(d_out_UD));
+    keep_gradients(*call, call->gate_up, gradients.d_gate_up_added_nGD);
+    keep_gradients(*call, call->down, gradients.d_down_added_nDF);
+    variable_list result(3);
+    result[1] = exchange.return_numbers(gradients.d_weight_TK.flatten());
+    if (!exchange.arrivals().any_wants_d_x) return result;
+    const at::Tensor d_rows_RD = exchange.return_rows(gradients.d_x_TD);
+    result[0] = call->combine(d_rows_RD, {}, ctx->saved_data["top_k"].toInt());
+    return result;
+  }
+};
+
+}  // namespace
+
+at::Tensor shared_experts_on(device::Executor& executor, ExpertParallel& parallel,
+                             const at::Tensor& x_TD, const Routing& routing,
+                             const SplitRows& gate_up, const SplitRows& down, int64_t num_base,
+                             bool silence_added) {
+  auto weight_TK = routing.weight_TK.contiguous();
+  if (silence_added) weight_TK = weight_TK.masked_fill(routing.expert_TK.ge(num_base), 0);
+  // Slices of all experts, whether they train or not: each GPU has its own alone.
+  const DealtExperts dealt{num_base, gate_up.num_added(), true, true};
+  const auto slots = sort_slots(routing.expert_TK.cpu().contiguous(), dealt.size());
+  const auto x = x_TD.contiguous();
+  auto call = c10::make_intrusive<Call>();
+  call->executor = &executor;
+  call->parallel = &parallel;
+  call->gate_up = gate_up;
+  call->down = down;
+  call->exchange = std::make_unique<ExpertExchange>(parallel.group(), dealt, slots, x.detach(),
+                                                    weight_TK.detach().cpu(), x_TD.requires_grad());
+  call->slots = came_slots(call->exchange->arrivals(), gate_up.num_base(), x.device());
+  return SharedExpertsFunction::apply(x, weight_TK, call);
+}
+
+}  // namespace polygraft::model
