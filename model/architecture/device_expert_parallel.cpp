@@ -79,16 +79,16 @@ struct Call : torch::CustomClassHolder {
 };
 
 at::Tensor compute_forward(Call& call) {
-  const at::Tensor x_SD = call.of_slots(call.exchange->arrivals().x_UD);
+  const at::Tensor x_SD = call.of_slots(call.exchange->tokens());
   if (call.slots.count() == 0) return x_SD;
   const at::Tensor ones_S1 = at::ones_like(call.slots.weight_S1);
   return experts_on_device(*call.executor, call.own(), {x_SD, call.slots.expert_S1, ones_S1},
                            call.saved);
 }
 
-DeviceExpertsGradients compute_backward(const Call& call, const at::Tensor& d_out_SD) {
+DeviceExpertsGradients compute_backward(Call& call, const at::Tensor& d_out_SD) {
   if (call.slots.count() == 0) return {d_out_SD, at::zeros_like(call.slots.weight_S1), {}, {}};
-  const at::Tensor x_SD = call.of_slots(call.exchange->arrivals().x_UD);
+  const at::Tensor x_SD = call.of_slots(call.exchange->tokens());
   return experts_backward_on_device(*call.executor, call.own(),
                                     {x_SD, call.slots.expert_S1, call.slots.weight_S1}, call.saved,
                                     d_out_SD, {call.any_trains(), call.slots.ends_ng});
@@ -141,7 +141,7 @@ struct SharedExpertsFunction : torch::autograd::Function<SharedExpertsFunction> 
 at::Tensor shared_experts_on(device::Executor& executor, ExpertParallel& parallel,
                              const at::Tensor& x_TD, const Routing& routing,
                              const SplitRows& gate_up, const SplitRows& down, int64_t num_base,
-                             bool silence_added) {
+                             bool silence_added, const Meanwhile& meanwhile) {
   auto weight_TK = routing.weight_TK.contiguous();
   if (silence_added) weight_TK = weight_TK.masked_fill(routing.expert_TK.ge(num_base), 0);
   // Slices of all experts, whether they train or not: each GPU has its own alone.
@@ -155,6 +155,7 @@ at::Tensor shared_experts_on(device::Executor& executor, ExpertParallel& paralle
   call->down = down;
   call->exchange = std::make_unique<ExpertExchange>(parallel.group(), dealt, slots, x.detach(),
                                                     weight_TK.detach().cpu(), x_TD.requires_grad());
+  meanwhile();
   call->slots = came_slots(call->exchange->arrivals(), gate_up.num_base(), x.device());
   return SharedExpertsFunction::apply(x, weight_TK, call);
 }

@@ -12,10 +12,11 @@ namespace polygraft::model {
 
 /// As moe_experts_on(), but that added experts' gradients are left in parallel.gradient(). All
 /// ranks of the group make the same calls. @param gate_up, down with banks of this rank's share.
-/// @param num_base experts of the base, all ranks'.
-at::Tensor shared_experts_on(device::Executor& executor, ExpertParallel& parallel,
-                             const at::Tensor& x_TD, const Routing& routing,
-                             const SplitRows& gate_up, const SplitRows& down, int64_t num_base,
-                             bool silence_added = false);
+/// @param num_base experts of the base, all ranks'. @param meanwhile as of
+/// ExpertParallel::experts().
+at::Tensor shared_experts_on(
+    device::Executor& executor, ExpertParallel& parallel, const at::Tensor& x_TD,
+    const Routing& routing, const SplitRows& gate_up, const SplitRows& down, int64_t num_base,
+    bool silence_added = false, const Meanwhile& meanwhile = [] {});
 
 }  // namespace polygraft::model

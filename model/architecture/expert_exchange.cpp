@@ -36,7 +36,7 @@ ExpertExchange::ExpertExchange(parallel::Communicator& group, const DealtExperts
   share_counts(experts, slots, wants_d_x);
   plan(slots, x_TD.device());
   exchange_notes(weight_TK);
-  arrivals_.x_UD = send_tokens(x_TD);
+  tokens_under_way_ = start_sending(x_TD);
 }
 
 void ExpertExchange::share_counts(const DealtExperts& experts, const SortedSlots& slots,
@@ -119,12 +119,29 @@ std::vector<SlotNote> ExpertExchange::outgoing_notes(const at::Tensor& weight_TK
   return notes;
 }
 
+ExpertExchange::Sending ExpertExchange::start_sending(const at::Tensor& rows_TD) {
+  Sending rows;
+  rows.sent = rows_TD.index_select(0, tokens_);
+  rows.received = at::empty({arrivals_.first_token.back(), rows_TD.size(1)}, rows_TD.options());
+  rows.under_way = group_.start_all_to_all_v(
+      exchange_of(rows.sent.const_data_ptr(), first_token_, rows.received.mutable_data_ptr(),
+                  arrivals_.first_token, row_bytes(rows_TD)));
+  return rows;
+}
+
+const at::Tensor& ExpertExchange::tokens() {
+  if (tokens_under_way_.under_way != nullptr) {
+    tokens_under_way_.under_way->wait();
+    tokens_under_way_.under_way.reset();
+    tokens_under_way_.sent.reset();
+  }
+  return tokens_under_way_.received;
+}
+
 at::Tensor ExpertExchange::send_tokens(const at::Tensor& rows_TD) {
-  const auto sent = rows_TD.index_select(0, tokens_);
-  auto received = at::empty({arrivals_.first_token.back(), rows_TD.size(1)}, rows_TD.options());
-  group_.all_to_all_v(exchange_of(sent.const_data_ptr(), first_token_, received.mutable_data_ptr(),
-                                  arrivals_.first_token, row_bytes(rows_TD)));
-  return received;
+  const Sending rows = start_sending(rows_TD);
+  rows.under_way->wait();
+  return rows.received;
 }
 
 at::Tensor ExpertExchange::return_rows(const at::Tensor& rows_SD) {

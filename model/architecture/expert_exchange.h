@@ -30,8 +30,7 @@ struct Arrivals {
   std::vector<std::vector<int64_t>> rows_of_expert;  ///< [source][expert of this rank]
   std::vector<int64_t> first_slot, first_token;      ///< by source, and the total at the end
   std::vector<SlotNote> notes;                       ///< [S]
-  at::Tensor x_UD;
-  bool any_wants_d_x = false;  ///< of any source
+  bool any_wants_d_x = false;                        ///< of any source
 
   int64_t num_slots() const { return first_slot.back(); }
 };
@@ -39,13 +38,15 @@ struct Arrivals {
 /// One layer's exchange: made by the forward pass, used again backward.
 class ExpertExchange {
  public:
-  /// Deals experts and sends tokens out. @param x_TD contiguous, on any device. @param slots sorted
-  /// over all experts. @param weight_TK float32, on the CPU.
+  /// Deals experts and starts to send tokens out. @param x_TD contiguous, on any device. @param
+  /// slots sorted over all experts. @param weight_TK float32, on the CPU.
   ExpertExchange(parallel::Communicator& group, const DealtExperts& experts,
                  const SortedSlots& slots, const at::Tensor& x_TD, const at::Tensor& weight_TK,
                  bool wants_d_x);
 
   const Arrivals& arrivals() const { return arrivals_; }
+  /// The tokens that came, x_UD; waits until they are here.
+  const at::Tensor& tokens();
   /// Ids of the experts that this rank computes, ascending.
   const std::vector<int64_t>& own_experts() const { return deal_->experts_of(group_.rank()); }
 
@@ -64,6 +65,12 @@ class ExpertExchange {
   void share_counts(const DealtExperts& experts, const SortedSlots& slots, bool wants_d_x);
   void plan(const SortedSlots& slots, at::Device rows_device);
   void exchange_notes(const at::Tensor& weight_TK);
+  /// Rows on their way to the ranks of their tokens' experts.
+  struct Sending {
+    at::Tensor sent, received;
+    parallel::PendingPtr under_way;
+  };
+  Sending start_sending(const at::Tensor& rows_TD);
   std::vector<SlotNote> outgoing_notes(const at::Tensor& weight_TK) const;
 
   parallel::Communicator& group_;
@@ -76,6 +83,7 @@ class ExpertExchange {
   std::vector<int64_t> first_token_;  // each rank's distinct tokens
   at::Tensor tokens_;                 // int64, on the device of rows
   Arrivals arrivals_;
+  Sending tokens_under_way_;  // sent and under_way until they are here
 };
 
 }  // namespace polygraft::model

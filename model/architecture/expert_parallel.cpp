@@ -113,7 +113,7 @@ void lay_out(Call& call, int64_t width) {
 }
 
 at::Tensor compute_forward(Call& call) {
-  const at::Tensor& x_UD = call.exchange->arrivals().x_UD;
+  const at::Tensor& x_UD = call.exchange->tokens();
   const int64_t num_slots = call.layer.num_tokens;
   call.gate_up_SG = new_gate_up(num_slots, call.gate_up.base.size(1));
   auto out_SD = at::empty({num_slots, x_UD.size(1)}, x_UD.options());
@@ -203,7 +203,7 @@ struct ExpertParallelFunction : torch::autograd::Function<ExpertParallelFunction
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     const auto call = c10::static_intrusive_pointer_cast<Call>(ctx->saved_data["call"].toCapsule());
     ExpertExchange& exchange = *call->exchange;
-    const at::Tensor& x_UD = exchange.arrivals().x_UD;
+    const at::Tensor& x_UD = exchange.tokens();
     const auto d_out_UD = exchange.send_tokens(grads[0].contiguous());
     const int64_t num_slots = call->layer.num_tokens;
     auto d_weight_S = at::empty({num_slots}, x_UD.options());
@@ -226,7 +226,8 @@ struct ExpertParallelFunction : torch::autograd::Function<ExpertParallelFunction
 }  // namespace
 
 at::Tensor ExpertParallel::experts(const at::Tensor& x_TD, const Routing& routing,
-                                   const SplitRows& gate_up, const SplitRows& down) {
+                                   const SplitRows& gate_up, const SplitRows& down,
+                                   const Meanwhile& meanwhile) {
   TORCH_INTERNAL_ASSERT(x_TD.scalar_type() == at::kFloat);
   auto call = c10::make_intrusive<Call>();
   call->parallel = this;
@@ -238,6 +239,7 @@ at::Tensor ExpertParallel::experts(const at::Tensor& x_TD, const Routing& routin
   const auto x = x_TD.contiguous(), weight_TK = routing.weight_TK.contiguous();
   call->exchange = std::make_unique<ExpertExchange>(group_, call->dealt, slots, x.detach(),
                                                     weight_TK.detach(), x_TD.requires_grad());
+  meanwhile();
   lay_out(*call, x_TD.size(1));
   return ExpertParallelFunction::apply(x, weight_TK, call);
 }

@@ -8,6 +8,7 @@
 // tokens came from, for the caller to sum in a fixed order. Always through model/kernels, hence
 // float32.
 #pragma once
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -17,6 +18,9 @@
 
 namespace polygraft::model {
 
+/// Work that needs no other rank.
+using Meanwhile = std::function<void()>;
+
 class ExpertParallel {
  public:
   /// @param group is referred to; all its ranks call experts() for the same layers in the same
@@ -25,8 +29,10 @@ class ExpertParallel {
   explicit ExpertParallel(parallel::Communicator& group) : group_(group) {}
 
   /// As moe_experts(), except for weight gradients: these are left in gradient().
-  at::Tensor experts(const at::Tensor& x_TD, const Routing& routing, const SplitRows& gate_up,
-                     const SplitRows& down);
+  /// @param meanwhile is called while tokens are on their way; it must not communicate.
+  at::Tensor experts(
+      const at::Tensor& x_TD, const Routing& routing, const SplitRows& gate_up,
+      const SplitRows& down, const Meanwhile& meanwhile = [] {});
 
   /// What backward left for a bank (base or added) of this rank's experts: the gradient by the
   /// tokens of `source`, a rank of the group. @return [experts of this rank, ...]; undefined when

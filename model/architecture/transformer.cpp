@@ -100,21 +100,24 @@ struct MoeRun {
   device::Executor* executor;  // or none
 };
 
+/// @param meanwhile is called once, where there are other ranks to wait for while they are.
 at::Tensor run_experts(const at::Tensor& x_TD, const Routing& routing, const MoeWeights& weights,
-                       const MoeRun& run) {
+                       const MoeRun& run, const Meanwhile& meanwhile) {
   if (run.executor != nullptr && run.experts != nullptr) {
     return shared_experts_on(*run.executor, *run.experts, x_TD, routing, weights.gate_up,
-                             weights.down, weights.router.num_base(), run.mask.silence_experts);
+                             weights.down, weights.router.num_base(), run.mask.silence_experts,
+                             meanwhile);
   }
+  if (run.experts != nullptr) {
+    TORCH_INTERNAL_ASSERT(!run.mask.silence_experts);
+    return run.experts->experts(x_TD, routing, weights.gate_up, weights.down, meanwhile);
+  }
+  meanwhile();
   if (run.executor != nullptr) {
     return moe_experts_on(*run.executor, x_TD, routing, weights.gate_up, weights.down,
                           run.mask.silence_experts);
   }
-  if (run.experts == nullptr) {
-    return moe_experts(x_TD, routing, weights.gate_up, weights.down, run.mask.silence_experts);
-  }
-  TORCH_INTERNAL_ASSERT(!run.mask.silence_experts);
-  return run.experts->experts(x_TD, routing, weights.gate_up, weights.down);
+  return moe_experts(x_TD, routing, weights.gate_up, weights.down, run.mask.silence_experts);
 }
 
 /// Scores of base and added experts are separate products, so that the base's bits do not depend on
@@ -130,8 +133,11 @@ at::Tensor moe_mlp(const at::Tensor& x_TD, const MoeWeights& weights, const MoeR
                     ? route_on(*run.executor, tap.base_TE, tap.added_Tn, run.rule)
                     : route(tap.base_TE, tap.added_Tn, run.rule);
   if (observer) observer(tap);
-  const auto y_TD = run_experts(x_TD, tap.routing, weights, run);
-  return weights.shared_gate.defined() ? y_TD + shared_expert(x_TD, weights) : y_TD;
+  at::Tensor shared_TD;
+  const auto y_TD = run_experts(x_TD, tap.routing, weights, run, [&] {
+    if (weights.shared_gate.defined()) shared_TD = shared_expert(x_TD, weights);
+  });
+  return shared_TD.defined() ? y_TD + shared_TD : y_TD;
 }
 
 }  // namespace

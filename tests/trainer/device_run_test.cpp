@@ -1,5 +1,7 @@
 // tests/trainer/device_run_test.cpp: runs with `device: cuda`, the host in the GPU's place: the
 // same code, its bodies checked access by access.
+#include <ATen/record_function.h>
+
 #include <catch2/catch.hpp>
 
 #include "core/error.h"
@@ -10,6 +12,10 @@
 #include "tests/model/parallel/patience.h"
 #include "tests/trainer/run_files.h"
 #include "tests/trainer/tiny_world.h"
+#include "trainer/data/training_data.h"
+#include "trainer/objective/objective.h"
+#include "trainer/optim/parameters.h"
+#include "trainer/trainee.h"
 #include "trainer/trainer.h"
 
 namespace polygraft::trainer {
@@ -100,6 +106,53 @@ TEST_CASE("a run on the device goes on from its checkpoint bit by bit", "[traine
   train(broken);
   CHECK(metrics_of(broken.run_dir) == metrics_of(whole.run_dir));
   CHECK(file_hashes(broken.output) == file_hashes(whole.output));
+}
+
+/// Counts numbers that the CPU reads out of a device's tensors, which waits for it. Token ids and
+/// positions are on the CPU whatever the device.
+class ReadNumbers {
+ public:
+  ReadNumbers() {
+    count_ = 0;
+    handle_ = at::addThreadLocalCallback(at::RecordFunctionCallback(&ReadNumbers::see)
+                                             .needsInputs(true)
+                                             .scopes({at::RecordScope::FUNCTION}));
+  }
+  ~ReadNumbers() { at::removeCallback(handle_); }
+  ReadNumbers(const ReadNumbers&) = delete;
+  ReadNumbers& operator=(const ReadNumbers&) = delete;
+
+  int count() const { return count_; }
+
+ private:
+  static std::unique_ptr<at::ObserverContext> see(const at::RecordFunction& call) {
+    const bool reads = std::string_view(call.name()) == "aten::_local_scalar_dense";
+    if (reads && call.inputs()[0].toTensor().is_floating_point()) ++count_;
+    return nullptr;
+  }
+
+  static inline thread_local int count_ = 0;
+  at::CallbackHandle handle_ = 0;
+};
+
+TEST_CASE("forward and backward of a step read no number out of the device", "[trainer][device]") {
+  const TemporaryFolder run;
+  TrainJob job = device_job(run / "run");
+  job.train.protect.method = GENERATE(as<std::string>{}, "kl", "hinge", "prior");
+  job.train.micro_batch_tokens = 32;
+  job.train.load_balance = 0.1;
+  Trainee trainee = load_trainee(job);
+  const Parameters parameters = select_parameters(trainee.transformer.weights(), job.train);
+  TrainingData data =
+      prepare_data(job, resolve_roles(job), trainee.tokenizer, trainee.tokenizer.size());
+  const StepRows rows{data.learned.take(90), data.replayed->take(60)};
+  const Objective objective(trainee.transformer, trainee.tokenizer.prefix_id(), job.train);
+  const ReadNumbers read;
+  const StepLoss loss = objective.backward(rows, {});
+  CHECK(read.count() == 0);
+  CHECK(loss.total > 0);
+  parameters.front().value.grad().sum().item<double>();
+  CHECK(read.count() == 1);
 }
 
 /// Every line, less what ranks add up in another order.

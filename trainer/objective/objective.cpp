@@ -14,22 +14,19 @@ namespace polygraft::trainer {
 /// The differentiable sum of a piece, and its parts for the log.
 struct Objective::Sum {
   at::Tensor tensor;
-  StepLoss loss;
+  PieceLoss loss;
 
   /// Adds weight * value and notes the unweighted value; an undefined value is a part that is
-  /// absent.
-  void add(const at::Tensor& value, double weight, double& noted) {
+  /// absent. @param part null: it is not noted.
+  void add(const at::Tensor& value, double weight, double StepLoss::*part) {
     if (!value.defined()) return;
-    noted += value.item<double>();
+    if (part != nullptr) loss.note(part, value);
     if (weight == 0) return;
     const at::Tensor weighted = value * weight;
     tensor = tensor.defined() ? tensor + weighted : weighted;
   }
   /// Backward goes through these states' layers, whatever else it goes through.
-  void reach(const at::Tensor& hidden_TD) {
-    double unnoted = 0;
-    add(hidden_TD.sum() * 0, 1.0, unnoted);
-  }
+  void reach(const at::Tensor& hidden_TD) { add(hidden_TD.sum() * 0, 1.0, nullptr); }
 };
 
 namespace {
@@ -119,22 +116,35 @@ StepLoss& StepLoss::operator+=(const StepLoss& piece) {
   return *this;
 }
 
-StepLoss Objective::backward(const StepRows& rows, const Multipliers& multipliers) const {
-  const StepTotals totals = count(rows);
+StepLoss PieceLoss::read() const {
   StepLoss loss;
-  for (const Piece& piece : cut_pieces(rows, config_.micro_batch_tokens)) {
-    loss += backward_piece(piece, totals, multipliers);
-  }
+  if (parts_.empty()) return loss;
+  std::vector<at::Tensor> values;
+  for (const auto& [part, value] : parts_) values.push_back(value.to(at::kDouble));
+  const at::Tensor together = at::stack(values).cpu();
+  const double* value = together.const_data_ptr<double>();
+  for (const auto& [part, on_device] : parts_) loss.*part += *value++;
   return loss;
 }
 
-StepLoss Objective::backward_piece(const Piece& piece, const StepTotals& totals,
-                                   const Multipliers& multipliers) const {
+StepLoss Objective::backward(const StepRows& rows, const Multipliers& multipliers) const {
+  const StepTotals totals = count(rows);
+  std::vector<PieceLoss> losses;
+  for (const Piece& piece : cut_pieces(rows, config_.micro_batch_tokens)) {
+    losses.push_back(backward_piece(piece, totals, multipliers));
+  }
+  StepLoss loss;
+  for (const PieceLoss& of_piece : losses) loss += of_piece.read();
+  return loss;
+}
+
+PieceLoss Objective::backward_piece(const Piece& piece, const StepTotals& totals,
+                                    const Multipliers& multipliers) const {
   Sum sum;
   add_forward(piece, totals, multipliers, sum);
   add_forward_only_hinge(piece, totals, multipliers, sum);
   if (!sum.tensor.defined()) return sum.loss;
-  sum.loss.total = sum.tensor.item<double>();
+  sum.loss.note(&StepLoss::total, sum.tensor);
   if (sum.tensor.requires_grad()) sum.tensor.backward();
   return sum.loss;
 }
@@ -196,20 +206,20 @@ void Objective::add_forward(const Piece& piece, const StepTotals& totals,
                                     transformer_.weights().head);
   };
   sum.add(divided(nats(0, piece.num_learned), totals.learned), totals.learned / totals.scored,
-          sum.loss.cross_entropy);
+          &StepLoss::cross_entropy);
   sum.add(divided(nats(piece.num_learned, num_scored - piece.num_learned), totals.replayed),
-          totals.replayed / totals.scored, sum.loss.replayed_cross_entropy);
+          totals.replayed / totals.scored, &StepLoss::replayed_cross_entropy);
   if (protection_ == Protection::kKl) add_kl(piece, hidden_PD, totals, multipliers, sum);
   if (in_lockstep_ && num_scored == 0) sum.reach(hidden_PD);  // which a KL of weight 0 does not
   sum.add(divided(collector.keep_out_sum(), totals.replayed_weight),
-          multipliers.routing * protect.hinge_or_default(), sum.loss.hinge);
-  sum.add(divided(collector.capture_sum(), totals.captured), protect.capture, sum.loss.capture);
+          multipliers.routing * protect.hinge_or_default(), &StepLoss::hinge);
+  sum.add(divided(collector.capture_sum(), totals.captured), protect.capture, &StepLoss::capture);
   sum.add(divided(collector.prior_sum(), totals.replayed), multipliers.routing * protect.prior,
-          sum.loss.prior);
+          &StepLoss::prior);
   const double share = static_cast<double>(tokens.num_balanced) / std::max(totals.balanced, 1.0);
   const at::Tensor balance = collector.load_balance();
   sum.add(balance.defined() ? balance * share : balance, config_.load_balance,
-          sum.loss.load_balance);
+          &StepLoss::load_balance);
 }
 
 void Objective::add_kl(const Piece& piece, const at::Tensor& hidden_PD, const StepTotals& totals,
@@ -229,7 +239,7 @@ void Objective::add_kl(const Piece& piece, const at::Tensor& hidden_PD, const St
   head.added = with_scaled_gradient(head.added, multipliers.head / multipliers.routing);
   const at::Tensor kl = model::kl_to_base_sum(
       base_hidden_PD, hidden_PD.narrow(0, piece.num_learned, piece.num_replayed), head);
-  sum.add(divided(kl, totals.replayed), multipliers.routing * config_.protect.kl, sum.loss.kl);
+  sum.add(divided(kl, totals.replayed), multipliers.routing * config_.protect.kl, &StepLoss::kl);
 }
 
 void Objective::add_forward_only_hinge(const Piece& piece, const StepTotals& totals,
@@ -249,10 +259,10 @@ void Objective::add_forward_only_hinge(const Piece& piece, const StepTotals& tot
     hidden_TD = transformer_.hidden(batch.inputs, {}, collector.observer());
   }
   sum.add(divided(collector.keep_out_sum(), totals.replayed_weight),
-          multipliers.routing * protect.hinge_or_default(), sum.loss.hinge);
+          multipliers.routing * protect.hinge_or_default(), &StepLoss::hinge);
   if (transformer_.num_added_vocab_rows() == 0) return;
   const auto leak = model::head_leak_sum(hidden_TD, transformer_.weights().head);
-  sum.add(divided(leak, totals.replayed), multipliers.head * protect.head, sum.loss.head);
+  sum.add(divided(leak, totals.replayed), multipliers.head * protect.head, &StepLoss::head);
 }
 
 }  // namespace polygraft::trainer

@@ -20,6 +20,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/architecture/transformer.h"
@@ -52,6 +53,21 @@ struct StepLoss {
   StepLoss& operator+=(const StepLoss& piece);
 };
 
+/// What a piece cost, where it was computed: it is read when the whole step is under way, so that
+/// nothing waits for a GPU between two pieces.
+class PieceLoss {
+ public:
+  /// @param value of one number, added to what was noted of `part` before.
+  void note(double StepLoss::*part, const at::Tensor& value) {
+    parts_.emplace_back(part, value.detach());
+  }
+  /// Waits until it is computed.
+  StepLoss read() const;
+
+ private:
+  std::vector<std::pair<double StepLoss::*, at::Tensor>> parts_;
+};
+
 enum class Protection { kNone, kKl, kHinge, kPolyak, kPrior };
 /// Protection needs a frozen base to protect: kNone when old weights train or nothing was added.
 Protection protection_of(const TrainConfig& config, const model::Transformer& transformer);
@@ -72,8 +88,8 @@ class Objective {
   StepTotals count(const StepRows& rows) const;
   /// The same for one piece of a step. In lockstep a piece without rows takes part in the others'
   /// passes; gradients that it leaves count for nothing.
-  StepLoss backward_piece(const Piece& piece, const StepTotals& totals,
-                          const Multipliers& multipliers) const;
+  PieceLoss backward_piece(const Piece& piece, const StepTotals& totals,
+                           const Multipliers& multipliers) const;
 
  private:
   struct Sum;

@@ -7,19 +7,18 @@
 namespace polygraft::trainer {
 namespace {
 
-/// What one rank's piece cost, in words that travel.
-struct PieceReport {
-  int64_t counts = 0;
-  StepLoss loss;
-};
-
-/// Adds all ranks' to `sum`, one after another.
-void add_in_order(parallel::Communicator& world, const PieceReport& own, StepLoss& sum) {
-  std::vector<PieceReport> all(static_cast<size_t>(world.size()));
-  world.all_gather(std::as_bytes(std::span(&own, 1)), std::as_writable_bytes(std::span(all)));
-  for (const PieceReport& report : all) {
-    if (report.counts != 0) sum += report.loss;
-  }
+/// @param own of this rank's pieces, one a round. @return all ranks', added up in the pieces'
+/// order.
+StepLoss sum_of_all(parallel::Communicator& world, const std::vector<PieceLoss>& own,
+                    size_t num_pieces) {
+  const auto num_ranks = static_cast<size_t>(world.size());
+  const size_t num_rounds = (num_pieces + num_ranks - 1) / num_ranks;
+  std::vector<StepLoss> mine(num_rounds), all(num_rounds * num_ranks);
+  for (size_t round = 0; round < own.size(); ++round) mine[round] = own[round].read();
+  world.all_gather(std::as_bytes(std::span(mine)), std::as_writable_bytes(std::span(all)));
+  StepLoss sum;
+  for (size_t i = 0; i < num_pieces; ++i) sum += all[i % num_ranks * num_rounds + i / num_ranks];
+  return sum;
 }
 
 }  // namespace
@@ -46,18 +45,17 @@ StepLoss ParallelStep::backward(const StepRows& rows, const Multipliers& multipl
   const StepTotals totals = objective_.count(rows);
   const std::vector<Piece> pieces = cut_pieces(rows, micro_batch_tokens_);
   const auto num_ranks = static_cast<size_t>(grid_.size());
-  StepLoss loss;
+  std::vector<PieceLoss> losses;
   for (size_t first = 0; first < pieces.size(); first += num_ranks) {
     const size_t index = first + static_cast<size_t>(grid_.rank());
-    PieceReport own;
-    own.counts = index < pieces.size() ? 1 : 0;
-    const Piece& piece = own.counts != 0 ? pieces[index] : Piece{};
-    own.loss = objective_.backward_piece(piece, totals, multipliers);
-    add_in_order(grid_.world(), own, loss);
-    gradients_.add_round(own.counts != 0);
+    const bool counts = index < pieces.size();
+    PieceLoss loss =
+        objective_.backward_piece(counts ? pieces[index] : Piece{}, totals, multipliers);
+    if (counts) losses.push_back(std::move(loss));
+    gradients_.add_round(counts);
   }
   gradients_.finish();
-  return loss;
+  return sum_of_all(grid_.world(), losses, pieces.size());
 }
 
 }  // namespace polygraft::trainer

@@ -92,6 +92,19 @@ void run_shared(Batch& batch, const Layer& layer, ExpertParallel& experts,
   }
 }
 
+/// An expert a layer that every token visits, beside those that ranks share out.
+void add_shared_experts(model::Weights& weights, const model::ModelConfig& config) {
+  constexpr int64_t kSharedWidth = 16;
+  const int64_t width = config.hidden_size;
+  for (model::LayerWeights& layer : weights.layers) {
+    if (!layer.is_moe) continue;
+    layer.moe.shared = {.gate = random_tensor({kSharedWidth, width}),
+                        .up = random_tensor({kSharedWidth, width}),
+                        .down = random_tensor({width, kSharedWidth})};
+    layer.moe.shared_gate = random_tensor({1, width});
+  }
+}
+
 /// Everything in one comparison; @return what differs.
 std::string difference(const Batch& alone, const Batch& shared) {
   if (!bitwise_equal(alone.out_TD, shared.out_TD)) return "output";
@@ -142,7 +155,8 @@ TEST_CASE("a model whose experts are shared has the model's loss and gradients",
           "[model][parallel]") {
   const int num_ranks = 2;
   const auto config = tiny_config();
-  const auto weights = grown(lively_weights(config, 5), 3, 4);
+  auto weights = grown(lively_weights(config, 5), 3, 4);
+  if (GENERATE(false, true)) add_shared_experts(weights, config);
   const auto sum_of = [](const at::Tensor& hidden_TD) { return hidden_TD.square().sum(); };
   std::vector<model::Batch> batches;
   for (int r = 0; r < num_ranks; ++r) batches.push_back(random_batch({7 + r, 12}, 40));
