@@ -53,7 +53,8 @@ for tool in memcheck racecheck synccheck; do
     "$(program test_cuda_layer)" --order lex
 done
 if [[ -n $work ]]; then
-  shown=2 attempt train python3 -B "$root/tests/cuda/train_on_gpu.py" --polygraft "$(program polygraft)" --work "$work"
+  shown=4 attempt train python3 -B "$root/tests/cuda/train_on_gpu.py" --polygraft "$(program polygraft)" --work "$work" \
+    --ranks "$(nvidia-smi --list-gpus | wc -l)"
 fi
 shown=12 attempt moe_layer python3 -B "$root/tests/bench/moe_layer/compare.py" --device cuda \
   --ours "$(program bench_moe_layer)" --shapes marco-nano qwen3-30b-a3b --rounds 5
