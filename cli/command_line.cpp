@@ -2,6 +2,7 @@
 #include "cli/command_line.h"
 
 #include <ATen/Parallel.h>
+#include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <csignal>
@@ -131,11 +132,12 @@ void apply_common(const po::variables_map& values) {
   set_log_level(values["quiet"].as<bool>()
                     ? LogLevel::kWarn
                     : parse_log_level(values["log-level"].as<std::string>()));
-  const int64_t threads = values["threads"].as<int64_t>();
+  int64_t threads = values["threads"].as<int64_t>();
   constexpr int64_t kMostThreads = 1024;  // libraries below start them all at once
   if (threads < 0 || threads > kMostThreads)
     throw ConfigError("--threads", concat("must be 0 to ", kMostThreads))
         .found(std::to_string(threads));
+  if (threads == 0) threads = Ranks::share_of_cores();
   if (threads == 0) return;
   at::set_num_threads(static_cast<int>(threads));
   set_default_num_threads(static_cast<int>(threads));
@@ -244,6 +246,9 @@ int run_command_line(int argc, char** argv) {
   } catch (const fs::filesystem_error& error) {  // a name that is too long, links in a circle
     std::cerr << "polygraft: " << io_error(error.path1(), "use it", error.code().value()).what()
               << "\n";
+  } catch (const c10::OutOfMemoryError& error) {  // of a GPU
+    std::cerr << "polygraft: out of memory: " << error.what_without_backtrace()
+              << "\n  hint: lower train.micro_batch_tokens, or share experts out (--ep)\n";
   } catch (const std::bad_alloc&) {
     std::cerr << "polygraft: out of memory\n  hint: --dry-run shows what a command needs\n";
   } catch (const std::exception& error) {

@@ -1,7 +1,9 @@
 // cli/ranks.cpp: see ranks.h.
 #include "cli/ranks.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <thread>
 
 #include "core/log.h"
 #include "core/text.h"
@@ -37,6 +39,13 @@ Ranks::Ranks(const Arguments& arguments, parallel::GridShape asked)
   grid_.emplace(*world_, shape);
   log_info(
       concat(launch_.size, " ranks by ", launch_.launcher, ": ep ", shape.ep, " x dp ", shape.dp));
+}
+
+int64_t Ranks::share_of_cores() {
+  const parallel::Launch launch = parallel::read_launch(environment);
+  if (launch.local_size == 1 || environment("OMP_NUM_THREADS") != "1") return 0;
+  const auto cores = static_cast<int64_t>(std::thread::hardware_concurrency());
+  return std::max<int64_t>(cores / launch.local_size, 1);
 }
 
 trainer::Processes Ranks::processes() {

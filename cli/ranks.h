@@ -19,6 +19,10 @@ class Ranks {
   /// does not come.
   explicit Ranks(const Arguments& arguments, parallel::GridShape shape = {});
 
+  /// Threads for this process where torchrun has set one for each, as it does for several: its
+  /// share of this host's cores. 0 elsewhere.
+  static int64_t share_of_cores();
+
   /// What was started, before any is joined.
   static trainer::Processes processes();
 

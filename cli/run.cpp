@@ -1,5 +1,5 @@
 // cli/run.cpp: `polygraft run PIPELINE.yaml`: every stage; a finished one is skipped; the exit code
-// is the gate's. On one process, or on all those that mpirun or srun started with this command.
+// is the gate's. On one process, or on all those that a launcher started with this command.
 #include <algorithm>
 #include <iostream>
 #include <optional>

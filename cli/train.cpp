@@ -1,5 +1,5 @@
 // cli/train.cpp: `polygraft train --config FILE`: from scratch, continual over all weights, or
-// additions alone; on one process, or on all those that mpirun or srun started with this command.
+// additions alone; on one process, or on all those that a launcher started with this command.
 #include <iostream>
 
 #include "cli/command.h"

@@ -38,8 +38,9 @@ std::string table(const Json& json) {
   if (!json.contains("machine")) return out.str();
   out << "machine    " << json.at("machine").get<std::string>() << ", "
       << bytes("machine_memory_bytes") << ": "
-      << (json.at("fits").get<bool>() ? "fits" : "does NOT fit") << "; about "
-      << human_seconds(json.at("seconds").get<double>()) << " of training at "
+      << (json.at("fits").get<bool>() ? "fits" : "does NOT fit")
+      << (json.contains("ep") ? concat(", with --ep ", json.at("ep").get<int64_t>()) : "")
+      << "; about " << human_seconds(json.at("seconds").get<double>()) << " of training at "
       << rate(json.at("teraflops").get<double>()) << " sustained\n";
   if (json.contains("disk_bytes_per_step")) {
     out << "           the mapped base does not stay in it: a step reads up to "
@@ -48,12 +49,12 @@ std::string table(const Json& json) {
   return out.str();
 }
 
-/// Whether a host's GPUs hold it together: plan-parallel's answer.
-bool fits_on_gpus(const PipelineConfig& pipeline, const ExpandedShape& shape) {
+/// The best that a host's GPUs can do together: plan-parallel's answer.
+trainer::GridPlan plan_on_gpus(const PipelineConfig& pipeline, const ExpandedShape& shape) {
   const trainer::PlannedRun run{shape.expanded, shape.num_added_experts, shape.num_added_vocab_rows,
                                 pipeline.train};
   const trainer::RankRates& rates = *pipeline.machine.rank;
-  return trainer::plan_grids(run, rates, rates.per_host).front().fits;
+  return trainer::plan_grids(run, rates, rates.per_host).front();
 }
 
 /// @param json has "device" and "base_bytes".
@@ -68,7 +69,12 @@ void add_machine(const PipelineConfig& pipeline, const ExpandedShape& shape,
   const bool on_gpus = on_gpu && machine.rank && machine.rank->per_host > 1;
   const bool has_plan =
       on_gpus && trainer::pieces_of_step(pipeline.train) >= machine.rank->per_host;
-  json["fits"] = has_plan ? fits_on_gpus(pipeline, shape) : estimate.peak_memory_bytes <= memory;
+  json["fits"] = estimate.peak_memory_bytes <= memory;
+  if (has_plan) {
+    const trainer::GridPlan plan = plan_on_gpus(pipeline, shape);
+    json["fits"] = plan.fits;
+    if (plan.fits) json["ep"] = plan.ep;
+  }
   const auto base_bytes = json.at("base_bytes").get<int64_t>();
   if (!on_gpu && base_bytes + estimate.peak_memory_bytes > memory) {
     // Forward and backward of every micro-batch go through all layers.

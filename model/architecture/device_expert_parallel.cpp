@@ -58,7 +58,7 @@ CameSlots came_slots(const Arrivals& arrivals, int64_t num_base, at::Device devi
 }
 
 /// One layer on its way: what forward leaves for backward.
-struct Call : torch::CustomClassHolder {
+struct SharedCall : torch::CustomClassHolder {
   device::Executor* executor = nullptr;
   ExpertParallel* parallel = nullptr;
   SplitRows gate_up, down;
@@ -78,7 +78,7 @@ struct Call : torch::CustomClassHolder {
   }
 };
 
-at::Tensor compute_forward(Call& call) {
+at::Tensor compute_slots(SharedCall& call) {
   const at::Tensor x_SD = call.of_slots(call.exchange->tokens());
   if (call.slots.count() == 0) return x_SD;
   const at::Tensor ones_S1 = at::ones_like(call.slots.weight_S1);
@@ -86,7 +86,7 @@ at::Tensor compute_forward(Call& call) {
                            call.saved);
 }
 
-DeviceExpertsGradients compute_backward(Call& call, const at::Tensor& d_out_SD) {
+DeviceExpertsGradients differentiate_slots(SharedCall& call, const at::Tensor& d_out_SD) {
   if (call.slots.count() == 0) return {d_out_SD, at::zeros_like(call.slots.weight_S1), {}, {}};
   const at::Tensor x_SD = call.of_slots(call.exchange->tokens());
   return experts_backward_on_device(*call.executor, call.own(),
@@ -95,43 +95,45 @@ DeviceExpertsGradients compute_backward(Call& call, const at::Tensor& d_out_SD) 
 }
 
 /// @param sums [n g, ...], experts first; undefined: no slot came.
-void keep_gradients(const Call& call, const SplitRows& rows, const at::Tensor& sums) {
+void keep_gradients(const SharedCall& call, const SplitRows& rows, const at::Tensor& sums) {
   if (!trains(rows.added)) return;
-  const int64_t num_own = rows.num_added_in_bank();
-  std::vector<at::Tensor>& by_source = call.parallel->new_gradients(rows.added, num_own);
-  const auto num_sources = static_cast<int64_t>(by_source.size());
+  const int64_t num_own = rows.num_added_in_bank(), num_sources = call.parallel->group().size();
+  auto shape = rows.added.sizes().vec();
+  shape[0] = num_own;
+  std::vector<at::Tensor> by_source;
   for (int64_t source = 0; source < num_sources; ++source) {
-    at::Tensor& gradient = by_source[static_cast<size_t>(source)];
-    if (sums.defined()) {
-      gradient.copy_(sums.unflatten(0, {num_own, num_sources}).select(1, source));
-    } else {
-      gradient.zero_();
-    }
+    by_source.push_back(sums.defined() ? sums.unflatten(0, {num_own, num_sources}).select(1, source)
+                                       : at::zeros({}, rows.bank.options()).expand(shape));
   }
+  call.parallel->keep_gradients(rows.added, std::move(by_source));
 }
 
 struct SharedExpertsFunction : torch::autograd::Function<SharedExpertsFunction> {
   /// The tokens themselves are on their way already; they are here for the graph.
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& /*x_TD*/,
-                            const at::Tensor& weight_TK, const c10::intrusive_ptr<Call>& call) {
+                            const at::Tensor& weight_TK,
+                            const c10::intrusive_ptr<SharedCall>& call) {
     ctx->saved_data["call"] = c10::IValue::make_capsule(call);
     ctx->saved_data["top_k"] = weight_TK.size(1);
-    const auto rows_RD = call->exchange->return_rows(compute_forward(*call));
+    const auto rows_RD = call->exchange->return_rows(compute_slots(*call));
     return call->combine(rows_RD, weight_TK.detach(), weight_TK.size(1));
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
-    const auto call = c10::static_intrusive_pointer_cast<Call>(ctx->saved_data["call"].toCapsule());
+    const auto call =
+        c10::static_intrusive_pointer_cast<SharedCall>(ctx->saved_data["call"].toCapsule());
+    const int64_t top_k = ctx->saved_data["top_k"].toInt();
+    ctx->saved_data.clear();  // what forward left goes with this layer, not with the whole graph
     ExpertExchange& exchange = *call->exchange;
     const at::Tensor d_out_UD = exchange.send_tokens(grads[0].contiguous());
-    const DeviceExpertsGradients gradients = compute_backward(*call, call->of_slots(d_out_UD));
+    const DeviceExpertsGradients gradients = differentiate_slots(*call, call->of_slots(d_out_UD));
     keep_gradients(*call, call->gate_up, gradients.d_gate_up_added_nGD);
     keep_gradients(*call, call->down, gradients.d_down_added_nDF);
     variable_list result(3);
     result[1] = exchange.return_numbers(gradients.d_weight_TK.flatten());
     if (!exchange.arrivals().any_wants_d_x) return result;
     const at::Tensor d_rows_RD = exchange.return_rows(gradients.d_x_TD);
-    result[0] = call->combine(d_rows_RD, {}, ctx->saved_data["top_k"].toInt());
+    result[0] = call->combine(d_rows_RD, {}, top_k);
     return result;
   }
 };
@@ -148,7 +150,7 @@ at::Tensor shared_experts_on(device::Executor& executor, ExpertParallel& paralle
   const DealtExperts dealt{num_base, gate_up.num_added(), true, true};
   const auto slots = sort_slots(routing.expert_TK.cpu().contiguous(), dealt.size());
   const auto x = x_TD.contiguous();
-  auto call = c10::make_intrusive<Call>();
+  auto call = c10::make_intrusive<SharedCall>();
   call->executor = &executor;
   call->parallel = &parallel;
   call->gate_up = gate_up;

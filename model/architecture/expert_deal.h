@@ -1,8 +1,9 @@
 // model/architecture/expert_deal.h: which rank of a group computes which expert in one call of a
-// layer. Experts that train stay where their gradients are summed: each rank has a slice of them.
-// Frozen ones can be computed by any rank, as all of a host read the same mapped weights, so they
-// are dealt anew in every call, by the rows that this call has for each: the one with most rows
-// goes to the rank with least to do (LPT; Graham 1969). No result depends on it.
+// layer. Experts that train stay where their gradients are summed: each rank has a slice of them,
+// as it has of all on GPUs, whose memory has no others. Frozen ones can be computed by any rank, as
+// all of a host read the same mapped weights, so they are dealt anew in every call, by the rows
+// that this call has for each: the one with most rows goes to the rank with least to do (LPT;
+// Graham 1969). No result depends on it.
 #pragma once
 #include <cstdint>
 #include <vector>

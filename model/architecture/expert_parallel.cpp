@@ -202,6 +202,8 @@ struct ExpertParallelFunction : torch::autograd::Function<ExpertParallelFunction
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     const auto call = c10::static_intrusive_pointer_cast<Call>(ctx->saved_data["call"].toCapsule());
+    const int64_t top_k = ctx->saved_data["top_k"].toInt();
+    ctx->saved_data.clear();  // what forward left goes with this layer, not with the whole graph
     ExpertExchange& exchange = *call->exchange;
     const at::Tensor& x_UD = exchange.tokens();
     const auto d_out_UD = exchange.send_tokens(grads[0].contiguous());
@@ -217,7 +219,6 @@ struct ExpertParallelFunction : torch::autograd::Function<ExpertParallelFunction
          wants_d_x ? d_x_SD.mutable_data_ptr<float>() : nullptr, destinations(*call)});
     variable_list result(3);
     result[1] = exchange.return_numbers(d_weight_S);
-    const int64_t top_k = ctx->saved_data["top_k"].toInt();
     if (wants_d_x) result[0] = combine(exchange, exchange.return_rows(d_x_SD), top_k, {});
     return result;
   }
@@ -246,14 +247,19 @@ at::Tensor ExpertParallel::experts(const at::Tensor& x_TD, const Routing& routin
 
 std::vector<at::Tensor>& ExpertParallel::new_gradients(const at::Tensor& bank,
                                                        int64_t num_experts) {
-  auto& by_source = gradients_[bank.unsafeGetTensorImpl()];
-  TORCH_INTERNAL_ASSERT(by_source.empty(), "a bank's gradients were not cleared");
   auto shape = bank.sizes().vec();
   shape[0] = num_experts;
+  std::vector<at::Tensor> by_source;
   for (int source = 0; source < group_.size(); ++source) {
     by_source.push_back(at::empty(shape, bank.options().requires_grad(false)));
   }
-  return by_source;
+  keep_gradients(bank, std::move(by_source));
+  return gradients_.at(bank.unsafeGetTensorImpl());
+}
+
+void ExpertParallel::keep_gradients(const at::Tensor& bank, std::vector<at::Tensor> by_source) {
+  const bool is_new = gradients_.emplace(bank.unsafeGetTensorImpl(), std::move(by_source)).second;
+  TORCH_INTERNAL_ASSERT(is_new, "a bank's gradients were not cleared");
 }
 
 at::Tensor ExpertParallel::gradient(const at::Tensor& bank, int source) const {

@@ -35,11 +35,13 @@ class ExpertParallel {
       const SplitRows& down, const Meanwhile& meanwhile = [] {});
 
   /// What backward left for a bank (base or added) of this rank's experts: the gradient by the
-  /// tokens of `source`, a rank of the group. @return [experts of this rank, ...]; undefined when
-  /// backward has not been there since clear_gradients().
+  /// tokens of `source`, a rank of the group. @return [experts of this rank, ...], in float32 or,
+  /// on a GPU, bfloat16; undefined when backward has not been there since clear_gradients().
   at::Tensor gradient(const at::Tensor& bank, int source) const;
   void clear_gradients() { gradients_.clear(); }
   /// Where backward puts them: by source. @throws c10::Error when some are there already.
+  void keep_gradients(const at::Tensor& bank, std::vector<at::Tensor> by_source);
+  /// New ones, in float32, kept.
   std::vector<at::Tensor>& new_gradients(const at::Tensor& bank, int64_t num_experts);
 
   parallel::Communicator& group() const { return group_; }

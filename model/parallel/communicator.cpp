@@ -133,8 +133,10 @@ void Communicator::all_reduce_sum(std::span<T> values) {
 }
 
 template void Communicator::reduce_scatter_sum(std::span<const float>, std::span<float>);
+template void Communicator::reduce_scatter_sum(std::span<const double>, std::span<double>);
 template void Communicator::reduce_scatter_sum(std::span<const int64_t>, std::span<int64_t>);
 template void Communicator::all_reduce_sum(std::span<float>);
+template void Communicator::all_reduce_sum(std::span<double>);
 template void Communicator::all_reduce_sum(std::span<int64_t>);
 
 }  // namespace polygraft::parallel

@@ -14,16 +14,17 @@ using Variable = std::function<std::optional<std::string>(const std::string&)>;
 
 /// The names under which a launcher says the same things.
 struct Names {
-  const char *launcher, *rank, *size, *local_rank, *address, *port;
+  const char *launcher, *rank, *size, *local_rank, *local_size, *address, *port;
   const char* sure_sign;  // set for processes that it started, and for no others
 };
 // A later launcher may have started an earlier one, whose ranks then count. srun's variables stand
 // in the environment of a batch script too, but for SLURM_STEP_ID.
 constexpr Names kLaunchers[] = {
     {"mpirun", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "", "",
-     "OMPI_COMM_WORLD_SIZE"},
-    {"torchrun", "RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE"},
-    {"srun", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_LAUNCH_NODE_IPADDR", "",
+     "", "OMPI_COMM_WORLD_SIZE"},
+    {"torchrun", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR",
+     "MASTER_PORT", "WORLD_SIZE"},
+    {"srun", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "", "SLURM_LAUNCH_NODE_IPADDR", "",
      "SLURM_STEP_ID"},
 };
 
@@ -53,6 +54,7 @@ Launch read_launch(const Variable& variable) {
     launch.rank = number(variable, names, names.rank);
     launch.size = number(variable, names, names.size);
     if (variable(names.local_rank)) launch.local_rank = number(variable, names, names.local_rank);
+    if (variable(names.local_size)) launch.local_size = number(variable, names, names.local_size);
     launch.address = variable(names.address).value_or("");
     if (variable(names.port)) launch.port = number(variable, names, names.port);
     launch.store_is_up = variable("TORCHELASTIC_USE_AGENT_STORE").value_or("") == "True";

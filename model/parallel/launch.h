@@ -15,6 +15,7 @@ struct Launch {
   std::string sign;      ///< the environment variable that says so
   int rank = 0, size = 1;
   int local_rank = 0;   ///< among the processes of this host: which GPU
+  int local_size = 1;   ///< processes of this host, where torchrun says it
   std::string address;  ///< of rank 0, where torchrun or srun say it
   int port = 0;
   bool store_is_up = false;  ///< torchrun itself keeps the store at that address

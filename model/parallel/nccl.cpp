@@ -10,10 +10,12 @@
 namespace polygraft::parallel {
 namespace {
 
-bool is_on_gpu(const void* memory) {
+/// Nothing needs no staging.
+bool is_on_gpu(ConstBytes part) {
+  if (part.empty()) return true;
   cudaPointerAttributes attributes{};
-  return cudaPointerGetAttributes(&attributes, memory) == cudaSuccess &&
-         attributes.type == cudaMemoryTypeDevice;
+  check(cudaPointerGetAttributes(&attributes, part.data()), "a look at memory");
+  return attributes.type == cudaMemoryTypeDevice;
 }
 
 /// Passed when a stream has done all that came before mark().
@@ -135,17 +137,16 @@ class NcclExchange : public Pending {
     size_t num_bytes = 0;
     for (size_t r = 0; r < others.send.size(); ++r) {
       if (static_cast<int>(r) == rank) continue;
-      if (!is_on_gpu(others.send[r].data())) num_bytes += others.send[r].size();
-      if (!is_on_gpu(others.receive[r].data())) num_bytes += others.receive[r].size();
+      if (!is_on_gpu(others.send[r])) num_bytes += others.send[r].size();
+      if (!is_on_gpu(others.receive[r])) num_bytes += others.receive[r].size();
     }
     return num_bytes;
   }
   const std::byte* staged(ConstBytes part) {
-    if (part.empty() || is_on_gpu(part.data())) return part.data();
-    return staging_.filled(part);
+    return is_on_gpu(part) ? part.data() : staging_.filled(part);
   }
   std::byte* staged_target(Bytes part) {
-    if (part.empty() || is_on_gpu(part.data())) return part.data();
+    if (is_on_gpu(part)) return part.data();
     std::byte* place = staging_.next(part.size());
     arrivals_.push_back({place, part});  // copied by wait(): such a copy may block
     return place;
@@ -185,15 +186,24 @@ class NcclGroup : public Communicator {
 
  protected:
   PendingPtr start(const Exchange& others) override {
+    follow_default_stream();
     return std::make_unique<NcclExchange>(shared_, channel_, others, rank_);
   }
   void copy_own(ConstBytes from, Bytes to) override {
+    follow_default_stream();
     check(
         cudaMemcpyAsync(to.data(), from.data(), from.size(), cudaMemcpyDefault, shared_.exchanges),
         "a copy");
   }
 
  private:
+  /// Exchanges from here on find what it was told to write, and write where it no longer reads.
+  void follow_default_stream() const {
+    Event written;
+    written.mark(/*stream=*/nullptr);
+    written.hold(shared_.exchanges);
+  }
+
   NcclShared& shared_;
   int rank_;
   NcclChannel channel_;
@@ -202,8 +212,8 @@ class NcclGroup : public Communicator {
 /// A stream of this process.
 class OwnStream {
  public:
-  explicit OwnStream(unsigned flags) {
-    check(cudaStreamCreateWithFlags(&stream_, flags), "making a stream");
+  OwnStream() {
+    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
   }
   ~OwnStream() { cudaStreamDestroy(stream_); }
   OwnStream(const OwnStream&) = delete;
@@ -214,10 +224,11 @@ class OwnStream {
   cudaStream_t stream_ = nullptr;
 };
 
-/// Exchanges follow the work of the default stream; copies of what has arrived follow nothing, so
-/// that one exchange's wait is not another's.
+/// Exchanges follow what the default stream had to do when they were started, and it does not wait
+/// for them; copies of what has arrived follow nothing, so that one exchange's wait is not
+/// another's.
 struct OwnStreams {
-  OwnStream exchanges{cudaStreamDefault}, copies{cudaStreamNonBlocking};
+  OwnStream exchanges, copies;
 };
 
 /// The group of all, which owns the streams and the store.

@@ -1,7 +1,8 @@
 // model/parallel/rank_grid.h: the world as a grid of expert-parallel times data-parallel ranks:
 //   rank = data * ep + expert
 // The ep ranks of a row share out the experts of every layer (those that train into equal slices,
-// frozen ones by their rows) and exchange tokens; every rank computes rows of text of its own.
+// frozen ones by their rows, on GPUs into slices too) and exchange tokens; every rank computes rows
+// of text of its own.
 #pragma once
 #include "model/parallel/communicator.h"
 

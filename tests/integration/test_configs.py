@@ -44,8 +44,13 @@ class Configs(unittest.TestCase):
             self.assertIn(": fits;", text)
             self.assertEqual("from disk" in text, read_again, text)
 
+    def test_gpus_that_share_experts_are_told_how(self):
+        for name in ("mixtral-8x7b", "qwen3-30b-a3b"):
+            text = run("run", SOURCE / "configs" / f"{name}.yaml", "--dry-run").stdout
+            self.assertIn(": fits, with --ep 2;", text)
+
     def test_experts_that_no_grid_holds_do_not_fit(self):
-        text = run("run", SOURCE / "configs" / "mixtral-8x7b.yaml", "--dry-run", "--set", "expand.experts_per_layer=4").stdout
+        text = run("run", SOURCE / "configs" / "mixtral-8x7b.yaml", "--dry-run", "--set", "expand.experts_per_layer=2").stdout
         self.assertIn("does NOT fit", text)
 
     def test_a_step_that_is_not_cut_has_no_plan_for_many_gpus(self):

@@ -165,32 +165,69 @@ std::vector<Json> metrics_but_leaks(const std::filesystem::path& run_dir) {
   return lines;
 }
 
+/// Several pieces a step, a number that few grids divide.
+TrainJob pieces_job(const std::string& mode, const std::filesystem::path& run) {
+  TrainJob job = device_job(run);
+  job.train.micro_batch_tokens = 32;
+  job.train.tokens = 128 * (mode == "rollback" ? 12 : 4);
+  if (mode == "hinge" || mode == "polyak") job.train.protect.method = mode;
+  testing::set_mode(job, mode);
+  return job;
+}
+
+void train_on(parallel::GridShape shape, const TrainJob& job) {
+  parallel::run_in_threads(static_cast<int>(shape.ep * shape.dp), testing::kPatience,
+                           [&](parallel::Communicator& world) {
+                             const parallel::RankGrid grid(world, shape);
+                             TrainJob own = job;
+                             own.ranks = &grid;
+                             train(own);
+                           });
+}
+
+bool same_results(const TrainJob& a, const TrainJob& b) {
+  return metrics_but_leaks(a.run_dir) == metrics_but_leaks(b.run_dir) &&
+         file_hashes(a.output) == file_hashes(b.output);
+}
+
 TEST_CASE("ranks with a device each train the bits of one", "[trainer][device][parallel]") {
   const TemporaryFolder run;
-  const auto method = GENERATE(as<std::string>{}, "kl", "hinge", "polyak");
-  const auto job_in = [&](const std::string& folder) {
-    TrainJob job = device_job(run / folder);
-    job.train.micro_batch_tokens = 32;
-    job.train.tokens = 128 * 4;
-    job.train.protect.method = method;
-    return job;
-  };
-  const TrainJob one = job_in("one");
+  const auto mode = GENERATE(as<std::string>{}, "kl", "hinge", "polyak", "rollback", "self");
+  const TrainJob one = pieces_job(mode, run / "one");
   train(one);
-  for (const auto& [ep, dp] :
-       {std::pair(1, 2), std::pair(1, 3), std::pair(2, 1), std::pair(2, 2), std::pair(3, 1)}) {
-    INFO(method << ": ep " << ep << ", dp " << dp);
-    const TrainJob several = job_in(concat("on-", ep, "-", dp));
-    const parallel::GridShape shape{ep, dp};
-    parallel::run_in_threads(ep * dp, testing::kPatience, [&](parallel::Communicator& world) {
-      const parallel::RankGrid grid(world, shape);
-      TrainJob own = several;
-      own.ranks = &grid;
-      train(own);
-    });
-    CHECK(metrics_but_leaks(several.run_dir) == metrics_but_leaks(one.run_dir));
-    CHECK(file_hashes(several.output) == file_hashes(one.output));
+  std::vector<std::pair<int, int>> grids = {{1, 2}, {2, 2}, {3, 1}};
+  if (mode == "kl") grids.insert(grids.end(), {{1, 3}, {2, 1}});
+  for (const auto& [ep, dp] : grids) {
+    INFO(mode << ": ep " << ep << ", dp " << dp);
+    const TrainJob several = pieces_job(mode, run / concat("on-", ep, "-", dp));
+    train_on({ep, dp}, several);
+    CHECK(same_results(several, one));
   }
+}
+
+struct Killed {};
+
+/// The job with a checkpoint each step, up to the death of all of its ranks after the step `last`.
+TrainJob mortal(const TrainJob& job, int64_t last) {
+  TrainJob dying = job;
+  dying.train.checkpoint.every_tokens = 1;
+  dying.on_step = [=](int64_t step) {
+    if (step == last) throw Killed();
+  };
+  return dying;
+}
+
+TEST_CASE("a run goes on with another grid of devices, to the same bits",
+          "[trainer][device][parallel]") {
+  const TemporaryFolder run;
+  const TrainJob whole = pieces_job("self", run / "whole");
+  train(whole);
+  const TrainJob job = pieces_job("self", run / "run");
+  CHECK_THROWS_AS(train(mortal(job, 1)), Killed);
+  CHECK_THROWS_AS(train_on({2, 1}, mortal(job, 2)), Killed);
+  CHECK_THROWS_AS(train_on({1, 3}, mortal(job, 3)), Killed);
+  train_on({2, 2}, job);
+  CHECK(same_results(job, whole));
 }
 
 TEST_CASE("a model larger than the GPU is refused before it is moved", "[trainer][device]") {

@@ -131,6 +131,19 @@ TEST_CASE("on GPUs experts are shared out, on CPUs mapped", "[trainer][plan]") {
   CHECK(tight.front().fits);
 }
 
+TEST_CASE("a GPU with one of few added experts keeps its gradient for every source",
+          "[trainer][plan]") {
+  TrainConfig train = planned_config();
+  train.device = "cuda";
+  const model::ModelConfig config = planned_model();
+  const auto memory = [&](int64_t added, int64_t ep) {
+    return with_ep(plan_grids({config, added, 1000, train}, rates(), 8), ep).memory_bytes;
+  };
+  // Four layers; an expert has 3 x 1024 x 384 numbers: four more sources, two bytes each.
+  CHECK(memory(1, 8) - memory(1, 4) ==
+        Approx(4 * 3 * 1024 * 384 * (2.0 * 4 - 2.0 * 72 * (1.0 / 4 - 1.0 / 8))));
+}
+
 TEST_CASE("the more ranks there are, the fewer moments a rank keeps", "[trainer][plan]") {
   const TrainConfig train = planned_config();
   const model::ModelConfig config = planned_model();

@@ -160,7 +160,6 @@ std::string key_of(const Trainee& trainee, const Tokens& end_tokens,
   const std::string base =
       folder.manifest ? folder.manifest->base_tensors_hash : model::hash_tensors(folder.tensors);
   const Json key = {base,
-                    trainee.transformer.weights().embedding.base.device().str(),
                     trainee.tokenizer.hash(),
                     trainee.tokenizer.prefix_id(),
                     end_tokens,
@@ -174,11 +173,11 @@ std::string key_of(const Trainee& trainee, const Tokens& end_tokens,
   return sha256(key.dump());
 }
 
-/// One rank writes, alone: where GPUs have a part of the experts each, on its CPU.
+/// Written on the CPU, the text is the same wherever the run, or its continuation, trains.
 TrainJob for_author(const TrainJob& job) {
-  TrainJob alone = job;
-  if (shares_experts_on_gpus(job)) alone.train.device = "cpu";
-  return alone;
+  TrainJob on_cpu = job;
+  on_cpu.train.device = "cpu";
+  return on_cpu;
 }
 
 }  // namespace

@@ -89,16 +89,24 @@ at::Tensor GradientSum::gradient_of(size_t leaf, int source) const {
   return is_shared_[leaf] ? experts_.gradient(value, source % grid_.ep()) : value.grad();
 }
 
-at::Tensor GradientSum::elements_of(const Part& part) const {
-  const at::Tensor gradient = gradient_of(part.leaf, part.source).contiguous().view({-1});
-  const int64_t first = held_by(part.leaf, grid_.rank(), part.source).first;
-  return gradient.narrow(0, part.elements.first - first, part.elements.count);
+/// As pieces one behind the other: experts of one source need not be neighbours in memory.
+void GradientSum::append(const Part& part, std::vector<at::Tensor>& pieces) const {
+  const at::Tensor gradient = gradient_of(part.leaf, part.source);
+  const int64_t first = part.elements.first - held_by(part.leaf, grid_.rank(), part.source).first;
+  const bool is_whole = gradient.dim() < 2 || gradient.is_contiguous();
+  const at::Tensor rows = is_whole ? gradient.reshape({1, -1}) : gradient.flatten(1);
+  const int64_t width = rows.size(1), end = first + part.elements.count;
+  for (int64_t begin = first; begin < end;) {
+    const int64_t row = begin / width, count = std::min(end, (row + 1) * width) - begin;
+    pieces.push_back(rows.select(0, row).narrow(0, begin - row * width, count).to(at::kFloat));
+    begin += count;
+  }
 }
 
 /// Side by side, in memory of their own.
 at::Tensor GradientSum::elements_of(const std::vector<Part>& parts) const {
   std::vector<at::Tensor> pieces = {at::empty({0}, options_)};  // at::cat wants one
-  for (const Part& part : parts) pieces.push_back(elements_of(part));
+  for (const Part& part : parts) append(part, pieces);
   return at::cat(pieces);
 }
 

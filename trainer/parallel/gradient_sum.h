@@ -47,7 +47,7 @@ class GradientSum {
   parallel::Slice held_by(size_t leaf, int from, int source) const;
   bool is_present(int source, size_t leaf) const;
   at::Tensor gradient_of(size_t leaf, int source) const;
-  at::Tensor elements_of(const Part& part) const;
+  void append(const Part& part, std::vector<at::Tensor>& pieces) const;
   at::Tensor elements_of(const std::vector<Part>& parts) const;
   void share_presence(bool counts);
   void take_turn(int64_t turn);

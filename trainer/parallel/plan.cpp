@@ -35,7 +35,8 @@ struct Quantities {
         piece_tokens(static_cast<double>(run.train.batch_tokens) / pieces),
         replayed(run.train.protect.method == "kl" ? run.train.replay.fraction : 0),
         flops_per_token(estimate.flops / static_cast<double>(run.train.tokens)),
-        trainable(static_cast<double>(estimate.trainable_parameters)) {
+        trainable(static_cast<double>(estimate.trainable_parameters)),
+        added(static_cast<double>(run.num_added_experts)) {
     const auto& sparse = config.layer_is_moe;
     layers = static_cast<double>(std::count(sparse.begin(), sparse.end(), true));
     expert_numbers = 3.0 * static_cast<double>(config.hidden_size * config.expert_width);
@@ -49,6 +50,7 @@ struct Quantities {
   double pieces, piece_tokens;
   double replayed;  ///< share of tokens that go through the base once more
   double flops_per_token, trainable;
+  double added;  ///< experts of a layer
   double layers = 0, expert_numbers = 0, other_numbers = 0;
 
   double elements_at_once() const {
@@ -109,16 +111,20 @@ double sending_seconds(double bytes, double peers, const RankRates& rates) {
 
 /// A rank has the moments of its share alone, and adds that share's gradients up apart from its own
 /// pieces', which travel some at a time. A row of GPUs shares out what experts are multiplied with,
-/// which on CPUs is mapped.
+/// which on CPUs is mapped; of those that train, a GPU keeps a gradient for each source, in
+/// bfloat16.
 double memory_bytes(const Quantities& q, const Grid& grid) {
   const auto alone = static_cast<double>(q.estimate.peak_memory_bytes);
   if (grid.ranks() <= 1) return alone;
   const double share = q.trainable / grid.ranks();
   const double shared = alone - kMomentBytes * (q.trainable - share) +
                         kGradientBytes * (share + 2 * q.elements_at_once());
-  if (!q.on_gpu) return shared;
+  if (!q.on_gpu || grid.ep == 1) return shared;
   const double experts = q.layers * static_cast<double>(q.config.num_experts) * q.expert_numbers;
-  return shared - (1 - 1 / grid.ep) * kBytesOfWeight * experts;
+  const double kept_by_source = std::ceil(q.added / grid.ep) * grid.ep;  // on the GPU with most
+  const double gradients =
+      q.layers * q.expert_numbers * (kBytesOfWeight * kept_by_source - kGradientBytes * q.added);
+  return shared - (1 - 1 / grid.ep) * kBytesOfWeight * experts + gradients;
 }
 
 /// Sent by a rank in a step: gradients after each round to the ranks that sum a share each, and the

@@ -23,6 +23,7 @@ Launch launch_of(const Variables& variables) {
 const Variables kTorchrun = {{"RANK", "5"},
                              {"WORLD_SIZE", "8"},
                              {"LOCAL_RANK", "1"},
+                             {"LOCAL_WORLD_SIZE", "4"},
                              {"MASTER_ADDR", "10.0.0.7"},
                              {"MASTER_PORT", "29500"}};
 
@@ -37,7 +38,8 @@ TEST_CASE("each launcher's variables are read", "[parallel]") {
   const Launch torchrun = launch_of(kTorchrun);
   CHECK((torchrun.launcher == "torchrun" && torchrun.rank == 5 && torchrun.size == 8));
   CHECK((torchrun.local_rank == 1 && torchrun.address == "10.0.0.7" && torchrun.port == 29500));
-  CHECK(!torchrun.store_is_up);
+  CHECK((!torchrun.store_is_up && torchrun.meets_on_gpus() && !mpirun.meets_on_gpus()));
+  CHECK(torchrun.local_size == 4);
   auto with_store = kTorchrun;
   with_store["TORCHELASTIC_USE_AGENT_STORE"] = "True";
   CHECK((launch_of(with_store).store_is_up && launch_of(with_store).attempt == 0));
