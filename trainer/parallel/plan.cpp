@@ -84,12 +84,17 @@ double compute_seconds(const Quantities& q, const Grid& grid, const RankRates& r
   return rounds_of(q, grid) * std::max(operations, reading);
 }
 
+/// Of a piece's tokens, those with an expert on one certain rank.
+double share_that_visits(const Quantities& q, const Grid& grid) {
+  return 1 - std::pow(1 - 1 / grid.ep, static_cast<double>(q.config.top_k));
+}
+
 /// Sent by a rank in a step for one layer: in each direction a token once to every other rank that
 /// has an expert of its choice and a row back for every slot; forward what slots are, and how many.
 double layer_bytes(const Quantities& q, const Grid& grid) {
   const auto top_k = static_cast<double>(q.config.top_k);
   const double others = grid.ep - 1;
-  const double distinct = others * (1 - std::pow(1 - 1 / grid.ep, top_k));
+  const double distinct = others * share_that_visits(q, grid);
   const double slots = top_k * others / grid.ep;
   const double row = static_cast<double>(q.config.hidden_size) * (q.on_gpu ? 2 : 4);
   const double rows = (distinct + slots) * row;
@@ -112,7 +117,7 @@ double sending_seconds(double bytes, double peers, const RankRates& rates) {
 /// A rank has the moments of its share alone, and adds that share's gradients up apart from its own
 /// pieces', which travel some at a time. A row of GPUs shares out what experts are multiplied with,
 /// which on CPUs is mapped; of those that train, a GPU keeps a gradient for each source, in
-/// bfloat16.
+/// bfloat16, and of every layer the tokens that came.
 double memory_bytes(const Quantities& q, const Grid& grid) {
   const auto alone = static_cast<double>(q.estimate.peak_memory_bytes);
   if (grid.ranks() <= 1) return alone;
@@ -124,7 +129,10 @@ double memory_bytes(const Quantities& q, const Grid& grid) {
   const double kept_by_source = std::ceil(q.added / grid.ep) * grid.ep;  // on the GPU with most
   const double gradients =
       q.layers * q.expert_numbers * (kBytesOfWeight * kept_by_source - kGradientBytes * q.added);
-  return shared - (1 - 1 / grid.ep) * kBytesOfWeight * experts + gradients;
+  const double arrived = q.piece_tokens * grid.ep * share_that_visits(q, grid);
+  const double rows =
+      q.layers * arrived * static_cast<double>(q.config.hidden_size) * kBytesOfWeight;
+  return shared - (1 - 1 / grid.ep) * kBytesOfWeight * experts + gradients + rows;
 }
 
 /// Sent by a rank in a step: gradients after each round to the ranks that sum a share each, and the
