@@ -65,12 +65,13 @@ struct MaskedModels {
   template <class Work>
   void attempt(const Work& work) {
     if (failure) return;
+    const auto note = [&](const Error& error) { failure = {"masked logits", -1, 0, error.what()}; };
     try {
       work();
-    } catch (const FormatError& error) {
-      failure = {model::kDisplacedRowsFile, -1, 0, error.what()};
+    } catch (const FormatError& error) {  // which names the file
+      note(error);
     } catch (const NumericError& error) {  // broken weights may leave the range of float32
-      failure = {"masked logits", -1, 0, error.what()};
+      note(error);
     }
   }
 
