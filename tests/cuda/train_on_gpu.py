@@ -18,6 +18,7 @@ import sys
 import tempfile
 
 BATCH_TOKENS, PIECE_TOKENS = 2816, 768
+THREADS = 2  # alike everywhere: the CPU's bits depend on them
 SHARE_OF_GAIN = 0.1
 
 
@@ -48,7 +49,8 @@ def train(program, work, folder, device, steps, ranks=1, ep=1):
     file = folder / "train.yaml"
     file.write_text(settings(folder, work, device, steps * BATCH_TOKENS))
     launcher, options = start(device, ranks, ep)
-    subprocess.run([*launcher, program, "train", "--config", file, *options], check=True, stdout=subprocess.DEVNULL)
+    command = [program, "train", "--config", file, "--threads", str(THREADS), *options]
+    subprocess.run([*launcher, *command], check=True, stdout=subprocess.DEVNULL)
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     probes = [{language: found["bits_per_byte"] for language, found in line["probe"].items()} for line in lines if "probe" in line]
     rates = [line["tokens_per_second"] for line in lines if "loss" in line]
