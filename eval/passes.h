@@ -42,8 +42,7 @@ void run_passes(const model::Transformer& transformer, const std::vector<model::
                 const PassOptions& options,
                 const std::function<void(size_t, const at::Tensor&)>& take);
 
-/// A contiguous tensor's memory on the CPU, to be delivered to other ranks; none of an undefined
-/// one.
+/// A contiguous tensor's memory, to be delivered to other ranks; none of an undefined one.
 parallel::Bytes bytes_of(const at::Tensor& tensor);
 
 }  // namespace polygraft::eval

@@ -11,17 +11,17 @@ bool is_added(const std::string& name) {
   return name.size() > kSuffix.size() && name.ends_with(kSuffix);
 }
 
-bool is_expert_matrix(const std::string& name) {
-  return name.find(".moe.gate_up.") != std::string::npos ||
-         name.find(".moe.down.") != std::string::npos;
-}
-
 void fill_bank(SplitRows& rows) {
   const int64_t count = rows.num_added_in_bank();
   rows.bank.narrow(0, 0, count).copy_(rows.added.narrow(0, rows.first_in_bank, count));
 }
 
 }  // namespace
+
+bool is_expert_matrix(const std::string& name) {
+  return name.find(".moe.gate_up.") != std::string::npos ||
+         name.find(".moe.down.") != std::string::npos;
+}
 
 SplitRows banked(at::Device device, const SplitRows& rows, ExpertShare share) {
   const at::NoGradGuard no_grad;

@@ -5,6 +5,9 @@
 
 namespace polygraft::model {
 
+/// Whether a weight's logical name is that of experts' matrices, the base's or added ones.
+bool is_expert_matrix(const std::string& name);
+
 /// Which part of every layer's experts a device has: all of them, or one of several ranks' slices,
 /// of the base's and of the added ones alike.
 struct ExpertShare {

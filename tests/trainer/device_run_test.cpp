@@ -8,8 +8,7 @@
 #include "core/text.h"
 #include "model/architecture/gpu.h"
 #include "model/device/host_executor.h"
-#include "tests/model/parallel/in_process.h"
-#include "tests/model/parallel/patience.h"
+#include "tests/trainer/rank_runs.h"
 #include "tests/trainer/run_files.h"
 #include "tests/trainer/tiny_world.h"
 #include "trainer/data/training_data.h"
@@ -22,8 +21,11 @@ namespace polygraft::trainer {
 namespace {
 
 using testing::file_hashes;
+using testing::Killed;
 using testing::metrics_of;
+using testing::mortal;
 using testing::TemporaryFolder;
+using testing::train_on;
 
 // Of what is learned. The tiny model's embeddings are near zero, and the norm behind them makes
 // much of bfloat16's rounding there: plain ATen in bfloat16 is as far from float32.
@@ -175,16 +177,6 @@ TrainJob pieces_job(const std::string& mode, const std::filesystem::path& run) {
   return job;
 }
 
-void train_on(parallel::GridShape shape, const TrainJob& job) {
-  parallel::run_in_threads(static_cast<int>(shape.ep * shape.dp), testing::kPatience,
-                           [&](parallel::Communicator& world) {
-                             const parallel::RankGrid grid(world, shape);
-                             TrainJob own = job;
-                             own.ranks = &grid;
-                             train(own);
-                           });
-}
-
 bool same_results(const TrainJob& a, const TrainJob& b) {
   return metrics_but_leaks(a.run_dir) == metrics_but_leaks(b.run_dir) &&
          file_hashes(a.output) == file_hashes(b.output);
@@ -203,18 +195,6 @@ TEST_CASE("ranks with a device each train the bits of one", "[trainer][device][p
     train_on({ep, dp}, several);
     CHECK(same_results(several, one));
   }
-}
-
-struct Killed {};
-
-/// The job with a checkpoint each step, up to the death of all of its ranks after the step `last`.
-TrainJob mortal(const TrainJob& job, int64_t last) {
-  TrainJob dying = job;
-  dying.train.checkpoint.every_tokens = 1;
-  dying.on_step = [=](int64_t step) {
-    if (step == last) throw Killed();
-  };
-  return dying;
 }
 
 TEST_CASE("a run goes on with another grid of devices, to the same bits",

@@ -6,6 +6,7 @@
 #include "model/kernels/dispatch.h"
 #include "tests/model/parallel/in_process.h"
 #include "tests/model/parallel/patience.h"
+#include "tests/trainer/rank_runs.h"
 #include "tests/trainer/run_files.h"
 #include "tests/trainer/tiny_world.h"
 #include "trainer/parallel/run_ranks.h"
@@ -16,8 +17,11 @@ namespace {
 
 using parallel::GridShape;
 using testing::file_hashes;
+using testing::Killed;
 using testing::metrics_of;
+using testing::mortal;
 using testing::TemporaryFolder;
+using testing::train_on;
 
 /// Several pieces a step, a number that few grids divide, some without text of one kind.
 TrainJob pieces_job(const std::string& mode, const fs::path& run) {
@@ -37,16 +41,6 @@ TrainJob pieces_job(const std::string& mode, const fs::path& run) {
   return job;
 }
 
-void train_on(GridShape shape, const TrainJob& job) {
-  parallel::run_in_threads(static_cast<int>(shape.ep * shape.dp), testing::kPatience,
-                           [&](parallel::Communicator& world) {
-                             const parallel::RankGrid grid(world, shape);
-                             TrainJob own = job;
-                             own.ranks = &grid;
-                             train(own);
-                           });
-}
-
 bool same_results(const TrainJob& a, const TrainJob& b) {
   return file_hashes(a.output) == file_hashes(b.output) &&
          metrics_of(a.run_dir) == metrics_of(b.run_dir);
@@ -57,18 +51,6 @@ bool rolled_back(const TrainJob& job) {
   return std::any_of(lines.begin(), lines.end(), [](const Json& line) {
     return line.contains("budget") && line["budget"]["action"] == "rollback";
   });
-}
-
-struct Killed {};
-
-/// The job with a checkpoint each step, up to the death of all of its ranks after the step `last`.
-TrainJob mortal(const TrainJob& job, int64_t last) {
-  TrainJob dying = job;
-  dying.train.checkpoint.every_tokens = 1;
-  dying.on_step = [=](int64_t step) {
-    if (step == last) throw Killed();
-  };
-  return dying;
 }
 
 }  // namespace

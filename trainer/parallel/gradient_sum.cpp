@@ -18,11 +18,6 @@ int64_t count_elements(const auto& parts) {
   return count;
 }
 
-bool is_expert_bank(const std::string& name) {
-  return name.find(".moe.gate_up.") != std::string::npos ||
-         name.find(".moe.down.") != std::string::npos;
-}
-
 }  // namespace
 
 GradientSum::GradientSum(const parallel::RankGrid& grid, const Shares& shares,
@@ -34,7 +29,7 @@ GradientSum::GradientSum(const parallel::RankGrid& grid, const Shares& shares,
       elements_at_once_(elements_at_once(options_.device().is_cuda())) {
   for (const Shares::Leaf& leaf : shares.leaves()) {
     sums_.push_back(leaf.own.defined() ? at::empty_like(leaf.own.detach()) : at::Tensor());
-    is_shared_.push_back(grid.shares_experts() && is_expert_bank(leaf.name));
+    is_shared_.push_back(grid.shares_experts() && model::is_expert_matrix(leaf.name));
   }
   has_begun_.assign(sums_.size(), 0);
 }
