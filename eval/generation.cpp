@@ -13,6 +13,7 @@
 #include "core/random.h"
 #include "core/stop.h"
 #include "core/text.h"
+#include "model/architecture/upload.h"
 
 namespace polygraft::eval {
 namespace {
@@ -91,7 +92,8 @@ at::Tensor next_scores(const model::Transformer& transformer, const std::vector<
   for (Writing* text : texts) caches.push_back(&text->cache);
   const at::Tensor hidden_TD = transformer.hidden_next(batch, caches, mask);
   const at::Tensor last_S = at::tensor(batch.lengths, at::kLong).cumsum(0) - 1;
-  const at::Tensor hidden_SD = hidden_TD.index_select(0, last_S.to(hidden_TD.device()));
+  const at::Tensor hidden_SD =
+      hidden_TD.index_select(0, model::sent_to(hidden_TD.device(), last_S));
   const at::Tensor scores_SV = finite(transformer.logits(hidden_SD, mask).cpu());
   if (no_token_N.numel() == 0) return scores_SV;
   return scores_SV.index_fill(1, no_token_N, -std::numeric_limits<double>::infinity());

@@ -18,6 +18,7 @@
 #include "eval/passes.h"
 #include "eval/score_log.h"
 #include "model/architecture/token_nll.h"
+#include "model/architecture/upload.h"
 
 namespace polygraft::eval {
 namespace {
@@ -134,7 +135,7 @@ class BatchScorer {
     const at::Tensor targets_T = flatten(batch, &TokenWindow::targets).ids_T;
     // The head sees what is scored alone: a prompt's tokens are most of a task's.
     const at::Tensor scored_S = at::nonzero(targets_T >= 0).squeeze(1);
-    const auto hidden_SD = hidden_TD.index_select(0, scored_S.to(hidden_TD.device()));
+    const auto hidden_SD = hidden_TD.index_select(0, model::sent_to(hidden_TD.device(), scored_S));
     const auto targets_S = targets_T.index_select(0, scored_S);
     const model::SplitRows& head = transformer_.weights().head;
     if (options_.head_masked_too) {

@@ -17,7 +17,8 @@ namespace {
 /// Of the documents, this share goes through the pass that tells routing from what experts say.
 constexpr int64_t kSilentEvery = 4;
 
-/// How much routing goes to added experts, over all layers and tokens, BOS included.
+/// How much routing goes to added experts, over all layers and tokens, BOS included. What layers
+/// chose stays where they are until it is asked for.
 class LeakCounter {
  public:
   model::RouterObserver observer() {
@@ -25,13 +26,20 @@ class LeakCounter {
       const at::Tensor is_added_TK = tap.routing.expert_TK.ge(tap.base_TE.size(1));
       sums_[kSlots] += static_cast<double>(is_added_TK.numel());
       sums_[kTokens] += static_cast<double>(is_added_TK.size(0));
-      sums_[kAddedSlots] += is_added_TK.sum().item<double>();
-      sums_[kAddedMass] +=
-          (tap.routing.weight_TK.to(at::kDouble) * is_added_TK).sum().item<double>();
+      const at::Tensor mass = (tap.routing.weight_TK.to(at::kDouble) * is_added_TK).sum();
+      const at::Tensor seen_2 = at::stack({is_added_TK.sum().to(at::kDouble), mass});
+      added_2_ = added_2_.defined() ? added_2_ + seen_2 : seen_2;
     };
   }
   /// With what the others of a team have seen.
-  void add_up(const parallel::Team& team) { team.add_up(sums_); }
+  void add_up(const parallel::Team& team) {
+    if (added_2_.defined()) {
+      const at::Tensor on_cpu = added_2_.cpu();
+      sums_[kAddedSlots] = on_cpu[0].item<double>();
+      sums_[kAddedMass] = on_cpu[1].item<double>();
+    }
+    team.add_up(sums_);
+  }
 
   double share() const { return sums_[kSlots] > 0 ? sums_[kAddedSlots] / sums_[kSlots] : 0.0; }
   double mass() const { return sums_[kTokens] > 0 ? sums_[kAddedMass] / sums_[kTokens] : 0.0; }
@@ -39,6 +47,7 @@ class LeakCounter {
  private:
   enum { kSlots, kTokens, kAddedSlots, kAddedMass, kCount };
   std::array<double, kCount> sums_ = {};
+  at::Tensor added_2_;  // slots, mass
 };
 
 std::vector<eval::Pair> pair_scores(const std::vector<eval::DocumentScore>& base,

@@ -4,6 +4,7 @@
 #include "model/architecture/causal_attention.h"
 #include "model/architecture/linear_product.h"
 #include "model/architecture/rms_norm.h"
+#include "model/architecture/upload.h"
 
 namespace polygraft::model {
 namespace {
@@ -45,7 +46,7 @@ at::Tensor attend(const SequenceGroup& group, int64_t window, const at::Tensor& 
   };
   const bool grouped_queries = q_THC.size(1) != k_TJC.size(1);
   const std::optional<at::Tensor> mask =
-      masked ? std::optional(attention_mask(group, window).to(q_THC.device())) : std::nullopt;
+      masked ? std::optional(sent_to(q_THC.device(), attention_mask(group, window))) : std::nullopt;
   const auto out_BHLC =
       at::scaled_dot_product_attention(rows(q_THC), rows(k_TJC), rows(v_TJC), mask, 0.0,
                                        /*is_causal=*/!masked, std::nullopt, grouped_queries);

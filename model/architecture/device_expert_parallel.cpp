@@ -11,6 +11,7 @@
 #include "model/architecture/expert_exchange.h"
 #include "model/architecture/maybe_tensor.h"
 #include "model/architecture/sorted_slots.h"
+#include "model/architecture/upload.h"
 
 namespace polygraft::model {
 namespace {
@@ -30,7 +31,7 @@ struct CameSlots {
 
 template <class Value>
 at::Tensor on(at::Device device, const std::vector<Value>& values) {
-  return at::tensor(values, c10::CppTypeToScalarType<Value>::value).to(device);
+  return sent_to(device, at::tensor(values, c10::CppTypeToScalarType<Value>::value));
 }
 
 CameSlots came_slots(const Arrivals& arrivals, int64_t num_base, at::Device device) {

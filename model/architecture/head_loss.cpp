@@ -17,6 +17,7 @@
 #include "model/architecture/linear_product.h"
 #include "model/architecture/logit_losses.h"
 #include "model/architecture/token_nll.h"
+#include "model/architecture/upload.h"
 
 namespace polygraft::model {
 namespace {
@@ -161,7 +162,7 @@ at::Tensor cross_entropy_sum(const at::Tensor& hidden_TD, const at::Tensor& targ
   const Wanted wanted{wants_grad(hidden_TD), wants_grad(head.base), wants_grad(head.added)};
   if (!wanted.any()) return token_nll(hidden_TD, targets_T, head).sum().to(at::kFloat);
   check_targets(targets_T, head.layout().num_rows());
-  const auto all_targets_T = targets_T.to(hidden_TD.device());
+  const auto all_targets_T = sent_to(hidden_TD.device(), targets_T);
   return sum_over_chunks(hidden_TD, head, wanted,
                          [&](int64_t first, int64_t count, HeadGradient* gradient) {
                            const auto targets_C = all_targets_T.narrow(0, first, count);

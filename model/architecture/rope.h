@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "model/architecture/upload.h"
 #include "model/checkpoint/model_config.h"
 
 namespace polygraft::model {
@@ -25,7 +26,9 @@ RopeFrequencies rope_frequencies(const ModelConfig& config);
 struct RopeTable {
   at::Tensor cos_T1C, sin_T1C;
 
-  RopeTable to(at::Device device) const { return {cos_T1C.to(device), sin_T1C.to(device)}; }
+  RopeTable on(at::Device device) const {
+    return {sent_to(device, cos_T1C), sent_to(device, sin_T1C)};
+  }
 };
 
 /// @param position_T int64 (batch.h: token_positions).

@@ -15,6 +15,7 @@
 #include "core/text.h"
 #include "model/architecture/linear_product.h"
 #include "model/architecture/logit_losses.h"
+#include "model/architecture/upload.h"
 
 namespace polygraft::model {
 namespace {
@@ -158,7 +159,7 @@ at::Tensor token_nll(const at::Tensor& hidden_TD, const at::Tensor& targets_T,
   if (mask_added) return token_nll(hidden_TD, targets_T, {head.base, {}, {}});
   at::NoGradGuard no_grad;
   check_targets(targets_T, head.layout().num_rows());
-  const auto here_T = targets_T.to(hidden_TD.device());
+  const auto here_T = sent_to(hidden_TD.device(), targets_T);
   auto nll_T = at::zeros(here_T.sizes(), here_T.options().dtype(at::kDouble));
   for_chunks(hidden_TD, here_T, head, [&](const auto& tokens, const Chunk& chunk) {
     tokens(nll_T).copy_(nll_of(chunk.all, chunk.target_C, tokens(here_T)));
@@ -170,7 +171,7 @@ TokenNll token_nll_both_ways(const at::Tensor& hidden_TD, const at::Tensor& targ
                              const SplitRows& head) {
   at::NoGradGuard no_grad;
   check_targets(targets_T, head.layout().num_rows());
-  const auto here_T = targets_T.to(hidden_TD.device());
+  const auto here_T = sent_to(hidden_TD.device(), targets_T);
   const auto old_T = here_T.masked_fill(has_no_base_row(here_T, head.layout()), -1);
   const auto options = here_T.options().dtype(at::kDouble);
   TokenNll nll{at::zeros(here_T.sizes(), options), at::zeros(here_T.sizes(), options)};

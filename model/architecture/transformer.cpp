@@ -13,6 +13,7 @@
 #include "model/architecture/head_columns.h"
 #include "model/architecture/linear_product.h"
 #include "model/architecture/rms_norm.h"
+#include "model/architecture/upload.h"
 
 namespace polygraft::model {
 namespace {
@@ -62,22 +63,21 @@ void check_batch(const Batch& batch, const std::vector<KeyValueCache*>& caches,
 at::Tensor embed(const at::Tensor& ids_T, const SplitRows& embedding, bool masked,
                  at::ScalarType dtype) {
   const RowLayout layout = embedding.layout();
+  const at::Device device = embedding.base.device();
   if (layout.num_rows() == layout.num_base && (masked || !embedding.added.defined())) {
-    return at::embedding(embedding.base, ids_T.to(embedding.base.device())).to(dtype);
+    return at::embedding(embedding.base, sent_to(device, ids_T)).to(dtype);
   }
   const int64_t first = masked ? layout.num_base : layout.first_added();
   const int64_t end = layout.first_added() + layout.num_added;
   const auto is_added_T = ids_T.ge(first).logical_and_(ids_T.lt(end));
   auto base_ids_T = ids_T.masked_fill(is_added_T, 0);
   base_ids_T.masked_fill_(ids_T.ge(layout.first_padding()), layout.placement.padding_row);
-  const auto base_TD =
-      at::embedding(embedding.base, base_ids_T.to(embedding.base.device())).to(dtype);
+  const auto base_TD = at::embedding(embedding.base, sent_to(device, base_ids_T)).to(dtype);
   if (!embedding.added.defined()) return base_TD;
   const auto position_a = at::nonzero(is_added_T).flatten();
   const auto row_a = ids_T.index_select(0, position_a) - layout.first_added();
-  const at::Device device = embedding.added.device();
-  const auto added_aD = embedding.added.index_select(0, row_a.to(device)).to(dtype);
-  return base_TD.index_copy(0, position_a.to(device), added_aD);
+  const auto added_aD = embedding.added.index_select(0, sent_to(device, row_a)).to(dtype);
+  return base_TD.index_copy(0, sent_to(device, position_a), added_aD);
 }
 
 at::Tensor dense_mlp(const at::Tensor& x_TD, const DenseWeights& weights) {
@@ -185,7 +185,7 @@ Transformer::Pass Transformer::start(const Batch& batch, Mask mask,
   at::Tensor position_T = token_positions(batch);
   if (!caches.empty()) position_T = position_T + positions_before(batch, caches);
   return {embed(batch.ids_T, weights_.embedding, mask.embedding, dtype),
-          rope_table(rope_frequencies(config_), position_T, dtype).to(weights_.device()),
+          rope_table(rope_frequencies(config_), position_T, dtype).on(weights_.device()),
           group_sequences(batch), caches};
 }
 

@@ -10,17 +10,17 @@ thread_local AccessWatch* current_watch = nullptr;
 
 }  // namespace
 
-void check_access(const void* data, size_t element_bytes, Access access) {
+void* checked_element(const void* data, size_t element_bytes, Access access) {
   if (access.index < 0 || access.index >= access.size) {
     throw AccessError(concat("element ", access.index, " of a view of ", access.size));
   }
-  if (current_watch == nullptr) return;
-  current_watch->note(
-      static_cast<const std::byte*>(data) + static_cast<size_t>(access.index) * element_bytes,
-      access);
+  const void* element =
+      static_cast<const std::byte*>(data) + static_cast<size_t>(access.index) * element_bytes;
+  if (current_watch != nullptr) element = current_watch->note(element, access);
+  return const_cast<void*>(element);
 }
 
-AccessWatch::AccessWatch() { current_watch = this; }
+AccessWatch::AccessWatch(DeviceMemory memory) : memory_(memory) { current_watch = this; }
 AccessWatch::~AccessWatch() { current_watch = nullptr; }
 
 void AccessWatch::enter_block(int64_t block, const void* shared, size_t shared_bytes) {
@@ -30,7 +30,7 @@ void AccessWatch::enter_block(int64_t block, const void* shared, size_t shared_b
   shared_.clear();
 }
 
-void AccessWatch::note(const void* element, Access access) {
+const void* AccessWatch::note(const void* element, Access access) {
   const bool is_shared = element >= shared_begin_ && element < shared_end_;
   History& history = (is_shared ? shared_ : global_)[element];
   if (access.kind == Access::kRead) {
@@ -38,6 +38,10 @@ void AccessWatch::note(const void* element, Access access) {
   } else {
     note_write(history);
   }
+  if (is_shared || memory_.is_host()) return element;
+  if (element < memory_.begin || element >= memory_.end)
+    fail("touches memory that is not the GPU's");
+  return static_cast<const std::byte*>(element) + memory_.to_host;
 }
 
 void AccessWatch::note_read(History& history) const {

@@ -23,13 +23,29 @@ struct Access {
   Kind kind;
 };
 
-/// @throws AccessError. Outside a host launch only the index is checked.
-void check_access(const void* data, size_t element_bytes, Access access);
+/// Memory that bodies know by other addresses than the host does.
+struct DeviceMemory {
+  const std::byte* begin = nullptr;  ///< as bodies know it
+  const std::byte* end = nullptr;
+  ptrdiff_t to_host = 0;  ///< bytes from an address of a body's to the host's
+
+  bool is_host() const { return begin == nullptr; }
+};
+
+/// Where the host finds an element. @throws AccessError. Outside a host launch only the index is
+/// checked.
+void* checked_element(const void* data, size_t element_bytes, Access access);
+
+template <class T>
+T& checked_element(T* data, Access access) {
+  return *static_cast<T*>(checked_element(static_cast<const void*>(data), sizeof(T), access));
+}
 
 /// Watches the accesses of this host thread while it exists: one for each launch.
 class AccessWatch {
  public:
-  AccessWatch();
+  /// @param memory where views lie; the host's own: anywhere.
+  explicit AccessWatch(DeviceMemory memory);
   ~AccessWatch();
   AccessWatch(const AccessWatch&) = delete;
   AccessWatch& operator=(const AccessWatch&) = delete;
@@ -37,7 +53,8 @@ class AccessWatch {
   /// A new block, with its own shared memory at the same address as the last one's.
   void enter_block(int64_t block, const void* shared, size_t shared_bytes);
   void enter(int phase, int thread) { phase_ = phase, thread_ = thread; }
-  void note(const void* element, Access access);
+  /// @return where the host finds it.
+  const void* note(const void* element, Access access);
 
  private:
   /// Who wrote an element last, and who has read it.
@@ -50,6 +67,7 @@ class AccessWatch {
   void note_write(History& history) const;
   [[noreturn]] void fail(const std::string& what) const;
 
+  DeviceMemory memory_;
   std::unordered_map<const void*, History> global_, shared_;
   const std::byte* shared_begin_ = nullptr;
   const std::byte* shared_end_ = nullptr;

@@ -4,7 +4,7 @@
 namespace polygraft::device {
 
 void HostExecutor::run(const AnyBody& body) {
-  std::visit([this](const auto& one) { launch_on_host(one, order_); }, body);
+  std::visit([this](const auto& one) { launch_on_host(one, order_, memory_); }, body);
 }
 
 }  // namespace polygraft::device

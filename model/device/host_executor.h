@@ -7,12 +7,15 @@ namespace polygraft::device {
 
 class HostExecutor : public Executor {
  public:
-  explicit HostExecutor(ThreadOrder order) : order_(order) {}
+  /// @param memory where all views lie.
+  explicit HostExecutor(ThreadOrder order, DeviceMemory memory = {})
+      : order_(order), memory_(memory) {}
   /// @throws AccessError.
   void run(const AnyBody& body) override;
 
  private:
   ThreadOrder order_;
+  DeviceMemory memory_;
 };
 
 }  // namespace polygraft::device

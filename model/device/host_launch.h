@@ -51,12 +51,14 @@ void run_phases(const Body& body, int64_t block, typename Body::Shared& shared, 
 
 }  // namespace host
 
-/// @throws AccessError for an access outside a view, or one that a barrier should have ordered.
+/// @throws AccessError for an access outside a view or the memory, or one that a barrier should
+/// have ordered.
 template <class Body>
-void launch_on_host(const Body& body, ThreadOrder thread_order, uint64_t seed = 1) {
+void launch_on_host(const Body& body, ThreadOrder thread_order, DeviceMemory memory = {},
+                    uint64_t seed = 1) {
   using Shared = typename Body::Shared;
   static_assert(std::is_trivially_copyable_v<Shared>, "shared memory has no constructors");
-  AccessWatch watch;
+  AccessWatch watch(memory);
   host::Order order(thread_order, seed);
   const auto shared = std::make_unique<Shared>();
   for (const int64_t block : order.of(body.num_blocks())) {

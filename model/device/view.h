@@ -21,16 +21,18 @@ struct View {
   int64_t size = 0;
 
   POLYGRAFT_BODY Value read(int64_t index) const {
-#ifndef __CUDA_ARCH__
-    check_access(data, sizeof(T), {index, size, Access::kRead});
-#endif
+#ifdef __CUDA_ARCH__
     return data[index];
+#else
+    return checked_element(data, {index, size, Access::kRead});
+#endif
   }
   POLYGRAFT_BODY void write(int64_t index, Value value) const {
-#ifndef __CUDA_ARCH__
-    check_access(data, sizeof(T), {index, size, Access::kWrite});
-#endif
+#ifdef __CUDA_ARCH__
     data[index] = value;
+#else
+    checked_element(data, {index, size, Access::kWrite}) = value;
+#endif
   }
   POLYGRAFT_BODY bool is_empty() const { return size == 0; }
 };
@@ -41,16 +43,18 @@ struct SharedArray {
   T values[N];
 
   POLYGRAFT_BODY T read(int index) const {
-#ifndef __CUDA_ARCH__
-    check_access(values, sizeof(T), {index, N, Access::kRead});
-#endif
+#ifdef __CUDA_ARCH__
     return values[index];
+#else
+    return checked_element(values, {index, N, Access::kRead});
+#endif
   }
   POLYGRAFT_BODY void write(int index, T value) {
-#ifndef __CUDA_ARCH__
-    check_access(values, sizeof(T), {index, N, Access::kWrite});
-#endif
+#ifdef __CUDA_ARCH__
     values[index] = value;
+#else
+    checked_element(values, {index, N, Access::kWrite}) = value;
+#endif
   }
 };
 

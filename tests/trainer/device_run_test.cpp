@@ -1,13 +1,10 @@
-// tests/trainer/device_run_test.cpp: runs with `device: cuda`, the host in the GPU's place: the
-// same code, its bodies checked access by access.
-#include <ATen/record_function.h>
-
+// tests/trainer/device_run_test.cpp: runs with `device: cuda` on simulated GPUs.
 #include <catch2/catch.hpp>
 
 #include "core/error.h"
 #include "core/text.h"
-#include "model/architecture/gpu.h"
-#include "model/device/host_executor.h"
+#include "tests/model/simulated_gpu/simulated_gpu.h"
+#include "tests/model/simulated_gpu/simulated_nccl.h"
 #include "tests/trainer/rank_runs.h"
 #include "tests/trainer/run_files.h"
 #include "tests/trainer/tiny_world.h"
@@ -25,23 +22,26 @@ using testing::Killed;
 using testing::metrics_of;
 using testing::mortal;
 using testing::TemporaryFolder;
-using testing::train_on;
 
 // Of what is learned. The tiny model's embeddings are near zero, and the norm behind them makes
 // much of bfloat16's rounding there: plain ATen in bfloat16 is as far from float32.
 constexpr double kRounding = 0.25;
-constexpr int64_t kPlenty = int64_t{1} << 40;
-
-model::Gpu host_as_gpu() {
-  return {at::kCPU, std::make_shared<device::HostExecutor>(device::ThreadOrder::kForward), "host",
-          kPlenty};
-}
 
 TrainJob device_job(const std::filesystem::path& run) {
   TrainJob job = testing::additions_job(run);
   job.train.device = "cuda";
-  job.open_gpu = host_as_gpu;
+  job.open_gpu = [] { return testing::open_simulated_gpu(); };
   return job;
+}
+
+/// A rank each on the first simulated GPUs.
+void train_on_gpus(parallel::GridShape shape, const TrainJob& job) {
+  const auto work = [&](parallel::Communicator& world) {
+    TrainJob own = job;
+    own.open_gpu = [rank = world.rank()] { return testing::open_simulated_gpu(rank); };
+    testing::train_as_rank(world, shape, own);
+  };
+  testing::run_on_gpus(static_cast<int>(shape.ep * shape.dp), testing::kPatience, work);
 }
 
 double last_bits(const std::filesystem::path& run_dir, const std::string& language) {
@@ -110,34 +110,7 @@ TEST_CASE("a run on the device goes on from its checkpoint bit by bit", "[traine
   CHECK(file_hashes(broken.output) == file_hashes(whole.output));
 }
 
-/// Counts numbers that the CPU reads out of a device's tensors, which waits for it. Token ids and
-/// positions are on the CPU whatever the device.
-class ReadNumbers {
- public:
-  ReadNumbers() {
-    count_ = 0;
-    handle_ = at::addThreadLocalCallback(at::RecordFunctionCallback(&ReadNumbers::see)
-                                             .needsInputs(true)
-                                             .scopes({at::RecordScope::FUNCTION}));
-  }
-  ~ReadNumbers() { at::removeCallback(handle_); }
-  ReadNumbers(const ReadNumbers&) = delete;
-  ReadNumbers& operator=(const ReadNumbers&) = delete;
-
-  int count() const { return count_; }
-
- private:
-  static std::unique_ptr<at::ObserverContext> see(const at::RecordFunction& call) {
-    const bool reads = std::string_view(call.name()) == "aten::_local_scalar_dense";
-    if (reads && call.inputs()[0].toTensor().is_floating_point()) ++count_;
-    return nullptr;
-  }
-
-  static inline thread_local int count_ = 0;
-  at::CallbackHandle handle_ = 0;
-};
-
-TEST_CASE("forward and backward of a step read no number out of the device", "[trainer][device]") {
+TEST_CASE("a step waits for the GPU once, for its losses", "[trainer][device]") {
   const TemporaryFolder run;
   TrainJob job = device_job(run / "run");
   job.train.protect.method = GENERATE(as<std::string>{}, "kl", "hinge", "prior");
@@ -149,12 +122,30 @@ TEST_CASE("forward and backward of a step read no number out of the device", "[t
       prepare_data(job, resolve_roles(job), trainee.tokenizer, trainee.tokenizer.size());
   const StepRows rows{data.learned.take(90), data.replayed->take(60)};
   const Objective objective(trainee.transformer, trainee.tokenizer.prefix_id(), job.train);
-  const ReadNumbers read;
-  const StepLoss loss = objective.backward(rows, {});
-  CHECK(read.count() == 0);
-  CHECK(loss.total > 0);
-  parameters.front().value.grad().sum().item<double>();
-  CHECK(read.count() == 1);
+  const testing::WaitWatch waits;
+  std::vector<PieceLoss> losses;
+  for (const Piece& piece : cut_pieces(rows, job.train.micro_batch_tokens)) {
+    losses.push_back(objective.backward_piece(piece, objective.count(rows), {}));
+  }
+  CHECK(losses.size() > 2);
+  CHECK(waits.seen() == std::vector<std::string>{});
+  CHECK(PieceLoss::read(losses).front().total > 0);
+  CHECK(waits.seen().size() == 1);
+}
+
+TEST_CASE("between two steps nothing waits for the GPU but for losses and norms",
+          "[trainer][device]") {
+  const TemporaryFolder run;
+  TrainJob job = device_job(run / "run");
+  job.train.protect.method = GENERATE(as<std::string>{}, "kl", "hinge", "prior");
+  job.train.micro_batch_tokens = 32;
+  job.train.load_balance = 0.1;
+  std::vector<size_t> waited;
+  const testing::WaitWatch waits;
+  job.on_step = [&](int64_t) { waited.push_back(waits.seen().size()); };
+  train(job);
+  REQUIRE(waited.size() > 3);
+  CHECK(waited[2] - waited[1] == 2);
 }
 
 /// Every line, less what ranks add up in another order.
@@ -192,7 +183,7 @@ TEST_CASE("ranks with a device each train the bits of one", "[trainer][device][p
   for (const auto& [ep, dp] : grids) {
     INFO(mode << ": ep " << ep << ", dp " << dp);
     const TrainJob several = pieces_job(mode, run / concat("on-", ep, "-", dp));
-    train_on({ep, dp}, several);
+    train_on_gpus({ep, dp}, several);
     CHECK(same_results(several, one));
   }
 }
@@ -204,9 +195,9 @@ TEST_CASE("a run goes on with another grid of devices, to the same bits",
   train(whole);
   const TrainJob job = pieces_job("self", run / "run");
   CHECK_THROWS_AS(train(mortal(job, 1)), Killed);
-  CHECK_THROWS_AS(train_on({2, 1}, mortal(job, 2)), Killed);
-  CHECK_THROWS_AS(train_on({1, 3}, mortal(job, 3)), Killed);
-  train_on({2, 2}, job);
+  CHECK_THROWS_AS(train_on_gpus({2, 1}, mortal(job, 2)), Killed);
+  CHECK_THROWS_AS(train_on_gpus({1, 3}, mortal(job, 3)), Killed);
+  train_on_gpus({2, 2}, job);
   CHECK(same_results(job, whole));
 }
 
@@ -214,7 +205,7 @@ TEST_CASE("a model larger than the GPU is refused before it is moved", "[trainer
   const TemporaryFolder run;
   TrainJob job = device_job(run / "run");
   job.open_gpu = [] {
-    model::Gpu gpu = host_as_gpu();
+    model::Gpu gpu = testing::open_simulated_gpu();
     gpu.free_bytes = 1000;
     return gpu;
   };

@@ -7,14 +7,16 @@
 
 namespace polygraft::testing {
 
+inline void train_as_rank(parallel::Communicator& world, parallel::GridShape shape,
+                          trainer::TrainJob job) {
+  const parallel::RankGrid grid(world, shape);
+  job.ranks = &grid;
+  trainer::train(job);
+}
+
 inline void train_on(parallel::GridShape shape, const trainer::TrainJob& job) {
-  parallel::run_in_threads(static_cast<int>(shape.ep * shape.dp), kPatience,
-                           [&](parallel::Communicator& world) {
-                             const parallel::RankGrid grid(world, shape);
-                             trainer::TrainJob own = job;
-                             own.ranks = &grid;
-                             trainer::train(own);
-                           });
+  const auto work = [&](parallel::Communicator& world) { train_as_rank(world, shape, job); };
+  parallel::run_in_threads(static_cast<int>(shape.ep * shape.dp), kPatience, work);
 }
 
 struct Killed {};

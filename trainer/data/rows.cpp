@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "model/architecture/upload.h"
 namespace polygraft::trainer {
 
 std::vector<Row> cut_rows(const TokenShard& shard, int64_t num_documents, int64_t sequence_length) {
@@ -32,7 +33,8 @@ int64_t num_inputs(const Row& row) {
 }
 
 at::Tensor TokenBatch::predicting(const at::Tensor& x_T) const {
-  return predicting_P.defined() ? x_T.index_select(0, predicting_P.to(x_T.device())) : x_T;
+  return predicting_P.defined() ? x_T.index_select(0, model::sent_to(x_T.device(), predicting_P))
+                                : x_T;
 }
 
 at::Tensor TokenBatch::predicts_T() const {

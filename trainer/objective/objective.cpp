@@ -116,15 +116,19 @@ StepLoss& StepLoss::operator+=(const StepLoss& piece) {
   return *this;
 }
 
-StepLoss PieceLoss::read() const {
-  StepLoss loss;
-  if (parts_.empty()) return loss;
+std::vector<StepLoss> PieceLoss::read(const std::vector<PieceLoss>& pieces) {
   std::vector<at::Tensor> values;
-  for (const auto& [part, value] : parts_) values.push_back(value.to(at::kDouble));
+  for (const PieceLoss& piece : pieces) {
+    for (const auto& [part, value] : piece.parts_) values.push_back(value.to(at::kDouble));
+  }
+  std::vector<StepLoss> losses(pieces.size());
+  if (values.empty()) return losses;
   const at::Tensor together = at::stack(values).cpu();
   const double* value = together.const_data_ptr<double>();
-  for (const auto& [part, on_device] : parts_) loss.*part += *value++;
-  return loss;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    for (const auto& [part, on_device] : pieces[i].parts_) losses[i].*part += *value++;
+  }
+  return losses;
 }
 
 StepLoss Objective::backward(const StepRows& rows, const Multipliers& multipliers) const {
@@ -134,7 +138,7 @@ StepLoss Objective::backward(const StepRows& rows, const Multipliers& multiplier
     losses.push_back(backward_piece(piece, totals, multipliers));
   }
   StepLoss loss;
-  for (const PieceLoss& of_piece : losses) loss += of_piece.read();
+  for (const StepLoss& of_piece : PieceLoss::read(losses)) loss += of_piece;
   return loss;
 }
 

@@ -53,16 +53,16 @@ struct StepLoss {
   StepLoss& operator+=(const StepLoss& piece);
 };
 
-/// What a piece cost, where it was computed: it is read when the whole step is under way, so that
-/// nothing waits for a GPU between two pieces.
+/// What a piece cost, where it was computed: all pieces' are read when the whole step is under way,
+/// so that nothing waits for a GPU between two of them.
 class PieceLoss {
  public:
   /// @param value of one number, added to what was noted of `part` before.
   void note(double StepLoss::*part, const at::Tensor& value) {
     parts_.emplace_back(part, value.detach());
   }
-  /// Waits until it is computed.
-  StepLoss read() const;
+  /// Waits once, until all are computed.
+  static std::vector<StepLoss> read(const std::vector<PieceLoss>& pieces);
 
  private:
   std::vector<std::pair<double StepLoss::*, at::Tensor>> parts_;

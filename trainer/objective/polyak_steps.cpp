@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "model/architecture/head_loss.h"
+#include "model/architecture/upload.h"
 
 namespace polygraft::trainer {
 namespace {
@@ -72,7 +73,7 @@ StepLoss PolyakSteps::take(const StepRows& rows, const Multipliers& multipliers)
     Sample sample{piece.num_replayed, at::ones({piece.num_replayed}, at::kFloat)};
     sample.weight_T1.masked_fill_(sample.old(batch.is_first_T), config_.protect.bos_weight);
     sample.weight_T1 = (sample.weight_T1 / sample.weight_T1.sum()).unsqueeze(1);
-    sample.weight_T1 = sample.weight_T1.to(transformer_.weights().device());
+    sample.weight_T1 = model::sent_to(transformer_.weights().device(), sample.weight_T1);
     double hinge = 0;
     int64_t num_layers = 0;
     const at::Tensor hidden_TD =

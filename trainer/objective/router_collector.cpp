@@ -3,6 +3,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include "model/architecture/upload.h"
 namespace polygraft::trainer {
 
 RouterLossTokens RouterLossTokens::on(at::Device device) const {
@@ -10,7 +11,7 @@ RouterLossTokens RouterLossTokens::on(at::Device device) const {
   for (at::Tensor RouterLossTokens::*weights :
        {&RouterLossTokens::capture_weight_T, &RouterLossTokens::keep_out_weight_T,
         &RouterLossTokens::prior_weight_T}) {
-    if ((moved.*weights).defined()) moved.*weights = (moved.*weights).to(device);
+    if ((moved.*weights).defined()) moved.*weights = model::sent_to(device, moved.*weights);
   }
   return moved;
 }

@@ -39,10 +39,13 @@ at::Tensor load_balance_loss(const at::Tensor& scores_TN, const at::Tensor& expe
                              int64_t first_expert) {
   const int64_t num_experts = scores_TN.size(1);
   const at::Tensor ids = expert_TK.detach().flatten() - first_expert;
-  const at::Tensor in_group = ids.masked_select(ids.ge(0).logical_and(ids.lt(num_experts)));
-  if (in_group.numel() == 0) return at::zeros({}, scores_TN.options());
-  const at::Tensor choices_N = at::bincount(in_group, {}, num_experts).to(scores_TN.scalar_type());
-  const at::Tensor share_N = choices_N / static_cast<double>(in_group.numel());
+  const at::Tensor is_other = ids.lt(0).logical_or(ids.ge(num_experts));
+  const at::Tensor place = ids.masked_fill(is_other, num_experts);  // behind the group's
+  const at::Tensor choices_N = at::zeros({num_experts + 1}, ids.options())
+                                   .scatter_add_(0, place, at::ones_like(place))
+                                   .narrow(0, 0, num_experts)
+                                   .to(scores_TN.scalar_type());
+  const at::Tensor share_N = choices_N / choices_N.sum().clamp_min(1);
   const at::Tensor probability_N = at::softmax(scores_TN, 1).mean(0);
   return (share_N * probability_N).sum() * static_cast<double>(num_experts);
 }

@@ -26,7 +26,7 @@ GradientSum::GradientSum(const parallel::RankGrid& grid, const Shares& shares,
       shares_(shares),
       experts_(experts),
       options_(at::TensorOptions(shares.leaves().front().value.device()).dtype(at::kFloat)),
-      elements_at_once_(elements_at_once(options_.device().is_cuda())) {
+      elements_at_once_(elements_at_once(!options_.device().is_cpu())) {
   for (const Shares::Leaf& leaf : shares.leaves()) {
     sums_.push_back(leaf.own.defined() ? at::empty_like(leaf.own.detach()) : at::Tensor());
     is_shared_.push_back(grid.shares_experts() && model::is_expert_matrix(leaf.name));

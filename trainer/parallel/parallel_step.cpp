@@ -13,8 +13,8 @@ StepLoss sum_of_all(parallel::Communicator& world, const std::vector<PieceLoss>&
                     size_t num_pieces) {
   const auto num_ranks = static_cast<size_t>(world.size());
   const size_t num_rounds = (num_pieces + num_ranks - 1) / num_ranks;
-  std::vector<StepLoss> mine(num_rounds), all(num_rounds * num_ranks);
-  for (size_t round = 0; round < own.size(); ++round) mine[round] = own[round].read();
+  std::vector<StepLoss> mine = PieceLoss::read(own), all(num_rounds * num_ranks);
+  mine.resize(num_rounds);
   world.all_gather(std::as_bytes(std::span(mine)), std::as_writable_bytes(std::span(all)));
   StepLoss sum;
   for (size_t i = 0; i < num_pieces; ++i) sum += all[i % num_ranks * num_rounds + i / num_ranks];

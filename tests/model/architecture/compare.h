@@ -12,7 +12,7 @@ namespace polygraft::testing {
 
 inline bool bitwise_equal(const at::Tensor& a, const at::Tensor& b) {
   if (a.sizes() != b.sizes() || a.scalar_type() != b.scalar_type()) return false;
-  const auto x = a.detach().contiguous(), y = b.detach().contiguous();
+  const auto x = a.detach().cpu().contiguous(), y = b.detach().cpu().contiguous();
   return std::memcmp(x.const_data_ptr(), y.const_data_ptr(), x.nbytes()) == 0;
 }
 

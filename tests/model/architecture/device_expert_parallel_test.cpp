@@ -1,16 +1,16 @@
 // tests/model/architecture/device_expert_parallel_test.cpp: experts shared out over devices give
 // every rank what one device with all of them gives it: outputs, input gradients, weight gradients
-// by source. The host is each rank's device.
+// by source. Each rank has a simulated GPU.
 #include "model/architecture/device_expert_parallel.h"
 
 #include <catch2/catch.hpp>
 
 #include "model/architecture/device_layer.h"
-#include "model/device/host_executor.h"
 #include "tests/model/architecture/compare.h"
 #include "tests/model/architecture/tiny_model.h"
-#include "tests/model/parallel/in_process.h"
 #include "tests/model/parallel/patience.h"
+#include "tests/model/simulated_gpu/simulated_gpu.h"
+#include "tests/model/simulated_gpu/simulated_nccl.h"
 
 namespace polygraft::testing::shared_devices {
 namespace {
@@ -38,9 +38,9 @@ Layer random_layer(int64_t num_base, int64_t num_added) {
 }
 
 /// What a device has of it, with leaves of its own.
-Layer banked(const Layer& layer, ExpertShare share) {
-  Layer moved{model::banked(at::kCPU, layer.gate_up, share),
-              model::banked(at::kCPU, layer.down, share)};
+Layer banked(at::Device device, const Layer& layer, ExpertShare share) {
+  Layer moved{model::banked(device, layer.gate_up, share),
+              model::banked(device, layer.down, share)};
   for (SplitRows* rows : {&moved.gate_up, &moved.down}) {
     if (rows->added.defined()) rows->added.requires_grad_(true);
   }
@@ -54,10 +54,11 @@ struct Batch {
   at::Tensor out_TD;
   std::vector<at::Tensor> d_added;  // gate_up, down: of all added experts
 
-  Batch with_own_leaves() const {
-    Batch own = *this;
-    own.x_TD = leaf(x_TD);
-    own.routing.weight_TK = leaf(routing.weight_TK);
+  Batch on(at::Device device) const {
+    Batch own;
+    own.x_TD = leaf(x_TD.to(device));
+    own.d_out_TD = d_out_TD.to(device);
+    own.routing = {leaf(routing.weight_TK.to(device)), routing.expert_TK.to(device)};
     return own;
   }
 };
@@ -75,10 +76,10 @@ Batch random_batch_of(int64_t num_tokens, int64_t num_experts, int64_t favourite
 }
 
 void run_alone(Batch& batch, const Layer& layer, bool silenced) {
-  device::HostExecutor executor(device::ThreadOrder::kForward);
-  const Layer own = banked(layer, {});
-  batch.out_TD =
-      model::moe_experts_on(executor, batch.x_TD, batch.routing, own.gate_up, own.down, silenced);
+  const model::Gpu gpu = open_simulated_gpu();
+  const Layer own = banked(gpu.device, layer, {});
+  batch.out_TD = model::moe_experts_on(*gpu.executor, batch.x_TD, batch.routing, own.gate_up,
+                                       own.down, silenced);
   batch.out_TD.backward(batch.d_out_TD);
   batch.d_added = {own.gate_up.added.defined() ? own.gate_up.added.grad() : at::Tensor(),
                    own.down.added.defined() ? own.down.added.grad() : at::Tensor()};
@@ -87,11 +88,12 @@ void run_alone(Batch& batch, const Layer& layer, bool silenced) {
 /// @param d_added [bank][source] of this rank's experts.
 void run_shared(Batch& batch, const Layer& layer, bool silenced, Communicator& world,
                 std::vector<std::vector<at::Tensor>>& d_added) {
-  device::HostExecutor executor(device::ThreadOrder::kForward);
+  const model::Gpu gpu = open_simulated_gpu(world.rank());
   ExpertParallel experts(world);
-  const Layer own = banked(layer, experts.share());
-  batch.out_TD = model::shared_experts_on(executor, experts, batch.x_TD, batch.routing, own.gate_up,
-                                          own.down, layer.gate_up.num_base(), silenced);
+  const Layer own = banked(gpu.device, layer, experts.share());
+  batch.out_TD =
+      model::shared_experts_on(*gpu.executor, experts, batch.x_TD, batch.routing, own.gate_up,
+                               own.down, layer.gate_up.num_base(), silenced);
   batch.out_TD.backward(batch.d_out_TD);
   for (const at::Tensor& bank : {own.gate_up.added, own.down.added}) {
     auto& by_source = d_added.emplace_back();
@@ -115,12 +117,12 @@ TEST_CASE("experts shared out over devices give each rank what it would get alon
   for (int r = 0; r < num_ranks; ++r) {
     const int64_t num_tokens = r == 1 ? 0 : 11 + 9 * r;  // one rank has nothing to send
     const Batch batch = random_batch_of(num_tokens, num_base + num_added, 3 * r);
-    alone.push_back(batch.with_own_leaves());
-    shared.push_back(batch.with_own_leaves());
+    alone.push_back(batch.on(simulated_gpu()));
+    shared.push_back(batch.on(simulated_gpu(r)));
     if (num_tokens > 0) run_alone(alone.back(), layer, silenced);
   }
   std::vector<std::vector<std::vector<at::Tensor>>> d_added(alone.size());  // [rank][bank][source]
-  parallel::run_in_threads(num_ranks, kPatience, [&](Communicator& world) {
+  run_on_gpus(num_ranks, kPatience, [&](Communicator& world) {
     const auto rank = static_cast<size_t>(world.rank());
     run_shared(shared[rank], layer, silenced, world, d_added[rank]);
   });
@@ -132,7 +134,7 @@ TEST_CASE("experts shared out over devices give each rank what it would get alon
     CHECK(bitwise_equal(shared[r].routing.weight_TK.grad(), alone[r].routing.weight_TK.grad()));
     for (size_t bank = 0; bank < 2 && num_added > 0; ++bank) {
       std::vector<at::Tensor> slices;
-      for (const auto& of_owner : d_added) slices.push_back(of_owner[bank][r]);
+      for (const auto& of_owner : d_added) slices.push_back(of_owner[bank][r].cpu());
       CHECK(bitwise_equal(at::cat(slices).to(at::kFloat), alone[r].d_added[bank]));
     }
   }
@@ -146,10 +148,10 @@ TEST_CASE("a device has its slice of the experts, and all that trains", "[device
   std::vector<at::Tensor> base, added;
   int64_t num_bytes = 0;
   for (int rank = 0; rank < 2; ++rank) {
-    const auto moved = model::weights_on(at::kCPU, weights, {rank, 2});
+    const auto moved = model::weights_on(simulated_gpu(rank), weights, {rank, 2});
     const SplitRows& rows = moved.layers[0].moe.gate_up;
-    base.push_back(rows.base);
-    added.push_back(rows.bank.narrow(0, 0, rows.num_added_in_bank()));
+    base.push_back(rows.base.cpu());
+    added.push_back(rows.bank.narrow(0, 0, rows.num_added_in_bank()).cpu());
     CHECK(bitwise_equal(rows.added, weights.layers[0].moe.gate_up.added));
     num_bytes += model::bytes_on_device(weights, {rank, 2});
   }

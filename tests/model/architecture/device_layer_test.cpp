@@ -1,5 +1,5 @@
-// tests/model/architecture/device_layer_test.cpp: the transformer as it runs on a GPU, its bodies
-// on the host with every access checked, everything else LibTorch's on the CPU.
+// tests/model/architecture/device_layer_test.cpp: the transformer as it runs on a GPU, which is
+// simulated.
 #include "model/architecture/device_layer.h"
 
 #include <ATen/core/grad_mode.h>
@@ -7,23 +7,23 @@
 #include "core/error.h"
 #include "model/architecture/gpu.h"
 #include "model/architecture/transformer.h"
-#include "model/device/host_executor.h"
 #include "tests/model/architecture/compare.h"
 #include "tests/model/architecture/device_model_case.h"
 #include "tests/model/architecture/tiny_model.h"
+#include "tests/model/simulated_gpu/simulated_gpu.h"
 
 namespace polygraft::testing {
 namespace {
 
-std::shared_ptr<device::Executor> host(device::ThreadOrder order) {
-  return std::make_shared<device::HostExecutor>(order);
+std::vector<at::Tensor> check_model(device::ThreadOrder order) {
+  constexpr double kRounding = 0.03;
+  const model::Gpu gpu = open_simulated_gpu(0, order);
+  return check_device_model(gpu.executor, gpu.device, kRounding);
 }
 
 TEST_CASE("a model through the device's layers agrees with the plain one in bfloat16", "[device]") {
-  constexpr double kRounding = 0.02;
-  const auto forward = check_device_model(host(device::ThreadOrder::kForward), at::kCPU, kRounding);
-  const auto shuffled =
-      check_device_model(host(device::ThreadOrder::kShuffled), at::kCPU, kRounding);
+  const auto forward = check_model(device::ThreadOrder::kForward);
+  const auto shuffled = check_model(device::ThreadOrder::kShuffled);
   for (size_t i = 0; i < forward.size(); ++i) REQUIRE(bitwise_equal(forward[i], shuffled[i]));
 }
 
@@ -32,8 +32,8 @@ TEST_CASE("a bank has the added experts' values as of the last fill", "[device]"
   auto config = tiny_config();
   config.expert_width = 24;
   const auto weights = grown(lively_weights(config, 5), 3, 5);
-  const auto executor = host(device::ThreadOrder::kForward);
-  auto model = model::Transformer(config, weights).on_device(at::kCPU, executor);
+  const model::Gpu gpu = open_simulated_gpu();
+  auto model = model::Transformer(config, weights).on_device(gpu.device, gpu.executor);
   const auto batch = random_batch({12}, config.vocab_rows);
   const auto before = model.hidden(batch);
   for (auto& layer : model.weights().layers) layer.moe.down.added.mul_(3);

@@ -1,11 +1,10 @@
-// tests/model/architecture/moe_on_device_test.cpp: the device's MoE layer, its bodies on the host,
-// every access checked, its grouped products LibTorch's on the CPU.
+// tests/model/architecture/moe_on_device_test.cpp: the device's MoE layer on a simulated GPU.
 #include "tests/model/architecture/moe_on_device.h"
 
 #include "core/error.h"
-#include "model/device/host_executor.h"
 #include "tests/model/architecture/compare.h"
 #include "tests/model/architecture/device_moe_case.h"
+#include "tests/model/simulated_gpu/simulated_gpu.h"
 
 namespace polygraft::testing {
 
@@ -14,8 +13,8 @@ TEST_CASE("the device's MoE layer agrees with float64 autograd in every thread o
   std::vector<std::vector<at::Tensor>> results;
   for (const auto order : {device::ThreadOrder::kForward, device::ThreadOrder::kReverse,
                            device::ThreadOrder::kShuffled}) {
-    device::HostExecutor executor(order);
-    results.push_back(check_device_moe(executor, at::kCPU, c));
+    const model::Gpu gpu = open_simulated_gpu(0, order);
+    results.push_back(check_device_moe(*gpu.executor, gpu.device, c));
   }
   for (size_t i = 0; i < results[0].size(); ++i) {
     REQUIRE(bitwise_equal(results[0][i], results[1][i]));
@@ -24,25 +23,26 @@ TEST_CASE("the device's MoE layer agrees with float64 autograd in every thread o
 }
 
 TEST_CASE("a width that is no multiple of eight is refused on the device", "[device]") {
-  device::HostExecutor executor(device::ThreadOrder::kForward);
+  const model::Gpu gpu = open_simulated_gpu();
   const DeviceMoeCase c{
       .tokens = 4, .width = 20, .expert_width = 8, .base = 3, .added = 0, .top_k = 1};
-  REQUIRE_THROWS_AS(check_device_moe(executor, at::kCPU, c), ConfigError);
+  REQUIRE_THROWS_AS(check_device_moe(*gpu.executor, gpu.device, c), ConfigError);
 }
 
 TEST_CASE("an empty batch passes through the device's MoE layer", "[device]") {
-  device::HostExecutor executor(device::ThreadOrder::kForward);
-  const auto bfloat16 = [](at::IntArrayRef shape) { return at::ones(shape, at::kBFloat16); };
+  const model::Gpu gpu = open_simulated_gpu();
+  const auto options = at::TensorOptions(gpu.device).dtype(at::kBFloat16);
+  const auto bfloat16 = [&](at::IntArrayRef shape) { return at::ones(shape, options); };
   const model::DeviceMoe layer{bfloat16({3, 16}),
                                bfloat16({2, 16}),
                                {bfloat16({5, 16, 16}), bfloat16({5, 16, 8}), 2},
                                {2, true}};
   model::DeviceMoeSaved saved;
   const auto x_TD = bfloat16({0, 16});
-  REQUIRE(model::forward_on_device(executor, layer, x_TD, {}, saved).sizes() == x_TD.sizes());
-  const auto gradients = model::backward_on_device(executor, layer, saved, {x_TD});
+  REQUIRE(model::forward_on_device(*gpu.executor, layer, x_TD, {}, saved).sizes() == x_TD.sizes());
+  const auto gradients = model::backward_on_device(*gpu.executor, layer, saved, {x_TD});
   REQUIRE(gradients.d_x_TD.sizes() == x_TD.sizes());
-  REQUIRE(at::equal(gradients.d_gate_up_added_nGD, at::zeros({2, 16, 16}, at::kBFloat16)));
+  REQUIRE(at::equal(gradients.d_gate_up_added_nGD, at::zeros({2, 16, 16}, options)));
 }
 
 }  // namespace polygraft::testing
