@@ -97,8 +97,28 @@ at::Tensor ends_of(const DeviceExpertsSaved& saved, int64_t count) {
 
 /// Of all rows, as the backward goes down.
 struct RowGradients {
-  at::Tensor d_out_RD, d_gate_up_RG, weighted_h_RF;
+  at::Tensor d_out_RD, d_gate_up_RG, weighted_h_RF, d_weight_TK;
 };
+
+/// All but d_out_RD, from that. @param num_weighted experts, the first ones, of whose rows
+/// weighted_h_RF is wanted.
+void differentiate_swiglu(device::Executor& executor, const Sizes& sizes,
+                          const at::Tensor& down_NDF, const DeviceSlots& slots,
+                          const DeviceExpertsSaved& saved, int64_t num_weighted,
+                          RowGradients& rows) {
+  const auto product_RF =
+      at::_grouped_mm(rows.d_out_RD, down_NDF, ends_of(saved, sizes.num_experts));
+  rows.d_gate_up_RG = at::empty_like(saved.gate_up_RG);
+  rows.weighted_h_RF =
+      sizes.empty({num_weighted > 0 ? sizes.num_rows() : 0, sizes.expert_width}, at::kBFloat16);
+  rows.d_weight_TK = at::empty_like(slots.weight_TK);
+  executor.run(device::SwiGluBackward{
+      device_view<const Lanes>(saved.gate_up_RG), device_view<const Lanes>(product_RF),
+      device_view<const int32_t>(saved.slot_of_row), device_view<const float>(slots.weight_TK),
+      device_view<const int32_t>(saved.first_row.narrow(0, num_weighted, 1)),
+      device_view<Lanes>(rows.d_gate_up_RG), device_view<Lanes>(rows.weighted_h_RF),
+      device_view<float>(rows.d_weight_TK), sizes.expert_lanes()});
+}
 
 /// Of the added experts' matrices. Their rows come first, so that no other row is touched.
 void differentiate_added(device::Executor& executor, const Sizes& sizes, const at::Tensor& x_TD,
@@ -118,8 +138,8 @@ at::Tensor experts_on_device(device::Executor& executor, const DeviceExperts& ex
   saved = {};
   sort(executor, sizes, slots.expert_TK, saved);
   const auto ends = ends_of(saved, sizes.num_experts);
-  const auto x_RD = gather(executor, sizes, saved, slots.x_TD, {});
-  saved.gate_up_RG = at::_grouped_mm(x_RD, experts.gate_up_NGD.transpose(1, 2), ends);
+  saved.gate_up_RG = at::_grouped_mm(gather(executor, sizes, saved, slots.x_TD, {}),
+                                     experts.gate_up_NGD.transpose(1, 2), ends);
   const auto h_RF = sizes.empty({sizes.num_rows(), sizes.expert_width}, at::kBFloat16);
   executor.run(device::SwiGlu{device_view<const Lanes>(saved.gate_up_RG), device_view<Lanes>(h_RF),
                               sizes.expert_lanes()});
@@ -132,24 +152,17 @@ DeviceExpertsGradients experts_backward_on_device(
     const DeviceExpertsSaved& saved, const at::Tensor& d_y_TD, const MatrixGradients& matrices) {
   const Sizes sizes(experts, slots);
   const bool trains = matrices.wanted && sizes.num_added > 0;
-  const auto ends = ends_of(saved, sizes.num_experts);
   RowGradients rows;
-  rows.d_out_RD = gather(executor, sizes, saved, d_y_TD.contiguous(), {});
-  const auto product_RF = at::_grouped_mm(rows.d_out_RD, experts.down_NDF, ends);
-  rows.d_gate_up_RG = at::empty_like(saved.gate_up_RG);
-  rows.weighted_h_RF =
-      sizes.empty({trains ? sizes.num_rows() : 0, sizes.expert_width}, at::kBFloat16);
   DeviceExpertsGradients gradients;
-  gradients.d_weight_TK = at::empty_like(slots.weight_TK);
-  const int64_t num_weighted = trains ? sizes.num_added : 0;  // experts; first_row[0] is 0
-  executor.run(device::SwiGluBackward{
-      device_view<const Lanes>(saved.gate_up_RG), device_view<const Lanes>(product_RF),
-      device_view<const int32_t>(saved.slot_of_row), device_view<const float>(slots.weight_TK),
-      device_view<const int32_t>(saved.first_row.narrow(0, num_weighted, 1)),
-      device_view<Lanes>(rows.d_gate_up_RG), device_view<Lanes>(rows.weighted_h_RF),
-      device_view<float>(gradients.d_weight_TK), sizes.expert_lanes()});
-  const auto d_x_RD = at::_grouped_mm(rows.d_gate_up_RG, experts.gate_up_NGD, ends);
-  gradients.d_x_TD = sum_slots_on_device(executor, d_x_RD, saved.row_of_slot, {}, sizes.top_k);
+  rows.d_out_RD = gather(executor, sizes, saved, d_y_TD.contiguous(), {});
+  differentiate_swiglu(executor, sizes, experts.down_NDF, slots, saved,
+                       trains ? sizes.num_added : 0, rows);
+  gradients.d_weight_TK = rows.d_weight_TK;
+  // No product over all rows outlives its use: some of them at once are what the layer's peak is.
+  gradients.d_x_TD = sum_slots_on_device(
+      executor,
+      at::_grouped_mm(rows.d_gate_up_RG, experts.gate_up_NGD, ends_of(saved, sizes.num_experts)),
+      saved.row_of_slot, {}, sizes.top_k);
   if (!trains) return gradients;
   const at::Tensor sums = matrices.ends.defined() ? matrices.ends : ends_of(saved, sizes.num_added);
   differentiate_added(executor, sizes, slots.x_TD, saved, rows, sums, gradients);

@@ -54,7 +54,7 @@ struct Quantities {
   double layers = 0, expert_numbers = 0, other_numbers = 0;
 
   double elements_at_once() const {
-    return static_cast<double>(GradientSum::elements_at_once(on_gpu));
+    return std::min(trainable, static_cast<double>(GradientSum::elements_at_once(on_gpu)));
   }
 };
 
@@ -115,15 +115,14 @@ double sending_seconds(double bytes, double peers, const RankRates& rates) {
 }
 
 /// A rank has the moments of its share alone, and adds that share's gradients up apart from its own
-/// pieces', which travel some at a time. A row of GPUs shares out what experts are multiplied with,
-/// which on CPUs is mapped; of those that train, a GPU keeps a gradient for each source, in
-/// bfloat16, and of every layer the tokens that came.
+/// pieces', which travel some at a time, when what layers kept is gone. A row of GPUs shares out
+/// what experts are multiplied with, which on CPUs is mapped; of those that train, a GPU keeps a
+/// gradient for each source, in bfloat16, and of every layer the tokens that came.
 double memory_bytes(const Quantities& q, const Grid& grid) {
   const auto alone = static_cast<double>(q.estimate.peak_memory_bytes);
   if (grid.ranks() <= 1) return alone;
   const double share = q.trainable / grid.ranks();
-  const double shared = alone - kMomentBytes * (q.trainable - share) +
-                        kGradientBytes * (share + 2 * q.elements_at_once());
+  const double shared = alone - kMomentBytes * (q.trainable - share) + kGradientBytes * share;
   if (!q.on_gpu || grid.ep == 1) return shared;
   const double experts = q.layers * static_cast<double>(q.config.num_experts) * q.expert_numbers;
   const double kept_by_source = std::ceil(q.added / grid.ep) * grid.ep;  // on the GPU with most

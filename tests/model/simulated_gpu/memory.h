@@ -2,6 +2,8 @@
 // one that nobody may touch, as the CPU may not touch a GPU's; what a GPU does is done by way of
 // the other.
 #pragma once
+#include <ATen/ATen.h>
+
 #include <cstddef>
 #include <map>
 #include <mutex>
@@ -52,5 +54,8 @@ class GpuMemory {
   std::map<size_t, std::vector<void*>> spare_;  // by size
   std::map<int, Usage> usage_;
 };
+
+/// The same bytes as a tensor of the CPU; of none, one that an operation may give some.
+at::Tensor opened(const at::Tensor& tensor);
 
 }  // namespace polygraft::testing

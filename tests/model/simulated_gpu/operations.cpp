@@ -76,14 +76,6 @@ bool is_on_gpu(const at::Tensor& tensor) {
   return tensor.defined() && tensor.device().type() == at::kPrivateUse1;
 }
 
-/// The same bytes as a tensor of the CPU; of none, one that an operation may give some.
-at::Tensor opened(const at::Tensor& tensor) {
-  const auto options = at::TensorOptions(at::kCPU).dtype(tensor.scalar_type());
-  if (tensor.numel() == 0) return at::empty_strided(tensor.sizes(), tensor.strides(), options);
-  return at::from_blob(GpuMemory::instance().opened(tensor.data_ptr()), tensor.sizes(),
-                       tensor.strides(), options);
-}
-
 at::Tensor empty(at::IntArrayRef sizes, std::optional<at::ScalarType> dtype,
                  std::optional<at::Layout>, std::optional<at::Device> device, std::optional<bool>,
                  std::optional<at::MemoryFormat> format) {
@@ -300,6 +292,13 @@ TORCH_LIBRARY_IMPL(_, PrivateUse1, library) {
 }
 
 }  // namespace
+
+at::Tensor opened(const at::Tensor& tensor) {
+  const auto options = at::TensorOptions(at::kCPU).dtype(tensor.scalar_type());
+  if (tensor.numel() == 0) return at::empty_strided(tensor.sizes(), tensor.strides(), options);
+  return at::from_blob(GpuMemory::instance().opened(tensor.data_ptr()), tensor.sizes(),
+                       tensor.strides(), options);
+}
 
 std::vector<std::string> waits_from(size_t first) { return waits.from(first); }
 

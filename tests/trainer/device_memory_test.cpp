@@ -1,0 +1,149 @@
+// tests/trainer/device_memory_test.cpp: what a step takes of a GPU's memory, as a simulated one
+// counts it, beside what was said before.
+#include <catch2/catch.hpp>
+
+#include "tests/model/architecture/tiny_model.h"
+#include "tests/model/parallel/patience.h"
+#include "tests/model/simulated_gpu/memory.h"
+#include "tests/model/simulated_gpu/simulated_gpu.h"
+#include "tests/model/simulated_gpu/simulated_nccl.h"
+#include "trainer/optim/parameters.h"
+#include "trainer/parallel/parallel_step.h"
+#include "trainer/parallel/plan.h"
+#include "trainer/parallel/shared_optimizer.h"
+
+namespace polygraft::trainer {
+namespace {
+
+using testing::GpuMemory;
+
+constexpr int64_t kAddedExperts = 8, kAddedRows = 80;
+constexpr int64_t kTokens = 256, kPieces = 4, kSequenceLength = 32;
+
+struct MeasuredCase {
+  int64_t vocab_rows = 800;
+
+  model::ModelConfig base() const {
+    model::ModelConfig config = testing::tiny_config();
+    config.num_layers = 4;
+    config.hidden_size = 128;
+    config.num_heads = 8;
+    config.num_kv_heads = 2;
+    config.head_dim = 16;
+    config.vocab_rows = vocab_rows;
+    config.expert_width = 48;
+    config.num_experts = 32;
+    config.top_k = 4;
+    config.layer_is_moe.assign(4, true);
+    config.max_positions = 256;
+    return config;
+  }
+  model::ModelConfig expanded() const {
+    model::ModelConfig config = base();
+    config.num_experts += kAddedExperts;
+    config.vocab_rows += kAddedRows;
+    return config;
+  }
+  TrainConfig train(const std::string& method) const {
+    TrainConfig train;
+    train.device = "cuda";
+    train.tokens = 1 << 16;
+    train.sequence_length = kSequenceLength;
+    train.micro_batch_tokens = kTokens;
+    train.batch_tokens = kTokens * kPieces;
+    train.replay.fraction = 0.25;
+    train.protect.method = method;
+    return train;
+  }
+};
+
+/// Of random tokens, which the rows refer to.
+StepRows rows_of(const std::vector<int32_t>& ids) {
+  StepRows rows;
+  constexpr auto length = static_cast<size_t>(kSequenceLength);
+  for (size_t first = 0; first + length <= ids.size(); first += length) {
+    Row row(ids.data() + first, length);
+    row.before = ids.front();
+    (first / length % 4 == 0 ? rows.replayed : rows.learned).push_back(row);
+  }
+  return rows;
+}
+
+std::vector<int32_t> random_ids(const MeasuredCase& c, int64_t count) {
+  const at::Tensor ids = at::randint(0, c.expanded().vocab_rows, {count}, at::kInt);
+  return {ids.const_data_ptr<int32_t>(), ids.const_data_ptr<int32_t>() + count};
+}
+
+model::Weights random_weights(const MeasuredCase& c) {
+  at::manual_seed(1);
+  return testing::grown(testing::lively_weights(c.base(), 1), kAddedExperts, kAddedRows);
+}
+
+/// Two steps on a rank; the first leaves the optimizer's state. @return bytes of its GPU.
+double measured_peak(const MeasuredCase& c, const TrainConfig& train, const model::Weights& weights,
+                     const std::vector<int32_t>& ids, const parallel::RankGrid& grid) {
+  auto& memory = GpuMemory::instance();
+  memory.set_limit(grid.rank(), GpuMemory::kBytes);
+  const auto before = static_cast<double>(memory.peak(grid.rank()));
+  model::Gpu gpu = testing::open_simulated_gpu(grid.rank());
+  model::ExpertParallel experts(grid.experts());
+  model::Transformer transformer =
+      model::Transformer(c.base(), weights)
+          .on_device(gpu.device, gpu.executor, grid.shares_experts() ? &experts : nullptr);
+  const Parameters trained = select_parameters(transformer.weights(), train);
+  SharedOptimizer optimizer(&grid, trained, train.optimizer);
+  ParallelStep step(grid, experts, transformer, 0, train, optimizer.shares());
+  for (int i = 0; i < 2; ++i) {
+    step.backward(rows_of(ids), {});
+    optimizer.clip_gradients(1.0);
+    optimizer.step(1e-3);
+    transformer.weights().fill_banks();
+  }
+  return static_cast<double>(memory.peak(grid.rank())) - before;
+}
+
+/// Of each rank's GPU.
+std::vector<double> measured_peaks(const MeasuredCase& c, const TrainConfig& train,
+                                   parallel::GridShape shape) {
+  const model::Weights weights = random_weights(c);
+  const std::vector<int32_t> ids = random_ids(c, train.batch_tokens);
+  std::vector<double> peaks(static_cast<size_t>(shape.ep * shape.dp));
+  testing::run_on_gpus(
+      static_cast<int>(std::ssize(peaks)), testing::kPatience, [&](parallel::Communicator& world) {
+        const parallel::RankGrid grid(world, shape);
+        peaks[static_cast<size_t>(world.rank())] = measured_peak(c, train, weights, ids, grid);
+      });
+  return peaks;
+}
+
+double planned_peak(const MeasuredCase& c, const TrainConfig& train, parallel::GridShape shape) {
+  const RankRates rates{.memory_gib = 1, .teraflops = 1, .memory_gb_s = 1, .link_gb_s = 1};
+  const model::ModelConfig expanded = c.expanded();
+  for (const GridPlan& plan :
+       plan_grids({expanded, kAddedExperts, kAddedRows, train}, rates, shape.ep * shape.dp)) {
+    if (plan.ep == shape.ep) return plan.memory_bytes;
+  }
+  throw std::logic_error("no such grid");
+}
+
+TEST_CASE("a step takes the memory of a GPU that was said before within 15 %",
+          "[trainer][device][plan]") {
+  const auto [method, ep, dp, vocab_rows] =
+      GENERATE(table<const char*, int, int, int64_t>({{"kl", 1, 1, 800},
+                                                      {"hinge", 1, 1, 4000},
+                                                      {"hinge", 1, 2, 800},
+                                                      {"kl", 2, 2, 800},
+                                                      {"kl", 3, 1, 800}}));
+  const MeasuredCase c{.vocab_rows = vocab_rows};
+  const TrainConfig train = c.train(method);
+  const parallel::GridShape shape{ep, dp};
+  const double planned = planned_peak(c, train, shape);
+  for (const double peak : measured_peaks(c, train, shape)) {
+    INFO(method << ", ep " << ep << ", dp " << dp << ": planned " << planned << ", taken " << peak);
+    CHECK(planned > peak / 1.15);
+    CHECK(planned < peak * 1.15);
+  }
+}
+
+}  // namespace
+}  // namespace polygraft::trainer
