@@ -249,6 +249,11 @@ int run_command_line(int argc, char** argv) {
   } catch (const c10::OutOfMemoryError& error) {  // of a GPU
     std::cerr << "polygraft: out of memory: " << error.what_without_backtrace()
               << "\n  hint: lower train.micro_batch_tokens, or share experts out (--ep)\n";
+  } catch (const c10::AcceleratorError& error) {
+    std::cerr
+        << "polygraft: the GPU failed: " << error.what_without_backtrace()
+        << "\n  hint: look at nvidia-smi and the system's log; the same command continues from "
+           "the last checkpoint\n";
   } catch (const std::bad_alloc&) {
     std::cerr << "polygraft: out of memory\n  hint: --dry-run shows what a command needs\n";
   } catch (const std::exception& error) {

@@ -44,12 +44,17 @@ at::Tensor attend(const SequenceGroup& group, int64_t window, const at::Tensor& 
   const auto rows = [&group](const at::Tensor& x) {
     return x.view({group.num_sequences, group.length, x.size(1), x.size(2)}).transpose(1, 2);
   };
-  const bool grouped_queries = q_THC.size(1) != k_TJC.size(1);
+  const int64_t num_sharing = q_THC.size(1) / k_TJC.size(1);
   const std::optional<at::Tensor> mask =
       masked ? std::optional(sent_to(q_THC.device(), attention_mask(group, window))) : std::nullopt;
-  const auto out_BHLC =
-      at::scaled_dot_product_attention(rows(q_THC), rows(k_TJC), rows(v_TJC), mask, 0.0,
-                                       /*is_causal=*/!masked, std::nullopt, grouped_queries);
+  // With a mask no fused attention of a GPU's lets queries share heads, and the other keeps scores.
+  const bool repeats = masked && num_sharing > 1 && !q_THC.is_cpu();
+  const auto keys = [&](const at::Tensor& x_TJC) {
+    return rows(repeats ? x_TJC.repeat_interleave(num_sharing, 1) : x_TJC);
+  };
+  const auto out_BHLC = at::scaled_dot_product_attention(
+      rows(q_THC), keys(k_TJC), keys(v_TJC), mask, 0.0,
+      /*is_causal=*/!masked, std::nullopt, /*enable_gqa=*/num_sharing > 1 && !repeats);
   return out_BHLC.transpose(1, 2).reshape({group.num_tokens(), q_THC.size(1), q_THC.size(2)});
 }
 
@@ -99,6 +104,17 @@ at::Tensor attend_groups(const std::vector<SequenceGroup>& groups, int64_t windo
   return at::cat(parts);
 }
 
+/// The same, in few calls where the layout has them and no window hides anything.
+at::Tensor attend_layout(const SequenceLayout& layout, int64_t window, const at::Tensor& q_THC,
+                         const at::Tensor& k_TJC, const at::Tensor& v_TJC) {
+  const auto& padded = layout.padded;
+  if (!padded || (window > 0 && padded->longest() > window)) {
+    return attend_groups(layout.groups, window, q_THC, k_TJC, v_TJC);
+  }
+  return padded->unpad(attend_groups(padded->groups(), 0, padded->pad(q_THC), padded->pad(k_TJC),
+                                     padded->pad(v_TJC)));
+}
+
 /// Each sequence's new tokens by its own cache. @return [T, H, C].
 at::Tensor continue_sequences(const std::vector<SequenceGroup>& groups, int64_t window,
                               const at::Tensor& q_THC, const at::Tensor& k_TJC,
@@ -120,7 +136,7 @@ at::Tensor continue_sequences(const std::vector<SequenceGroup>& groups, int64_t 
 /// of them), then bounded.
 at::Tensor shape_heads(at::Tensor x, const at::Tensor& norm, const AttentionRule& rule) {
   if (norm.defined()) {
-    x = rms_norm(x.view({x.size(0), -1, norm.size(0)}), norm, rule.norm_eps);
+    x = rms_norm(x.view({x.size(0), -1, norm.size(0)}), norm, rule.norm_eps, rule.executor);
   }
   if (rule.clip > 0) x = at::clamp(x, -rule.clip, rule.clip);
   return x.view({x.size(0), -1, rule.head_dim});
@@ -128,22 +144,8 @@ at::Tensor shape_heads(at::Tensor x, const at::Tensor& norm, const AttentionRule
 
 }  // namespace
 
-std::vector<SequenceGroup> group_sequences(const Batch& batch) {
-  std::vector<SequenceGroup> groups;
-  for (size_t s = 0; s < batch.lengths.size(); ++s) {
-    const int64_t length = batch.lengths[s];
-    const std::vector<int64_t>& branches = batch.branches_of(s);
-    const bool joins = !groups.empty() && groups.back().length == length && branches.empty() &&
-                       groups.back().branches.empty();
-    if (!joins) groups.push_back({0, length, branches});
-    ++groups.back().num_sequences;
-  }
-  return groups;
-}
-
 at::Tensor attention(const at::Tensor& x_TD, const AttentionWeights& weights,
-                     const AttentionRule& rule, const RopeTable& rope,
-                     const std::vector<SequenceGroup>& groups,
+                     const AttentionRule& rule, const RopeTable& rope, const SequenceLayout& layout,
                      const std::vector<LayerCache*>& caches) {
   const int64_t num_tokens = x_TD.size(0);
   const auto heads = [&](const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& norm) {
@@ -153,9 +155,9 @@ at::Tensor attention(const at::Tensor& x_TD, const AttentionWeights& weights,
   const auto k_TJC = apply_rope(heads(weights.key, weights.key_bias, weights.key_norm), rope);
   const auto v_TJC = heads(weights.value, weights.value_bias, {});
 
-  const auto out_THC = caches.empty()
-                           ? attend_groups(groups, rule.window, q_THC, k_TJC, v_TJC)
-                           : continue_sequences(groups, rule.window, q_THC, k_TJC, v_TJC, caches);
+  const auto out_THC =
+      caches.empty() ? attend_layout(layout, rule.window, q_THC, k_TJC, v_TJC)
+                     : continue_sequences(layout.groups, rule.window, q_THC, k_TJC, v_TJC, caches);
   return linear_product(out_THC.reshape({num_tokens, -1}), weights.output, weights.output_bias);
 }
 

@@ -7,23 +7,13 @@
 
 #include <vector>
 
-#include "model/architecture/batch.h"
 #include "model/architecture/key_value_cache.h"
 #include "model/architecture/rope.h"
+#include "model/architecture/sequence_layout.h"
 #include "model/architecture/weights.h"
+#include "model/device/executor.h"
 
 namespace polygraft::model {
-
-/// Consecutive sequences of equal length, attended to in one call: rows of a training batch form a
-/// single group. One with branches is a group of its own.
-struct SequenceGroup {
-  int64_t num_sequences = 0;
-  int64_t length = 0;
-  std::vector<int64_t> branches = {};
-  int64_t num_tokens() const { return num_sequences * length; }
-};
-
-std::vector<SequenceGroup> group_sequences(const Batch& batch);
 
 /// What a layer's weights do not say of its attention.
 struct AttentionRule {
@@ -31,9 +21,11 @@ struct AttentionRule {
   double norm_eps = 0;  ///< of the q/k norm
   double clip = 0;      ///< largest absolute value of queries, keys and values; 0: no bound
   int64_t window = 0;   ///< tokens that a token sees, itself included; 0: all before it
+  device::Executor* executor = nullptr;  ///< of a GPU, for the q/k norm
 
-  static AttentionRule of(const ModelConfig& config, size_t layer) {
-    return {config.head_dim, config.rms_norm_eps, config.clip_qkv, config.window_of(layer)};
+  static AttentionRule of(const ModelConfig& config, size_t layer, device::Executor* executor) {
+    return {config.head_dim, config.rms_norm_eps, config.clip_qkv, config.window_of(layer),
+            executor};
   }
 };
 
@@ -42,8 +34,7 @@ struct AttentionRule {
 /// none.
 /// @return [T, D].
 at::Tensor attention(const at::Tensor& x_TD, const AttentionWeights& weights,
-                     const AttentionRule& rule, const RopeTable& rope,
-                     const std::vector<SequenceGroup>& groups,
+                     const AttentionRule& rule, const RopeTable& rope, const SequenceLayout& layout,
                      const std::vector<LayerCache*>& caches = {});
 
 }  // namespace polygraft::model

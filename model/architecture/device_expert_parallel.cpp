@@ -38,6 +38,9 @@ CameSlots came_slots(const Arrivals& arrivals, int64_t num_base, at::Device devi
   std::vector<int64_t> token;
   std::vector<int32_t> expert, ends;
   std::vector<float> weight;
+  token.reserve(arrivals.notes.size());
+  expert.reserve(arrivals.notes.size());
+  weight.reserve(arrivals.notes.size());
   for (size_t source = 0; source < arrivals.rows_of_expert.size(); ++source) {
     const std::vector<int64_t>& rows = arrivals.rows_of_expert[source];
     for (size_t e = 0; e < rows.size(); ++e)

@@ -12,6 +12,15 @@ namespace {
 
 using device::Lanes;
 
+/// @throws ConfigError for more than at::_grouped_mm takes on CUDA.
+void require_groups(int64_t count, const char* what) {
+  constexpr int64_t kMost = 1023;
+  if (count <= kMost) return;
+  throw ConfigError("model", "its experts do not suit the grouped products of a GPU")
+      .expected(concat("at most ", kMost, " ", what))
+      .found(concat(count));
+}
+
 /// A call's sizes, and where its new tensors are made.
 class Sizes {
  public:
@@ -45,6 +54,7 @@ class Sizes {
           .expected(concat("multiples of ", device::kLanes))
           .found(concat("hidden size ", model_width, ", expert width ", expert_width));
     }
+    require_groups(num_experts, "experts");
     if (num_rows() > std::numeric_limits<int32_t>::max()) {
       throw ConfigError("batch", "has more rows than an int32 counts")
           .found(concat(num_tokens, " tokens, top-k ", top_k))
@@ -165,6 +175,7 @@ DeviceExpertsGradients experts_backward_on_device(
       saved.row_of_slot, {}, sizes.top_k);
   if (!trains) return gradients;
   const at::Tensor sums = matrices.ends.defined() ? matrices.ends : ends_of(saved, sizes.num_added);
+  require_groups(sums.numel(), "added experts times ranks that share them out");
   differentiate_added(executor, sizes, slots.x_TD, saved, rows, sums, gradients);
   return gradients;
 }

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "model/architecture/upload.h"
+
 namespace polygraft::model {
 namespace {
 
@@ -72,6 +74,8 @@ void ExpertExchange::plan(const SortedSlots& slots, at::Device rows_device) {
   const int64_t* slot_of_row = slots.slot_of_row.const_data_ptr<int64_t>();
   std::vector<int64_t> tokens, place_of_slot(static_cast<size_t>(slots.first_row.back()));
   std::vector<int64_t> note_of_token(static_cast<size_t>(num_tokens_));
+  slot_of_place_.reserve(place_of_slot.size());
+  token_note_.reserve(place_of_slot.size());
   for (int rank = 0; rank < deal_->num_ranks(); ++rank) {
     first_slot_.push_back(static_cast<int64_t>(slot_of_place_.size()));
     first_token_.push_back(static_cast<int64_t>(tokens.size()));
@@ -92,8 +96,8 @@ void ExpertExchange::plan(const SortedSlots& slots, at::Device rows_device) {
   }
   first_slot_.push_back(static_cast<int64_t>(slot_of_place_.size()));
   first_token_.push_back(static_cast<int64_t>(tokens.size()));
-  tokens_ = at::tensor(tokens, at::kLong).to(rows_device);
-  place_of_slot_ = at::tensor(place_of_slot, at::kLong).to(rows_device);
+  tokens_ = sent_to(rows_device, at::tensor(tokens, at::kLong));
+  place_of_slot_ = sent_to(rows_device, at::tensor(place_of_slot, at::kLong));
 }
 
 void ExpertExchange::exchange_notes(const at::Tensor& weight_TK) {
@@ -113,6 +117,7 @@ void ExpertExchange::exchange_notes(const at::Tensor& weight_TK) {
 std::vector<SlotNote> ExpertExchange::outgoing_notes(const at::Tensor& weight_TK) const {
   const float* weight = weight_TK.const_data_ptr<float>();
   std::vector<SlotNote> notes;
+  notes.reserve(slot_of_place_.size());
   for (size_t i = 0; i < slot_of_place_.size(); ++i) {
     notes.push_back({static_cast<int32_t>(token_note_[i]), weight[slot_of_place_[i]]});
   }

@@ -8,6 +8,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdlib>
+#include <string_view>
 
 #include "model/device/cuda_executor.h"
 #include "model/device/device_error.h"
@@ -20,12 +21,21 @@ namespace polygraft::model {
 namespace {
 
 /// Products and sums without atomics or varying splits. cuBLAS reads its variable once, when it
-/// starts. An operation that has no such way is an error: with a warning alone attention's gradient
-/// takes atomics, too, where it has another way.
+/// starts, and LibTorch refuses products under any other value. An operation that has no such way
+/// is an error: with a warning alone attention's gradient takes atomics, too, where it has another
+/// way.
 void demand_same_bits() {
-  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  const char* workspace = std::getenv("CUBLAS_WORKSPACE_CONFIG");
+  const bool suits = workspace != nullptr && std::string_view(workspace) == ":16:8";
+  if (!suits) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/1);
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   at::globalContext().setDeterministicFillUninitializedMemory(false);
+}
+
+/// Batches and what experts are sent differ in size from step to step: memory that is kept by size
+/// would lie in pieces. Read when the first tensor is made; what the user has set stays.
+void let_memory_grow() {
+  setenv("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True", /*overwrite=*/0);
 }
 
 void require(cudaError_t status) {
@@ -44,6 +54,7 @@ void require_gpu() { device::CudaExecutor{nullptr}; }  // says whether there is 
 
 Gpu open_gpu() {
   demand_same_bits();
+  let_memory_grow();
   // No stream is LibTorch's default one. First of all this says whether there is a GPU.
   auto executor = std::make_shared<device::CudaExecutor>(nullptr);
   const int index = current_gpu();

@@ -3,6 +3,7 @@
 // the kernels are compared with.
 #include "model/architecture/logit_losses.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "model/architecture/head_columns.h"
@@ -108,8 +109,11 @@ at::Tensor cross_entropy(SplitLogits& logits, const at::Tensor& targets_C,
   auto log_p_CN = log_softmax_of(logits, layout);
   const auto nll_C = picked_nll(log_p_CN, targets_C);
   auto d_logits_CN = log_p_CN.exp_();
-  const auto ids_C1 = targets_C.clamp_min(0).unsqueeze(1);
-  d_logits_CN.scatter_add_(1, ids_C1, at::full(ids_C1.sizes(), -1.0F, d_logits_CN.options()));
+  // Of one dimension: of two, a GPU has no way, or a longer one, to the same bits every time.
+  const int64_t width = d_logits_CN.size(1), end = d_logits_CN.numel();
+  const auto first_C = at::arange(0, end, std::max<int64_t>(width, 1), targets_C.options());
+  const auto place_C = first_C + targets_C.clamp_min(0);
+  d_logits_CN.view({-1}).scatter_add_(0, place_C, at::full_like(place_C, -1.0, at::kFloat));
   d_logits_CN.masked_fill_((targets_C < 0).unsqueeze(1), 0);
   logits = split(d_logits_CN, layout);
   return nll_C;

@@ -3,12 +3,14 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "model/architecture/device_views.h"
 #include "model/architecture/kernel_call.h"
 #include "model/kernels/rows.h"
 
 namespace polygraft::model {
 namespace {
 
+using device::Lanes;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
@@ -20,6 +22,41 @@ bool uses_kernels(const at::Tensor& x, const at::Tensor& weight_D) {
 kernels::NormShape shape_of(const at::Tensor& x) {
   return {x.size(-1) == 0 ? 0 : x.numel() / x.size(-1), x.size(-1)};
 }
+
+/// By a GPU's bodies, which have no gradient for the weight.
+bool suits_bodies(const at::Tensor& x, const at::Tensor& weight_D) {
+  return x.scalar_type() == at::kBFloat16 && weight_D.scalar_type() == at::kBFloat16 &&
+         !weight_D.requires_grad() && x.size(-1) % device::kLanes == 0;
+}
+
+device::RowTeams teams_of(const at::Tensor& x) {
+  return {x.numel() / x.size(-1), x.size(-1) / device::kLanes};
+}
+
+struct DeviceRmsNormFunction : torch::autograd::Function<DeviceRmsNormFunction> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight_D,
+                            double eps, device::Executor* executor) {
+    auto y = at::empty(x.sizes(), x.options());
+    const auto inverse_R = at::empty({teams_of(x).num_rows}, x.options().dtype(at::kFloat));
+    executor->run(device::RmsNorm{device_view<const Lanes>(x), device_view<const Lanes>(weight_D),
+                                  device_view<Lanes>(y), device_view<float>(inverse_R), teams_of(x),
+                                  static_cast<float>(eps)});
+    ctx->save_for_backward({x, weight_D, inverse_R});
+    ctx->saved_data["executor"] = reinterpret_cast<int64_t>(executor);
+    return y;
+  }
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    const auto saved = ctx->get_saved_variables();
+    const auto d_y = grads[0].contiguous();
+    const auto d_x = at::empty(saved[0].sizes(), saved[0].options());
+    auto& executor = *reinterpret_cast<device::Executor*>(ctx->saved_data["executor"].toInt());
+    executor.run(device::RmsNormBackward{
+        device_view<const Lanes>(saved[0]), device_view<const Lanes>(saved[1]),
+        device_view<const Lanes>(d_y), device_view<const float>(saved[2]), device_view<Lanes>(d_x),
+        teams_of(d_x)});
+    return {d_x, {}, {}, {}};
+  }
+};
 
 struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight_D,
@@ -79,7 +116,11 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
 
 }  // namespace
 
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight_D, double eps) {
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight_D, double eps,
+                    device::Executor* executor) {
+  if (executor != nullptr && suits_bodies(x, weight_D)) {
+    return DeviceRmsNormFunction::apply(x.contiguous(), weight_D.contiguous(), eps, executor);
+  }
   return RmsNormFunction::apply(x, weight_D, eps);
 }
 

@@ -4,10 +4,15 @@
 #pragma once
 #include <ATen/ATen.h>
 
+#include "model/device/executor.h"
+
 namespace polygraft::model {
 
 /// @param x [..., D] float32 or bfloat16. @param weight_D the same dtype. @return the same shape
 /// and dtype. Differentiable in both; no gradient is computed for a frozen weight.
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight_D, double eps);
+/// @param executor of the GPU where x is, or null: LibTorch's operations. A frozen weight's rows of
+/// bfloat16, as wide as its bodies take them, go through it.
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight_D, double eps,
+                    device::Executor* executor = nullptr);
 
 }  // namespace polygraft::model

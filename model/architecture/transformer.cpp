@@ -168,7 +168,7 @@ Transformer Transformer::on_device(at::Device device, std::shared_ptr<device::Ex
 struct Transformer::Pass {
   at::Tensor x_TD;
   RopeTable rope;
-  std::vector<SequenceGroup> groups;
+  SequenceLayout sequences;
   std::vector<KeyValueCache*> caches;  ///< of the sequences, or none
 
   std::vector<LayerCache*> layer_caches(size_t layer) const {
@@ -186,18 +186,20 @@ Transformer::Pass Transformer::start(const Batch& batch, Mask mask,
   if (!caches.empty()) position_T = position_T + positions_before(batch, caches);
   return {embed(batch.ids_T, weights_.embedding, mask.embedding, dtype),
           rope_table(rope_frequencies(config_), position_T, dtype).on(weights_.device()),
-          group_sequences(batch), caches};
+          lay_out(batch, weights_.device()), caches};
 }
 
 void Transformer::run_layer(size_t layer, Pass& pass, Mask mask, const RouterObserver& observer,
                             size_t batch) const {
   const LayerWeights& weights = weights_.layers[layer];
   const MoeRun run{{config_.top_k, config_.renormalize_top_k}, mask, experts_, executor_.get()};
-  const auto attention_input_TD = rms_norm(pass.x_TD, weights.attention.norm, config_.rms_norm_eps);
+  const auto attention_input_TD =
+      rms_norm(pass.x_TD, weights.attention.norm, config_.rms_norm_eps, executor_.get());
   pass.x_TD = pass.x_TD + attention(attention_input_TD, weights.attention,
-                                    AttentionRule::of(config_, layer), pass.rope, pass.groups,
-                                    pass.layer_caches(layer));
-  const auto mlp_input_TD = rms_norm(pass.x_TD, weights.mlp_norm, config_.rms_norm_eps);
+                                    AttentionRule::of(config_, layer, executor_.get()), pass.rope,
+                                    pass.sequences, pass.layer_caches(layer));
+  const auto mlp_input_TD =
+      rms_norm(pass.x_TD, weights.mlp_norm, config_.rms_norm_eps, executor_.get());
   const RouterTap tap{static_cast<int64_t>(layer), batch, {}, {}, {}, {}};
   pass.x_TD = pass.x_TD + (weights.is_moe ? moe_mlp(mlp_input_TD, weights.moe, run, tap, observer)
                                           : dense_mlp(mlp_input_TD, weights.dense));
@@ -207,7 +209,7 @@ at::Tensor Transformer::hidden(const Batch& batch, Mask mask,
                                const RouterObserver& observer) const {
   Pass pass = start(batch, mask);
   for (size_t i = 0; i < weights_.layers.size(); ++i) run_layer(i, pass, mask, observer, 0);
-  return rms_norm(pass.x_TD, weights_.final_norm, config_.rms_norm_eps);
+  return rms_norm(pass.x_TD, weights_.final_norm, config_.rms_norm_eps, executor_.get());
 }
 
 at::Tensor Transformer::hidden_next(const Batch& batch, const std::vector<KeyValueCache*>& caches,
@@ -217,7 +219,7 @@ at::Tensor Transformer::hidden_next(const Batch& batch, const std::vector<KeyVal
   for (KeyValueCache* cache : caches) cache->layers.resize(weights_.layers.size());
   for (size_t i = 0; i < weights_.layers.size(); ++i) run_layer(i, pass, mask, nullptr, 0);
   for (size_t s = 0; s < caches.size(); ++s) caches[s]->num_tokens += batch.lengths[s];
-  return rms_norm(pass.x_TD, weights_.final_norm, config_.rms_norm_eps);
+  return rms_norm(pass.x_TD, weights_.final_norm, config_.rms_norm_eps, executor_.get());
 }
 
 Transformer::Walk::Walk(const Transformer& transformer, const std::vector<Batch>& batches,
@@ -241,7 +243,8 @@ std::vector<at::Tensor> Transformer::Walk::finish() {
   const at::Tensor& norm = transformer_.weights_.final_norm;
   std::vector<at::Tensor> hidden_TD;
   for (Pass& pass : passes_) {
-    hidden_TD.push_back(rms_norm(pass.x_TD, norm, transformer_.config_.rms_norm_eps));
+    hidden_TD.push_back(
+        rms_norm(pass.x_TD, norm, transformer_.config_.rms_norm_eps, transformer_.executor_.get()));
     pass = {};
   }
   return hidden_TD;

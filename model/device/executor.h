@@ -7,6 +7,7 @@
 #include "model/device/adamw.h"
 #include "model/device/balance.h"
 #include "model/device/column_sum.h"
+#include "model/device/rms_norm.h"
 #include "model/device/router.h"
 #include "model/device/router_backward.h"
 #include "model/device/row_sort.h"
@@ -15,9 +16,10 @@
 
 namespace polygraft::device {
 
-using AnyBody = std::variant<Router, RouterBackward, ColumnSum, BalanceLoss, CountSlots,
-                             ExclusiveScan, PlaceSlots, GatherRows, SumSlots, SwiGlu,
-                             SwiGluBackward, AdamWRows<BFloat16>, AdamWRows<float>>;
+using AnyBody =
+    std::variant<Router, RouterBackward, ColumnSum, BalanceLoss, CountSlots, ExclusiveScan,
+                 PlaceSlots, GatherRows, SumSlots, SwiGlu, SwiGluBackward, RmsNorm, RmsNormBackward,
+                 AdamWRows<BFloat16>, AdamWRows<float>>;
 
 class Executor {
  public:

@@ -2,6 +2,7 @@
 // stream that all exchanges share.
 #include "model/parallel/nccl.h"
 
+#include <algorithm>
 #include <exception>
 
 #include "core/text.h"
@@ -17,6 +18,30 @@ bool is_on_gpu(ConstBytes part) {
   check(cudaPointerGetAttributes(&attributes, part.data()), "a look at memory");
   return attributes.type == cudaMemoryTypeDevice;
 }
+
+bool touches_gpu(const Exchange& exchange) {
+  const auto is_there = [](ConstBytes part) { return !part.empty() && is_on_gpu(part); };
+  return std::any_of(exchange.send.begin(), exchange.send.end(), is_there) ||
+         std::any_of(exchange.receive.begin(), exchange.receive.end(), is_there);
+}
+
+/// Calls that NCCL starts together. One left open by an exception would take in whatever comes.
+class NcclCalls {
+ public:
+  NcclCalls() { check(ncclGroupStart(), "an exchange"); }
+  ~NcclCalls() {
+    if (is_open_) ncclGroupEnd();
+  }
+  NcclCalls(const NcclCalls&) = delete;
+  NcclCalls& operator=(const NcclCalls&) = delete;
+  void start() {
+    is_open_ = false;
+    check(ncclGroupEnd(), "an exchange");
+  }
+
+ private:
+  bool is_open_ = true;
+};
 
 /// Passed when a stream has done all that came before mark().
 class Event {
@@ -96,7 +121,7 @@ class NcclExchange : public Pending {
       to[static_cast<size_t>(r)] = staged_target(others.receive[static_cast<size_t>(r)]);
     }
     staging_.hand_over();
-    check(ncclGroupStart(), "an exchange");
+    NcclCalls calls;
     for (int step = 1; step < num_ranks; ++step) {
       const int r = (rank + step) % num_ranks;
       const auto at = static_cast<size_t>(r);
@@ -111,7 +136,7 @@ class NcclExchange : public Pending {
               "receiving");
       }
     }
-    check(ncclGroupEnd(), "an exchange");
+    calls.start();
     channel.settle();
     done_.mark(shared.exchanges);
   }
@@ -186,10 +211,11 @@ class NcclGroup : public Communicator {
 
  protected:
   PendingPtr start(const Exchange& others) override {
-    follow_default_stream();
+    if (touches_gpu(others)) follow_default_stream();
     return std::make_unique<NcclExchange>(shared_, channel_, others, rank_);
   }
   void copy_own(ConstBytes from, Bytes to) override {
+    if (!is_on_gpu(from) && !is_on_gpu(to)) return Communicator::copy_own(from, to);
     follow_default_stream();
     check(
         cudaMemcpyAsync(to.data(), from.data(), from.size(), cudaMemcpyDefault, shared_.exchanges),

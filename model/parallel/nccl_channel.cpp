@@ -2,6 +2,7 @@
 #include "model/parallel/nccl_channel.h"
 
 #include <exception>
+#include <limits>
 #include <thread>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
@@ -16,6 +17,7 @@ using Clock = std::chrono::steady_clock;
 using device::DeviceError;
 
 constexpr auto kPause = std::chrono::microseconds(50);
+constexpr auto kWithoutPause = std::chrono::microseconds(200);  // most exchanges take less
 constexpr auto kBetweenNcclLooks = std::chrono::milliseconds(200);
 constexpr auto kFarewellIsLate = std::chrono::seconds(2);  // connections end before the word
 constexpr const char* kFarewellKey = "farewell";
@@ -35,6 +37,15 @@ void check(ncclResult_t result, const char* what) {
   }
 }
 
+/// What exchanges stage comes and goes with each: the driver would map it anew every time.
+void keep_freed_memory(int gpu) {
+  cudaMemPool_t pool = nullptr;
+  uint64_t most_kept = std::numeric_limits<uint64_t>::max();
+  check(cudaDeviceGetDefaultMemPool(&pool, gpu), "a look at the GPU's memory");
+  check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &most_kept),
+        "keeping GPU memory");
+}
+
 void take_gpu(const Launch& launch) {
   int num_devices = 0;
   const cudaError_t status = cudaGetDeviceCount(&num_devices);
@@ -50,6 +61,7 @@ void take_gpu(const Launch& launch) {
         .hint("start as many processes on a host as it has GPUs (torchrun --nproc-per-node)");
   }
   check(cudaSetDevice(launch.local_rank), "taking the GPU");
+  keep_freed_memory(launch.local_rank);
 }
 
 Store meet(const Launch& launch, Timeout timeout) {
@@ -104,8 +116,12 @@ void NcclShared::wait_until(const std::function<bool()>& is_done, const std::vec
   const auto start = Clock::now();
   auto last_look = start;
   while (!ask(is_done, awaited)) {
-    std::this_thread::sleep_for(kPause);
     const auto now = Clock::now();
+    if (now - start < kWithoutPause) {
+      std::this_thread::yield();
+    } else {
+      std::this_thread::sleep_for(kPause);
+    }
     if (now - last_look < kBetweenNcclLooks) continue;
     last_look = now;
     look_for_losses();

@@ -117,7 +117,13 @@ void GradientSum::share_presence(bool counts) {
 void GradientSum::add_round(bool counts) {
   const at::NoGradGuard no_grad;
   share_presence(counts);
-  for (int64_t turn = 0; turn < num_turns(); ++turn) take_turn(turn);
+  Turn under_way;
+  for (int64_t turn = 0; turn < num_turns(); ++turn) {
+    Turn next = start_turn(turn);
+    finish_turn(under_way);
+    under_way = std::move(next);
+  }
+  finish_turn(under_way);
   for (size_t i = 0; i < sums_.size(); ++i) {
     has_begun_[i] = static_cast<char>(has_begun_[i] != 0 || first_source(i) < grid_.size());
     shares_.leaves()[i].value.mutable_grad() = at::Tensor();
@@ -125,19 +131,24 @@ void GradientSum::add_round(bool counts) {
   experts_.clear_gradients();
 }
 
-void GradientSum::take_turn(int64_t turn) {
-  std::vector<at::Tensor> sent, received;
-  std::vector<std::vector<Part>> coming;
+GradientSum::Turn GradientSum::start_turn(int64_t index) const {
+  Turn turn;
   parallel::Exchange exchange;
   for (int r = 0; r < grid_.size(); ++r) {
-    sent.push_back(elements_of(parts(grid_.rank(), r, turn)));
-    coming.push_back(parts(r, grid_.rank(), turn));
-    received.push_back(at::empty({count_elements(coming.back())}, options_));
-    exchange.send.push_back(bytes_of(sent.back()));
-    exchange.receive.push_back(bytes_of(received.back()));
+    turn.sent.push_back(elements_of(parts(grid_.rank(), r, index)));
+    turn.coming.push_back(parts(r, grid_.rank(), index));
+    turn.received.push_back(at::empty({count_elements(turn.coming.back())}, options_));
+    exchange.send.push_back(bytes_of(turn.sent.back()));
+    exchange.receive.push_back(bytes_of(turn.received.back()));
   }
-  grid_.world().all_to_all_v(exchange);
-  for (size_t r = 0; r < coming.size(); ++r) add(coming[r], received[r]);
+  turn.pending = grid_.world().start_all_to_all_v(exchange);
+  return turn;
+}
+
+void GradientSum::finish_turn(const Turn& turn) {
+  if (turn.pending == nullptr) return;
+  turn.pending->wait();
+  for (size_t r = 0; r < turn.coming.size(); ++r) add(turn.coming[r], turn.received[r]);
 }
 
 /// In ascending order of the senders: then each element's sources ascend too.

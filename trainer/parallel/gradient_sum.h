@@ -38,7 +38,7 @@ class GradientSum {
     size_t leaf;
     parallel::Slice elements;  ///< of the vector of all leaves
   };
-  /// Shares travel some elements at a time, turn after turn.
+  /// Shares travel some elements at a time, turn after turn, two of them at once.
   int64_t elements_of_turn() const { return elements_at_once_ / grid_.size() + 1; }
   int64_t num_turns() const;
   parallel::Slice wanted(int to, int64_t turn) const;
@@ -50,7 +50,14 @@ class GradientSum {
   void append(const Part& part, std::vector<at::Tensor>& pieces) const;
   at::Tensor elements_of(const std::vector<Part>& parts) const;
   void share_presence(bool counts);
-  void take_turn(int64_t turn);
+  /// A turn's exchange under way.
+  struct Turn {
+    std::vector<at::Tensor> sent, received;
+    std::vector<std::vector<Part>> coming;  ///< by sender
+    parallel::PendingPtr pending;
+  };
+  Turn start_turn(int64_t turn) const;
+  void finish_turn(const Turn& turn);
   void add(const std::vector<Part>& parts, const at::Tensor& received);
   int first_source(size_t leaf) const;
 

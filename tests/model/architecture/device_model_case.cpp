@@ -24,7 +24,7 @@ struct Case {
     base = lively_weights(config, 5);
     expanded = grown(base, kAddedExperts, kAddedRows);
     const int64_t num_ids = config.vocab_rows + kAddedRows;
-    batch = random_batch({9, 9, 14}, num_ids);
+    batch = random_batch({9, 5, 14, 4}, num_ids);
     targets_T = at::randint(0, num_ids, {32}, at::kLong);
     targets_T.narrow(0, 3, 2).fill_(-1);
   }

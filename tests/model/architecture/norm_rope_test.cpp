@@ -6,6 +6,7 @@
 #include "model/architecture/rope.h"
 #include "tests/model/architecture/compare.h"
 #include "tests/model/architecture/tiny_model.h"
+#include "tests/model/simulated_gpu/simulated_gpu.h"
 
 namespace polygraft::testing {
 
@@ -26,6 +27,23 @@ TEST_CASE("RMSNorm and its gradients agree with float64 autograd", "[model][norm
   require_close("dx", x.grad(), x64.grad());
   REQUIRE(weight.grad().defined() == !frozen);
   if (!frozen) require_close("dw", weight.grad(), weight64.grad());
+}
+
+TEST_CASE("RMSNorm by a GPU's bodies is LibTorch's there", "[norm][device]") {
+  at::manual_seed(33);
+  const model::Gpu gpu = open_simulated_gpu();
+  const auto shape = GENERATE(std::vector<int64_t>{0, 16}, std::vector<int64_t>{9, 24},
+                              std::vector<int64_t>{5, 3, 8}, std::vector<int64_t>{3, 1096});
+  const auto on_gpu = [&](const at::Tensor& x) { return x.to(gpu.device, at::kBFloat16); };
+  const auto weight = on_gpu(at::rand({shape.back()}) + 0.5), d_y = on_gpu(random_tensor(shape));
+  const auto x = leaf(on_gpu(random_tensor(shape, 3.0))), same_x = leaf(x.detach());
+  const auto y = model::rms_norm(x, weight, 1e-5, gpu.executor.get());
+  const auto expected = model::rms_norm(same_x, weight, 1e-5);
+  y.backward(d_y);
+  expected.backward(d_y);
+  REQUIRE(y.sizes() == expected.sizes());
+  require_close("y", y.cpu(), expected.cpu(), at::kBFloat16);
+  require_close("dx", x.grad().cpu(), same_x.grad().cpu(), at::kBFloat16);
 }
 
 TEST_CASE("RMSNorm of a zero row is zero with a finite gradient", "[model][norm]") {

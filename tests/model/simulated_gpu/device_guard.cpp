@@ -3,7 +3,12 @@
 // always done.
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/detail/PrivateUse1HooksInterface.h>
+#include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
+
+#include <memory>
+#include <mutex>
+#include <set>
 
 #include "tests/model/simulated_gpu/simulated_gpu.h"
 
@@ -45,6 +50,38 @@ class Guard final : public c10::impl::DeviceGuardImplInterface {
   bool queryEvent(void*) const override { return true; }
 };
 
+/// Memory of the CPU's that CUDA would copy from without waiting: any that is asked for here.
+class PinnedAllocator final : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(size_t num_bytes) override {
+    c10::DataPtr data = c10::GetCPUAllocator()->allocate(num_bytes);
+    void* place = data.get();
+    const std::lock_guard lock(mutex_);
+    pinned_.insert(place);
+    return {place, new c10::DataPtr(std::move(data)), &PinnedAllocator::release, at::kCPU};
+  }
+  void copy_data(void* to, const void* from, size_t num_bytes) const override {
+    default_copy_data(to, from, num_bytes);
+  }
+  bool has(const void* data) {
+    const std::lock_guard lock(mutex_);
+    return pinned_.contains(data);
+  }
+  static PinnedAllocator& instance() {
+    static auto* allocator = new PinnedAllocator;
+    return *allocator;
+  }
+
+ private:
+  static void release(void* context) {
+    const std::unique_ptr<c10::DataPtr> data(static_cast<c10::DataPtr*>(context));
+    const std::lock_guard lock(instance().mutex_);
+    instance().pinned_.erase(data->get());
+  }
+  std::mutex mutex_;
+  std::set<const void*> pinned_;
+};
+
 struct Hooks final : at::PrivateUse1HooksInterface {
   bool isBuilt() const override { return true; }
   bool isAvailable() const override { return true; }
@@ -57,6 +94,10 @@ struct Hooks final : at::PrivateUse1HooksInterface {
   }
   c10::DeviceIndex maybeExchangeDevice(c10::DeviceIndex index) const override {
     return exchange_gpu(index);
+  }
+  c10::Allocator* getPinnedMemoryAllocator() const override { return &PinnedAllocator::instance(); }
+  bool isPinnedPtr(const void* data) const override {
+    return PinnedAllocator::instance().has(data);
   }
   /// at::manual_seed() seeds every device's; nothing here draws numbers on a GPU.
   const at::Generator& getDefaultGenerator(c10::DeviceIndex) const override {

@@ -107,9 +107,8 @@ at::Tensor reshape_alias(const at::Tensor& self, at::IntArrayRef sizes, at::IntA
   return at::native::_reshape_alias(self, sizes, strides);
 }
 
-/// A copy from the CPU or to it is waited for unless it is told not to be; of memory that is not
-/// pinned, one from the CPU has read it by the time it returns, and one to the CPU may not be
-/// there.
+/// A copy from the CPU or to it is waited for unless it is told not to be and the CPU's memory is
+/// pinned; one to the CPU that is not waited for may not be there when it is read.
 at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool non_blocking) {
   if (is_on_gpu(from) && is_on_gpu(to) && from.device() != to.device()) {
     throw GpuError("a copy from one simulated GPU to another: ranks exchange by a Communicator");
@@ -117,7 +116,7 @@ at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool non_bloc
   if (is_on_gpu(from) && !is_on_gpu(to) && non_blocking) {
     throw GpuError("a copy to the CPU that nobody waits for");
   }
-  if (is_on_gpu(from) != is_on_gpu(to) && !non_blocking) {
+  if (is_on_gpu(from) != is_on_gpu(to) && !(non_blocking && from.is_pinned())) {
     waits.note(concat("a copy of ", from.sizes(), is_on_gpu(to) ? " to the GPU" : " to the CPU"));
   }
   (is_on_gpu(to) ? opened(to) : to).copy_(is_on_gpu(from) ? opened(from) : from);

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "model/architecture/device_views.h"
+#include "model/architecture/upload.h"
 #include "tests/model/parallel/patience.h"
 #include "tests/model/simulated_gpu/memory.h"
 #include "tests/model/simulated_gpu/simulated_nccl.h"
@@ -81,7 +82,9 @@ TEST_CASE("what makes the CPU wait is counted", "[simulated_gpu]") {
   CHECK(waits_of([&] { x.index_put_({x > 0}, on_gpu(at::zeros({}))); }) == 1);
   CHECK(waits_of([&] { x.masked_fill(x > 0, 0); }) == 0);
   CHECK(waits_of([&] { on_gpu(at::ones({2})); }) == 1);
-  CHECK(waits_of([&] { at::ones({2}).to(simulated_gpu(), at::kFloat, true); }) == 0);
+  CHECK(waits_of([&] { at::ones({2}).to(simulated_gpu(), at::kFloat, true); }) == 1);
+  CHECK(waits_of([&] { at::ones({2}).pin_memory().to(simulated_gpu(), at::kFloat, true); }) == 0);
+  CHECK(waits_of([&] { model::sent_to(simulated_gpu(), at::ones({2})); }) == 0);
   CHECK_THROWS_WITH(at::empty({4}).copy_(x, true), Catch::Contains("nobody waits"));
 }
 
