@@ -9,6 +9,7 @@
 #include <iostream>
 
 #include "cli/command.h"
+#include "cli/earlier_output.h"
 #include "cli/keep_inputs.h"
 #include "cli/language_files.h"
 #include "cli/pipeline/checks.h"
@@ -106,6 +107,7 @@ bool needs_split(const Languages& languages) {
 void check_texts_folder(const Arguments& arguments, const Languages& languages,
                         const fs::path& folder) {
   refuse_existing_output(folder, arguments.force());
+  require_earlier_output("-o", folder);
   refuse_replacing(folder, arguments.path("base"));
   for (const fs::path& input : files_of({languages})) refuse_replacing(folder, input);
 }

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <string_view>
 
+#include "cli/earlier_output.h"
 #include "cli/language_files.h"
 #include "cli/pipeline/pipeline.h"
 #include "core/file.h"
@@ -96,15 +97,17 @@ void check_kind(const Output& output, const std::string& also_fits = "") {
 
 /// How the files begin that these options write; what begins otherwise is somebody's own.
 struct ReportForm {
-  std::string_view option, beginning;
+  std::string_view option, beginning, words;
 };
-constexpr ReportForm kReportForms[] = {{"--html", "<!doctype html>"},
-                                       {"--markdown", "# Comparison"},
-                                       {"--junit", "<?xml "},
-                                       {"--write-baseline", "{\"polygraft_baseline\""}};
+constexpr ReportForm kReportForms[] = {
+    {"--json", "{\n  \"", "{, a new line and a key"},
+    {"--html", "<!doctype html>", "<!doctype html>"},
+    {"--markdown", "# Comparison", "# Comparison"},
+    {"--junit", "<?xml ", "<?xml "},
+    {"--write-baseline", "{\"polygraft_baseline\"", "{\"polygraft_baseline\""}};
 
 void check_is_report(const Output& output) {
-  for (const auto& [option, beginning] : kReportForms) {
+  for (const auto& [option, beginning, words] : kReportForms) {
     if (option != output.option || !fs::exists(output.path)) continue;
     std::string found(beginning.size(), '\0');
     std::ifstream file(output.path, std::ios::binary);
@@ -112,7 +115,7 @@ void check_is_report(const Output& output) {
     found.resize(static_cast<size_t>(file.gcount()));
     if (found.empty() || found == beginning) continue;
     throw ConfigError(output.option, "names a file that is no earlier report")
-        .expected(concat("one that begins with ", beginning, ", or none"))
+        .expected(concat("one that begins with ", words, ", or none"))
         .found(output.path.string())
         .hint("name another file, or remove this one");
   }
@@ -130,7 +133,6 @@ std::vector<Output> written_files(const Arguments& arguments) {
           .hint("name a file; only --json - is standard output");
     }
     check_output_file(output.option, output.path);
-    check_is_report(output);
   }
   return outputs;
 }
@@ -189,6 +191,8 @@ void keep_inputs(const Arguments& arguments) {
   for (const Output& output : outputs) {
     for (const fs::path& input : inputs) refuse_replacing(output.path, input);
     for (const fs::path& folder : folders) refuse_overlap(output.path, folder);
+    check_is_report(output);
+    if (arguments.force()) require_earlier_output(output.option, output.path);
   }
 }
 

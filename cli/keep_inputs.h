@@ -9,8 +9,8 @@ namespace polygraft::cli {
 /// --write-baseline name a file or folder that an option of the command reads, or a folder that
 /// holds one, or a file of a model or of a result folder that it reads; when two of them name the
 /// same; when one is a folder (-o may be), a pipe, a socket or a device, or its folder does not
-/// exist; when --html, --markdown, --junit or --write-baseline name a file that is no earlier one
-/// of theirs. @throws IoError when that folder cannot be written.
+/// exist; when one but -o names a file that is no earlier one of its kind; when -o, with --force,
+/// names a folder that no command has written. @throws IoError when that folder cannot be written.
 void keep_inputs(const Arguments& arguments);
 
 /// The same for what a configuration names: --json and the others are none of these files, and lie

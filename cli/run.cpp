@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "cli/command.h"
+#include "cli/earlier_output.h"
 #include "cli/evaluate.h"
 #include "cli/keep_inputs.h"
 #include "cli/pipeline/checks.h"
@@ -56,6 +57,12 @@ void print_plan(const Arguments& arguments, const PipelineConfig& config,
     std::cout << plan.text;
   }
   arguments.emit_json(plan.json);
+}
+
+std::vector<Stage> up_to(const std::vector<Stage>& stages, const std::string& last) {
+  const auto end = std::find_if(stages.begin(), stages.end(),
+                                [&](const Stage& stage) { return stage.name == last; });
+  return {stages.begin(), end == stages.end() ? end : end + 1};
 }
 
 /// By the estimate of `run --dry-run`, which says it as well.
@@ -126,19 +133,6 @@ void run_stages(const std::vector<Stage>& stages, const fs::path& run_dir, const
   }
 }
 
-/// A run replaces what it finds under the names of its results: they must be an earlier run's.
-void refuse_foreign(const fs::path& run_dir) {
-  if (fs::exists(run_dir / kResolvedFile)) return;
-  const auto refuse = [&](const char* name) {
-    if (!fs::exists(run_dir / name)) return;
-    throw ConfigError("run_dir", "holds something that is no run of polygraft's")
-        .found((run_dir / name).string())
-        .hint("name another folder; nothing in this one was touched");
-  };
-  for (const char* name : kRunParts) refuse(name);
-  for (const char* name : eval::kReportFiles) refuse(name);
-}
-
 /// The verdict of an earlier run goes as soon as a stage is to be done again: it must not stand
 /// beside new settings, nor beside a run that failed.
 void remove_old_verdict(const std::vector<Stage>& stages, const fs::path& run_dir,
@@ -200,14 +194,16 @@ ExitCode run_pipeline(const Arguments& arguments) {
     for (const char* written : {"stages", "model"}) {
       refuse_overlap(run_dir / written, pipeline.config.base);
     }
-    refuse_foreign(run_dir);
+    std::vector<std::string> names(std::begin(kRunParts), std::end(kRunParts));
+    names.insert(names.end(), std::begin(eval::kReportFiles), std::end(eval::kReportFiles));
+    require_earlier_run(run_dir, kResolvedFile, names);
     warn_beforehand(stages, pipeline, *hashes);
     if (!arguments.dry_run()) lock.emplace(claim_run_dir(pipeline, stages, *hashes));
     return stages;
   };
   const std::vector<Stage> stages = ranks.team().in_turn(begin);
   if (arguments.dry_run()) {
-    if (ranks.is_first()) print_plan(arguments, pipeline.config, stages, *hashes);
+    if (ranks.is_first()) print_plan(arguments, pipeline.config, up_to(stages, until), *hashes);
     return ExitCode::kDone;
   }
   run_stages(stages, run_dir, until, ranks.team(), *hashes);

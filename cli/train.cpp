@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "cli/command.h"
+#include "cli/earlier_output.h"
 #include "cli/keep_inputs.h"
 #include "cli/pipeline/checks.h"
 #include "cli/ranks.h"
@@ -10,11 +11,14 @@
 #include "core/folder_lock.h"
 #include "core/json.h"
 #include "core/log.h"
+#include "core/overlap.h"
 #include "core/text.h"
 #include "trainer/trainer.h"
 
 namespace polygraft::cli {
 namespace {
+
+constexpr const char* kResolvedFile = "train.resolved.yaml";
 
 /// What a dry run says.
 void print_plan(const Arguments& arguments, const trainer::TrainFile& file,
@@ -23,6 +27,23 @@ void print_plan(const Arguments& arguments, const trainer::TrainFile& file,
   arguments.emit_json({{"steps", estimate.steps},
                        {"trainable_parameters", estimate.trainable_parameters},
                        {"peak_memory_bytes", estimate.peak_memory_bytes}});
+}
+
+/// What a run leaves in its folder must be an earlier run's, and its result none of it.
+void check_folders(const trainer::TrainJob& job) {
+  for (const fs::path& input : {job.model, job.pack, job.tokenizer}) {
+    if (!input.empty() && lies_in(job.run_dir, input)) refuse_overlap(job.run_dir, input);
+  }
+  require_earlier_run(job.run_dir, kResolvedFile, {"metrics.jsonl", "data"});
+  const fs::path within = job.output.lexically_relative(job.run_dir);
+  const std::string first = within.empty() ? "." : within.begin()->string();
+  const bool is_taken = first == "data" || first.starts_with("checkpoint-") ||
+                        first.starts_with("best-") || is_same(job.output, job.run_dir) ||
+                        lies_in(job.run_dir, job.output);
+  if (!is_taken) return;
+  throw ConfigError("output", "is where the run keeps what it needs")
+      .found(job.output.string())
+      .hint(concat("name another folder, such as ", (job.run_dir / "model").string()));
 }
 
 ExitCode run_train(const Arguments& arguments) {
@@ -48,11 +69,14 @@ ExitCode run_train(const Arguments& arguments) {
     if (!read.empty()) refuse_replacing(job.output, read);
   }
   for (const fs::path& text : files_of(job.corpus)) refuse_replacing(job.output, text);
+  check_folders(job);
+  if (job.replace_output) require_earlier_output("output", job.output);
   std::optional<FolderLock> lock;
   if (ranks.is_first()) {
     lock.emplace(job.run_dir);
+    AtomicFolder(job.output, job.replace_output);  // said now, not when the training is done
     job.on_begin = [&] {
-      write_file_atomically(job.run_dir / "train.resolved.yaml", config_to_yaml(file));
+      write_file_atomically(job.run_dir / kResolvedFile, config_to_yaml(file));
     };
   }
   const trainer::TrainResult result = trainer::train(job);

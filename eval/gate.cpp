@@ -223,6 +223,9 @@ void GateConfig::validate(Problems& problems) const {
   problems.require(resamples >= fewest, "resamples", concat(resamples),
                    concat("must be at least ", fewest, " for a confidence of ", confidence, ": ",
                           kFewestBeyond, " of them must lie beyond its bound"));
+  constexpr int64_t kMostResamples = 10'000'000;  // two numbers of each are kept
+  problems.require(resamples <= kMostResamples, "resamples", concat(resamples),
+                   concat("must be at most ", kMostResamples));
   problems.require_at_least("seed", seed, 0);
 }
 

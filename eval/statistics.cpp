@@ -14,6 +14,7 @@
 
 #include "core/error.h"
 #include "core/random.h"
+#include "core/stop.h"
 #include "core/text.h"
 #include "eval/small_sample.h"
 
@@ -128,6 +129,7 @@ Resamples draw_resamples(const Columns& columns, const BootstrapOptions& options
   std::vector<double> counts(num_pairs);
   Resamples out;
   for (int64_t r = 0; r < options.resamples; ++r) {
+    throw_if_stopped();
     std::fill(counts.begin(), counts.end(), 0.0);
     for (size_t draw = 0; draw < num_pairs; ++draw) counts[random.below(num_pairs)] += 1;
     const Sums sums = weighted_sums(columns, counts);

@@ -87,6 +87,25 @@ std::vector<int64_t> steps_of_folders(const fs::path& run_dir, std::string_view 
   return steps;
 }
 
+/// What reading a checkpoint says, as what it means here: it was whole when it was written.
+template <class Read>
+auto read_checkpoint(const fs::path& folder, const Read& read) {
+  const auto damaged = [&](const Error& error) {
+    return FormatError(folder, "the checkpoint is damaged")
+        .found(error.what())
+        .hint(
+            "remove this folder: the same command goes on from an earlier checkpoint, or begins "
+            "again");
+  };
+  try {
+    return read();
+  } catch (const FormatError& error) {
+    throw damaged(error);
+  } catch (const IoError& error) {
+    throw damaged(error);
+  }
+}
+
 int64_t best_step_of(const Json& best, const fs::path& file) {
   return best.is_null() ? -1 : json_get<int64_t>(best, "step", file);
 }
@@ -171,15 +190,17 @@ std::optional<TrainState> CheckpointStore::load_newest(const Parameters& paramet
   if (steps.empty()) return std::nullopt;
   const fs::path folder = checkpoint_folder(steps.back());
   const fs::path file = state_file(steps.back());
-  const Json json = read_json(file);
+  const Json json = read_checkpoint(folder, [&] { return read_json(file); });
   TrainState state = TrainState::from_json(json, file);  // says when it is another version's
   require_same(json_get<Fingerprint>(json, "belongs_to", file), fingerprint_, folder);
-  const auto stored = model::TensorFolder::open(folder);
-  read_weights(stored, parameters);
-  for (const Moments& own : optimizer.own_moments()) {
-    read(stored, kFirstMoment, parameters[own.parameter], own.elements, own.first);
-    read(stored, kSecondMoment, parameters[own.parameter], own.elements, own.second);
-  }
+  read_checkpoint(folder, [&] {
+    const auto stored = model::TensorFolder::open(folder);
+    read_weights(stored, parameters);
+    for (const Moments& own : optimizer.own_moments()) {
+      read(stored, kFirstMoment, parameters[own.parameter], own.elements, own.first);
+      read(stored, kSecondMoment, parameters[own.parameter], own.elements, own.second);
+    }
+  });
   optimizer.set_num_updates(json_get<int64_t>(json, "num_updates", file));
   return state;
 }
@@ -193,7 +214,8 @@ void CheckpointStore::save_best(int64_t step, const Parameters& parameters) cons
 }
 
 void CheckpointStore::load_best(int64_t step, const Parameters& parameters) const {
-  read_weights(model::TensorFolder::open(best_folder(step)), parameters);
+  const fs::path folder = best_folder(step);
+  read_checkpoint(folder, [&] { read_weights(model::TensorFolder::open(folder), parameters); });
 }
 
 void CheckpointStore::remove_broken() const {

@@ -36,14 +36,22 @@ Json hash_outputs(const Stage& stage, const fs::path& run_dir, FileHashes& hashe
   return json;
 }
 
-/// Paths of the files below `folder`, relative to it, sorted.
-std::vector<std::string> list_files(const fs::path& folder) {
-  std::vector<std::string> files;
+/// SHA-256 of the files below `folder`, by their paths relative to it.
+Json hash_files(const fs::path& folder, FileHashes& hashes) {
+  Json json = Json::object();
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (entry.is_regular_file()) files.push_back(entry.path().lexically_relative(folder).string());
+    if (!entry.is_regular_file()) continue;
+    json[entry.path().lexically_relative(folder).string()] = hashes.of(entry.path());
   }
-  std::sort(files.begin(), files.end());
-  return files;
+  return json;
+}
+
+/// The first of `files`, hashes by paths relative to `folder`, that is gone or another; or "".
+std::string changed_file(const Json& files, const fs::path& folder, FileHashes& hashes) {
+  for (const auto& [name, hash] : files.items()) {
+    if (!fs::exists(folder / name) || hashes.of(folder / name) != hash) return name;
+  }
+  return "";
 }
 
 }  // namespace
@@ -56,16 +64,11 @@ bool stage_has_key(const std::string& name, const std::string& key, const fs::pa
 std::string changed_output(const Stage& stage, const fs::path& run_dir, FileHashes& hashes) {
   const fs::path stamp = stamp_file(stage.name, run_dir);
   const Json json = read_json(stamp);
-  for (const auto& name : json_get_or<std::vector<std::string>>(json, "files", {}, stamp)) {
-    const fs::path file = stage_folder(stage.name, run_dir) / name;
-    if (!fs::exists(file)) return fs::relative(file, run_dir).string();
-  }
-  const Json left = json_get_or<Json>(json, "outputs", Json::object(), stamp);
-  for (const auto& [name, hash] : left.items()) {
-    const fs::path file = run_dir / name;
-    if (!fs::exists(file) || hashes.of(file) != hash) return name;
-  }
-  return "";
+  const fs::path folder = stage_folder(stage.name, run_dir);
+  const std::string own =
+      changed_file(json_get_or<Json>(json, "files", Json::object(), stamp), folder, hashes);
+  if (!own.empty()) return fs::relative(folder / own, run_dir).string();
+  return changed_file(json_get_or<Json>(json, "outputs", Json::object(), stamp), run_dir, hashes);
 }
 
 bool stage_is_done(const Stage& stage, const fs::path& run_dir, FileHashes& hashes) {
@@ -83,9 +86,10 @@ void run_stage(const Stage& stage, const fs::path& run_dir, const parallel::Team
     write_json(folder.path() / "stamp.json",
                Json{{"stage", stage.name},
                     {"key", stage.key},
-                    {"files", list_files(folder.path())},
+                    {"files", hash_files(folder.path(), hashes)},
                     {"outputs", hash_outputs(stage, run_dir, hashes)}});
     folder.commit();
+    hashes.move(folder.path(), stage_folder(stage.name, run_dir));
     hashes.save();
   } else if (stage.ranks == StageRanks::kAll) {
     stage.run({});
@@ -161,6 +165,16 @@ std::string FileHashes::of(const fs::path& path) {
     hash.update(concat(fs::relative(file, path).string(), '\0', of_file(file), '\n'));
   }
   return hash.finish();
+}
+
+void FileHashes::move(const fs::path& from, const fs::path& to) {
+  Json moved = Json::object();
+  for (const auto& [name, entry] : cache_.items()) {
+    const fs::path within = fs::path(name).lexically_relative(from);
+    const bool stays = within.empty() || within.begin()->string() == "..";
+    moved[stays ? name : (to / within).string()] = entry;
+  }
+  cache_ = std::move(moved);
 }
 
 void FileHashes::save() const { write_json(cache_file_, cache_); }

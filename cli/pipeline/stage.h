@@ -57,6 +57,8 @@ class FileHashes {
   explicit FileHashes(fs::path run_dir);
   /// One hash over all files of a folder, or over one file. @throws IoError.
   std::string of(const fs::path& path);
+  /// A folder was renamed, which changes neither sizes nor times of what is in it.
+  void move(const fs::path& from, const fs::path& to);
   void save() const;
 
  private:
@@ -66,11 +68,11 @@ class FileHashes {
 };
 
 /// Whether stages/<name>/stamp.json carries the stage's key, and every output exists and is what
-/// the stage left: a later stage reads the files in stages/<name>, of which none may be gone.
+/// the stage left, the files in stages/<name> too, which later stages read.
 bool stage_is_done(const Stage& stage, const fs::path& run_dir, FileHashes& hashes);
 
-/// The first file of the stage's folder that is gone, or of the model or the pack that is not as
-/// the stage left it, or "". A file is read again where its size or time is another than
+/// The first file of the stage's folder, or of the model or the pack, that is gone or not as the
+/// stage left it, or "". A file is read again where its size or time is another than
 /// remembered, as in a run folder that was copied.
 std::string changed_output(const Stage& stage, const fs::path& run_dir, FileHashes& hashes);
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/hash.h"
 #include "core/json.h"
 #include "core/text.h"
 #include "expand/additions.h"
@@ -78,7 +79,22 @@ std::vector<std::string> read_tokens(const model::JsonFields& fields) {
   return tokens;
 }
 
+/// Rows are tokens' by their order, and texts are cut by merges: another list is another model.
+void check_vocabulary(const Pack& pack, const model::JsonFields& fields) {
+  if (!fields.has("vocabulary_hash")) return;  // packs have had none
+  const std::string expected = fields.text("vocabulary_hash"), found = pack.vocabulary_hash();
+  if (found == expected) return;
+  throw FormatError(fields.file(), "the pack's tokens or merges are not those it was written with")
+      .expected("tokens and merges with SHA-256 " + expected)
+      .found(found)
+      .hint("the file was changed or damaged; fetch the pack again");
+}
+
 }  // namespace
+
+std::string Pack::vocabulary_hash() const {
+  return sha256(OrderedJson{{"tokens", tokens}, {"merges", merges}}.dump());
+}
 
 OrderedJson Pack::to_json() const {
   return {{"schema_version", kSchemaVersion},
@@ -94,6 +110,7 @@ OrderedJson Pack::to_json() const {
           {"untied_head", untied_head},
           {"additions_hash", additions_hash},
           {"layers", layers_json(*this)},
+          {"vocabulary_hash", vocabulary_hash()},
           {"tokens", tokens},
           {"merges", merges},
           {"provenance", *provenance}};
@@ -124,6 +141,7 @@ Pack Pack::from_json(const OrderedJson& json, const fs::path& file) {
   pack.layers = read_layers(fields);
   pack.tokens = read_tokens(fields);
   pack.merges = parse_merges(list(fields, "merges"), file);
+  check_vocabulary(pack, fields);
   if (const auto found = json.find("provenance"); found != json.end()) pack.provenance = *found;
   return pack;
 }

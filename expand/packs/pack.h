@@ -48,9 +48,10 @@ struct Pack {
   int64_t num_experts() const { return layers.empty() ? 0 : layers.front().num_experts; }
   int64_t num_vocab_rows() const { return static_cast<int64_t>(tokens.size()); }
   bool has_head() const { return untied_head || !base.tied_embeddings; }
+  std::string vocabulary_hash() const;  ///< SHA-256 of tokens and merges
   OrderedJson to_json() const;
   /// @throws FormatError for a missing key, another schema, a name that is no pack's, a token
-  /// that is empty or listed twice.
+  /// that is empty or listed twice, tokens or merges that are not those of the hash.
   static Pack from_json(const OrderedJson& json, const std::filesystem::path& file);
 };
 

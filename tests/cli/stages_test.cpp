@@ -3,6 +3,8 @@
 
 #include "cli/pipeline/pipeline.h"
 #include "core/file.h"
+#include "core/hash.h"
+#include "core/text.h"
 #include "tests/core/temporary_folder.h"
 
 using namespace polygraft;
@@ -57,11 +59,19 @@ TEST_CASE("a stage of whose files one is gone is done again", "[cli][stages]") {
     CAPTURE(gone);
     run_stage(stage, run_dir, parallel::Team(nullptr), hashes);
     REQUIRE(stage_is_done(stage, run_dir, hashes));
+    const std::string hash = sha256("{}");
     CHECK(read_json(stage_folder / "stamp.json").at("files") ==
-          Json::array({"model/config.json", "plan.json"}));
+          Json{{"model/config.json", hash}, {"plan.json", hash}});
     fs::remove_all(stage_folder / gone);
     CHECK_FALSE(stage_is_done(stage, run_dir, hashes));
     CHECK(changed_output(stage, run_dir, hashes).starts_with("stages/graft/"));
+  }
+  for (const char* changed : {"plan.json", "model/config.json"}) {
+    CAPTURE(changed);
+    run_stage(stage, run_dir, parallel::Team(nullptr), hashes);
+    REQUIRE(stage_is_done(stage, run_dir, hashes));
+    write_file_atomically(stage_folder / changed, "{ }");
+    CHECK(changed_output(stage, run_dir, hashes) == concat("stages/graft/", changed));
   }
 }
 

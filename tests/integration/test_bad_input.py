@@ -167,6 +167,56 @@ class BadInput(unittest.TestCase):
         self.assertIn("--force", result.stderr)
         self.assertEqual((out / "precious").read_text(), "keep")
 
+    def test_force_replaces_what_was_written_before_and_no_other_folder(self):
+        out, words = self.folder / "result", ["eval", "bpb", "--model", BASE, "--corpus", CORPUS, "--force", "-o"]
+        (out / "own").mkdir(parents=True)
+        for name in ("thesis.txt", "own/thesis.txt"):
+            (out / name).write_text("keep")
+            result = run(*words, out, expect=2)
+            self.assertIn("no command of polygraft has written", result.stderr)
+            self.assertEqual((out / name).read_text(), "keep")
+            (out / "thesis.txt").unlink(missing_ok=True)
+        shutil.rmtree(out / "own")
+        run(*words, out)
+        (out / "notes.md").write_text("beside results")
+        run(*words, out)
+        self.assertFalse((out / "notes.md").exists())
+
+    def test_json_replaces_json_and_no_other_file(self):
+        text = self.folder / "text.jsonl"
+        text.write_text('{"text": "one"}\n')
+        self.assertIn("no earlier report", run("inspect", BASE, "--json", text, expect=2).stderr)
+        self.assertEqual(text.read_text(), '{"text": "one"}\n')
+        for _ in range(2):
+            run("inspect", BASE, "--json", self.folder / "inspected.json")
+
+    def test_training_leaves_other_folders_alone_and_says_early_what_it_cannot_write(self):
+        model, run_dir = self.copy_base(), self.folder / "run"
+        before = hash_folder(self.folder)
+        (self.folder / "notes").mkdir()
+        (self.folder / "notes" / "metrics.jsonl").write_text("own")
+        yaml = self.folder / "train.yaml"
+        yaml.write_text(f"{{corpus: {CORPUS}, model: {model}, run_dir: run, output: out, train: {{trainable: all, tokens: 20000, "
+                        "sequence_length: 128, batch_tokens: 2048, optimizer: {learning_rate: 1.0e-3}, replay: {fraction: 0}}}")
+        train = ["train", "--config", yaml]
+        for folders, said in [((model, self.folder / "out"), "an input"),
+                              ((model / "run", self.folder / "out"), "an input"),
+                              ((self.folder / "notes", self.folder / "out"), "no run of polygraft's"),
+                              ((run_dir, run_dir), "keeps what it needs"),
+                              ((run_dir / "deep", run_dir), "keeps what it needs"),
+                              ((run_dir, run_dir / "data"), "keeps what it needs"),
+                              ((run_dir, run_dir / "checkpoint-6"), "keeps what it needs")]:
+            with self.subTest(folders=folders):
+                result = run(*train, "--set", f"run_dir={folders[0]}", "--set", f"output={folders[1]}", expect=2)
+                self.assertIn(said, result.stderr)
+        result = run(*train, "--set", f"run_dir={run_dir}", "--set", "output=/proc/polygraft/model", expect=1)
+        self.assertIn("/proc", result.stderr)
+        self.assertNotIn("step", result.stderr.replace(" steps, ", ""))
+        shutil.rmtree(run_dir)
+        shutil.rmtree(self.folder / "notes")
+        yaml.unlink()
+        self.assertEqual(hash_folder(self.folder), before)
+
     def test_what_is_read_is_never_replaced(self):
         model = self.copy_base()
         texts = self.folder / "texts"

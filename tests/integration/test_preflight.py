@@ -102,9 +102,11 @@ class Preflight(unittest.TestCase):
         for file in (tasks, corpus):
             before = file.read_text()
             said = run("run", self.yaml, "--dry-run", *settings, "--json", file, expect=2).stderr
-            self.assertIn("the output is the same as an input", said)
+            self.assertIn("no earlier report", said)
             self.assertEqual(file.read_text(), before)
         train = ["train", "--config", BASE_CONFIG, "--dry-run", "--set", self.corpus_with("de"), "--json", corpus]
+        self.assertIn("no earlier report", run(*train, expect=2).stderr)
+        corpus.write_text(json.dumps(json.loads(corpus.read_text()), indent=2))  # as --json writes it
         self.assertIn("the output is the same as an input", run(*train, expect=2).stderr)
 
     def test_held_out_text_that_is_trained_on_is_warned_of(self):

@@ -76,6 +76,9 @@ TEST_CASE("broken packs are refused with what is wrong", "[expand][packs]") {
   CHECK_THROWS_WITH(with("name", "a\nb"), Contains("unusable name"));
   CHECK_THROWS_WITH(with("tokens", {"a", "a"}), Contains("listed twice"));
   CHECK_THROWS_WITH(with("merges", {{"a", "b", "c"}}), Contains("no pair"));
+  CHECK_THROWS_WITH(with("merges", OrderedJson::array({OrderedJson::array({"a", "b"})})),
+                    Contains("not those it was written with"));
+  CHECK_THROWS_WITH(with("tokens", {"a", "b"}), Contains("not those it was written with"));
   CHECK_THROWS_WITH(with("layers", "all"), Contains("layers"));
   CHECK_THROWS_WITH(with("additions_hash", std::string(64, '0')),
                     Contains("expected") && Contains("found"));
