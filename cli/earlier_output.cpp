@@ -51,9 +51,9 @@ void require_earlier_output(const std::string& option, const fs::path& output) {
 
 void require_earlier_run(const fs::path& run_dir, const std::string& mark,
                          const std::vector<std::string>& names) {
-  if (fs::exists(run_dir / mark)) return;
   for (const std::string& name : names) {
-    if (!fs::exists(run_dir / name)) continue;
+    // In this order: a run that another process begins just now leaves the mark first.
+    if (!fs::exists(run_dir / name) || fs::exists(run_dir / mark)) continue;
     throw ConfigError("run_dir", "holds something that is no run of polygraft's")
         .found((run_dir / name).string())
         .hint("name another folder; nothing in this one was touched");

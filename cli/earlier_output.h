@@ -11,8 +11,8 @@ namespace polygraft::cli {
 /// texts.
 void require_earlier_output(const std::string& option, const std::filesystem::path& output);
 
-/// A run replaces what it finds under the `names` of its results. @param mark a file that every run
-/// leaves. @throws ConfigError where one of them is there without the mark.
+/// A run replaces what it finds under the `names` of its results. @param mark what a run leaves
+/// before all of them. @throws ConfigError where one of them is there without the mark.
 void require_earlier_run(const std::filesystem::path& run_dir, const std::string& mark,
                          const std::vector<std::string>& names);
 

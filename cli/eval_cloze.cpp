@@ -1,5 +1,6 @@
 // cli/eval_cloze.cpp: `polygraft eval cloze`: multiple-choice items out of held-out text.
 #include <iostream>
+#include <set>
 
 #include "cli/command.h"
 #include "cli/tokenizer_tables.h"
@@ -19,6 +20,16 @@ void write_task(const std::string& language, const std::vector<OrderedJson>& ite
   for (const OrderedJson& item : items) out.write(item.dump() + "\n");
   out.commit();
   write_file_atomically(folder / (task + ".yaml"), eval::cloze_task_yaml(task, task + ".jsonl"));
+}
+
+/// Whose passages the items are: an id is a document's and a number.
+size_t count_documents(const std::vector<OrderedJson>& items) {
+  std::set<std::string> documents;
+  for (const OrderedJson& item : items) {
+    const auto id = item.at("id").get<std::string>();
+    documents.insert(id.substr(0, id.rfind('#')));
+  }
+  return documents.size();
 }
 
 ExitCode run_eval_cloze(const Arguments& arguments) {
@@ -42,8 +53,8 @@ ExitCode run_eval_cloze(const Arguments& arguments) {
     write_task(language, items, target.path());
     counts[language] = items.size();
     if (arguments.stdout_is_free()) {
-      std::cout << "cloze_" << language << ": " << items.size() << " items of " << documents.size()
-                << " documents\n";
+      std::cout << "cloze_" << language << ": " << items.size() << " items of "
+                << count_documents(items) << " documents, of " << documents.size() << "\n";
     }
   }
   write_file_atomically(target.path() / "options.yaml", config_to_yaml(options));

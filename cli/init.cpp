@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <iostream>
+#include <string_view>
 
 #include "cli/command.h"
 #include "cli/earlier_output.h"
@@ -218,6 +220,18 @@ fs::path output_file(const Arguments& arguments) {
       .hint("its texts are split into a folder of the same name beside it");
 }
 
+/// As a shell takes it for one word.
+std::string shell_word(const std::string& text) {
+  const bool is_plain = std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 ||
+           std::string_view("/._-+:@%,").find(static_cast<char>(c)) != std::string_view::npos;
+  });
+  if (is_plain) return text;
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
 ExitCode run_init(const Arguments& arguments) {
   const fs::path output = output_file(arguments);
   refuse_existing_output(output, arguments.force());
@@ -238,7 +252,7 @@ ExitCode run_init(const Arguments& arguments) {
   if (arguments.stdout_is_free()) std::cout << proposal.plan.text;
   arguments.emit_json(proposal.plan.json);
   if (!arguments.dry_run()) {
-    log_info(concat("next: polygraft run ", output.string(), " --dry-run"));
+    log_info(concat("next: polygraft run ", shell_word(output.string()), " --dry-run"));
   }
   return ExitCode::kDone;
 }

@@ -34,7 +34,7 @@ void check_folders(const trainer::TrainJob& job) {
   for (const fs::path& input : {job.model, job.pack, job.tokenizer}) {
     if (!input.empty() && lies_in(job.run_dir, input)) refuse_overlap(job.run_dir, input);
   }
-  require_earlier_run(job.run_dir, kResolvedFile, {"metrics.jsonl", "data"});
+  require_earlier_run(job.run_dir, kLockFile, {"metrics.jsonl", "data"});
   const fs::path within = job.output.lexically_relative(job.run_dir);
   const std::string first = within.empty() ? "." : within.begin()->string();
   const bool is_taken = first == "data" || first.starts_with("checkpoint-") ||

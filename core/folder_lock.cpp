@@ -72,7 +72,7 @@ bool is_current(const Descriptor& lock, const fs::path& file) {
 
 FolderLock::FolderLock(const fs::path& folder) {
   create_folders(folder);
-  const fs::path file = folder / "lock";
+  const fs::path file = folder / kLockFile;
   file_ = take_lock(file, folder, "another polygraft works in this folder");
   sign(file_, file);
 }

@@ -7,6 +7,9 @@
 
 namespace polygraft {
 
+/// In a folder that was ever held.
+inline constexpr const char* kLockFile = "lock";
+
 /// Holds `folder` (made if missing) until destroyed; the kernel lets go when the process dies, so a
 /// killed one leaves nothing behind. The file `lock` in it names the holder's process and host.
 class FolderLock {

@@ -32,6 +32,10 @@ LayerPlan layer_from_json(const Json& json, const std::filesystem::path& file) {
         .expected(concat(stated))
         .found(concat(layer.donors.size(), " donors"));
   }
+  if (layer.donors.empty())
+    throw FormatError(file, concat("layer ", layer.layer, " gets no new expert"))
+        .expected("a donor at least")
+        .hint("`polygraft expand plan` makes a plan");
   return layer;
 }
 

@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cerrno>
 #include <fstream>
 #include <optional>
 #include <vector>
 
 #include "core/error.h"
+#include "core/file.h"
 #include "core/text.h"
 #include "tokenizer/text_stream.h"
 
@@ -121,6 +123,7 @@ std::string place_of(const fs::path& file, int64_t line_number) {
 std::string require_known_extension(const fs::path& file) {
   std::string extension = uncompressed_extension(file);
   if (extension == ".txt" || extension == ".jsonl") return extension;
+  if (!fs::exists(file)) throw io_error(file, "open", ENOENT);
   throw FormatError(file, concat("extension '", extension, "' is not known"))
       .expected(".txt or .jsonl, either also with .gz or .zst")
       .hint(extension_hint(file, extension));

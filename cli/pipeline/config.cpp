@@ -122,6 +122,7 @@ void PipelineConfig::validate(Problems& problems) const {
                    "give `corpus` or `languages`");
   problems.require(corpus.empty() || languages.empty(), "corpus", corpus,
                    "give `corpus` or `languages`, not both");
+  problems.require(!run_dir.empty(), "run_dir", run_dir, "must name a folder");
   problems.require_at_least("seed", seed, 0);
   validate_block(machine, "machine", problems);
   validate_block(tokenizer, "tokenizer", problems);

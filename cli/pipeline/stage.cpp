@@ -36,6 +36,17 @@ Json hash_outputs(const Stage& stage, const fs::path& run_dir, FileHashes& hashe
   return json;
 }
 
+/// An object that a run has written; empty where somebody has edited or damaged it: what it was
+/// about is done again.
+Json read_own(const fs::path& file) {
+  try {
+    Json json = read_json(file);
+    return json.is_object() ? json : Json::object();
+  } catch (const FormatError&) {
+    return Json::object();
+  }
+}
+
 /// SHA-256 of the files below `folder`, by their paths relative to it.
 Json hash_files(const fs::path& folder, FileHashes& hashes) {
   Json json = Json::object();
@@ -58,12 +69,12 @@ std::string changed_file(const Json& files, const fs::path& folder, FileHashes& 
 
 bool stage_has_key(const std::string& name, const std::string& key, const fs::path& run_dir) {
   const fs::path stamp = stamp_file(name, run_dir);
-  return fs::exists(stamp) && json_get_or<std::string>(read_json(stamp), "key", "", stamp) == key;
+  return fs::exists(stamp) && json_get_or<std::string>(read_own(stamp), "key", "", stamp) == key;
 }
 
 std::string changed_output(const Stage& stage, const fs::path& run_dir, FileHashes& hashes) {
   const fs::path stamp = stamp_file(stage.name, run_dir);
-  const Json json = read_json(stamp);
+  const Json json = read_own(stamp);
   const fs::path folder = stage_folder(stage.name, run_dir);
   const std::string own =
       changed_file(json_get_or<Json>(json, "files", Json::object(), stamp), folder, hashes);
@@ -136,8 +147,7 @@ void StageKeys::require(const std::vector<std::string>& names, const fs::path& r
 
 FileHashes::FileHashes(fs::path run_dir)
     : cache_file_(std::move(run_dir) / "file-hashes.json"), cache_(Json::object()) {
-  if (fs::exists(cache_file_)) cache_ = read_json(cache_file_);
-  if (!cache_.is_object()) cache_ = Json::object();  // what somebody edited is hashed again
+  if (fs::exists(cache_file_)) cache_ = read_own(cache_file_);
 }
 
 std::string FileHashes::of_file(const fs::path& file) {

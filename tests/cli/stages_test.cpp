@@ -73,6 +73,11 @@ TEST_CASE("a stage of whose files one is gone is done again", "[cli][stages]") {
     write_file_atomically(stage_folder / changed, "{ }");
     CHECK(changed_output(stage, run_dir, hashes) == concat("stages/graft/", changed));
   }
+  for (const char* damaged : {"{", "[]", ""}) {
+    run_stage(stage, run_dir, parallel::Team(nullptr), hashes);
+    write_file_atomically(stage_folder / "stamp.json", damaged);
+    CHECK_FALSE(stage_is_done(stage, run_dir, hashes));
+  }
 }
 
 TEST_CASE("remembered hashes that somebody edited are made again", "[cli][stages]") {
@@ -94,4 +99,5 @@ TEST_CASE("remembered hashes that somebody edited are made again", "[cli][stages
     }
     CHECK(hash_of(other.dump()) == hash);
   }
+  CHECK(hash_of("{") == hash);
 }

@@ -148,6 +148,15 @@ TEST_CASE("a plan counts what it adds", "[expand]") {
   CHECK_FALSE(plan_expansion(moe_config(), profile(), request(2, 0)).untie_head);
 }
 
+TEST_CASE("a plan that adds nothing to a layer is refused as it is read", "[expand]") {
+  Json json = ExpansionPlan{.language = "cc", .layers = {{0, {{3, 0.5}}}}}.to_json();
+  CHECK_NOTHROW(ExpansionPlan::from_json(json, "plan.json"));
+  json["layers"][0]["donors"] = Json::array();
+  json["layers"][0]["new_experts"] = 0;
+  CHECK_THROWS_WITH(ExpansionPlan::from_json(json, "plan.json"),
+                    Catch::Contains("layer 0 gets no new expert"));
+}
+
 TEST_CASE("a plan marks input rows that are apart from output rows, for routers fitted to them",
           "[expand]") {
   PlanRequest tied = request(), copied = request();

@@ -1,6 +1,8 @@
 """`polygraft init`: a pipeline.yaml that fits model, texts and machine, and that `polygraft run` takes as it is."""
 
 import json
+import re
+import shlex
 import shutil
 import unittest
 
@@ -81,6 +83,12 @@ class Init(unittest.TestCase):
         self.assertTrue(split.is_dir(), "nothing to split, nothing replaced")
         (folder / "pipeline.yaml").unlink()
         self.assertIn("--force", init(folder / "pipeline.yaml", expect=2).stderr)
+
+    def test_the_next_command_can_be_pasted(self):
+        folder = fresh("init next")
+        said = init(folder / "it's one.yaml").stderr
+        command = re.search("next: polygraft (.*)", said).group(1)
+        self.assertEqual(shlex.split(command), ["run", str(folder / "it's one.yaml"), "--dry-run"])
 
     def test_fewer_hours_mean_fewer_tokens(self):
         folder = fresh("init-hours")
