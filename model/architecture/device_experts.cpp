@@ -6,13 +6,14 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "model/architecture/device_views.h"
+#include "model/architecture/grouped_products.h"
 
 namespace polygraft::model {
 namespace {
 
 using device::Lanes;
 
-/// @throws ConfigError for more than at::_grouped_mm takes on CUDA.
+/// @throws ConfigError for more than LibTorch's grouped products take.
 void require_groups(int64_t count, const char* what) {
   constexpr int64_t kMost = 1023;
   if (count <= kMost) return;
@@ -100,9 +101,11 @@ at::Tensor gather(device::Executor& executor, const Sizes& sizes, const DeviceEx
   return to_RD;
 }
 
-/// Where the rows of the first `count` groups end: what at::_grouped_mm calls offsets.
-at::Tensor ends_of(const DeviceExpertsSaved& saved, int64_t count) {
-  return saved.first_row.narrow(0, 1, count);
+/// Of the first `count` experts.
+GroupEnds ends_of(const DeviceExpertsSaved& saved, int64_t count) {
+  const at::Tensor& on_cpu = saved.first_row_on_cpu;
+  return {saved.first_row.narrow(0, 1, count),
+          on_cpu.defined() ? on_cpu.narrow(0, 1, count) : on_cpu};
 }
 
 /// Of all rows, as the backward goes down.
@@ -117,7 +120,7 @@ void differentiate_swiglu(device::Executor& executor, const Sizes& sizes,
                           const DeviceExpertsSaved& saved, int64_t num_weighted,
                           RowGradients& rows) {
   const auto product_RF =
-      at::_grouped_mm(rows.d_out_RD, down_NDF, ends_of(saved, sizes.num_experts));
+      grouped_product(rows.d_out_RD, down_NDF, ends_of(saved, sizes.num_experts));
   rows.d_gate_up_RG = at::empty_like(saved.gate_up_RG);
   rows.weighted_h_RF =
       sizes.empty({num_weighted > 0 ? sizes.num_rows() : 0, sizes.expert_width}, at::kBFloat16);
@@ -133,11 +136,11 @@ void differentiate_swiglu(device::Executor& executor, const Sizes& sizes,
 /// Of the added experts' matrices. Their rows come first, so that no other row is touched.
 void differentiate_added(device::Executor& executor, const Sizes& sizes, const at::Tensor& x_TD,
                          const DeviceExpertsSaved& saved, const RowGradients& rows,
-                         const at::Tensor& ends, DeviceExpertsGradients& gradients) {
+                         const GroupEnds& ends, DeviceExpertsGradients& gradients) {
   const auto x_RD =
       gather(executor, sizes, saved, x_TD, saved.first_row.narrow(0, sizes.num_added, 1));
-  gradients.d_gate_up_added_nGD = at::_grouped_mm(rows.d_gate_up_RG.t(), x_RD, ends);
-  gradients.d_down_added_nDF = at::_grouped_mm(rows.d_out_RD.t(), rows.weighted_h_RF, ends);
+  gradients.d_gate_up_added_nGD = grouped_outer_sum(rows.d_gate_up_RG, x_RD, ends);
+  gradients.d_down_added_nDF = grouped_outer_sum(rows.d_out_RD, rows.weighted_h_RF, ends);
 }
 
 }  // namespace
@@ -147,13 +150,14 @@ at::Tensor experts_on_device(device::Executor& executor, const DeviceExperts& ex
   const Sizes sizes(experts, slots);
   saved = {};
   sort(executor, sizes, slots.expert_TK, saved);
+  if (!executor.has_grouped_products()) saved.first_row_on_cpu = saved.first_row.cpu();
   const auto ends = ends_of(saved, sizes.num_experts);
-  saved.gate_up_RG = at::_grouped_mm(gather(executor, sizes, saved, slots.x_TD, {}),
+  saved.gate_up_RG = grouped_product(gather(executor, sizes, saved, slots.x_TD, {}),
                                      experts.gate_up_NGD.transpose(1, 2), ends);
   const auto h_RF = sizes.empty({sizes.num_rows(), sizes.expert_width}, at::kBFloat16);
   executor.run(device::SwiGlu{device_view<const Lanes>(saved.gate_up_RG), device_view<Lanes>(h_RF),
                               sizes.expert_lanes()});
-  const auto y_RD = at::_grouped_mm(h_RF, experts.down_NDF.transpose(1, 2), ends);
+  const auto y_RD = grouped_product(h_RF, experts.down_NDF.transpose(1, 2), ends);
   return sum_slots_on_device(executor, y_RD, saved.row_of_slot, slots.weight_TK, sizes.top_k);
 }
 
@@ -171,11 +175,14 @@ DeviceExpertsGradients experts_backward_on_device(
   // No product over all rows outlives its use: some of them at once are what the layer's peak is.
   gradients.d_x_TD = sum_slots_on_device(
       executor,
-      at::_grouped_mm(rows.d_gate_up_RG, experts.gate_up_NGD, ends_of(saved, sizes.num_experts)),
+      grouped_product(rows.d_gate_up_RG, experts.gate_up_NGD, ends_of(saved, sizes.num_experts)),
       saved.row_of_slot, {}, sizes.top_k);
   if (!trains) return gradients;
-  const at::Tensor sums = matrices.ends.defined() ? matrices.ends : ends_of(saved, sizes.num_added);
-  require_groups(sums.numel(), "added experts times ranks that share them out");
+  GroupEnds sums = ends_of(saved, sizes.num_added);
+  if (matrices.ends.defined()) {
+    sums = {matrices.ends, sums.on_cpu.defined() ? matrices.ends.cpu() : at::Tensor()};
+  }
+  require_groups(sums.on_device.numel(), "added experts times ranks that share them out");
   differentiate_added(executor, sizes, slots.x_TD, saved, rows, sums, gradients);
   return gradients;
 }

@@ -2,7 +2,7 @@
 // backward, out of the bodies of model/device and LibTorch's grouped products; the mathematics is
 // moe_experts.cpp's. How many rows an expert has stays on the GPU. The same code runs on CPU
 // tensors with a device::HostExecutor, which is how it is tested where there is no GPU.
-// On GPUs before sm_90 at::_grouped_mm itself falls back to a loop that waits. Legend: T tokens, D
+// On GPUs before sm_90 the CPU reads once how many rows each expert has. Legend: T tokens, D
 // model width, E base experts, n added, N = n + E, K experts per token, F expert width, G = 2F,
 // R = T K rows.
 #pragma once
@@ -26,6 +26,7 @@ struct DeviceExperts {
 struct DeviceExpertsSaved {
   at::Tensor first_row, row_of_slot, slot_of_row, token_of_row;  // int32; first_row [N + 1]
   at::Tensor gate_up_RG;
+  at::Tensor first_row_on_cpu;  ///< undefined where the GPU has grouped products
 };
 
 struct DeviceExpertsGradients {

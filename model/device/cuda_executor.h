@@ -14,9 +14,11 @@ class CudaExecutor : public Executor {
   explicit CudaExecutor(CUstream_st* stream);
   /// @throws DeviceError when a launch is refused.
   void run(const AnyBody& body) override;
+  bool has_grouped_products() const override { return has_grouped_products_; }  ///< from sm_90 on
 
  private:
   CUstream_st* stream_;
+  bool has_grouped_products_ = false;
 };
 
 }  // namespace polygraft::device

@@ -26,6 +26,8 @@ class Executor {
   virtual ~Executor() = default;
   /// Starts `body` after all that was started before; the caller keeps its memory.
   virtual void run(const AnyBody& body) = 0;
+  /// Whether LibTorch multiplies groups of rows there without the CPU's knowing their sizes.
+  virtual bool has_grouped_products() const { return true; }
 };
 
 }  // namespace polygraft::device

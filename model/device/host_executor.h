@@ -7,15 +7,18 @@ namespace polygraft::device {
 
 class HostExecutor : public Executor {
  public:
-  /// @param memory where all views lie.
-  explicit HostExecutor(ThreadOrder order, DeviceMemory memory = {})
-      : order_(order), memory_(memory) {}
+  /// @param memory where all views lie. @param has_grouped_products of the GPU that it stands for.
+  explicit HostExecutor(ThreadOrder order, DeviceMemory memory = {},
+                        bool has_grouped_products = true)
+      : order_(order), memory_(memory), has_grouped_products_(has_grouped_products) {}
   /// @throws AccessError.
   void run(const AnyBody& body) override;
+  bool has_grouped_products() const override { return has_grouped_products_; }
 
  private:
   ThreadOrder order_;
   DeviceMemory memory_;
+  bool has_grouped_products_;
 };
 
 }  // namespace polygraft::device

@@ -26,7 +26,12 @@ constexpr int64_t kWidth = 24, kExpertWidth = 16, kTopK = 3;
 /// Experts as a file has them: the base in bfloat16, added ones in float32.
 struct Layer {
   SplitRows gate_up, down;
+  bool has_grouped_products = true;  ///< its GPUs
 };
+
+model::Gpu open_gpu(int rank, const Layer& layer) {
+  return open_simulated_gpu(rank, device::ThreadOrder::kForward, layer.has_grouped_products);
+}
 
 Layer random_layer(int64_t num_base, int64_t num_added) {
   const auto rows = [&](int64_t height, int64_t width) {
@@ -76,7 +81,7 @@ Batch random_batch_of(int64_t num_tokens, int64_t num_experts, int64_t favourite
 }
 
 void run_alone(Batch& batch, const Layer& layer, bool silenced) {
-  const model::Gpu gpu = open_simulated_gpu();
+  const model::Gpu gpu = open_gpu(0, layer);
   const Layer own = banked(gpu.device, layer, {});
   batch.out_TD = model::moe_experts_on(*gpu.executor, batch.x_TD, batch.routing, own.gate_up,
                                        own.down, silenced);
@@ -88,7 +93,7 @@ void run_alone(Batch& batch, const Layer& layer, bool silenced) {
 /// @param d_added [bank][source] of this rank's experts.
 void run_shared(Batch& batch, const Layer& layer, bool silenced, Communicator& world,
                 std::vector<std::vector<at::Tensor>>& d_added) {
-  const model::Gpu gpu = open_simulated_gpu(world.rank());
+  const model::Gpu gpu = open_gpu(world.rank(), layer);
   ExpertParallel experts(world);
   const Layer own = banked(gpu.device, layer, experts.share());
   batch.out_TD =
@@ -112,7 +117,8 @@ TEST_CASE("experts shared out over devices give each rank what it would get alon
       GENERATE(table<int64_t, int64_t>({{8, 4}, {7, 3}, {5, 1}, {5, 0}}));
   const bool silenced = GENERATE(false, true);
   at::manual_seed(num_ranks);
-  const Layer layer = random_layer(num_base, num_added);
+  Layer layer = random_layer(num_base, num_added);
+  layer.has_grouped_products = GENERATE(true, false);
   std::vector<Batch> alone, shared;
   for (int r = 0; r < num_ranks; ++r) {
     const int64_t num_tokens = r == 1 ? 0 : 11 + 9 * r;  // one rank has nothing to send

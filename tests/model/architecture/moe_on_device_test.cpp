@@ -22,6 +22,20 @@ TEST_CASE("the device's MoE layer agrees with float64 autograd in every thread o
   }
 }
 
+TEST_CASE("a GPU without grouped products multiplies group by group, and waits once", "[device]") {
+  const auto c = GENERATE(from_range(device_moe_cases()));
+  const model::Gpu with = open_simulated_gpu();
+  const model::Gpu without = open_simulated_gpu(0, device::ThreadOrder::kForward, false);
+  const WaitWatch waits;
+  const auto grouped = check_device_moe(*with.executor, with.device, c);
+  const size_t waited = waits.seen().size();
+  const auto one_by_one = check_device_moe(*without.executor, without.device, c);
+  CHECK(waits.seen().size() == 2 * waited + 1);
+  for (size_t i = 0; i < grouped.size(); ++i) {
+    require_close("result", one_by_one[i], grouped[i], at::kBFloat16);
+  }
+}
+
 TEST_CASE("a width that is no multiple of eight is refused on the device", "[device]") {
   const model::Gpu gpu = open_simulated_gpu();
   const DeviceMoeCase c{

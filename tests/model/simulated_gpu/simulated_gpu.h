@@ -17,9 +17,10 @@ constexpr int kNumGpus = 8;
 
 at::Device simulated_gpu(int index = 0);
 
-/// @param index of the ranks' GPUs.
+/// @param index of the ranks' GPUs. @param has_grouped_products as from sm_90 on.
 model::Gpu open_simulated_gpu(int index = 0,
-                              device::ThreadOrder order = device::ThreadOrder::kForward);
+                              device::ThreadOrder order = device::ThreadOrder::kForward,
+                              bool has_grouped_products = true);
 
 /// What the CPU has waited for any simulated GPU for so far, but the `first` times: numbers read,
 /// copies that are not told not to wait, operations whose result's size depends on values.
