@@ -22,20 +22,6 @@ fs::path stamp_file(const std::string& name, const fs::path& run_dir) {
   return stage_folder(name, run_dir) / "stamp.json";
 }
 
-/// SHA-256 of the files in folders that the stage left beside its own, by path below the run
-/// folder. Outputs that are single files are not among them: `polygraft report` makes those again.
-Json hash_outputs(const Stage& stage, const fs::path& run_dir, FileHashes& hashes) {
-  Json json = Json::object();
-  for (const fs::path& output : stage.outputs) {
-    if (output == stage_folder(stage.name, run_dir) || !fs::is_directory(output)) continue;
-    for (const auto& entry : fs::recursive_directory_iterator(output)) {
-      if (!entry.is_regular_file()) continue;
-      json[fs::relative(entry.path(), run_dir).string()] = hashes.of(entry.path());
-    }
-  }
-  return json;
-}
-
 /// An object that a run has written; empty where somebody has edited or damaged it: what it was
 /// about is done again.
 Json read_own(const fs::path& file) {
@@ -47,12 +33,23 @@ Json read_own(const fs::path& file) {
   }
 }
 
-/// SHA-256 of the files below `folder`, by their paths relative to it.
-Json hash_files(const fs::path& folder, FileHashes& hashes) {
+/// SHA-256 of the files below `folder`, by their paths relative to `from`.
+Json hash_files(const fs::path& folder, const fs::path& from, FileHashes& hashes) {
   Json json = Json::object();
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     if (!entry.is_regular_file()) continue;
-    json[entry.path().lexically_relative(folder).string()] = hashes.of(entry.path());
+    json[entry.path().lexically_relative(from).string()] = hashes.of(entry.path());
+  }
+  return json;
+}
+
+/// Of the files in folders that the stage left beside its own, by path below the run folder.
+/// Outputs that are single files are not among them: `polygraft report` makes those again.
+Json hash_outputs(const Stage& stage, const fs::path& run_dir, FileHashes& hashes) {
+  Json json = Json::object();
+  for (const fs::path& output : stage.outputs) {
+    if (output == stage_folder(stage.name, run_dir) || !fs::is_directory(output)) continue;
+    json.update(hash_files(output, run_dir, hashes));
   }
   return json;
 }
@@ -97,7 +94,7 @@ void run_stage(const Stage& stage, const fs::path& run_dir, const parallel::Team
     write_json(folder.path() / "stamp.json",
                Json{{"stage", stage.name},
                     {"key", stage.key},
-                    {"files", hash_files(folder.path(), hashes)},
+                    {"files", hash_files(folder.path(), folder.path(), hashes)},
                     {"outputs", hash_outputs(stage, run_dir, hashes)}});
     folder.commit();
     hashes.move(folder.path(), stage_folder(stage.name, run_dir));

@@ -80,7 +80,6 @@ PaddedSequences::PaddedSequences(const std::vector<int64_t>& lengths, at::Device
       }
     }
   }
-  num_places_ = std::ssize(token);
   token_P_ = sent_to(device, at::tensor(token, at::kLong));
   place_T_ = sent_to(device, at::tensor(place, at::kLong));
   is_padding_P_ = sent_to(device, at::tensor(is_padding, at::kByte).to(at::kBool));

@@ -29,7 +29,6 @@ class PaddedSequences {
   PaddedSequences(const std::vector<int64_t>& lengths, at::Device device);
 
   const std::vector<SequenceGroup>& groups() const { return groups_; }
-  int64_t num_places() const { return num_places_; }
   int64_t longest() const { return longest_; }
 
   /// @param x_T [T, ...]. @return [P, ...]; padding is the sequence's first token again. The
@@ -40,7 +39,7 @@ class PaddedSequences {
 
  private:
   std::vector<SequenceGroup> groups_;
-  int64_t num_places_ = 0, longest_ = 0;
+  int64_t longest_ = 0;
   at::Tensor token_P_, place_T_;  // int64, on the device: whose place, and where a token is
   at::Tensor is_padding_P_;       // bool
 };
