@@ -7,10 +7,10 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/custom_class.h>
 
+#include "model/architecture/device_exchange_plan.h"
 #include "model/architecture/device_experts.h"
 #include "model/architecture/expert_exchange.h"
 #include "model/architecture/maybe_tensor.h"
-#include "model/architecture/sorted_slots.h"
 #include "model/architecture/upload.h"
 
 namespace polygraft::model {
@@ -19,46 +19,17 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// Slots that came, as the GPU wants them.
-struct CameSlots {
-  at::Tensor token_S;    ///< int64, among the tokens that came
-  at::Tensor expert_S1;  ///< int32, among this rank's; base experts first
-  at::Tensor weight_S1;  ///< float32
-  at::Tensor ends_ng;    ///< int32 [n g]: rows of an added expert's from a source end here, sorted
-
-  int64_t count() const { return token_S.size(0); }
-};
-
-template <class Value>
-at::Tensor on(at::Device device, const std::vector<Value>& values) {
-  return sent_to(device, at::tensor(values, c10::CppTypeToScalarType<Value>::value));
-}
-
-CameSlots came_slots(const Arrivals& arrivals, int64_t num_base, at::Device device) {
-  std::vector<int64_t> token;
-  std::vector<int32_t> expert, ends;
-  std::vector<float> weight;
-  token.reserve(arrivals.notes.size());
-  expert.reserve(arrivals.notes.size());
-  weight.reserve(arrivals.notes.size());
-  for (size_t source = 0; source < arrivals.rows_of_expert.size(); ++source) {
-    const std::vector<int64_t>& rows = arrivals.rows_of_expert[source];
-    for (size_t e = 0; e < rows.size(); ++e)
-      expert.insert(expert.end(), static_cast<size_t>(rows[e]), static_cast<int32_t>(e));
-    for (int64_t s = arrivals.first_slot[source]; s < arrivals.first_slot[source + 1]; ++s) {
-      const SlotNote& note = arrivals.notes[static_cast<size_t>(s)];
-      token.push_back(arrivals.first_token[source] + note.token);
-      weight.push_back(note.weight);
-    }
-  }
+/// int32 [n g]: where an added expert's rows from a source end among the added experts' of this
+/// rank, sorted.
+at::Tensor ends_by_source(const Arrivals& arrivals, int64_t num_base, at::Device device) {
+  std::vector<int32_t> ends;
   int64_t end = 0;
   const size_t num_experts = arrivals.rows_of_expert.front().size();
   for (auto e = static_cast<size_t>(num_base); e < num_experts; ++e) {
     for (const std::vector<int64_t>& rows : arrivals.rows_of_expert)
       ends.push_back(static_cast<int32_t>(end += rows[e]));
   }
-  return {on(device, token), on(device, expert).unsqueeze(1), on(device, weight).unsqueeze(1),
-          on(device, ends)};
+  return sent_to(device, at::tensor(ends, at::kInt));
 }
 
 /// One layer on its way: what forward leaves for backward.
@@ -70,32 +41,34 @@ struct SharedCall : torch::CustomClassHolder {
   CameSlots slots;
   DeviceExpertsSaved saved;
 
+  int64_t num_slots() const { return exchange->arrivals().num_slots(); }
   DeviceExperts own() const { return {gate_up.bank, down.bank, gate_up.num_added_in_bank()}; }
   bool any_trains() const { return trains(gate_up.added) || trains(down.added); }
-  at::Tensor of_slots(const at::Tensor& rows_UD) const {
-    return rows_UD.index_select(0, slots.token_S);
-  }
   /// Rows that have come back, summed. @param weight_TK undefined: ones.
   at::Tensor combine(const at::Tensor& rows_RD, const at::Tensor& weight_TK, int64_t top_k) const {
-    return sum_slots_on_device(*executor, rows_RD, exchange->place_of_slot().to(at::kInt),
-                               weight_TK, top_k);
+    return sum_slots_on_device(*executor, rows_RD, exchange->place_of_slot(), weight_TK, top_k);
   }
 };
 
+/// @return for each slot that came, unweighted: [S, D].
 at::Tensor compute_slots(SharedCall& call) {
-  const at::Tensor x_SD = call.of_slots(call.exchange->tokens());
-  if (call.slots.count() == 0) return x_SD;
-  const at::Tensor ones_S1 = at::ones_like(call.slots.weight_S1);
-  return experts_on_device(*call.executor, call.own(), {x_SD, call.slots.expert_S1, ones_S1},
-                           call.saved);
+  const at::Tensor& x_UD = call.exchange->tokens();
+  call.slots = read_notes(*call.executor, call.exchange->arrivals(), call.exchange->notes());
+  if (call.num_slots() == 0) return x_UD;
+  const at::Tensor ones;
+  return experts_on_device(*call.executor, call.own(),
+                           {x_UD, call.slots.expert_S1, ones, call.slots.token_S}, call.saved);
 }
 
-DeviceExpertsGradients differentiate_slots(SharedCall& call, const at::Tensor& d_out_SD) {
-  if (call.slots.count() == 0) return {d_out_SD, at::zeros_like(call.slots.weight_S1), {}, {}};
-  const at::Tensor x_SD = call.of_slots(call.exchange->tokens());
-  return experts_backward_on_device(*call.executor, call.own(),
-                                    {x_SD, call.slots.expert_S1, call.slots.weight_S1}, call.saved,
-                                    d_out_SD, {call.any_trains(), call.slots.ends_ng});
+DeviceExpertsGradients differentiate_slots(SharedCall& call, const at::Tensor& d_out_UD) {
+  if (call.num_slots() == 0) return {d_out_UD, at::zeros_like(call.slots.weight_S1), {}, {}};
+  const at::Tensor& x_UD = call.exchange->tokens();
+  const auto ends =
+      ends_by_source(call.exchange->arrivals(), call.gate_up.num_base(), x_UD.device());
+  return experts_backward_on_device(
+      *call.executor, call.own(),
+      {x_UD, call.slots.expert_S1, call.slots.weight_S1, call.slots.token_S}, call.saved, d_out_UD,
+      {call.any_trains(), ends});
 }
 
 /// @param sums [n g, ...], experts first; undefined: no slot came.
@@ -130,11 +103,11 @@ struct SharedExpertsFunction : torch::autograd::Function<SharedExpertsFunction> 
     ctx->saved_data.clear();  // what forward left goes with this layer, not with the whole graph
     ExpertExchange& exchange = *call->exchange;
     const at::Tensor d_out_UD = exchange.send_tokens(grads[0].contiguous());
-    const DeviceExpertsGradients gradients = differentiate_slots(*call, call->of_slots(d_out_UD));
+    const DeviceExpertsGradients gradients = differentiate_slots(*call, d_out_UD);
     keep_gradients(*call, call->gate_up, gradients.d_gate_up_added_nGD);
     keep_gradients(*call, call->down, gradients.d_down_added_nDF);
     variable_list result(3);
-    result[1] = exchange.return_numbers(gradients.d_weight_TK.flatten());
+    result[1] = exchange.return_numbers(gradients.d_weight_TK.flatten(), top_k);
     if (!exchange.arrivals().any_wants_d_x) return result;
     const at::Tensor d_rows_RD = exchange.return_rows(gradients.d_x_TD);
     result[0] = call->combine(d_rows_RD, {}, top_k);
@@ -152,17 +125,17 @@ at::Tensor shared_experts_on(device::Executor& executor, ExpertParallel& paralle
   if (silence_added) weight_TK = weight_TK.masked_fill(routing.expert_TK.ge(num_base), 0);
   // Slices of all experts, whether they train or not: each GPU has its own alone.
   const DealtExperts dealt{num_base, gate_up.num_added(), true, true};
-  const auto slots = sort_slots(routing.expert_TK.cpu().contiguous(), dealt.size());
   const auto x = x_TD.contiguous();
   auto call = c10::make_intrusive<SharedCall>();
   call->executor = &executor;
   call->parallel = &parallel;
   call->gate_up = gate_up;
   call->down = down;
-  call->exchange = std::make_unique<ExpertExchange>(parallel.group(), dealt, slots, x.detach(),
-                                                    weight_TK.detach().cpu(), x_TD.requires_grad());
+  auto plan =
+      plan_exchange_on_device(executor, parallel.group(), dealt,
+                              {weight_TK.detach(), routing.expert_TK}, x_TD.requires_grad());
+  call->exchange = std::make_unique<ExpertExchange>(parallel.group(), std::move(plan), x.detach());
   meanwhile();
-  call->slots = came_slots(call->exchange->arrivals(), gate_up.num_base(), x.device());
   return SharedExpertsFunction::apply(x, weight_TK, call);
 }
 

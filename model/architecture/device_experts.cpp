@@ -1,8 +1,6 @@
 // model/architecture/device_experts.cpp: see device_experts.h.
 #include "model/architecture/device_experts.h"
 
-#include <limits>
-
 #include "core/error.h"
 #include "core/text.h"
 #include "model/architecture/device_views.h"
@@ -26,7 +24,7 @@ void require_groups(int64_t count, const char* what) {
 class Sizes {
  public:
   Sizes(const DeviceExperts& experts, const DeviceSlots& slots)
-      : num_tokens(slots.x_TD.size(0)),
+      : num_rows(slots.expert_TK.numel()),
         model_width(slots.x_TD.size(1)),
         expert_width(experts.down_NDF.size(2)),
         num_added(experts.num_added),
@@ -36,9 +34,8 @@ class Sizes {
     check();
   }
 
-  const int64_t num_tokens, model_width, expert_width, num_added, num_experts, top_k;
+  const int64_t num_rows, model_width, expert_width, num_added, num_experts, top_k;
 
-  int64_t num_rows() const { return num_tokens * top_k; }
   int64_t model_lanes() const { return model_width / device::kLanes; }
   int64_t expert_lanes() const { return expert_width / device::kLanes; }
   device::Groups groups() const {
@@ -56,47 +53,24 @@ class Sizes {
           .found(concat("hidden size ", model_width, ", expert width ", expert_width));
     }
     require_groups(num_experts, "experts");
-    if (num_rows() > std::numeric_limits<int32_t>::max()) {
-      throw ConfigError("batch", "has more rows than an int32 counts")
-          .found(concat(num_tokens, " tokens, top-k ", top_k))
-          .hint("fewer tokens at once");
-    }
   }
 
   at::TensorOptions options_;
 };
 
-void sort(device::Executor& executor, const Sizes& sizes, const at::Tensor& expert_TK,
-          DeviceExpertsSaved& saved) {
-  const auto groups = sizes.groups();
-  const int64_t num_chunks = device::blocks_of(sizes.num_rows(), device::kSlotsPerChunk);
-  const auto count_NC = sizes.empty({sizes.num_experts, num_chunks}, at::kInt);
-  const auto total_N = sizes.empty({sizes.num_experts}, at::kInt);
-  saved.first_row = sizes.empty({sizes.num_experts + 1}, at::kInt);
-  saved.row_of_slot = sizes.empty({sizes.num_rows()}, at::kInt);
-  saved.slot_of_row = sizes.empty({sizes.num_rows()}, at::kInt);
-  saved.token_of_row = sizes.empty({sizes.num_rows()}, at::kInt);
-  const auto expert_R = device_view<const int32_t>(expert_TK);
-  executor.run(device::CountSlots{expert_R, device_view<int32_t>(count_NC), groups});
-  executor.run(device::ExclusiveScan{device_view<const int32_t>(count_NC),
-                                     device_view<int32_t>(count_NC), device_view<int32_t>(total_N),
-                                     num_chunks});
-  executor.run(device::ExclusiveScan{
-      device_view<const int32_t>(total_N),
-      device_view<int32_t>(saved.first_row.narrow(0, 0, sizes.num_experts)),
-      device_view<int32_t>(saved.first_row.narrow(0, sizes.num_experts, 1)), sizes.num_experts});
-  executor.run(device::PlaceSlots{
-      expert_R, device_view<const int32_t>(count_NC), device_view<const int32_t>(saved.first_row),
-      device_view<int32_t>(saved.row_of_slot), device_view<int32_t>(saved.slot_of_row),
-      device_view<int32_t>(saved.token_of_row), groups, static_cast<int32_t>(sizes.top_k)});
+DeviceSortedSlots sort(device::Executor& executor, const Sizes& sizes, const DeviceSlots& slots) {
+  auto sorted = sort_slots_on_device(executor, slots.expert_TK, sizes.groups(), sizes.top_k);
+  if (slots.row_of_x.defined())
+    sorted.token_of_row = slots.row_of_x.index_select(0, sorted.slot_of_row);
+  return sorted;
 }
 
 /// @param num_wanted int32 [1]: the first so many rows; undefined: all.
 at::Tensor gather(device::Executor& executor, const Sizes& sizes, const DeviceExpertsSaved& saved,
                   const at::Tensor& from_TD, const at::Tensor& num_wanted) {
-  auto to_RD = sizes.empty({sizes.num_rows(), sizes.model_width}, at::kBFloat16);
+  auto to_RD = sizes.empty({sizes.num_rows, sizes.model_width}, at::kBFloat16);
   executor.run(device::GatherRows{
-      device_view<const Lanes>(from_TD), device_view<const int32_t>(saved.token_of_row),
+      device_view<const Lanes>(from_TD), device_view<const int32_t>(saved.sorted.token_of_row),
       device_view<const int32_t>(num_wanted), device_view<Lanes>(to_RD), sizes.model_lanes()});
   return to_RD;
 }
@@ -104,7 +78,7 @@ at::Tensor gather(device::Executor& executor, const Sizes& sizes, const DeviceEx
 /// Of the first `count` experts.
 GroupEnds ends_of(const DeviceExpertsSaved& saved, int64_t count) {
   const at::Tensor& on_cpu = saved.first_row_on_cpu;
-  return {saved.first_row.narrow(0, 1, count),
+  return {saved.sorted.first_row.narrow(0, 1, count),
           on_cpu.defined() ? on_cpu.narrow(0, 1, count) : on_cpu};
 }
 
@@ -123,12 +97,13 @@ void differentiate_swiglu(device::Executor& executor, const Sizes& sizes,
       grouped_product(rows.d_out_RD, down_NDF, ends_of(saved, sizes.num_experts));
   rows.d_gate_up_RG = at::empty_like(saved.gate_up_RG);
   rows.weighted_h_RF =
-      sizes.empty({num_weighted > 0 ? sizes.num_rows() : 0, sizes.expert_width}, at::kBFloat16);
+      sizes.empty({num_weighted > 0 ? sizes.num_rows : 0, sizes.expert_width}, at::kBFloat16);
   rows.d_weight_TK = at::empty_like(slots.weight_TK);
   executor.run(device::SwiGluBackward{
       device_view<const Lanes>(saved.gate_up_RG), device_view<const Lanes>(product_RF),
-      device_view<const int32_t>(saved.slot_of_row), device_view<const float>(slots.weight_TK),
-      device_view<const int32_t>(saved.first_row.narrow(0, num_weighted, 1)),
+      device_view<const int32_t>(saved.sorted.slot_of_row),
+      device_view<const float>(slots.weight_TK),
+      device_view<const int32_t>(saved.sorted.first_row.narrow(0, num_weighted, 1)),
       device_view<Lanes>(rows.d_gate_up_RG), device_view<Lanes>(rows.weighted_h_RF),
       device_view<float>(rows.d_weight_TK), sizes.expert_lanes()});
 }
@@ -138,7 +113,7 @@ void differentiate_added(device::Executor& executor, const Sizes& sizes, const a
                          const DeviceExpertsSaved& saved, const RowGradients& rows,
                          const GroupEnds& ends, DeviceExpertsGradients& gradients) {
   const auto x_RD =
-      gather(executor, sizes, saved, x_TD, saved.first_row.narrow(0, sizes.num_added, 1));
+      gather(executor, sizes, saved, x_TD, saved.sorted.first_row.narrow(0, sizes.num_added, 1));
   gradients.d_gate_up_added_nGD = grouped_outer_sum(rows.d_gate_up_RG, x_RD, ends);
   gradients.d_down_added_nDF = grouped_outer_sum(rows.d_out_RD, rows.weighted_h_RF, ends);
 }
@@ -149,16 +124,17 @@ at::Tensor experts_on_device(device::Executor& executor, const DeviceExperts& ex
                              const DeviceSlots& slots, DeviceExpertsSaved& saved) {
   const Sizes sizes(experts, slots);
   saved = {};
-  sort(executor, sizes, slots.expert_TK, saved);
-  if (!executor.has_grouped_products()) saved.first_row_on_cpu = saved.first_row.cpu();
+  saved.sorted = sort(executor, sizes, slots);
+  if (!executor.has_grouped_products()) saved.first_row_on_cpu = saved.sorted.first_row.cpu();
   const auto ends = ends_of(saved, sizes.num_experts);
   saved.gate_up_RG = grouped_product(gather(executor, sizes, saved, slots.x_TD, {}),
                                      experts.gate_up_NGD.transpose(1, 2), ends);
-  const auto h_RF = sizes.empty({sizes.num_rows(), sizes.expert_width}, at::kBFloat16);
+  const auto h_RF = sizes.empty({sizes.num_rows, sizes.expert_width}, at::kBFloat16);
   executor.run(device::SwiGlu{device_view<const Lanes>(saved.gate_up_RG), device_view<Lanes>(h_RF),
                               sizes.expert_lanes()});
   const auto y_RD = grouped_product(h_RF, experts.down_NDF.transpose(1, 2), ends);
-  return sum_slots_on_device(executor, y_RD, saved.row_of_slot, slots.weight_TK, sizes.top_k);
+  return sum_slots_on_device(executor, y_RD, saved.sorted.row_of_slot, slots.weight_TK,
+                             sizes.top_k);
 }
 
 DeviceExpertsGradients experts_backward_on_device(
@@ -176,7 +152,7 @@ DeviceExpertsGradients experts_backward_on_device(
   gradients.d_x_TD = sum_slots_on_device(
       executor,
       grouped_product(rows.d_gate_up_RG, experts.gate_up_NGD, ends_of(saved, sizes.num_experts)),
-      saved.row_of_slot, {}, sizes.top_k);
+      saved.sorted.row_of_slot, {}, sizes.top_k);
   if (!trains) return gradients;
   GroupEnds sums = ends_of(saved, sizes.num_added);
   if (matrices.ends.defined()) {

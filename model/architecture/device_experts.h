@@ -8,7 +8,7 @@
 #pragma once
 #include <ATen/ATen.h>
 
-#include "model/device/executor.h"
+#include "model/architecture/device_sort.h"
 
 namespace polygraft::model {
 
@@ -24,7 +24,7 @@ struct DeviceExperts {
 
 /// What the backward needs besides its inputs; no product of the experts but [gate | up].
 struct DeviceExpertsSaved {
-  at::Tensor first_row, row_of_slot, slot_of_row, token_of_row;  // int32; first_row [N + 1]
+  DeviceSortedSlots sorted;
   at::Tensor gate_up_RG;
   at::Tensor first_row_on_cpu;  ///< undefined where the GPU has grouped products
 };
@@ -39,7 +39,10 @@ struct DeviceExpertsGradients {
 struct DeviceSlots {
   const at::Tensor& x_TD;       ///< bfloat16, contiguous
   const at::Tensor& expert_TK;  ///< int32; base experts first (0..E-1), then added
-  const at::Tensor& weight_TK;  ///< float32
+  const at::Tensor& weight_TK;  ///< float32; forward takes it undefined for ones
+  /// int32 [R]: rows of x_TD, where those are not the tokens whose slots these are (a slot that
+  /// came from another rank is a token of its own: K = 1). Gradients are of T tokens all the same.
+  at::Tensor row_of_x = {};
 };
 
 /// @throws ConfigError for a shape that the bodies do not do (widths that are no multiples of

@@ -61,8 +61,9 @@ struct DeviceExpertsFunction : torch::autograd::Function<DeviceExpertsFunction> 
     DeviceExpertsSaved saved;
     const auto y_TD =
         experts_on_device(*call.executor, call.experts, {x_TD, expert_TK, weight_TK}, saved);
-    ctx->save_for_backward({x_TD, weight_TK, expert_TK, saved.first_row, saved.row_of_slot,
-                            saved.slot_of_row, saved.token_of_row, saved.gate_up_RG,
+    const DeviceSortedSlots& sorted = saved.sorted;
+    ctx->save_for_backward({x_TD, weight_TK, expert_TK, sorted.first_row, sorted.row_of_slot,
+                            sorted.slot_of_row, sorted.token_of_row, saved.gate_up_RG,
                             saved.first_row_on_cpu});
     ctx->saved_data["executor"] = reinterpret_cast<int64_t>(call.executor);
     ctx->saved_data["gate_up"] = call.experts.gate_up_NGD;
@@ -78,7 +79,7 @@ struct DeviceExpertsFunction : torch::autograd::Function<DeviceExpertsFunction> 
     const DeviceExperts experts{ctx->saved_data["gate_up"].toTensor(),
                                 ctx->saved_data["down"].toTensor(),
                                 ctx->saved_data["num_added"].toInt()};
-    const DeviceExpertsSaved saved{kept[3], kept[4], kept[5], kept[6], kept[7], kept[8]};
+    const DeviceExpertsSaved saved{{kept[3], kept[4], kept[5], kept[6]}, kept[7], kept[8]};
     const bool wants_matrices = ctx->saved_data["trains"].toBool();
     const auto gradients = experts_backward_on_device(
         executor, experts, {kept[0], kept[2], kept[1]}, saved, grads[0], {wants_matrices});

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "model/device/number.h"
+#include "model/device/slot_notes.h"
 
 namespace polygraft::model {
 
@@ -12,10 +13,13 @@ template <class T>
 constexpr at::ScalarType kScalarType = c10::CppTypeToScalarType<T>::value;
 template <>
 inline constexpr at::ScalarType kScalarType<device::Lanes> = at::kBFloat16;
+template <>
+inline constexpr at::ScalarType kScalarType<device::SlotNote> = at::kLong;
 
 }  // namespace device_views
 
-/// All elements of a contiguous tensor; none of an undefined one. Lanes are eight bfloat16 values.
+/// All elements of a contiguous tensor; none of an undefined one. Lanes are eight bfloat16 values;
+/// a note takes the place of an int64.
 template <class T>
 device::View<T> device_view(const at::Tensor& tensor) {
   using Value = std::remove_const_t<T>;

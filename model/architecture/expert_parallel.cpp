@@ -66,6 +66,7 @@ std::vector<Work> cut_works(const Call& call, size_t num_experts) {
 /// Rows are numbered work after work, a work's source after source.
 void number_rows(Call& call) {
   const Arrivals& arrivals = call.exchange->arrivals();
+  const auto* notes = static_cast<const device::SlotNote*>(call.exchange->notes().const_data_ptr());
   std::vector<std::vector<int64_t>> slot_of_expert;  // [source][expert]: its first slot
   for (size_t source = 0; source < arrivals.rows_of_expert.size(); ++source) {
     auto& slots = slot_of_expert.emplace_back();
@@ -84,15 +85,14 @@ void number_rows(Call& call) {
       const int64_t first = slot_of_expert[source][work.expert];
       const int64_t end = first + arrivals.rows_of_expert[source][work.expert];
       for (int64_t slot = first; slot < end; ++slot) {
-        const SlotNote& note = arrivals.notes[static_cast<size_t>(slot)];
         call.row_of_slot[static_cast<size_t>(slot)] = static_cast<int64_t>(call.slot_of_row.size());
         call.slot_of_row.push_back(slot);
-        call.token_of_row.push_back(arrivals.first_token[source] + note.token);
+        call.token_of_row.push_back(arrivals.first_token[source] + notes[slot].token);
       }
     }
   }
   call.first_row.push_back(static_cast<int64_t>(call.slot_of_row.size()));
-  for (const SlotNote& note : arrivals.notes) call.weight_S.push_back(note.weight);
+  for (size_t slot = 0; slot < num_slots; ++slot) call.weight_S.push_back(notes[slot].weight);
 }
 
 void lay_out(Call& call, int64_t width) {
@@ -218,7 +218,7 @@ struct ExpertParallelFunction : torch::autograd::Function<ExpertParallelFunction
          as_gate_up(call->gate_up_SG), d_weight_S.mutable_data_ptr<float>(),
          wants_d_x ? d_x_SD.mutable_data_ptr<float>() : nullptr, destinations(*call)});
     variable_list result(3);
-    result[1] = exchange.return_numbers(d_weight_S);
+    result[1] = exchange.return_numbers(d_weight_S, top_k);
     if (wants_d_x) result[0] = combine(exchange, exchange.return_rows(d_x_SD), top_k, {});
     return result;
   }
@@ -238,8 +238,8 @@ at::Tensor ExpertParallel::experts(const at::Tensor& x_TD, const Routing& routin
                  trains(gate_up.added) || trains(down.added)};
   const auto slots = sort_slots(routing.expert_TK, call->dealt.size());
   const auto x = x_TD.contiguous(), weight_TK = routing.weight_TK.contiguous();
-  call->exchange = std::make_unique<ExpertExchange>(group_, call->dealt, slots, x.detach(),
-                                                    weight_TK.detach(), x_TD.requires_grad());
+  auto plan = plan_exchange(group_, call->dealt, slots, weight_TK.detach(), x_TD.requires_grad());
+  call->exchange = std::make_unique<ExpertExchange>(group_, std::move(plan), x.detach());
   meanwhile();
   lay_out(*call, x_TD.size(1));
   return ExpertParallelFunction::apply(x, weight_TK, call);

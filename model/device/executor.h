@@ -11,6 +11,7 @@
 #include "model/device/router.h"
 #include "model/device/router_backward.h"
 #include "model/device/row_sort.h"
+#include "model/device/slot_notes.h"
 #include "model/device/slot_rows.h"
 #include "model/device/swiglu.h"
 
@@ -18,8 +19,8 @@ namespace polygraft::device {
 
 using AnyBody =
     std::variant<Router, RouterBackward, ColumnSum, BalanceLoss, CountSlots, ExclusiveScan,
-                 PlaceSlots, GatherRows, SumSlots, SwiGlu, SwiGluBackward, RmsNorm, RmsNormBackward,
-                 AdamWRows<BFloat16>, AdamWRows<float>>;
+                 PlaceSlots, MarkTokens, WriteNotes, ReadNotes, GatherRows, SumSlots, SwiGlu,
+                 SwiGluBackward, RmsNorm, RmsNormBackward, AdamWRows<BFloat16>, AdamWRows<float>>;
 
 class Executor {
  public:

@@ -21,7 +21,7 @@ constexpr double kMomentBytes = 8;    // of a trained number: two
 constexpr double kGradientBytes = 4;  // float32, as new values
 constexpr double kSlotNoteBytes = 8;  // token and weight of a slot
 constexpr double kWeightGradientBytes = 4;
-constexpr int kForwardExchanges = 4;   // counts, notes, tokens, results
+constexpr int kForwardExchanges = 4;   // rows of experts, numbers of tokens, both, results
 constexpr int kBackwardExchanges = 3;  // gradients of results, of weights, of tokens
 
 /// What does not depend on the grid.
@@ -101,9 +101,10 @@ double layer_bytes(const Quantities& q, const Grid& grid) {
   const double forward = (1 + q.replayed) * (rows + slots * kSlotNoteBytes);
   const double backward = rows + slots * kWeightGradientBytes;
   const double passes = q.replayed > 0 ? 2 : 1;
+  const auto experts = static_cast<double>(q.config.num_experts);
   const double counts =
-      passes * others * static_cast<double>(q.config.num_experts + 1) * sizeof(int64_t);
-  return rounds_of(q, grid) * (q.piece_tokens * (forward + backward) + counts);
+      q.on_gpu ? (experts + grid.ep + 3) * sizeof(int32_t) : (experts + 2) * sizeof(int64_t);
+  return rounds_of(q, grid) * (q.piece_tokens * (forward + backward) + passes * others * counts);
 }
 
 /// Seconds for bytes that go to `peers` ranks alike, of which those beyond a host are slower.

@@ -90,23 +90,38 @@ void run_alone(Batch& batch, const Layer& layer, bool silenced) {
                    own.down.added.defined() ? own.down.added.grad() : at::Tensor()};
 }
 
-/// @param d_added [bank][source] of this rank's experts.
-void run_shared(Batch& batch, const Layer& layer, bool silenced, Communicator& world,
-                std::vector<std::vector<at::Tensor>>& d_added) {
-  const model::Gpu gpu = open_gpu(world.rank(), layer);
-  ExpertParallel experts(world);
-  const Layer own = banked(gpu.device, layer, experts.share());
-  batch.out_TD =
-      model::shared_experts_on(*gpu.executor, experts, batch.x_TD, batch.routing, own.gate_up,
-                               own.down, layer.gate_up.num_base(), silenced);
-  batch.out_TD.backward(batch.d_out_TD);
-  for (const at::Tensor& bank : {own.gate_up.added, own.down.added}) {
-    auto& by_source = d_added.emplace_back();
-    for (int s = 0; s < world.size() && bank.defined(); ++s) {
-      by_source.push_back(experts.gradient(bank, s));
-    }
+/// One rank's GPU with its share of a layer.
+class SharingRank {
+ public:
+  SharingRank(Communicator& world, const Layer& layer)
+      : gpu_(open_gpu(world.rank(), layer)),
+        experts_(world),
+        num_base_(layer.gate_up.num_base()),
+        own_(banked(gpu_.device, layer, experts_.share())) {}
+
+  void run(Batch& batch, bool silenced) {
+    batch.out_TD = model::shared_experts_on(*gpu_.executor, experts_, batch.x_TD, batch.routing,
+                                            own_.gate_up, own_.down, num_base_, silenced);
+    batch.out_TD.backward(batch.d_out_TD);
   }
-}
+  /// [bank][source], of this rank's experts.
+  std::vector<std::vector<at::Tensor>> d_added() const {
+    std::vector<std::vector<at::Tensor>> gradients;
+    for (const at::Tensor& bank : {own_.gate_up.added, own_.down.added}) {
+      auto& by_source = gradients.emplace_back();
+      for (int s = 0; s < experts_.group().size() && bank.defined(); ++s) {
+        by_source.push_back(experts_.gradient(bank, s));
+      }
+    }
+    return gradients;
+  }
+
+ private:
+  model::Gpu gpu_;
+  ExpertParallel experts_;
+  int64_t num_base_;
+  Layer own_;
+};
 
 }  // namespace
 
@@ -130,7 +145,9 @@ TEST_CASE("experts shared out over devices give each rank what it would get alon
   std::vector<std::vector<std::vector<at::Tensor>>> d_added(alone.size());  // [rank][bank][source]
   run_on_gpus(num_ranks, kPatience, [&](Communicator& world) {
     const auto rank = static_cast<size_t>(world.rank());
-    run_shared(shared[rank], layer, silenced, world, d_added[rank]);
+    SharingRank sharing(world, layer);
+    sharing.run(shared[rank], silenced);
+    d_added[rank] = sharing.d_added();
   });
   for (size_t r = 0; r < alone.size(); ++r) {
     if (alone[r].x_TD.size(0) == 0) continue;
@@ -144,6 +161,28 @@ TEST_CASE("experts shared out over devices give each rank what it would get alon
       CHECK(bitwise_equal(at::cat(slices).to(at::kFloat), alone[r].d_added[bank]));
     }
   }
+}
+
+TEST_CASE("a shared layer waits for its counts and for what is exchanged, and for no list",
+          "[device][moe][parallel]") {
+  constexpr int kRanks = 2;
+  at::manual_seed(1);
+  const Layer layer = random_layer(8, 4);
+  std::vector<Batch> batches;
+  for (int r = 0; r < kRanks; ++r)
+    batches.push_back(random_batch_of(20, 12, 3 * r).on(simulated_gpu(r)));
+  std::vector<std::string> waits;
+  run_on_gpus(kRanks, kPatience, [&](Communicator& world) {
+    SharingRank sharing(world, layer);
+    world.barrier();
+    const WaitWatch watch;
+    world.barrier();
+    sharing.run(batches[static_cast<size_t>(world.rank())], false);
+    world.barrier();
+    if (world.rank() == 0) waits = watch.seen();
+  });
+  // Forward: counts, tokens, notes, results. Backward: gradients of outputs, weights and inputs.
+  CHECK(waits == std::vector<std::string>(7 * kRanks, "an exchange"));
 }
 
 TEST_CASE("a device has its slice of the experts, and all that trains", "[device][parallel]") {

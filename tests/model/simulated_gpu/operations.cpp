@@ -299,6 +299,8 @@ at::Tensor opened(const at::Tensor& tensor) {
                        tensor.strides(), options);
 }
 
+void note_wait(const std::string& what) { waits.note(what); }
+
 std::vector<std::string> waits_from(size_t first) { return waits.from(first); }
 
 }  // namespace polygraft::testing

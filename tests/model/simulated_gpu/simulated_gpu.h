@@ -23,8 +23,11 @@ model::Gpu open_simulated_gpu(int index = 0,
                               bool has_grouped_products = true);
 
 /// What the CPU has waited for any simulated GPU for so far, but the `first` times: numbers read,
-/// copies that are not told not to wait, operations whose result's size depends on values.
+/// copies that are not told not to wait, operations whose result's size depends on values,
+/// exchanges of what lies on GPUs.
 std::vector<std::string> waits_from(size_t first);
+/// One more.
+void note_wait(const std::string& what);
 
 /// What the CPU has waited for while this exists.
 class WaitWatch {

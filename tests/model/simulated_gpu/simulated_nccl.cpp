@@ -7,6 +7,7 @@
 
 #include "tests/model/parallel/in_process.h"
 #include "tests/model/simulated_gpu/memory.h"
+#include "tests/model/simulated_gpu/simulated_gpu.h"
 
 namespace polygraft::testing {
 namespace {
@@ -16,11 +17,20 @@ using parallel::Communicator;
 using parallel::ConstBytes;
 using parallel::Exchange;
 
+bool lies_on_gpu(ConstBytes bytes) {
+  return !bytes.empty() && GpuMemory::instance().contains(bytes.data());
+}
+
+bool touches_gpu(const Exchange& exchange) {
+  return std::any_of(exchange.send.begin(), exchange.send.end(), lies_on_gpu) ||
+         std::any_of(exchange.receive.begin(), exchange.receive.end(), lies_on_gpu);
+}
+
 /// Where the CPU may touch it.
 Bytes opened(ConstBytes bytes) {
   const auto& memory = GpuMemory::instance();
-  const void* place = bytes.data();
-  void* data = memory.contains(place) ? memory.opened(place) : const_cast<void*>(place);
+  void* data =
+      lies_on_gpu(bytes) ? memory.opened(bytes.data()) : const_cast<std::byte*>(bytes.data());
   return {static_cast<std::byte*>(data), bytes.size()};
 }
 
@@ -28,13 +38,16 @@ Bytes opened(ConstBytes bytes) {
 /// received is no number until then.
 class UnderWay : public parallel::Pending {
  public:
-  UnderWay(Communicator& threads, const Exchange& on_cpu) : sent_(on_cpu.send) {
+  /// @param is_waited_for whether it comes after what GPUs have to do.
+  UnderWay(Communicator& threads, const Exchange& on_cpu, bool is_waited_for)
+      : sent_(on_cpu.send), is_waited_for_(is_waited_for) {
     for (const ConstBytes bytes : sent_) as_sent_.emplace_back(bytes.begin(), bytes.end());
     for (const Bytes bytes : on_cpu.receive) std::fill(bytes.begin(), bytes.end(), std::byte{0xFF});
     pending_ = threads.start_all_to_all_v(on_cpu);
   }
   void wait() override {
     pending_->wait();
+    if (is_waited_for_) note_wait("an exchange");
     for (size_t i = 0; i < sent_.size(); ++i) {
       if (std::equal(sent_[i].begin(), sent_[i].end(), as_sent_[i].begin())) continue;
       throw std::logic_error("what was sent has changed before it was waited for");
@@ -43,6 +56,7 @@ class UnderWay : public parallel::Pending {
 
  private:
   std::vector<ConstBytes> sent_;
+  bool is_waited_for_;
   std::vector<std::vector<std::byte>> as_sent_;
   parallel::PendingPtr pending_;
 };
@@ -69,7 +83,7 @@ class SimulatedNccl : public Communicator {
     const auto own = static_cast<size_t>(rank());  // done
     on_cpu.send[own] = {};
     on_cpu.receive[own] = {};
-    return std::make_unique<UnderWay>(threads_, on_cpu);
+    return std::make_unique<UnderWay>(threads_, on_cpu, touches_gpu(others));
   }
   void copy_own(ConstBytes from, Bytes to) override {
     const Bytes source = opened(from);
