@@ -1,5 +1,5 @@
-// tests/trainer/device_memory_test.cpp: what a step takes of a GPU's memory, as a simulated one
-// counts it, beside what was said before.
+// tests/trainer/device_memory_test.cpp: what a step takes of a GPU's memory and sends to others, as
+// simulated ones count it, beside what was said before.
 #include <catch2/catch.hpp>
 
 #include "tests/model/architecture/tiny_model.h"
@@ -79,9 +79,15 @@ model::Weights random_weights(const MeasuredCase& c) {
   return testing::grown(testing::lively_weights(c.base(), 1), kAddedExperts, kAddedRows);
 }
 
-/// Two steps on a rank; the first leaves the optimizer's state. @return bytes of its GPU.
-double measured_peak(const MeasuredCase& c, const TrainConfig& train, const model::Weights& weights,
-                     const std::vector<int32_t>& ids, const parallel::RankGrid& grid) {
+/// Bytes of one rank.
+struct Measured {
+  double peak = 0;                                ///< of its GPU
+  double gradient_bytes = 0, exchange_bytes = 0;  ///< sent by a step
+};
+
+/// Two steps on a rank; the first leaves the optimizer's state.
+Measured measure(const MeasuredCase& c, const TrainConfig& train, const model::Weights& weights,
+                 const std::vector<int32_t>& ids, const parallel::RankGrid& grid) {
   auto& memory = GpuMemory::instance();
   memory.set_limit(grid.rank(), GpuMemory::kBytes);
   const auto before = static_cast<double>(memory.peak(grid.rank()));
@@ -93,40 +99,45 @@ double measured_peak(const MeasuredCase& c, const TrainConfig& train, const mode
   const Parameters trained = select_parameters(transformer.weights(), train);
   SharedOptimizer optimizer(&grid, trained, train.optimizer);
   ParallelStep step(grid, experts, transformer, 0, train, optimizer.shares());
+  Measured measured;
   for (int i = 0; i < 2; ++i) {
+    const uint64_t sent = grid.world().bytes_sent(), exchanged = grid.experts().bytes_sent();
     step.backward(rows_of(ids), {});
     optimizer.clip_gradients(1.0);
     optimizer.step(1e-3);
     transformer.weights().fill_banks();
+    measured.gradient_bytes = static_cast<double>(grid.world().bytes_sent() - sent);
+    measured.exchange_bytes = static_cast<double>(grid.experts().bytes_sent() - exchanged);
   }
-  return static_cast<double>(memory.peak(grid.rank())) - before;
+  measured.peak = static_cast<double>(memory.peak(grid.rank())) - before;
+  return measured;
 }
 
-/// Of each rank's GPU.
-std::vector<double> measured_peaks(const MeasuredCase& c, const TrainConfig& train,
-                                   parallel::GridShape shape) {
+/// Each rank.
+std::vector<Measured> measure_all(const MeasuredCase& c, const TrainConfig& train,
+                                  parallel::GridShape shape) {
   const model::Weights weights = random_weights(c);
   const std::vector<int32_t> ids = random_ids(c, train.batch_tokens);
-  std::vector<double> peaks(static_cast<size_t>(shape.ep * shape.dp));
+  std::vector<Measured> ranks(static_cast<size_t>(shape.ep * shape.dp));
   testing::run_on_gpus(
-      static_cast<int>(std::ssize(peaks)), testing::kPatience, [&](parallel::Communicator& world) {
+      static_cast<int>(std::ssize(ranks)), testing::kPatience, [&](parallel::Communicator& world) {
         const parallel::RankGrid grid(world, shape);
-        peaks[static_cast<size_t>(world.rank())] = measured_peak(c, train, weights, ids, grid);
+        ranks[static_cast<size_t>(world.rank())] = measure(c, train, weights, ids, grid);
       });
-  return peaks;
+  return ranks;
 }
 
-double planned_peak(const MeasuredCase& c, const TrainConfig& train, parallel::GridShape shape) {
+GridPlan planned(const MeasuredCase& c, const TrainConfig& train, parallel::GridShape shape) {
   const RankRates rates{.memory_gib = 1, .teraflops = 1, .memory_gb_s = 1, .link_gb_s = 1};
   const model::ModelConfig expanded = c.expanded();
   for (const GridPlan& plan :
        plan_grids({expanded, kAddedExperts, kAddedRows, train}, rates, shape.ep * shape.dp)) {
-    if (plan.ep == shape.ep) return plan.memory_bytes;
+    if (plan.ep == shape.ep) return plan;
   }
   throw std::logic_error("no such grid");
 }
 
-TEST_CASE("a step takes the memory of a GPU that was said before within 15 %",
+TEST_CASE("a step takes the memory of a GPU and sends the bytes that were said before within 15 %",
           "[trainer][device][plan]") {
   const auto [method, ep, dp, vocab_rows] =
       GENERATE(table<const char*, int, int, int64_t>({{"kl", 1, 1, 800},
@@ -137,12 +148,21 @@ TEST_CASE("a step takes the memory of a GPU that was said before within 15 %",
   const MeasuredCase c{.vocab_rows = vocab_rows};
   const TrainConfig train = c.train(method);
   const parallel::GridShape shape{ep, dp};
-  const double planned = planned_peak(c, train, shape);
-  for (const double peak : measured_peaks(c, train, shape)) {
-    INFO(method << ", ep " << ep << ", dp " << dp << ": planned " << planned << ", taken " << peak);
-    CHECK(planned > peak / 1.15);
-    CHECK(planned < peak * 1.15);
+  const GridPlan plan = planned(c, train, shape);
+  INFO(method << ", ep " << ep << ", dp " << dp);
+  Measured busiest;
+  for (const Measured& rank : measure_all(c, train, shape)) {
+    INFO("planned " << plan.memory_bytes << ", taken " << rank.peak);
+    CHECK(plan.memory_bytes > rank.peak / 1.15);
+    CHECK(plan.memory_bytes < rank.peak * 1.15);
+    busiest.gradient_bytes = std::max(busiest.gradient_bytes, rank.gradient_bytes);
+    busiest.exchange_bytes = std::max(busiest.exchange_bytes, rank.exchange_bytes);
   }
+  CHECK(plan.gradient_bytes == Approx(busiest.gradient_bytes).epsilon(0.15));
+  // A plan's rounds are full ones.
+  const int64_t ranks = ep * dp, rounds = (kPieces + ranks - 1) / ranks;
+  const double filled = static_cast<double>(kPieces) / static_cast<double>(rounds * ranks);
+  CHECK(plan.exchange_bytes * filled == Approx(busiest.exchange_bytes).epsilon(0.15));
 }
 
 }  // namespace

@@ -12,12 +12,6 @@ namespace {
 
 using parallel::Slice;
 
-int64_t count_elements(const auto& parts) {
-  int64_t count = 0;
-  for (const auto& part : parts) count += part.elements.count;
-  return count;
-}
-
 }  // namespace
 
 GradientSum::GradientSum(const parallel::RankGrid& grid, const Shares& shares,
@@ -25,8 +19,8 @@ GradientSum::GradientSum(const parallel::RankGrid& grid, const Shares& shares,
     : grid_(grid),
       shares_(shares),
       experts_(experts),
-      options_(at::TensorOptions(shares.leaves().front().value.device()).dtype(at::kFloat)),
-      elements_at_once_(elements_at_once(!options_.device().is_cpu())) {
+      device_(shares.leaves().front().value.device()),
+      elements_at_once_(elements_at_once(!device_.is_cpu())) {
   for (const Shares::Leaf& leaf : shares.leaves()) {
     sums_.push_back(leaf.own.defined() ? at::empty_like(leaf.own.detach()) : at::Tensor());
     is_shared_.push_back(grid.shares_experts() && model::is_expert_matrix(leaf.name));
@@ -75,7 +69,19 @@ std::vector<GradientSum::Part> GradientSum::parts(int from, int to, int64_t turn
       if (elements.count > 0) found.push_back({source, i, elements});
     }
   }
+  // Wider numbers first, so that all lie at multiples of their size.
+  std::stable_partition(found.begin(), found.end(),
+                        [this](const Part& part) { return type_of(part.leaf) == at::kFloat; });
   return found;
+}
+
+/// Of its gradients, wherever they are.
+at::ScalarType GradientSum::type_of(size_t leaf) const {
+  return is_shared_[leaf] && !device_.is_cpu() ? at::kBFloat16 : at::kFloat;
+}
+
+int64_t GradientSum::num_bytes(const Part& part) const {
+  return part.elements.count * static_cast<int64_t>(at::elementSize(type_of(part.leaf)));
 }
 
 /// What this rank has of it.
@@ -93,14 +99,17 @@ void GradientSum::append(const Part& part, std::vector<at::Tensor>& pieces) cons
   const int64_t width = rows.size(1), end = first + part.elements.count;
   for (int64_t begin = first; begin < end;) {
     const int64_t row = begin / width, count = std::min(end, (row + 1) * width) - begin;
-    pieces.push_back(rows.select(0, row).narrow(0, begin - row * width, count).to(at::kFloat));
+    const at::Tensor piece = rows.select(0, row).narrow(0, begin - row * width, count);
+    TORCH_INTERNAL_ASSERT(piece.scalar_type() == type_of(part.leaf), "gradients of another dtype");
+    pieces.push_back(piece.contiguous().view(at::kByte));
     begin += count;
   }
 }
 
 /// Side by side, in memory of their own.
-at::Tensor GradientSum::elements_of(const std::vector<Part>& parts) const {
-  std::vector<at::Tensor> pieces = {at::empty({0}, options_)};  // at::cat wants one
+at::Tensor GradientSum::bytes_of_parts(const std::vector<Part>& parts) const {
+  std::vector<at::Tensor> pieces = {
+      at::empty({0}, at::TensorOptions(device_).dtype(at::kByte))};  // at::cat wants one
   for (const Part& part : parts) append(part, pieces);
   return at::cat(pieces);
 }
@@ -135,9 +144,11 @@ GradientSum::Turn GradientSum::start_turn(int64_t index) const {
   Turn turn;
   parallel::Exchange exchange;
   for (int r = 0; r < grid_.size(); ++r) {
-    turn.sent.push_back(elements_of(parts(grid_.rank(), r, index)));
+    turn.sent.push_back(bytes_of_parts(parts(grid_.rank(), r, index)));
     turn.coming.push_back(parts(r, grid_.rank(), index));
-    turn.received.push_back(at::empty({count_elements(turn.coming.back())}, options_));
+    int64_t count = 0;
+    for (const Part& part : turn.coming.back()) count += num_bytes(part);
+    turn.received.push_back(at::empty({count}, turn.sent.back().options()));
     exchange.send.push_back(bytes_of(turn.sent.back()));
     exchange.receive.push_back(bytes_of(turn.received.back()));
   }
@@ -155,7 +166,7 @@ void GradientSum::finish_turn(const Turn& turn) {
 void GradientSum::add(const std::vector<Part>& parts, const at::Tensor& received) {
   int64_t place = 0;
   for (const Part& part : parts) {
-    const auto values = received.narrow(0, place, part.elements.count);
+    const auto values = received.narrow(0, place, num_bytes(part)).view(type_of(part.leaf));
     const int64_t own_first = shares_.of_leaf(grid_.rank(), part.leaf).first;
     auto sum =
         sums_[part.leaf].view({-1}).narrow(0, part.elements.first - own_first, part.elements.count);
@@ -165,7 +176,7 @@ void GradientSum::add(const std::vector<Part>& parts, const at::Tensor& received
     } else {
       sum.add_(values);
     }
-    place += part.elements.count;
+    place += num_bytes(part);
   }
 }
 

@@ -2,9 +2,10 @@
 // pieces that they come from: the bits of one process that computes the pieces one after another.
 // A step is computed in rounds: in each, every rank has one piece at most, and the pieces of a
 // round are in the order of the ranks. After a round every rank adds up the gradients of its share
-// (shares.h), and of nothing else. A rank sends as many bytes a round as the others' shares have,
+// (shares.h), and of nothing else. A rank sends as many numbers a round as the others' shares have,
 // some at a time, so that what is under way takes little memory. All of it stays where the
-// gradients are, on a GPU too.
+// gradients are, on a GPU too, and travels as it is: in float32, but in bfloat16 where a GPU has
+// made it so (its experts'). Sums are float32.
 #pragma once
 #include <vector>
 
@@ -48,7 +49,9 @@ class GradientSum {
   bool is_present(int source, size_t leaf) const;
   at::Tensor gradient_of(size_t leaf, int source) const;
   void append(const Part& part, std::vector<at::Tensor>& pieces) const;
-  at::Tensor elements_of(const std::vector<Part>& parts) const;
+  at::ScalarType type_of(size_t leaf) const;
+  int64_t num_bytes(const Part& part) const;
+  at::Tensor bytes_of_parts(const std::vector<Part>& parts) const;
   void share_presence(bool counts);
   /// A turn's exchange under way.
   struct Turn {
@@ -64,7 +67,7 @@ class GradientSum {
   const parallel::RankGrid& grid_;
   const Shares& shares_;
   model::ExpertParallel& experts_;
-  at::TensorOptions options_;  // float32, on the gradients' device
+  at::Device device_;  // of gradients
   int64_t elements_at_once_;
   std::vector<bool> is_shared_;     // by leaf: each rank of a row has its own experts' gradients
   std::vector<at::Tensor> sums_;    // by leaf: this rank's elements, summed so far

@@ -136,9 +136,11 @@ double memory_bytes(const Quantities& q, const Grid& grid) {
 }
 
 /// Sent by a rank in a step: gradients after each round to the ranks that sum a share each, and the
-/// share's new values once.
+/// share's new values once. GPUs that share out experts have those experts' gradients in bfloat16.
 double gradient_bytes(const Quantities& q, const Grid& grid) {
-  return (rounds_of(q, grid) + 1) * kGradientBytes * q.trainable * (1 - 1 / grid.ranks());
+  const double experts = q.on_gpu && grid.ep > 1 ? q.layers * q.added * q.expert_numbers : 0;
+  const double gradients = kGradientBytes * (q.trainable - experts) + kBytesOfWeight * experts;
+  return (rounds_of(q, grid) * gradients + kGradientBytes * q.trainable) * (1 - 1 / grid.ranks());
 }
 
 GridPlan plan_grid(const Quantities& q, const Grid& grid, const RankRates& rates) {
@@ -209,7 +211,8 @@ std::vector<std::string> plan_assumptions(const TrainConfig& train) {
       "gradients are sent after each round of micro-batches, and new values once a step",
       "every rank has the additions, and a share of their moments"};
   lines.emplace_back(train.device == "cuda"
-                         ? "experts are shared out over the GPUs of a row; rows are bfloat16"
+                         ? "experts are shared out over the GPUs of a row; rows and experts' "
+                           "gradients are bfloat16"
                          : "rows are float32; the base is mapped once a host, and not counted");
   return lines;
 }
