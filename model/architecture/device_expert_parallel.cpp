@@ -92,8 +92,8 @@ struct SharedExpertsFunction : torch::autograd::Function<SharedExpertsFunction> 
                             const c10::intrusive_ptr<SharedCall>& call) {
     ctx->saved_data["call"] = c10::IValue::make_capsule(call);
     ctx->saved_data["top_k"] = weight_TK.size(1);
-    const auto rows_RD = call->exchange->return_rows(compute_slots(*call));
-    return call->combine(rows_RD, weight_TK.detach(), weight_TK.size(1));
+    SentRows rows_RD = call->exchange->send_back(compute_slots(*call));
+    return call->combine(rows_RD.arrived(), weight_TK.detach(), weight_TK.size(1));
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
@@ -102,15 +102,17 @@ struct SharedExpertsFunction : torch::autograd::Function<SharedExpertsFunction> 
     const int64_t top_k = ctx->saved_data["top_k"].toInt();
     ctx->saved_data.clear();  // what forward left goes with this layer, not with the whole graph
     ExpertExchange& exchange = *call->exchange;
-    const at::Tensor d_out_UD = exchange.send_tokens(grads[0].contiguous());
-    const DeviceExpertsGradients gradients = differentiate_slots(*call, d_out_UD);
+    SentRows d_out_UD = exchange.send(grads[0].contiguous());
+    const DeviceExpertsGradients gradients = differentiate_slots(*call, d_out_UD.arrived());
     keep_gradients(*call, call->gate_up, gradients.d_gate_up_added_nGD);
     keep_gradients(*call, call->down, gradients.d_down_added_nDF);
     variable_list result(3);
-    result[1] = exchange.return_numbers(gradients.d_weight_TK.flatten(), top_k);
-    if (!exchange.arrivals().any_wants_d_x) return result;
-    const at::Tensor d_rows_RD = exchange.return_rows(gradients.d_x_TD);
-    result[0] = call->combine(d_rows_RD, {}, top_k);
+    SentRows d_weight_R = exchange.send_back(gradients.d_weight_TK.flatten());
+    if (exchange.arrivals().any_wants_d_x) {
+      SentRows d_rows_RD = exchange.send_back(gradients.d_x_TD);
+      result[0] = call->combine(d_rows_RD.arrived(), {}, top_k);
+    }
+    result[1] = exchange.by_token(d_weight_R.arrived(), top_k);
     return result;
   }
 };

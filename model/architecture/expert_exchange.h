@@ -10,6 +10,21 @@
 
 namespace polygraft::model {
 
+/// Rows on their way. What is sent is kept until they are here.
+class SentRows {
+ public:
+  SentRows() = default;
+  SentRows(at::Tensor sent, at::Tensor received, parallel::PendingPtr under_way)
+      : sent_(std::move(sent)), received_(std::move(received)), under_way_(std::move(under_way)) {}
+
+  /// Those that came; waits until they are here.
+  const at::Tensor& arrived();
+
+ private:
+  at::Tensor sent_, received_;
+  parallel::PendingPtr under_way_;
+};
+
 /// One layer's exchange: made by the forward pass, used again backward.
 class ExpertExchange {
  public:
@@ -18,38 +33,32 @@ class ExpertExchange {
 
   const Arrivals& arrivals() const { return plan_.arrivals; }
   /// The tokens that came, x_UD; waits until they are here.
-  const at::Tensor& tokens() { return arrived(tokens_); }
+  const at::Tensor& tokens() { return tokens_.arrived(); }
   /// Of the slots that came: int64 [S], a device::SlotNote each; waits until they are here.
-  const at::Tensor& notes() { return arrived(notes_); }
+  const at::Tensor& notes() { return notes_.arrived(); }
   /// Ids of the experts that this rank computes, ascending.
   const std::vector<int64_t>& own_experts() const { return plan_.own_experts; }
 
-  /// Results of the slots that came here go back. @return [R, D], in the order in which they were
-  /// sent.
-  at::Tensor return_rows(const at::Tensor& rows_SD);
-  /// The same for one number of each slot. @return [T, K].
-  at::Tensor return_numbers(const at::Tensor& numbers_S, int64_t top_k);
-  /// Rows of the same tokens follow: the gradients of their outputs. @return [U, D].
-  at::Tensor send_tokens(const at::Tensor& rows_TD);
+  /// Rows of all tokens to where their experts are; first the tokens, then the gradients of their
+  /// outputs. [T, D] arrive as [U, D].
+  SentRows send(const at::Tensor& rows_TD);
+  /// Results of the slots that came here go back: [S, ..] arrive as [R, ..], in the order in which
+  /// slots were sent.
+  SentRows send_back(const at::Tensor& rows_S);
 
   /// Where among the rows that come back each slot's is: [R].
   const at::Tensor& place_of_slot() const { return plan_.place_of_slot; }
+  /// Numbers that came back, by token: [T, K].
+  at::Tensor by_token(const at::Tensor& numbers_R, int64_t top_k) const;
 
  private:
-  /// Rows under way; what is sent is kept until they are here.
-  struct Sending {
-    at::Tensor sent, received;
-    parallel::PendingPtr under_way;
-  };
-  /// @param rows in the order of sending, rank after rank.
-  Sending start_sending(at::Tensor rows, const std::vector<int64_t>& first,
-                        const std::vector<int64_t>& first_received);
-  Sending start_sending_tokens(const at::Tensor& rows_TD);
-  static const at::Tensor& arrived(Sending& sending);
+  /// @param rows rank after rank. @param first, first_received where each rank's begin.
+  SentRows start(at::Tensor rows, const std::vector<int64_t>& first,
+                 const std::vector<int64_t>& first_received);
 
   parallel::Communicator& group_;
   ExchangePlan plan_;
-  Sending notes_, tokens_;
+  SentRows notes_, tokens_;
 };
 
 }  // namespace polygraft::model

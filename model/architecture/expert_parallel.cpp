@@ -196,8 +196,8 @@ struct ExpertParallelFunction : torch::autograd::Function<ExpertParallelFunction
                             const at::Tensor& weight_TK, const c10::intrusive_ptr<Call>& call) {
     ctx->saved_data["call"] = c10::IValue::make_capsule(call);
     ctx->saved_data["top_k"] = weight_TK.size(1);
-    const auto rows_RD = call->exchange->return_rows(compute_forward(*call));
-    return combine(*call->exchange, rows_RD, weight_TK.size(1), weight_TK.detach());
+    SentRows rows_RD = call->exchange->send_back(compute_forward(*call));
+    return combine(*call->exchange, rows_RD.arrived(), weight_TK.size(1), weight_TK.detach());
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
@@ -206,7 +206,8 @@ struct ExpertParallelFunction : torch::autograd::Function<ExpertParallelFunction
     ctx->saved_data.clear();  // what forward left goes with this layer, not with the whole graph
     ExpertExchange& exchange = *call->exchange;
     const at::Tensor& x_UD = exchange.tokens();
-    const auto d_out_UD = exchange.send_tokens(grads[0].contiguous());
+    SentRows sent_d_out = exchange.send(grads[0].contiguous());
+    const at::Tensor& d_out_UD = sent_d_out.arrived();
     const int64_t num_slots = call->layer.num_tokens;
     auto d_weight_S = at::empty({num_slots}, x_UD.options());
     const bool wants_d_x = exchange.arrivals().any_wants_d_x;
@@ -218,8 +219,12 @@ struct ExpertParallelFunction : torch::autograd::Function<ExpertParallelFunction
          as_gate_up(call->gate_up_SG), d_weight_S.mutable_data_ptr<float>(),
          wants_d_x ? d_x_SD.mutable_data_ptr<float>() : nullptr, destinations(*call)});
     variable_list result(3);
-    result[1] = exchange.return_numbers(d_weight_S, top_k);
-    if (wants_d_x) result[0] = combine(exchange, exchange.return_rows(d_x_SD), top_k, {});
+    SentRows d_weight_R = exchange.send_back(d_weight_S);
+    if (wants_d_x) {
+      SentRows d_rows_RD = exchange.send_back(d_x_SD);
+      result[0] = combine(exchange, d_rows_RD.arrived(), top_k, {});
+    }
+    result[1] = exchange.by_token(d_weight_R.arrived(), top_k);
     return result;
   }
 };
