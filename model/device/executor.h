@@ -4,7 +4,6 @@
 #pragma once
 #include <variant>
 
-#include "model/device/adamw.h"
 #include "model/device/balance.h"
 #include "model/device/column_sum.h"
 #include "model/device/rms_norm.h"
@@ -20,7 +19,7 @@ namespace polygraft::device {
 using AnyBody =
     std::variant<Router, RouterBackward, ColumnSum, BalanceLoss, CountSlots, ExclusiveScan,
                  PlaceSlots, MarkTokens, WriteNotes, ReadNotes, GatherRows, SumSlots, SwiGlu,
-                 SwiGluBackward, RmsNorm, RmsNormBackward, AdamWRows<BFloat16>, AdamWRows<float>>;
+                 SwiGluBackward, RmsNorm, RmsNormBackward>;
 
 class Executor {
  public:

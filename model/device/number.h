@@ -28,7 +28,6 @@ POLYGRAFT_BODY inline float float_of_bits(uint32_t bits) {
 POLYGRAFT_BODY inline float to_float(BFloat16 value) {
   return float_of_bits(uint32_t{value.bits} << 16);
 }
-POLYGRAFT_BODY inline float to_float(float value) { return value; }
 
 /// To the nearest, ties to even; a NaN stays one.
 POLYGRAFT_BODY inline BFloat16 to_bfloat16(float value) {
