@@ -13,37 +13,63 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-/// What a call needs besides tensors that autograd keeps.
+/// What a call needs besides tensors that get gradients.
 struct RouteCall {
   device::Executor* executor;
   RouterRule rule;
+  const RouterTerms& terms;
+  at::Tensor input_TD;  // of the router
 };
 
 struct RouteFunction : torch::autograd::Function<RouteFunction> {
+  /// @param added_rows_nD where the prior's gradient goes; its values are in added_Tn.
+  /// @return weights and experts, then what was asked for of prior and load balance.
   static variable_list forward(AutogradContext* ctx, const at::Tensor& base_TE,
-                               const MaybeTensor& added_Tn, const RouteCall& call) {
+                               const MaybeTensor& added_Tn, const MaybeTensor& added_rows_nD,
+                               const RouteCall& call) {
     const at::Tensor added = added_Tn.value_or(at::Tensor());
-    const auto routing = route_on_device(*call.executor, {base_TE, added}, call.rule, {});
+    const auto routing = route_on_device(*call.executor, {base_TE, added}, call.rule, call.terms);
+    const bool has_prior = routing.prior_sum.defined();
+    const bool trains_rows = has_prior && trains(added_rows_nD);
     ctx->save_for_backward({base_TE, added, routing.expert_TK, routing.weight_TK,
-                            routing.base_log_sum_T, routing.added_log_sum_T});
+                            routing.base_log_sum_T, routing.added_log_sum_T, routing.share_N,
+                            trains_rows ? call.terms.prior_weight_T : at::Tensor(),
+                            trains_rows ? call.input_TD : at::Tensor()});
     ctx->saved_data["executor"] = reinterpret_cast<int64_t>(call.executor);
     ctx->saved_data["renormalize"] = call.rule.renormalize;
+    ctx->saved_data["num_balanced"] = call.terms.num_balanced;
+    ctx->saved_data["balance_base"] = call.terms.balance_base;
     ctx->mark_non_differentiable({routing.expert_TK});
-    return {routing.weight_TK, routing.expert_TK};
+    ctx->set_materialize_grads(false);
+    variable_list outputs = {routing.weight_TK, routing.expert_TK};
+    if (has_prior) outputs.push_back(routing.prior_sum);
+    if (routing.load_balance.defined()) outputs.push_back(routing.load_balance);
+    return outputs;
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     const auto saved = ctx->get_saved_variables();
     auto& executor = *reinterpret_cast<device::Executor*>(ctx->saved_data["executor"].toInt());
     const RouterRule rule{saved[2].size(1), ctx->saved_data["renormalize"].toBool()};
+    const RouterTerms terms{saved[7], ctx->saved_data["num_balanced"].toInt(),
+                            ctx->saved_data["balance_base"].toBool()};
     DeviceRouting routing;
     routing.expert_TK = saved[2];
     routing.weight_TK = saved[3];
     routing.base_log_sum_T = saved[4];
     routing.added_log_sum_T = saved[5];
-    const auto scores = route_backward_on_device(executor, {saved[0], saved[1]}, rule, {}, routing,
-                                                 {grads[0].contiguous()});
-    return {scores.d_base_TE, saved[1].defined() ? scores.d_added_Tn : at::Tensor(), {}};
+    routing.share_N = saved[6];
+    DeviceRoutingGradient gradient{grads[0].defined() ? grads[0].contiguous()
+                                                      : at::zeros_like(routing.weight_TK)};
+    if (saved[8].defined()) gradient.d_prior_sum = grads[2];
+    if (routing.share_N.defined()) gradient.d_load_balance = grads.back();
+    const auto scores =
+        route_backward_on_device(executor, {saved[0], saved[1]}, rule, terms, routing, gradient);
+    at::Tensor d_rows_nD;
+    if (scores.d_prior_Tn.defined()) {
+      d_rows_nD = at::mm(scores.d_prior_Tn.t(), saved[8].to(at::kFloat));
+    }
+    return {scores.d_base_TE, saved[1].defined() ? scores.d_added_Tn : at::Tensor(), d_rows_nD, {}};
   }
 };
 
@@ -97,12 +123,18 @@ struct DeviceExpertsFunction : torch::autograd::Function<DeviceExpertsFunction> 
 
 }  // namespace
 
-Routing route_on(device::Executor& executor, const at::Tensor& base_TE, const at::Tensor& added_Tn,
-                 RouterRule rule) {
+Routing route_on(device::Executor& executor, const RouterScores& scores, RouterRule rule,
+                 const RouterTerms& terms) {
+  const bool has_prior = terms.prior_weight_T.defined() && scores.added_Tn.defined();
   const auto outputs = RouteFunction::apply(
-      base_TE.contiguous(), maybe(added_Tn.defined() ? added_Tn.contiguous() : added_Tn),
-      RouteCall{&executor, rule});
-  return {outputs[0], outputs[1].to(at::kLong)};
+      scores.base_TE.contiguous(),
+      maybe(scores.added_Tn.defined() ? scores.added_Tn.contiguous() : scores.added_Tn),
+      maybe(has_prior ? scores.added_rows_nD : at::Tensor()),
+      RouteCall{&executor, rule, terms, has_prior ? scores.input_TD.detach() : at::Tensor()});
+  Routing routing{outputs[0], outputs[1].to(at::kLong)};
+  if (has_prior) routing.prior_sum = outputs[2];
+  if (outputs.size() > (has_prior ? 3u : 2u)) routing.load_balance = outputs.back();
+  return routing;
 }
 
 at::Tensor moe_experts_on(device::Executor& executor, const at::Tensor& x_TD,

@@ -1,8 +1,6 @@
 // model/architecture/device_routing.cpp: see device_routing.h.
 #include "model/architecture/device_routing.h"
 
-#include <algorithm>
-
 #include "core/error.h"
 #include "core/text.h"
 #include "model/architecture/device_views.h"
@@ -47,11 +45,13 @@ bool has_prior(const RouterTerms& terms, const DeviceScores& scores) {
   return terms.prior_weight_T.defined() && num_added(scores) > 0;
 }
 
-at::Tensor sum_of_columns(device::Executor& executor, const at::Tensor& in_BC) {
-  auto out_C = at::empty({in_BC.size(1)}, in_BC.options());
+/// @param shape of as many elements as there are columns.
+at::Tensor sum_of_columns(device::Executor& executor, const at::Tensor& in_BC,
+                          at::IntArrayRef shape) {
+  auto out = at::empty(shape, in_BC.options());
   executor.run(
-      device::ColumnSum{device_view<const float>(in_BC), device_view<float>(out_C), in_BC.size(0)});
-  return out_C;
+      device::ColumnSum{device_view<const float>(in_BC), device_view<float>(out), in_BC.size(0)});
+  return out;
 }
 
 /// The blocks' parts of a term, one row each; empty without it.
@@ -61,10 +61,11 @@ struct BlockSums {
 
 void finish_balance(device::Executor& executor, const BlockSums& sums,
                     const device::BalancedGroup& group, DeviceRouting& routing) {
-  const auto probability_N = sum_of_columns(executor, sums.probability_BN);
-  const auto chosen_N = sum_of_columns(executor, sums.chosen_BN);
+  const int64_t num_experts = sums.chosen_BN.size(1);
+  const auto probability_N = sum_of_columns(executor, sums.probability_BN, {num_experts});
+  const auto chosen_N = sum_of_columns(executor, sums.chosen_BN, {num_experts});
   routing.share_N = at::empty_like(chosen_N);
-  routing.load_balance = at::empty({1}, chosen_N.options());
+  routing.load_balance = at::empty({}, chosen_N.options());
   executor.run(device::BalanceLoss{
       device_view<const float>(probability_N), device_view<const float>(chosen_N), group,
       device_view<float>(routing.share_N), device_view<float>(routing.load_balance)});
@@ -97,7 +98,7 @@ DeviceRouting route_on_device(device::Executor& executor, const DeviceScores& sc
       device_view<float>(routing.base_log_sum_T), device_view<float>(routing.added_log_sum_T),
       device_view<uint8_t>(routing.is_finite_T), device_view<float>(sums.prior_B1),
       device_view<float>(sums.probability_BN), device_view<float>(sums.chosen_BN)});
-  if (prior) routing.prior = sum_of_columns(executor, sums.prior_B1);
+  if (prior) routing.prior_sum = sum_of_columns(executor, sums.prior_B1, {});
   if (balance) finish_balance(executor, sums, group, routing);
   return routing;
 }
@@ -108,22 +109,25 @@ DeviceScoreGradients route_backward_on_device(device::Executor& executor,
                                               const DeviceRouting& routing,
                                               const DeviceRoutingGradient& gradient) {
   const auto group = group_of(terms, scores);
-  const auto group_size = static_cast<double>(num_experts(scores) - group.first_expert);
-  const bool prior = has_prior(terms, scores);
-  const auto prior_weight_T = prior ? at::mul(terms.prior_weight_T, gradient.prior) : at::Tensor();
+  at::Tensor prior_weight_T, scaled_share_N;
+  if (gradient.d_prior_sum.defined()) {
+    prior_weight_T = at::mul(terms.prior_weight_T, gradient.d_prior_sum);
+  }
+  if (gradient.d_load_balance.defined()) {
+    const auto group_size = static_cast<double>(num_experts(scores) - group.first_expert);
+    scaled_share_N = at::mul(routing.share_N, gradient.d_load_balance)
+                         .mul_(group_size / static_cast<double>(group.num_tokens));
+  }
   DeviceScoreGradients gradients;
   gradients.d_base_TE = at::empty_like(scores.base_TE);
   gradients.d_added_Tn =
       at::empty({scores.base_TE.size(0), num_added(scores)}, scores.base_TE.options());
-  if (prior) gradients.d_prior_Tn = at::empty_like(gradients.d_added_Tn);
+  if (prior_weight_T.defined()) gradients.d_prior_Tn = at::empty_like(gradients.d_added_Tn);
   executor.run(device::RouterBackward{
-      view_of(scores), choice_of(rule), group,
-      static_cast<float>(gradient.load_balance * group_size /
-                         std::max<int64_t>(group.num_tokens, 1)),
-      device_view<const int32_t>(routing.expert_TK), device_view<const float>(routing.weight_TK),
-      device_view<const float>(gradient.d_weight_TK),
+      view_of(scores), choice_of(rule), group, device_view<const int32_t>(routing.expert_TK),
+      device_view<const float>(routing.weight_TK), device_view<const float>(gradient.d_weight_TK),
       device_view<const float>(routing.base_log_sum_T),
-      device_view<const float>(routing.added_log_sum_T), device_view<const float>(routing.share_N),
+      device_view<const float>(routing.added_log_sum_T), device_view<const float>(scaled_share_N),
       device_view<const float>(prior_weight_T), device_view<float>(gradients.d_base_TE),
       device_view<float>(gradients.d_added_Tn), device_view<float>(gradients.d_prior_Tn)});
   return gradients;

@@ -20,6 +20,8 @@ struct RouterRule {
 struct Routing {
   at::Tensor weight_TK;  ///< float32; differentiable in the scores
   at::Tensor expert_TK;  ///< int64, descending score
+  /// float32 scalars, differentiable; undefined where not asked for (router_terms.h).
+  at::Tensor prior_sum = {}, load_balance = {};
 };
 
 /// Softmax over all experts in float32, then top-k. Ties go to the lower id: an added expert never

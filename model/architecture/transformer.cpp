@@ -98,7 +98,15 @@ struct MoeRun {
   Mask mask;
   ExpertParallel* experts;     // or none
   device::Executor* executor;  // or none
+  const RouterTerms& terms;
 };
+
+Routing choose_experts(const RouterScores& scores, const MoeRun& run) {
+  if (run.executor != nullptr) return route_on(*run.executor, scores, run.rule, run.terms);
+  Routing routing = route(scores.base_TE, scores.added_Tn, run.rule);
+  add_terms(scores, run.terms, routing);
+  return routing;
+}
 
 /// @param meanwhile is called once, where there are other ranks to wait for while they are.
 at::Tensor run_experts(const at::Tensor& x_TD, const Routing& routing, const MoeWeights& weights,
@@ -129,9 +137,7 @@ at::Tensor moe_mlp(const at::Tensor& x_TD, const MoeWeights& weights, const MoeR
   if (weights.router.added.defined() && !run.mask.experts) {
     tap.added_Tn = added_product(x_TD, weights.router.added).to(at::kFloat);
   }
-  tap.routing = run.executor != nullptr
-                    ? route_on(*run.executor, tap.base_TE, tap.added_Tn, run.rule)
-                    : route(tap.base_TE, tap.added_Tn, run.rule);
+  tap.routing = choose_experts({tap.base_TE, tap.added_Tn, x_TD, weights.router.added}, run);
   if (observer) observer(tap);
   at::Tensor shared_TD;
   const auto y_TD = run_experts(x_TD, tap.routing, weights, run, [&] {
@@ -170,6 +176,7 @@ struct Transformer::Pass {
   RopeTable rope;
   SequenceLayout sequences;
   std::vector<KeyValueCache*> caches;  ///< of the sequences, or none
+  RouterTerms terms = {};
 
   std::vector<LayerCache*> layer_caches(size_t layer) const {
     std::vector<LayerCache*> of_layer;
@@ -192,7 +199,8 @@ Transformer::Pass Transformer::start(const Batch& batch, Mask mask,
 void Transformer::run_layer(size_t layer, Pass& pass, Mask mask, const RouterObserver& observer,
                             size_t batch) const {
   const LayerWeights& weights = weights_.layers[layer];
-  const MoeRun run{{config_.top_k, config_.renormalize_top_k}, mask, experts_, executor_.get()};
+  const MoeRun run{
+      {config_.top_k, config_.renormalize_top_k}, mask, experts_, executor_.get(), pass.terms};
   const auto attention_input_TD =
       rms_norm(pass.x_TD, weights.attention.norm, config_.rms_norm_eps, executor_.get());
   pass.x_TD = pass.x_TD + attention(attention_input_TD, weights.attention,
@@ -205,9 +213,14 @@ void Transformer::run_layer(size_t layer, Pass& pass, Mask mask, const RouterObs
                                           : dense_mlp(mlp_input_TD, weights.dense));
 }
 
-at::Tensor Transformer::hidden(const Batch& batch, Mask mask,
-                               const RouterObserver& observer) const {
+at::Tensor Transformer::hidden(const Batch& batch, Mask mask, const RouterObserver& observer,
+                               const RouterTerms& terms) const {
+  const int64_t num_tokens = batch.ids_T.numel();
+  TORCH_CHECK(terms.num_balanced <= num_tokens &&
+                  (!terms.prior_weight_T.defined() || terms.prior_weight_T.numel() == num_tokens),
+              "terms of other tokens than the batch's");
   Pass pass = start(batch, mask);
+  pass.terms = terms.on(weights_.device());
   for (size_t i = 0; i < weights_.layers.size(); ++i) run_layer(i, pass, mask, observer, 0);
   return rms_norm(pass.x_TD, weights_.final_norm, config_.rms_norm_eps, executor_.get());
 }

@@ -14,7 +14,7 @@
 
 #include "model/architecture/batch.h"
 #include "model/architecture/key_value_cache.h"
-#include "model/architecture/moe_layer.h"
+#include "model/architecture/router_terms.h"
 #include "model/architecture/weights.h"
 
 namespace polygraft::device {
@@ -71,8 +71,10 @@ class Transformer {
 
   /// Final normed hidden states h_TD. Runs under the caller's grad mode. @throws ConfigError for an
   /// id outside the vocabulary or a sequence longer than max_positions.
-  at::Tensor hidden(const Batch& batch, Mask mask = {},
-                    const RouterObserver& observer = nullptr) const;
+  /// @param terms of the routing that every sparse layer makes for the observer, in its tap's
+  /// routing; weights on the CPU, one for each token, or where the model is.
+  at::Tensor hidden(const Batch& batch, Mask mask = {}, const RouterObserver& observer = nullptr,
+                    const RouterTerms& terms = {}) const;
 
   /// The same for many batches, layer by layer: a layer's weights are read once for all of them, so
   /// that a model larger than memory is read once and not once per batch. The results are those of

@@ -2,7 +2,7 @@
 // sums:
 //   loss = S sum_i f_i P_i,  f_i = choices_i / sum of choices,  P_i = probability_i / tokens
 // with S the number of experts of the group (Switch Transformer, Fedus et al. 2021, eq. 4;
-// reference: trainer/objective/router_loss.h); 0 when the group was never chosen. Legend: N
+// reference: model/architecture/router_terms.h); 0 when the group was never chosen. Legend: N
 // experts.
 #pragma once
 #include "model/device/router_scores.h"

@@ -1,6 +1,6 @@
 // model/device/router.h: from scores to chosen experts and weights, with the terms that train the
 // router, in one pass over the scores. Same mathematics as model/architecture/routing.cpp and
-// trainer/objective/router_loss.h:
+// router_terms.cpp:
 //   rank of expert i = experts j with z_j > z_i, or z_j = z_i and j < i (ties go to the lower id)
 //   weight of rank k < K: softmax over the chosen scores, or exp(z - log sum_all exp z)
 //   prior: log sum_all exp z - log sum_base exp z   (MoE-LPR, arXiv 2408.11396)

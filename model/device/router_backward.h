@@ -1,10 +1,10 @@
 // model/device/router_backward.h: the gradient of router.h in the scores. With p = softmax over all
-// experts, q that over the balanced group, w the weights and c = scale of the loss times S /
-// tokens:
+// experts, q that over the balanced group, w the weights and f = share S / tokens of balance.h
+// times the whole loss's gradient in that one:
 //   renormalised: dz_i = w_i (dw_i - <w, dw>) of chosen experts, else dz_i = w_i dw_i - p_i <w, dw>
-//   balance:      dz_i += c q_i (f_i - <f, q>) of balanced tokens
+//   balance:      dz_i += q_i (f_i - <f, q>) of balanced tokens
 //   prior:        dz_j = weight_t p_j of added experts; kept apart, since it trains the added rows
-//                 alone: neither base scores nor the layers below may move (router_collector.cpp)
+//                 alone: neither base scores nor the layers below may move (router_terms.h)
 // Legend: see router_scores.h.
 #pragma once
 #include "model/device/router_scores.h"
@@ -20,11 +20,10 @@ struct RouterBackward {
   RouterScores scores;
   RouterChoice choice;
   BalancedGroup balanced;
-  float balance_scale = 0;  // c
   View<const int32_t> expert_TK;
   View<const float> weight_TK, d_weight_TK;
   View<const float> base_log_sum_T, added_log_sum_T;
-  View<const float> share_N;         // f; empty without a balance term
+  View<const float> scaled_share_N;  // f; empty without a balance term
   View<const float> prior_weight_T;  // times the loss's gradient; empty without a prior term
   View<float> d_base_TE, d_added_Tn;
   View<float> d_prior_Tn;
@@ -44,7 +43,7 @@ struct RouterBackward {
 
  private:
   POLYGRAFT_BODY bool is_balanced(TokenThread of) const {
-    return !share_N.is_empty() && of.token < balanced.num_tokens;
+    return !scaled_share_N.is_empty() && of.token < balanced.num_tokens;
   }
   POLYGRAFT_BODY LogSums log_sums(TokenThread of) const {
     return {base_log_sum_T.read(of.token), added_log_sum_T.read(of.token)};
@@ -55,7 +54,7 @@ struct RouterBackward {
     float part = 0;
     for (int32_t e = balanced.first_expert + of.lane; e < scores.num_experts();
          e += kThreadsPerToken) {
-      part += share_N.read(e) * expf(scores.read(of.token, e) - log_sum);
+      part += scaled_share_N.read(e) * expf(scores.read(of.token, e) - log_sum);
     }
     return part;
   }
@@ -75,7 +74,7 @@ struct RouterBackward {
       float d_score = d_chosen(of, e, choice.renormalize ? d_weights : 0.0f);
       if (!choice.renormalize) d_score -= probability * d_weights;
       if (is_balanced(of) && e >= balanced.first_expert) {
-        d_score += balance_scale * expf(score - group_log_sum) * (share_N.read(e) - balance);
+        d_score += expf(score - group_log_sum) * (scaled_share_N.read(e) - balance);
       }
       write(of, e, d_score, probability);
     }

@@ -95,6 +95,45 @@ TEST_CASE("Polyak's steps on the device start from the CPU's costs, and lower th
   CHECK(num_steps == 2);
 }
 
+/// A step's losses and the gradients of its router rows, on the CPU.
+std::pair<StepLoss, std::vector<at::Tensor>> router_step(const TrainJob& job) {
+  Trainee trainee = load_trainee(job);
+  const Parameters parameters = select_parameters(trainee.transformer.weights(), job.train);
+  TrainingData data =
+      prepare_data(job, resolve_roles(job), trainee.tokenizer, trainee.tokenizer.size());
+  const StepRows rows{data.learned.take(90), data.replayed->take(60)};
+  const Objective objective(trainee.transformer, trainee.tokenizer.prefix_id(), job.train);
+  const StepLoss loss = objective.backward(rows, {});
+  std::vector<at::Tensor> gradients;
+  for (const Parameter& parameter : parameters) {
+    if (parameter.name.ends_with("router.added")) gradients.push_back(parameter.value.grad().cpu());
+  }
+  return {loss, gradients};
+}
+
+TEST_CASE("prior and load balance cost on the device what they cost on the CPU, and train alike",
+          "[trainer][device]") {
+  const TemporaryFolder run;
+  TrainJob on_cpu = testing::additions_job(run / "cpu");
+  TrainJob on_device = device_job(run / "device");
+  for (TrainJob* job : {&on_cpu, &on_device}) {
+    job->train.protect.method = "prior";
+    job->train.protect.prior = 10;  // gradients of router rows are theirs
+    job->train.load_balance = 10;
+  }
+  const auto [expected, expected_gradients] = router_step(on_cpu);
+  const auto [found, found_gradients] = router_step(on_device);
+  CHECK(expected.prior > 0);
+  CHECK(found.prior == Approx(expected.prior).epsilon(0.03));
+  CHECK(expected.load_balance > 0);
+  CHECK(found.load_balance == Approx(expected.load_balance).epsilon(0.03));
+  REQUIRE(found_gradients.size() == 2);
+  for (size_t i = 0; i < found_gradients.size(); ++i) {
+    const double size = expected_gradients[i].norm().item<double>();
+    CHECK((found_gradients[i] - expected_gradients[i]).norm().item<double>() < kRounding * size);
+  }
+}
+
 TEST_CASE("a run on the device goes on from its checkpoint bit by bit", "[trainer][device]") {
   const TemporaryFolder run;
   const TrainJob whole = device_job(run / "whole");
@@ -163,7 +202,8 @@ TrainJob pieces_job(const std::string& mode, const std::filesystem::path& run) {
   TrainJob job = device_job(run);
   job.train.micro_batch_tokens = 32;
   job.train.tokens = 128 * (mode == "rollback" ? 12 : 4);
-  if (mode == "hinge" || mode == "polyak") job.train.protect.method = mode;
+  if (mode == "hinge" || mode == "polyak" || mode == "prior") job.train.protect.method = mode;
+  if (mode == "prior") job.train.load_balance = 0.1;
   testing::set_mode(job, mode);
   return job;
 }
@@ -175,7 +215,8 @@ bool same_results(const TrainJob& a, const TrainJob& b) {
 
 TEST_CASE("ranks with a device each train the bits of one", "[trainer][device][parallel]") {
   const TemporaryFolder run;
-  const auto mode = GENERATE(as<std::string>{}, "kl", "hinge", "polyak", "rollback", "self");
+  const auto mode =
+      GENERATE(as<std::string>{}, "kl", "hinge", "polyak", "prior", "rollback", "self");
   const TrainJob one = pieces_job(mode, run / "one");
   train(one);
   std::vector<std::pair<int, int>> grids = {{1, 2}, {2, 2}, {3, 1}};

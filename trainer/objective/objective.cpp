@@ -43,6 +43,10 @@ at::Tensor part_weights(int64_t num_learned, double learned, int64_t num_replaye
                   at::full({num_replayed}, replayed, at::kFloat)});
 }
 
+int64_t num_inputs_replayed(const Piece& piece, const TokenBatch& batch) {
+  return batch.inputs.ids_T.size(0) - piece.num_learned;
+}
+
 std::vector<Row> joined(const std::vector<Row>& first, const std::vector<Row>& second) {
   std::vector<Row> rows = first;
   rows.insert(rows.end(), second.begin(), second.end());
@@ -162,9 +166,9 @@ void Objective::take_part(model::Mask mask, Sum* sum) const {
   if (sum != nullptr) sum->reach(hidden_TD);
 }
 
-/// Which tokens of a piece count for which router loss, in the pass that gradients go through.
+/// Which tokens of a piece count for which hinge, in the pass that gradients go through.
 RouterLossTokens Objective::forward_tokens(const Piece& piece, const TokenBatch& batch) const {
-  const int64_t num_replayed = batch.inputs.ids_T.size(0) - piece.num_learned;
+  const int64_t num_replayed = num_inputs_replayed(piece, batch);
   const ProtectConfig& protect = config_.protect;
   RouterLossTokens tokens;
   tokens.margin = protect.margin_or_default();
@@ -172,16 +176,25 @@ RouterLossTokens Objective::forward_tokens(const Piece& piece, const TokenBatch&
     tokens.capture_weight_T = part_weights(piece.num_learned, 1, num_replayed, 0);
     tokens.capture_weight_T.masked_fill_(batch.is_first_T, 0);
   }
-  if (num_replayed > 0) {
-    const at::Tensor replayed_T = part_weights(piece.num_learned, 0, num_replayed, 1);
-    if (protection_ == Protection::kKl) tokens.keep_out_weight_T = replayed_T * batch.predicts_T();
-    if (protection_ == Protection::kPrior) tokens.prior_weight_T = replayed_T;
-  }
-  tokens.balance_base = balances_base();
-  if (config_.load_balance > 0) {
-    tokens.num_balanced = piece.num_learned + (tokens.balance_base ? num_replayed : 0);
+  if (num_replayed > 0 && protection_ == Protection::kKl) {
+    tokens.keep_out_weight_T =
+        part_weights(piece.num_learned, 0, num_replayed, 1) * batch.predicts_T();
   }
   return tokens.on(transformer_.weights().device());
+}
+
+/// The same of what the layers compute.
+model::RouterTerms Objective::router_terms(const Piece& piece, const TokenBatch& batch) const {
+  const int64_t num_replayed = num_inputs_replayed(piece, batch);
+  model::RouterTerms terms;
+  if (num_replayed > 0 && protection_ == Protection::kPrior) {
+    terms.prior_weight_T = part_weights(piece.num_learned, 0, num_replayed, 1);
+  }
+  terms.balance_base = balances_base();
+  if (config_.load_balance > 0) {
+    terms.num_balanced = piece.num_learned + (terms.balance_base ? num_replayed : 0);
+  }
+  return terms;
 }
 
 void Objective::add_forward(const Piece& piece, const StepTotals& totals,
@@ -197,10 +210,10 @@ void Objective::add_forward(const Piece& piece, const StepTotals& totals,
   const TokenBatch batch = make_batch(rows, prefix_);
   const int64_t num_replayed = with_replayed ? piece.num_replayed : 0;
   const ProtectConfig& protect = config_.protect;
-  const RouterLossTokens tokens = forward_tokens(piece, batch);
-  RouterCollector collector(transformer_, tokens);
+  const model::RouterTerms terms = router_terms(piece, batch);
+  RouterCollector collector(transformer_, forward_tokens(piece, batch));
   const at::Tensor hidden_PD =
-      batch.predicting(transformer_.hidden(batch.inputs, {}, collector.observer()));
+      batch.predicting(transformer_.hidden(batch.inputs, {}, collector.observer(), terms));
 
   const int64_t num_scored = piece.num_learned + (scores_replayed() ? num_replayed : 0);
   const auto nats = [&](int64_t first, int64_t count) {
@@ -220,7 +233,7 @@ void Objective::add_forward(const Piece& piece, const StepTotals& totals,
   sum.add(divided(collector.capture_sum(), totals.captured), protect.capture, &StepLoss::capture);
   sum.add(divided(collector.prior_sum(), totals.replayed), multipliers.routing * protect.prior,
           &StepLoss::prior);
-  const double share = static_cast<double>(tokens.num_balanced) / std::max(totals.balanced, 1.0);
+  const double share = static_cast<double>(terms.num_balanced) / std::max(totals.balanced, 1.0);
   const at::Tensor balance = collector.load_balance();
   sum.add(balance.defined() ? balance * share : balance, config_.load_balance,
           &StepLoss::load_balance);

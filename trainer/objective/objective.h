@@ -13,10 +13,10 @@
 // times `head` (budget.h).
 // h = mean over tokens of sum_j relu(m + z_j - t)^2, c = mean over tokens of the mean of relu(m -
 // (z_j - t))^2 over the highest z_j, p = mean of -log(the base's share of the router's softmax)
-// (router_loss.h), averaged over the layers that have added experts. c goes with kl, hinge and
-// polyak. No row's start is captured: at BOS no router can know the language, and an old
-// document's BOS must stay with the base. c reaches new input rows, which old
-// text hardly uses, and new experts: they can mark the language for later routers.
+// (router_loss.h; p: model/architecture/router_terms.h), averaged over the layers that have added
+// experts. c goes with kl, hinge and polyak. No row's start is captured: at BOS no router can know
+// the language, and an old document's BOS must stay with the base. c reaches new input rows, which
+// old text hardly uses, and new experts: they can mark the language for later routers.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -104,6 +104,7 @@ class Objective {
     return scores_replayed() || protection_ == Protection::kKl;
   }
   RouterLossTokens forward_tokens(const Piece& piece, const TokenBatch& batch) const;
+  model::RouterTerms router_terms(const Piece& piece, const TokenBatch& batch) const;
   void add_forward(const Piece& piece, const StepTotals& totals, const Multipliers& multipliers,
                    Sum& sum) const;
   void add_kl(const Piece& piece, const at::Tensor& hidden_PD, const StepTotals& totals,

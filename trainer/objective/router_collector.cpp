@@ -9,8 +9,7 @@ namespace polygraft::trainer {
 RouterLossTokens RouterLossTokens::on(at::Device device) const {
   RouterLossTokens moved = *this;
   for (at::Tensor RouterLossTokens::*weights :
-       {&RouterLossTokens::capture_weight_T, &RouterLossTokens::keep_out_weight_T,
-        &RouterLossTokens::prior_weight_T}) {
+       {&RouterLossTokens::capture_weight_T, &RouterLossTokens::keep_out_weight_T}) {
     if ((moved.*weights).defined()) moved.*weights = model::sent_to(device, moved.*weights);
   }
   return moved;
@@ -21,7 +20,8 @@ model::RouterObserver RouterCollector::observer() {
 }
 
 void RouterCollector::tap(const model::RouterTap& tap) {
-  if (tokens_.num_balanced > 0) tap_load_balance(tap);
+  if (tap.routing.load_balance.defined()) load_balance_.push_back(tap.routing.load_balance);
+  if (tap.routing.prior_sum.defined()) prior_.push_back(tap.routing.prior_sum);
   if (!tap.added_Tn.defined()) return;
   const int64_t top_k = transformer_.config().top_k;
   if (tokens_.capture_weight_T.defined()) {
@@ -34,10 +34,6 @@ void RouterCollector::tap(const model::RouterTap& tap) {
                                               selection_threshold(tap.base_TE.detach(), top_k),
                                               tokens_.keep_out_weight_T, tokens_.margin));
   }
-  if (tokens_.prior_weight_T.defined()) {
-    prior_.push_back(trainer::prior_sum(tap.base_TE.detach(), added_scores_of_rows(tap),
-                                        tokens_.prior_weight_T));
-  }
 }
 
 /// Recomputed from a detached input: the rows learn to lose old tokens, the layers below do not
@@ -46,19 +42,6 @@ at::Tensor RouterCollector::added_scores_of_rows(const model::RouterTap& tap) co
   const auto layer = static_cast<size_t>(tap.layer);
   const at::Tensor& rows_nD = transformer_.weights().layers[layer].moe.router.added;
   return at::matmul(tap.input_TD.detach().to(at::kFloat), rows_nD.t());
-}
-
-void RouterCollector::tap_load_balance(const model::RouterTap& tap) {
-  const int64_t count = tokens_.num_balanced;
-  const at::Tensor expert_TK = tap.routing.expert_TK.narrow(0, 0, count);
-  if (tokens_.balance_base) {
-    const at::Tensor scores_TN =
-        tap.added_Tn.defined() ? at::cat({tap.base_TE, tap.added_Tn}, 1) : tap.base_TE;
-    load_balance_.push_back(load_balance_loss(scores_TN.narrow(0, 0, count), expert_TK, 0));
-  } else if (tap.added_Tn.defined()) {
-    load_balance_.push_back(
-        load_balance_loss(tap.added_Tn.narrow(0, 0, count), expert_TK, tap.base_TE.size(1)));
-  }
 }
 
 at::Tensor RouterCollector::mean_over_layers(const std::vector<at::Tensor>& terms) {

@@ -12,15 +12,14 @@ namespace polygraft::trainer {
 struct RouterLossTokens {
   at::Tensor capture_weight_T;   ///< float32; 0 where a token is not to be captured
   at::Tensor keep_out_weight_T;  ///< float32; 0 where a token is not protected
-  at::Tensor prior_weight_T;     ///< float32; 0 where a token may go anywhere
-  int64_t num_balanced = 0;      ///< the first so many tokens are load-balanced; 0: none
-  bool balance_base = false;     ///< over all experts instead of the added ones
   double margin = 0;
 
   /// The same with the weights where the model is.
   RouterLossTokens on(at::Device device) const;
 };
 
+/// Computes hinges and capture from what a layer's router saw; language prior and load balance the
+/// layer has computed, where the pass was asked for them (model/architecture/router_terms.h).
 class RouterCollector {
  public:
   RouterCollector(const model::Transformer& transformer, RouterLossTokens tokens)
@@ -37,7 +36,6 @@ class RouterCollector {
 
  private:
   void tap(const model::RouterTap& tap);
-  void tap_load_balance(const model::RouterTap& tap);
   at::Tensor added_scores_of_rows(const model::RouterTap& tap) const;
   static at::Tensor mean_over_layers(const std::vector<at::Tensor>& terms);
 

@@ -28,26 +28,4 @@ at::Tensor capture_sum(const at::Tensor& added_Tn, const at::Tensor& threshold_T
   return (lacking_Tw.square().mean(1) * weight_T).sum();
 }
 
-at::Tensor prior_sum(const at::Tensor& base_TE, const at::Tensor& added_Tn,
-                     const at::Tensor& weight_T) {
-  const at::Tensor base_T = at::logsumexp(base_TE, {1});
-  const at::Tensor all_T = at::logaddexp(base_T, at::logsumexp(added_Tn, {1}));
-  return ((all_T - base_T) * weight_T).sum();
-}
-
-at::Tensor load_balance_loss(const at::Tensor& scores_TN, const at::Tensor& expert_TK,
-                             int64_t first_expert) {
-  const int64_t num_experts = scores_TN.size(1);
-  const at::Tensor ids = expert_TK.detach().flatten() - first_expert;
-  const at::Tensor is_other = ids.lt(0).logical_or(ids.ge(num_experts));
-  const at::Tensor place = ids.masked_fill(is_other, num_experts);  // behind the group's
-  const at::Tensor choices_N = at::zeros({num_experts + 1}, ids.options())
-                                   .scatter_add_(0, place, at::ones_like(place))
-                                   .narrow(0, 0, num_experts)
-                                   .to(scores_TN.scalar_type());
-  const at::Tensor share_N = choices_N / choices_N.sum().clamp_min(1);
-  const at::Tensor probability_N = at::softmax(scores_TN, 1).mean(0);
-  return (share_N * probability_N).sum() * static_cast<double>(num_experts);
-}
-
 }  // namespace polygraft::trainer

@@ -24,18 +24,4 @@ at::Tensor keep_out_sum(const at::Tensor& added_Tn, const at::Tensor& threshold_
 at::Tensor capture_sum(const at::Tensor& added_Tn, const at::Tensor& threshold_T,
                        const at::Tensor& weight_T, double margin);
 
-/// sum_T weight * -log(sum of base probabilities), with one softmax over all experts: MoE-LPR's
-/// language-prior routing loss (arXiv 2408.11396), whose one original expert is here the base's E.
-/// (Its released code takes the softmax of a softmax, whose loss is never below 0.744.)
-at::Tensor prior_sum(const at::Tensor& base_TE, const at::Tensor& added_Tn,
-                     const at::Tensor& weight_T);
-
-/// Switch Transformer's load-balancing loss (Fedus et al. 2021, arXiv 2101.03961, eq. 4) over one
-/// group of experts: N * sum_i f_i P_i, with f_i expert i's share of the group's choices and P_i
-/// its mean probability within the group. 1 when both are uniform. @param scores_TN of the group.
-/// @param first_expert id of its first expert in expert_TK.
-/// @return 0 when the group was never chosen.
-at::Tensor load_balance_loss(const at::Tensor& scores_TN, const at::Tensor& expert_TK,
-                             int64_t first_expert);
-
 }  // namespace polygraft::trainer

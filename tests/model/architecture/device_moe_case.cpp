@@ -108,9 +108,9 @@ void require_agreement(const DeviceMoeCase& c, const Reference& reference, const
   };
   close("y", y_TD, reference.y_TD);
   close("d x", gradients.d_x_TD, reference.x_TD.grad());
-  if (c.has_prior) close("prior", routing.prior.squeeze(), reference.prior);
+  if (c.has_prior) close("prior", routing.prior_sum, reference.prior);
   if (c.num_balanced > 0) {
-    close("load balance", routing.load_balance.squeeze(), reference.load_balance);
+    close("load balance", routing.load_balance, reference.load_balance);
   }
   REQUIRE(gradients.d_gate_up_added_nGD.defined() == (c.added > 0));
   if (c.added == 0) return;
@@ -177,8 +177,13 @@ std::vector<at::Tensor> check_device_moe(device::Executor& executor, at::Device 
   if (c.has_prior) terms.prior_weight_T = terms.prior_weight_T.to(device);
   model::DeviceMoeSaved saved;
   const auto y_TD = model::forward_on_device(executor, layer, p.x_TD.to(device), terms, saved);
+  const auto gradient_of = [&](const at::Tensor& term, double value) {
+    return term.defined() ? at::full_like(term, value) : at::Tensor();
+  };
   const auto gradients = model::backward_on_device(
-      executor, layer, saved, {p.d_y_TD.to(device), kPriorGradient, kBalanceGradient});
+      executor, layer, saved,
+      {p.d_y_TD.to(device), gradient_of(saved.routing.prior_sum, kPriorGradient),
+       gradient_of(saved.routing.load_balance, kBalanceGradient)});
   const model::DeviceRouting& routing = saved.routing;
   const auto expert_TK = routing.expert_TK.to(at::kCPU).to(at::kLong);
   if (!device.is_cuda()) require_choice(p, c, expert_TK);
@@ -186,8 +191,8 @@ std::vector<at::Tensor> check_device_moe(device::Executor& executor, at::Device 
   require_agreement(c, Reference(p, c, expert_TK), y_TD, routing, gradients);
   std::vector<at::Tensor> results;
   for (const auto& tensor :
-       {y_TD, routing.prior, routing.load_balance, gradients.d_x_TD, gradients.d_router_added_nD,
-        gradients.d_gate_up_added_nGD, gradients.d_down_added_nDF}) {
+       {y_TD, routing.prior_sum, routing.load_balance, gradients.d_x_TD,
+        gradients.d_router_added_nD, gradients.d_gate_up_added_nGD, gradients.d_down_added_nDF}) {
     if (tensor.defined()) results.push_back(tensor.to(at::kCPU));
   }
   return results;

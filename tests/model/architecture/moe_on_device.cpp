@@ -27,7 +27,7 @@ DeviceMoeGradients backward_on_device(device::Executor& executor, const DeviceMo
       saved.experts, gradient.d_y_TD, {.wanted = true});
   const auto scores = route_backward_on_device(
       executor, {saved.base_TE, saved.added_Tn}, layer.rule, saved.terms, saved.routing,
-      {experts.d_weight_TK, gradient.prior, gradient.load_balance});
+      {experts.d_weight_TK, gradient.d_prior_sum, gradient.d_load_balance});
   experts.d_x_TD.addmm_(scores.d_base_TE.to(at::kBFloat16), layer.router_base_ED);
   DeviceMoeGradients gradients{
       experts.d_x_TD, {}, experts.d_gate_up_added_nGD, experts.d_down_added_nDF};

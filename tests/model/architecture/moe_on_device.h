@@ -24,8 +24,8 @@ struct DeviceMoeSaved {
 
 /// The loss's gradient in what forward returned.
 struct DeviceMoeLossGradient {
-  at::Tensor d_y_TD;  ///< bfloat16
-  double prior = 0, load_balance = 0;
+  at::Tensor d_y_TD;                                 ///< bfloat16
+  at::Tensor d_prior_sum = {}, d_load_balance = {};  ///< as DeviceRoutingGradient's
 };
 
 /// Gradients of the input and of what trains; those of added experts undefined when there are none.

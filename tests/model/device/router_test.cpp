@@ -193,18 +193,19 @@ Gradients differentiate_on_host(const Inputs& in, const Forward& f, const Router
               unwritten<float>(c.num_tokens * c.num_added),
               unwritten<float>(c.num_tokens * c.num_added)};
   const auto group_size = static_cast<float>(c.num_experts() - c.first_balanced());
-  const float scale =
-      kBalanceGradient * group_size / static_cast<float>(std::max<int64_t>(c.num_balanced, 1));
+  auto scaled_share_N = f.share_N;
+  for (float& share : scaled_share_N) {
+    share *= kBalanceGradient * group_size / static_cast<float>(c.num_balanced);
+  }
   launch_on_host(device::RouterBackward{scores_of(in, c),
                                         {c.top_k, c.renormalize},
                                         {c.first_balanced(), c.num_balanced},
-                                        scale,
                                         view(f.expert_TK),
                                         view(f.weight_TK),
                                         view(in.d_weight_TK),
                                         view(f.base_log_sum_T),
                                         view(f.added_log_sum_T),
-                                        view(f.share_N),
+                                        view(scaled_share_N),
                                         view(in.prior_weight_T),
                                         writable(g.d_base_TE),
                                         writable(g.d_added_Tn),
