@@ -1,6 +1,7 @@
 // model/architecture/router_terms.cpp: see router_terms.h.
 #include "model/architecture/router_terms.h"
 
+#include "model/architecture/linear_product.h"
 #include "model/architecture/upload.h"
 
 namespace polygraft::model {
@@ -25,6 +26,10 @@ RouterTerms RouterTerms::on(at::Device device) const {
   RouterTerms moved = *this;
   if (prior_weight_T.defined()) moved.prior_weight_T = sent_to(device, prior_weight_T);
   return moved;
+}
+
+at::Tensor scores_of_rows(const at::Tensor& input_TD, const at::Tensor& added_rows_nD) {
+  return added_product(input_TD.detach(), added_rows_nD).to(at::kFloat);
 }
 
 at::Tensor prior_sum(const at::Tensor& base_TE, const at::Tensor& added_Tn,
@@ -52,9 +57,9 @@ at::Tensor load_balance_loss(const at::Tensor& scores_TN, const at::Tensor& expe
 void add_terms(const RouterScores& scores, const RouterTerms& terms, Routing& routing) {
   if (terms.num_balanced > 0) add_load_balance(scores, terms, routing);
   if (!terms.prior_weight_T.defined() || !scores.added_Tn.defined()) return;
-  const at::Tensor input_TD = scores.input_TD.detach().to(at::kFloat);
-  const at::Tensor added_Tn = at::matmul(input_TD, scores.added_rows_nD.t());
-  routing.prior_sum = prior_sum(scores.base_TE.detach(), added_Tn, terms.prior_weight_T);
+  routing.prior_sum =
+      prior_sum(scores.base_TE.detach(), scores_of_rows(scores.input_TD, scores.added_rows_nD),
+                terms.prior_weight_T);
 }
 
 }  // namespace polygraft::model

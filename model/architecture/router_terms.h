@@ -26,6 +26,10 @@ struct RouterScores {
   at::Tensor input_TD = {}, added_rows_nD = {};
 };
 
+/// float32 scores of added experts once more, of the input as it is: what they train is the rows,
+/// not the layers below. @return [T, n].
+at::Tensor scores_of_rows(const at::Tensor& input_TD, const at::Tensor& added_rows_nD);
+
 /// sum_T weight * -log(sum of base probabilities), with one softmax over all experts: MoE-LPR's
 /// language-prior routing loss (arXiv 2408.11396), whose one original expert is here the base's E.
 /// (Its released code takes the softmax of a softmax, whose loss is never below 0.744.)

@@ -30,18 +30,12 @@ void RouterCollector::tap(const model::RouterTap& tap) {
   }
   if (tokens_.keep_out_weight_T.defined()) {
     const at::AutoGradMode with_grad(true);  // even inside a forward without
-    keep_out_.push_back(trainer::keep_out_sum(added_scores_of_rows(tap),
+    const auto& weights = transformer_.weights().layers[static_cast<size_t>(tap.layer)];
+    const at::Tensor& rows_nD = weights.moe.router.added;
+    keep_out_.push_back(trainer::keep_out_sum(model::scores_of_rows(tap.input_TD, rows_nD),
                                               selection_threshold(tap.base_TE.detach(), top_k),
                                               tokens_.keep_out_weight_T, tokens_.margin));
   }
-}
-
-/// Recomputed from a detached input: the rows learn to lose old tokens, the layers below do not
-/// learn to move them.
-at::Tensor RouterCollector::added_scores_of_rows(const model::RouterTap& tap) const {
-  const auto layer = static_cast<size_t>(tap.layer);
-  const at::Tensor& rows_nD = transformer_.weights().layers[layer].moe.router.added;
-  return at::matmul(tap.input_TD.detach().to(at::kFloat), rows_nD.t());
 }
 
 at::Tensor RouterCollector::mean_over_layers(const std::vector<at::Tensor>& terms) {

@@ -36,7 +36,6 @@ class RouterCollector {
 
  private:
   void tap(const model::RouterTap& tap);
-  at::Tensor added_scores_of_rows(const model::RouterTap& tap) const;
   static at::Tensor mean_over_layers(const std::vector<at::Tensor>& terms);
 
   const model::Transformer& transformer_;

@@ -62,22 +62,22 @@ struct TermsProblem {
     constexpr int64_t kTokens = 21, kWidth = 16, kBase = 6;
     at::manual_seed(11);
     scores.base_TE = leaf(random_tensor({kTokens, kBase}, 2));
-    scores.input_TD = leaf(random_tensor({kTokens, kWidth}).to(at::kBFloat16));
+    scores.input_TD = leaf(random_tensor({kTokens, kWidth}).to(at::kBFloat16).to(at::kFloat));
     d_weight_TK = random_tensor({kTokens, rule.top_k});
     if (c.has_prior) terms.prior_weight_T = at::rand({kTokens}).sub(0.2).relu();
     if (c.added == 0) return;
     const auto rows_nD = random_tensor({c.added, kWidth}, 0.5);
     scores.added_rows_nD = leaf(rows_nD);
-    scores.added_Tn = leaf(at::mm(scores.input_TD.detach().to(at::kFloat), rows_nD.t()));
+    scores.added_Tn = leaf(at::mm(scores.input_TD.detach(), rows_nD.t()));
   }
-  /// The same, with leaves of its own, on a GPU.
+  /// The same, with leaves of its own, on a GPU, where the input is bfloat16.
   TermsProblem on(at::Device device) const {
     const auto moved = [&](const at::Tensor& tensor) {
       return tensor.defined() ? leaf(tensor.detach().to(device)) : tensor;
     };
     TermsProblem there = *this;
-    there.scores = {moved(scores.base_TE), moved(scores.added_Tn), moved(scores.input_TD),
-                    moved(scores.added_rows_nD)};
+    there.scores = {moved(scores.base_TE), moved(scores.added_Tn),
+                    moved(scores.input_TD.to(at::kBFloat16)), moved(scores.added_rows_nD)};
     there.terms = terms.on(device);
     there.d_weight_TK = d_weight_TK.to(device);
     return there;
