@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/hash.h"
 #include "core/remove_folder.h"
 #include "core/text.h"
 #include "model/checkpoint/tensor_file.h"
@@ -18,6 +19,8 @@ namespace {
 
 constexpr int64_t kFormat = 4;
 constexpr const char* kStateFile = "state.json";
+constexpr const char* kFilesKey = "files";  ///< SHA-256 of the files beside state.json, by name
+constexpr const char* kHashKey = "sha256";  ///< of state.json without this key
 constexpr std::string_view kCheckpointPrefix = "checkpoint-";
 constexpr std::string_view kBestPrefix = "best-";
 
@@ -87,15 +90,50 @@ std::vector<int64_t> steps_of_folders(const fs::path& run_dir, std::string_view 
   return steps;
 }
 
+/// Ends a folder of the writer's files: `state`, their hashes, and its own.
+void write_state(const fs::path& folder, Json state, model::TensorWriter& writer) {
+  writer.finish();
+  state[kFilesKey] = writer.hashes();
+  state[kHashKey] = sha256(state.dump());
+  write_json(folder / kStateFile, state);
+}
+
+void check_hash(const fs::path& file, const std::string& expected, const std::string& found) {
+  if (found == expected) return;
+  throw FormatError(file, "these are not the bytes that were written")
+      .expected("SHA-256 " + expected)
+      .found(found);
+}
+
+/// Of versions that kept no hashes.
+bool is_unhashed(const Json& state) {
+  return !state.contains(kHashKey) && !state.contains(kFilesKey);
+}
+
+Json read_state(const fs::path& file) {
+  Json state = read_json(file);
+  if (is_unhashed(state)) return state;
+  const auto hash = json_get<std::string>(state, kHashKey, file);
+  state.erase(kHashKey);
+  check_hash(file, hash, sha256(state.dump()));
+  return state;
+}
+
+/// @param state as read_state() has it.
+void check_files(const fs::path& folder, const Json& state) {
+  if (is_unhashed(state)) return;
+  const auto hashes = json_get<Json>(state, kFilesKey, folder / kStateFile);
+  for (const auto& [name, unused] : hashes.items()) {
+    const auto hash = json_get<std::string>(hashes, name, folder / kStateFile);
+    check_hash(folder / name, hash, sha256_file(folder / name));
+  }
+}
+
 /// What reading a checkpoint says, as what it means here: it was whole when it was written.
 template <class Read>
-auto read_checkpoint(const fs::path& folder, const Read& read) {
+auto read_checkpoint(const fs::path& folder, const std::string& remedy, const Read& read) {
   const auto damaged = [&](const Error& error) {
-    return FormatError(folder, "the checkpoint is damaged")
-        .found(error.what())
-        .hint(
-            "remove this folder: the same command goes on from an earlier checkpoint, or begins "
-            "again");
+    return FormatError(folder, "the checkpoint is damaged").found(error.what()).hint(remedy);
   };
   try {
     return read();
@@ -105,6 +143,9 @@ auto read_checkpoint(const fs::path& folder, const Read& read) {
     throw damaged(error);
   }
 }
+
+constexpr const char* kRemoveCheckpoint =
+    "remove this folder: the same command goes on from an earlier checkpoint, or begins again";
 
 int64_t best_step_of(const Json& best, const fs::path& file) {
   return best.is_null() ? -1 : json_get<int64_t>(best, "step", file);
@@ -170,16 +211,16 @@ void CheckpointStore::save(const TrainState& state, const Parameters& parameters
     specs.push_back(spec_of(kSecondMoment, parameter));
   }
   model::TensorWriter writer(folder.path(), specs);
+  writer.keep_hashes();
   append_weights(writer, parameters);
   optimizer.gather_moments([&](const Moments& whole) {
     append(writer, kFirstMoment, parameters[whole.parameter], whole.first);
     append(writer, kSecondMoment, parameters[whole.parameter], whole.second);
   });
-  writer.finish();
   Json json = state.to_json();
   json["num_updates"] = optimizer.num_updates();
   json["belongs_to"] = fingerprint_;
-  write_json(folder.path() / kStateFile, json);
+  write_state(folder.path(), std::move(json), writer);
   folder.commit();
   prune(best_step_of(state.best, state_file(state.step)));
 }
@@ -190,10 +231,11 @@ std::optional<TrainState> CheckpointStore::load_newest(const Parameters& paramet
   if (steps.empty()) return std::nullopt;
   const fs::path folder = checkpoint_folder(steps.back());
   const fs::path file = state_file(steps.back());
-  const Json json = read_checkpoint(folder, [&] { return read_json(file); });
+  const Json json = read_checkpoint(folder, kRemoveCheckpoint, [&] { return read_state(file); });
   TrainState state = TrainState::from_json(json, file);  // says when it is another version's
   require_same(json_get<Fingerprint>(json, "belongs_to", file), fingerprint_, folder);
-  read_checkpoint(folder, [&] {
+  read_checkpoint(folder, kRemoveCheckpoint, [&] {
+    check_files(folder, json);
     const auto stored = model::TensorFolder::open(folder);
     read_weights(stored, parameters);
     for (const Moments& own : optimizer.own_moments()) {
@@ -208,14 +250,22 @@ std::optional<TrainState> CheckpointStore::load_newest(const Parameters& paramet
 void CheckpointStore::save_best(int64_t step, const Parameters& parameters) const {
   AtomicFolder folder(best_folder(step), /*replace=*/true);
   model::TensorWriter writer(folder.path(), weight_specs(parameters));
+  writer.keep_hashes();
   append_weights(writer, parameters);
-  writer.finish();
+  write_state(folder.path(), {{"step", step}}, writer);
   folder.commit();
 }
 
 void CheckpointStore::load_best(int64_t step, const Parameters& parameters) const {
   const fs::path folder = best_folder(step);
-  read_checkpoint(folder, [&] { read_weights(model::TensorFolder::open(folder), parameters); });
+  const std::string remedy =
+      concat("remove it and the checkpoints from step ", step,
+             " on: the same command goes on from an earlier one, or begins again");
+  read_checkpoint(folder, remedy, [&] {
+    const fs::path file = folder / kStateFile;  // versions without hashes wrote none
+    if (fs::exists(file)) check_files(folder, read_state(file));
+    read_weights(model::TensorFolder::open(folder), parameters);
+  });
 }
 
 void CheckpointStore::remove_broken() const {

@@ -1,7 +1,8 @@
 // trainer/checkpoint.h: checkpoints of a run: run_dir/checkpoint-<step>/ with the trainable tensors
 // in float32, both of AdamW's moments, and state.json. The frozen base is never written again. Best
 // weights lie in run_dir/best-<step>/. Each folder appears whole or not at all, so a run may be
-// killed at any moment.
+// killed at any moment; its state.json has the SHA-256 of every file, so that no flipped bit
+// trains.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -47,7 +48,7 @@ class CheckpointStore {
             const SharedOptimizer& optimizer) const;
 
   /// Restores the newest checkpoint into tensors and optimizer (this rank's share); nothing when
-  /// there is none.
+  /// there is none. Every rank checks the files that it reads, so that all stop at a damaged one.
   /// @throws ConfigError when it belongs to other settings; FormatError when it is damaged.
   std::optional<TrainState> load_newest(const Parameters& parameters,
                                         SharedOptimizer& optimizer) const;

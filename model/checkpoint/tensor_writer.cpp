@@ -4,9 +4,11 @@
 #include "model/checkpoint/tensor_writer.h"
 
 #include <cstdio>
+#include <optional>
 #include <set>
 
 #include "core/error.h"
+#include "core/hash.h"
 #include "core/json.h"
 #include "core/text.h"
 #include "model/checkpoint/safetensors_header.h"
@@ -45,6 +47,24 @@ std::string shard_name(size_t shard, size_t num_shards) {
   return name;
 }
 
+/// A shard on its way to the disk.
+class ShardFile {
+ public:
+  ShardFile(const fs::path& path, bool hashes) : file_(path) {
+    if (hashes) hash_.emplace();
+  }
+  void write(std::string_view bytes) {
+    if (hash_) hash_->update(bytes);
+    file_.write(bytes);
+  }
+  void commit() { file_.commit(); }
+  std::string hash() { return hash_->finish(); }
+
+ private:
+  AtomicFile file_;
+  std::optional<Sha256> hash_;
+};
+
 void refuse_repeated_names(const std::vector<TensorSpec>& specs, const fs::path& folder) {
   std::set<std::string> seen;
   for (const TensorSpec& spec : specs) {
@@ -69,10 +89,12 @@ struct TensorWriter::State {
   fs::path folder;
   std::vector<TensorSpec> specs;
   std::vector<Shard> shards;
-  std::vector<std::unique_ptr<AtomicFile>> files;  // opened so far; the last one is being written
-  size_t current = 0;                              // index into specs
-  uint64_t current_bytes = 0;                      // of the current tensor, written so far
+  std::vector<std::unique_ptr<ShardFile>> files;  // opened so far; the last one is being written
+  size_t current = 0;                             // index into specs
+  uint64_t current_bytes = 0;                     // of the current tensor, written so far
   bool finished = false;
+  bool keeps_hashes = false;
+  std::map<std::string, std::string> hashes;
 
   bool done() const { return current == specs.size(); }
   bool complete() const { return current_bytes == specs[current].num_bytes(); }
@@ -86,7 +108,7 @@ struct TensorWriter::State {
     const std::vector<TensorSpec> own(begin + static_cast<std::ptrdiff_t>(shards[shard].first),
                                       begin + static_cast<std::ptrdiff_t>(shards[shard].end));
     const std::string header = encode_header(own, kTorchMetadata, path);
-    files.push_back(std::make_unique<AtomicFile>(path));
+    files.push_back(std::make_unique<ShardFile>(path, keeps_hashes));
     files.back()->write(header);
   }
 
@@ -105,7 +127,7 @@ struct TensorWriter::State {
     while (files.empty() || shards[files.size() - 1].end <= current) open_next_file();
   }
 
-  void write_index() const {
+  void write_index() {
     Json weight_map = Json::object();
     uint64_t total_size = 0;
     for (size_t shard = 0; shard < shards.size(); ++shard) {
@@ -114,8 +136,9 @@ struct TensorWriter::State {
         total_size += specs[i].num_bytes();
       }
     }
-    write_json(folder / "model.safetensors.index.json",
-               Json{{"metadata", {{"total_size", total_size}}}, {"weight_map", weight_map}});
+    const fs::path file = folder / "model.safetensors.index.json";
+    write_json(file, Json{{"metadata", {{"total_size", total_size}}}, {"weight_map", weight_map}});
+    if (keeps_hashes) hashes[file.filename().string()] = sha256_file(file);
   }
 };
 
@@ -128,6 +151,10 @@ TensorWriter::TensorWriter(fs::path folder, std::vector<TensorSpec> specs, uint6
 }
 
 TensorWriter::~TensorWriter() = default;
+
+void TensorWriter::keep_hashes() { state_->keeps_hashes = true; }
+
+const std::map<std::string, std::string>& TensorWriter::hashes() const { return state_->hashes; }
 
 void TensorWriter::append(const std::string& name, std::string_view bytes) {
   State& state = *state_;
@@ -158,7 +185,10 @@ void TensorWriter::finish() {
         .found(concat(state.current_bytes, " bytes"));
   }
   if (state.files.empty()) state.open_next_file();  // a model without tensors is still a file
-  for (auto& file : state.files) file->commit();
+  for (size_t shard = 0; shard < state.files.size(); ++shard) {
+    state.files[shard]->commit();
+    if (state.keeps_hashes) state.hashes[state.file_name(shard)] = state.files[shard]->hash();
+  }
   if (state.shards.size() > 1) state.write_index();  // last: without it the shards are no model
   state.finished = true;
 }

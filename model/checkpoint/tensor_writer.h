@@ -32,6 +32,8 @@ class TensorWriter {
                uint64_t max_shard_bytes = kDefaultShardBytes);
   ~TensorWriter();
 
+  /// Hashes what is written, as it is written: before the first append().
+  void keep_hashes();
   /// Appends bytes to the current tensor; a tensor may come in several parts (old rows, then new
   /// rows).
   /// @throws FormatError when more bytes come than the spec has, or a tensor comes out of turn;
@@ -39,6 +41,8 @@ class TensorWriter {
   void append(const std::string& name, std::string_view bytes);
   /// Closes the last file and writes the index. @throws FormatError when a tensor is incomplete.
   void finish();
+  /// After finish(), with keep_hashes(): SHA-256 of each file, the index too, by its name.
+  const std::map<std::string, std::string>& hashes() const;
 
  private:
   struct State;

@@ -59,6 +59,22 @@ TEST_CASE("on_exceeded: stop ends the run and writes the weights inside the budg
   CHECK(read_json(checkpoint)["stopped"] == true);
 }
 
+TEST_CASE("best weights with a flipped bit are not written as the result", "[trainer][budget]") {
+  const TemporaryFolder run;
+  const TrainJob job = harmful_job(run / "run", "stop");
+  const int64_t step = train(job).best_step;
+  const fs::path tensors = job.run_dir / concat("best-", step) / "model.safetensors";
+  const std::string written = sha256_file(tensors);
+  testing::flip_last_bit(tensors);
+  fs::remove_all(job.output);  // is to be written again
+  CHECK_THROWS_WITH(train(job), Catch::Contains(tensors.string()) && Catch::Contains(written) &&
+                                    Catch::Contains(sha256_file(tensors)) &&
+                                    Catch::Contains(concat("checkpoints from step ", step)));
+  CHECK_FALSE(fs::exists(job.output));
+  fs::remove(tensors.parent_path() / "state.json");  // as versions without hashes left it
+  CHECK_NOTHROW(train(job));
+}
+
 TEST_CASE("on_exceeded: protect raises the weights, then returns to those inside the budget",
           "[trainer][budget]") {
   const TemporaryFolder run;

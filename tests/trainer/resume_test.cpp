@@ -17,6 +17,7 @@ namespace polygraft::trainer {
 namespace {
 
 using testing::file_hashes;
+using testing::flip_last_bit;
 using testing::metrics_of;
 using testing::TemporaryFolder;
 
@@ -126,19 +127,69 @@ TEST_CASE("a checkpoint of other settings is refused by key", "[trainer][resume]
   CHECK_NOTHROW(train(relaxed));
 }
 
+fs::path newest_checkpoint(const fs::path& run_dir) {
+  int64_t newest = -1;
+  for (const auto& entry : fs::directory_iterator(run_dir)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("checkpoint-"))
+      newest = std::max<int64_t>(newest, std::stoll(name.substr(11)));
+  }
+  REQUIRE(newest >= 0);
+  return run_dir / concat("checkpoint-", newest);
+}
+
+/// Makes a folder what versions without hashes wrote.
+void forget_hashes(const fs::path& folder) {
+  Json state = read_json(folder / "state.json");
+  REQUIRE(state.erase("files") + state.erase("sha256") == 2);
+  write_json(folder / "state.json", state);
+}
+
 TEST_CASE("a damaged checkpoint is named by its own file", "[trainer][resume]") {
   const TemporaryFolder folder;
   const TrainJob job = testing::additions_job(folder / "run");
   run_and_die(job, 8);
-  fs::path newest;
-  for (const auto& entry : fs::directory_iterator(job.run_dir)) {
-    const bool is_checkpoint = entry.path().filename().string().starts_with("checkpoint-");
-    if (is_checkpoint) newest = std::max(newest, entry.path() / "state.json");
-  }
-  Json state = read_json(newest);
+  const fs::path newest = newest_checkpoint(job.run_dir);
+  forget_hashes(newest);
+  Json state = read_json(newest / "state.json");
   state["budget"].erase("multipliers");
-  write_json(newest, state);
-  CHECK_THROWS_WITH(train(job), Catch::Contains(newest.string()) && Catch::Contains("multipliers"));
+  write_json(newest / "state.json", state);
+  CHECK_THROWS_WITH(train(job), Catch::Contains((newest / "state.json").string()) &&
+                                    Catch::Contains("multipliers"));
+}
+
+TEST_CASE("a bit that flipped in a checkpoint is named, not trained from", "[trainer][resume]") {
+  const TemporaryFolder folder;
+  const TrainJob job = testing::additions_job(folder / "run");
+  run_and_die(job, 8);
+  const fs::path newest = newest_checkpoint(job.run_dir);
+  const fs::path tensors = newest / "model.safetensors";
+  const std::string written = sha256_file(tensors);
+  SECTION("in its tensors") {
+    flip_last_bit(tensors);
+    CHECK_THROWS_WITH(train(job),
+                      Catch::Contains("is damaged") && Catch::Contains(tensors.string()) &&
+                          Catch::Contains(written) && Catch::Contains(sha256_file(tensors)) &&
+                          Catch::Contains("remove this folder"));
+  }
+  SECTION("in its state") {
+    Json state = read_json(newest / "state.json");
+    state["num_updates"] = 6;
+    write_json(newest / "state.json", state);
+    CHECK_THROWS_WITH(train(job), Catch::Contains((newest / "state.json").string()) &&
+                                      Catch::Contains("not the bytes that were written"));
+  }
+}
+
+TEST_CASE("checkpoints without hashes are gone on from", "[trainer][resume]") {
+  const TemporaryFolder folder;
+  const TrainJob whole = testing::additions_job(folder / "whole");
+  train(whole);
+  const TrainJob job = testing::additions_job(folder / "run");
+  run_and_die(job, 8);
+  forget_hashes(newest_checkpoint(job.run_dir));
+  train(job);
+  CHECK(file_hashes(job.output) == file_hashes(whole.output));
 }
 
 TEST_CASE("a checkpoint of other text or other weights is refused", "[trainer][resume]") {
@@ -173,12 +224,7 @@ TEST_CASE("a damaged checkpoint is an error, not a silent start", "[trainer][res
   const TemporaryFolder folder;
   const TrainJob job = testing::additions_job(folder / "run");
   run_and_die(job, 8);
-  fs::path file;
-  for (const auto& entry : fs::directory_iterator(job.run_dir)) {
-    const bool is_checkpoint = entry.path().filename().string().rfind("checkpoint-", 0) == 0;
-    if (is_checkpoint) file = std::max(file, entry.path() / "model.safetensors");
-  }
-  REQUIRE(fs::exists(file));
+  const fs::path file = newest_checkpoint(job.run_dir) / "model.safetensors";
   fs::resize_file(file, fs::file_size(file) - 8);
   CHECK_THROWS_AS(train(job), FormatError);
 }

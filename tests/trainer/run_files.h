@@ -1,4 +1,4 @@
-// tests/trainer/run_files.h: reading what a run wrote.
+// tests/trainer/run_files.h: reading what a run wrote, and damaging it.
 #pragma once
 #include <map>
 #include <string>
@@ -32,6 +32,12 @@ inline std::map<std::string, std::string> file_hashes(const std::filesystem::pat
     hashes[entry.path().lexically_relative(folder).string()] = sha256_file(entry.path());
   }
   return hashes;
+}
+
+inline void flip_last_bit(const std::filesystem::path& file) {
+  std::string content = read_file(file);
+  content.back() = static_cast<char>(content.back() ^ 1);
+  write_file_atomically(file, content);
 }
 
 inline int num_folders(const std::filesystem::path& run_dir, const std::string& prefix) {

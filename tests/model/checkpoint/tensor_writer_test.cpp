@@ -6,6 +6,7 @@
 
 #include <csignal>
 
+#include "core/hash.h"
 #include "core/json.h"
 #include "fixtures.h"
 
@@ -19,12 +20,16 @@ const std::vector<TensorSpec> kSpecs = {{"z.first", Dtype::kBF16, {2, 3}},
                                         {"a.second", Dtype::kBF16, {5}},
                                         {"m.third", Dtype::kBF16, {1, 1, 2}}};
 
-void write_all(const fs::path& folder, uint64_t max_shard_bytes) {
-  TensorWriter writer(folder, kSpecs, max_shard_bytes);
+void append_all(TensorWriter& writer) {
   for (const TensorSpec& spec : kSpecs) {
     if (spec.num_bytes() > 0)
       writer.append(spec.name, patterned_bytes(spec.name, spec.num_bytes()));
   }
+}
+
+void write_all(const fs::path& folder, uint64_t max_shard_bytes) {
+  TensorWriter writer(folder, kSpecs, max_shard_bytes);
+  append_all(writer);
   writer.finish();
 }
 
@@ -77,6 +82,19 @@ TEST_CASE("a tensor larger than the limit gets a shard of its own", "[model][che
   write_all(scratch.path(), 1);
   CHECK(scratch.entries().size() == 5);  // four tensors and the index
   check_content(scratch.path());
+}
+
+TEST_CASE("hashes kept while writing are those of the files", "[model][checkpoint]") {
+  for (const uint64_t max_shard_bytes : {TensorWriter::kDefaultShardBytes, uint64_t{14}}) {
+    const TemporaryFolder scratch;
+    TensorWriter writer(scratch.path(), kSpecs, max_shard_bytes);
+    writer.keep_hashes();
+    append_all(writer);
+    writer.finish();
+    std::map<std::string, std::string> expected;
+    for (const std::string& name : scratch.entries()) expected[name] = sha256_file(scratch / name);
+    CHECK(writer.hashes() == expected);
+  }
 }
 
 TEST_CASE("a tensor may come in parts", "[model][checkpoint]") {
