@@ -94,8 +94,9 @@ bool doc_id_less(std::string_view a, std::string_view b);
 /// Samples whose `doc` has the same `document_field` share a document; where there is none, those
 /// with the same doc_hash.
 /// @throws NotComparable naming file and line for truncated or broken samples, a number that is not
-/// finite, or a document listed twice; and when there is no result file, more than one model's, or
-/// a task without samples. IoError for a file that cannot be read.
+/// finite, a document listed twice, or a summary that the samples contradict; and when there is no
+/// result file, more than one model's, or a task without samples. IoError for a file that cannot be
+/// read.
 ResultFolder read_result_folder(const std::filesystem::path& folder,
                                 const std::string& document_field = "document");
 

@@ -12,6 +12,7 @@
 #include "eval/results_files.h"
 #include "eval/sample_lines.h"
 #include "eval/sources.h"
+#include "eval/summary_check.h"
 
 namespace polygraft::eval {
 namespace {
@@ -45,7 +46,10 @@ std::map<std::string, TaskSamples> read_task(const OrderedJson& results, const s
   }
   auto filters = read_sample_lines(file, document_field);
   if (filters.empty()) filters["none"];
-  for (const auto& [filter, samples] : filters) check_count(results, task, samples, file);
+  for (const auto& [filter, samples] : filters) {
+    check_count(results, task, samples, file);
+    check_summary(results, {task, filter}, samples, results_file);
+  }
   return filters;
 }
 
