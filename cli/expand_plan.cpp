@@ -68,11 +68,14 @@ ExitCode run_expand_plan(const Arguments& arguments) {
   expand::ExpansionPlan plan = expand::plan_expansion(folder.config, profile, request);
   plan.corpus = (arguments.config_folder() / file.corpus).lexically_normal();
   plan.tokenizer = extended;
+  if (!arguments.dry_run()) {
+    refuse_existing_output(arguments.output(), arguments.force());
+    check_output_file("-o", arguments.output());
+  }
+  expand::check_profiled(folder, profile);
   const Json json = plan.to_json();
   if (!arguments.dry_run()) {
     const fs::path output = arguments.output();
-    refuse_existing_output(output, arguments.force());
-    check_output_file("-o", output);
     write_json(output, json);
     log_info(concat("plan written to ", output.string()));
   }

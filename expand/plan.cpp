@@ -144,6 +144,15 @@ AddedSizes count_added(const ModelConfig& base, int64_t num_new_experts,
   return sizes;
 }
 
+void check_profiled(const model::ModelFolder& model, const Profile& profile) {
+  const std::string hash = model::hash_tensors(model.tensors);
+  if (profile.model_hash == hash) return;
+  throw NotComparable(model.path.string(), "this is not the model that the profile was made from")
+      .expected("tensors with SHA-256 " + profile.model_hash)
+      .found(hash)
+      .hint("profile again with this model, or name the one that was profiled");
+}
+
 ExpansionPlan plan_expansion(const ModelConfig& config, const Profile& profile,
                              const PlanRequest& request) {
   check_language(request.language);

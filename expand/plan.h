@@ -7,7 +7,7 @@
 #include "expand/config.h"
 #include "expand/profile.h"
 #include "expand/softmax_shift.h"
-#include "model/checkpoint/model_config.h"
+#include "model/checkpoint/model_folder.h"
 #include "model/checkpoint/row_layout.h"
 
 namespace polygraft::expand {
@@ -82,6 +82,10 @@ AddedSizes count_added(const model::ModelConfig& base, int64_t num_new_experts,
 /// donors, a model with nothing to graft onto.
 ExpansionPlan plan_expansion(const model::ModelConfig& config, const Profile& profile,
                              const PlanRequest& request);
+
+/// Hashes every tensor, which planning itself does not read. @throws NotComparable when the profile
+/// was made from another model, which `graft` would refuse.
+void check_profiled(const model::ModelFolder& model, const Profile& profile);
 
 /// A table for a person: layers, donors, bytes, memory.
 std::string plan_table(const ExpansionPlan& plan);

@@ -37,6 +37,22 @@ TEST_CASE("a profile gives shares, similarities and bits per byte", "[expand][gr
   CHECK(profile.model_hash == model::hash_tensors(ModelFolder::open(world.base).tensors));
 }
 
+TEST_CASE("a plan is refused for another model than the profiled one", "[expand][graft]") {
+  const LanguageWorld& world = language_world();
+  const ModelFolder base = ModelFolder::open(world.base);
+  expand::Profile profile;
+  profile.model_hash = model::hash_tensors(base.tensors);
+  CHECK_NOTHROW(expand::check_profiled(base, profile));
+  const TemporaryFolder folder;
+  write_tiny_base({.seed = 6}, folder / "other");  // the same shapes, other weights
+  const ModelFolder other = ModelFolder::open(folder / "other");
+  CHECK_THROWS_AS(expand::check_profiled(other, profile), NotComparable);
+  CHECK_THROWS_WITH(expand::check_profiled(other, profile),
+                    Contains("profile was made from") && Contains((folder / "other").string()) &&
+                        Contains(profile.model_hash) &&
+                        Contains(model::hash_tensors(other.tensors)));
+}
+
 TEST_CASE("a profile without held-out text has routing alone", "[expand][graft]") {
   const LanguageWorld& world = language_world();
   const ModelFolder base = ModelFolder::open(world.base);

@@ -4,10 +4,12 @@ and the documented exit code, and leaves neither a half-written output nor a loc
 
 import json
 import os
+import pathlib
 import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 
 from harness import PROGRAM, SOURCE, fresh, run
@@ -101,6 +103,19 @@ class Outputs(unittest.TestCase):
                 made = json.loads(run(*plan, *words, cwd=cwd).stdout)
                 self.assertEqual(made["corpus"], str(self.folder / "corpus.yaml"))
                 self.assertEqual(made["tokenizer"], str(self.folder / "extended"))
+
+    def test_a_plan_is_of_the_model_that_was_profiled(self):
+        profile = json.loads((self.folder / "profile.json").read_text())
+        asked = profile["model_hash"] = "0" * 64
+        with tempfile.TemporaryDirectory() as folder:
+            other = pathlib.Path(folder) / "profile.json"
+            other.write_text(json.dumps(profile))
+            plan = ["expand", "plan", "--model", "base", "--profile", other, "--config", "plan.yaml"]
+            for output in (["-o", "out"], ["--dry-run"]):
+                message = self.polygraft(*plan, *output, expect=4).stderr
+                self.assertIn("not the model that the profile was made from", message)
+                self.assertIn(f"tensors with SHA-256 {asked}", message)
+        self.assert_nothing_changed()
 
     def on_mount(self, options, command, output):
         """Runs the command with a small file system of its own mounted at disk/. @return its result; stdout ends with what
