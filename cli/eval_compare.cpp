@@ -86,9 +86,7 @@ void write_compared_baseline(const Arguments& arguments, const eval::Comparison&
 ExitCode run_eval_compare(const Arguments& arguments) {
   const auto gate = bind_config<eval::GateConfig>(arguments.config_or_defaults());
   const auto read = [&](const char* operand) {
-    const fs::path path = arguments.path(operand);
-    if (!fs::exists(path)) throw ConfigError(path.string(), "there is no such result folder");
-    auto folder = eval::read_result_folder(path, gate.document_field);
+    auto folder = eval::read_result_folder(arguments.path(operand), gate.document_field);
     say_what_was_read(operand, folder);
     return folder;
   };

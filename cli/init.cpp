@@ -28,8 +28,9 @@ namespace {
 
 void require_file(const std::string& option, const std::string& language, const std::string& file) {
   if (fs::is_regular_file(file)) return;
+  if (!fs::exists(file)) throw IoError(file, concat("no such file; --", option, " names it"));
   if (!fs::is_directory(file)) {
-    throw ConfigError("--" + option, concat("there is no file '", file, "'"));
+    throw ConfigError("--" + option, concat("'", file, "' is no regular file"));
   }
   throw ConfigError("--" + option, concat("'", file, "' is a folder"))
       .expected("its files, separated by commas")
@@ -37,7 +38,7 @@ void require_file(const std::string& option, const std::string& language, const 
                    "'/*.jsonl | paste -sd,)\""));
 }
 
-/// With absolute paths. @throws ConfigError naming the option.
+/// With absolute paths. @throws ConfigError or, for a missing file, IoError naming the option.
 LanguageFiles read_texts(const std::string& option, const std::string& value) {
   LanguageFiles texts = parse_language_files(value);
   if (texts.language.empty() || texts.files.empty()) {

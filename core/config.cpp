@@ -75,10 +75,21 @@ void Problems::require_at_least(const std::string& path, int64_t value, int64_t 
   require(value >= least, path, concat(value), concat("must be at least ", least));
 }
 
+void Problems::require_file(const std::string& path, const fs::path& file) {
+  const fs::file_status status = fs::status(file);
+  if (!fs::exists(status)) ++num_missing_files_;
+  require(fs::is_regular_file(status), path, file.string(),
+          !fs::exists(status)        ? "no such file"
+          : fs::is_directory(status) ? "is a folder, not a file"
+                                     : "is no regular file");
+}
+
 void Problems::throw_if_any(const std::string& where) const {
   if (lines_.empty()) return;
   const std::string count = lines_.size() == 1 ? "1 problem" : concat(lines_.size(), " problems");
-  throw ConfigError(where, count + "\n  " + join(lines_, "\n  "));
+  const std::string text = count + "\n  " + join(lines_, "\n  ");
+  if (num_missing_files_ == lines_.size()) throw IoError(where, text);
+  throw ConfigError(where, text);
 }
 
 ConfigSource ConfigSource::from_file(const std::filesystem::path& file) {

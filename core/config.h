@@ -31,7 +31,7 @@ namespace polygraft {
 enum class Ends { kBoth, kHigh, kLow, kNeither };
 
 /// What is wrong with a config: dotted path, value, rule. Collected, then thrown together as one
-/// ConfigError.
+/// error.
 class Problems {
  public:
   /// Notes a problem at the dotted path (relative to the struct being validated) unless `ok`.
@@ -46,6 +46,8 @@ class Problems {
     require_in(path, static_cast<double>(value), concat(value), low, high, ends);
   }
   void require_at_least(const std::string& path, int64_t value, int64_t least);
+  /// Requires a regular file.
+  void require_file(const std::string& path, const std::filesystem::path& file);
   void add(const std::string& line) { lines_.push_back(line); }
   void enter(const std::string& name) { scope_.push_back(name); }
   void leave() { scope_.pop_back(); }
@@ -53,7 +55,8 @@ class Problems {
   /// Tells where the value at a full dotted path was written ("FILE:LINE"), for the lines of
   /// require().
   void locate(const std::string& path, const std::string& location) { locations_[path] = location; }
-  /// @throws ConfigError listing every problem, if there is one.
+  /// Lists every problem, if there is one. @throws ConfigError; IoError where all there is to say
+  /// is that files are missing, as reading them would.
   void throw_if_any(const std::string& where) const;
 
  private:
@@ -62,6 +65,7 @@ class Problems {
 
   std::vector<std::string> scope_;
   std::vector<std::string> lines_;
+  size_t num_missing_files_ = 0;  ///< of the lines
   std::map<std::string, std::string> locations_;
 };
 

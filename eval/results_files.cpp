@@ -84,8 +84,9 @@ bool is_results_file(const fs::path& file) {
 
 std::vector<fs::path> results_files(const fs::path& folder_or_file) {
   if (fs::is_regular_file(folder_or_file)) return {folder_or_file};
+  if (!fs::exists(folder_or_file)) throw IoError(folder_or_file, "no such result folder or file");
   if (!fs::is_directory(folder_or_file))
-    throw NotComparable(folder_or_file.string(), "there is no such result folder");
+    throw NotComparable(folder_or_file.string(), "is neither a folder nor a file of results");
   std::vector<fs::path> files = files_in(folder_with_results(folder_or_file), is_results_file);
   std::reverse(files.begin(), files.end());  // the time in the name sorts as text
   return files;

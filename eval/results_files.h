@@ -13,7 +13,8 @@ bool is_results_file(const std::filesystem::path& file);
 
 /// The results files that count, the newest first: the file itself, those of the folder, or those
 /// of the one folder below it (lm-eval makes one per model).
-/// @throws NotComparable when there is none, or more than one model's.
+/// @throws IoError when nothing has this name; NotComparable when there are no results, or more
+/// than one model's.
 std::vector<std::filesystem::path> results_files(const std::filesystem::path& folder_or_file);
 
 /// Where a results file's task has its samples.

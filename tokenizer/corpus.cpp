@@ -237,8 +237,7 @@ void require_files(const std::string& path, const std::vector<std::string>& file
                    Problems& problems) {
   std::set<std::string> listed;
   for (const std::string& file : files) {
-    problems.require(fs::is_regular_file(file), path, file,
-                     fs::is_directory(file) ? "is a folder, not a file" : "no such file");
+    problems.require_file(path, file);
     problems.require(listed.insert(identity_of(file)).second, path, file,
                      "is listed twice: its documents would count twice");
   }

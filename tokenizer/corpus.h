@@ -74,8 +74,8 @@ struct Corpus {
   std::vector<std::string> with_role(const std::string& role) const;  ///< language codes, sorted
 };
 
-/// Relative paths are taken from the YAML's folder. @throws ConfigError listing every problem
-/// (missing files included).
+/// Relative paths are taken from the YAML's folder. @throws ConfigError listing every problem;
+/// IoError where nothing is wrong but that files are missing.
 Corpus load_corpus(const fs::path& yaml);
 void resolve_paths(Corpus& corpus, const fs::path& base_folder);
 

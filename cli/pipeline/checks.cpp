@@ -25,13 +25,16 @@ namespace polygraft::cli {
 
 void Checks::note(const Error& error) {
   if (messages_.empty()) first_ = std::current_exception();
+  all_are_io_ = all_are_io_ && dynamic_cast<const IoError*>(&error) != nullptr;
   messages_.push_back(join(split(error.what(), '\n'), "\n  "));
 }
 
 void Checks::throw_if_any(const std::string& where) const {
   if (messages_.empty()) return;
   if (messages_.size() == 1) std::rethrow_exception(first_);
-  throw ConfigError(where, concat(messages_.size(), " problems\n  ", join(messages_, "\n  ")));
+  const std::string text = concat(messages_.size(), " problems\n  ", join(messages_, "\n  "));
+  if (all_are_io_) throw IoError(where, text);
+  throw ConfigError(where, text);
 }
 
 void check_new_language(const std::string& language, const std::string& where) {

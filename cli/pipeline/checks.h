@@ -22,12 +22,14 @@ class Checks {
       return false;
     }
   }
-  /// @throws the one Error as it was; of several a ConfigError listing them.
+  /// @throws the one Error as it was; of several a ConfigError listing them, or an IoError where
+  /// each is one: files that are missing.
   void throw_if_any(const std::string& where) const;
 
  private:
   void note(const Error& error);  // the one being handled
   std::exception_ptr first_;
+  bool all_are_io_ = true;
   std::vector<std::string> messages_;
 };
 

@@ -5,6 +5,7 @@
 
 #include "core/text.h"
 #include "tests/core/config_example.h"
+#include "tests/core/temporary_folder.h"
 
 using namespace polygraft;
 using namespace polygraft::testing;
@@ -122,6 +123,25 @@ TEST_CASE("a key that an absent section requires is missing, unless the section 
   // A section of the wrong kind is one problem, not one for every key in it.
   CHECK_THROWS_WITH(bind_config<Outer>(ConfigSource::from_text("train: 5", "x.yaml")),
                     Contains("1 problem\n"));
+}
+
+TEST_CASE("files that are missing are what reading them would be, unless more is wrong",
+          "[core][config]") {
+  const TemporaryFolder folder;
+  const auto there = folder.write("there.txt", "x");
+  Problems problems;
+  problems.require_file("train", there);
+  CHECK_NOTHROW(problems.throw_if_any("x.yaml"));
+  problems.require_file("train", folder / "one.txt");
+  problems.require_file("heldout", folder / "two.txt");
+  CHECK_THROWS_AS(problems.throw_if_any("x.yaml"), IoError);
+  CHECK_THROWS_WITH(problems.throw_if_any("x.yaml"),
+                    Contains("x.yaml: 2 problems") && Contains("one.txt: no such file") &&
+                        Contains("heldout = ") && Contains("two.txt: no such file"));
+  problems.require_file("train", folder.path());
+  CHECK_THROWS_AS(problems.throw_if_any("x.yaml"), ConfigError);
+  CHECK_THROWS_WITH(problems.throw_if_any("x.yaml"),
+                    Contains("3 problems") && Contains("is a folder, not a file"));
 }
 
 TEST_CASE("a number must lie in its interval, whose ends count or do not", "[core][config]") {

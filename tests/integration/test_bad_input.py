@@ -143,7 +143,7 @@ class BadInput(unittest.TestCase):
     def test_missing_language_file(self):
         corpus = self.folder / "corpus.yaml"
         corpus.write_text("languages: {en: {role: old, train: [], heldout: [nowhere.jsonl]}}")
-        self.eval_fails(BASE, 2, "nowhere.jsonl", corpus=corpus)
+        self.eval_fails(BASE, 1, "nowhere.jsonl: no such file", corpus=corpus)
 
     def test_text_that_is_not_utf8_is_located(self):
         (self.folder / "broken.txt").write_bytes(b"fine\nbr\xffken\n")

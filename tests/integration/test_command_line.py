@@ -118,8 +118,8 @@ class CommandLine(unittest.TestCase):
             message = run("inspect", path, expect=1).stderr
             self.assertIn(f"i/o error: {path}: cannot use it: {why}", message)
 
-    def test_results_that_are_not_there_are_a_usage_error(self):
-        self.assertIn("/nowhere/base", run("eval", "compare", "/nowhere/base", "/nowhere/other", expect=2).stderr)
+    def test_results_that_are_not_there_are_named(self):
+        self.assertIn("/nowhere/base", run("eval", "compare", "/nowhere/base", "/nowhere/other", expect=1).stderr)
 
     def test_a_missing_folder_is_named(self):
         result = run("inspect", "/nowhere/model", expect=1)

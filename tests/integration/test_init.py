@@ -106,7 +106,6 @@ class Init(unittest.TestCase):
         cases = [
             (("--old", "de"), "LANGUAGE=FILE"),
             (("--old", f"{NEW_LANGUAGE}={TEXTS['de']}"), "named twice"),
-            (("--old", "xx=/nowhere/text.jsonl"), "/nowhere/text.jsonl"),
             (("--heldout", f"xx={TEXTS['de']}"), "neither --new nor --old"),
             (("--heldout", f"en={HELDOUT['en']}", "--heldout", f"en={HELDOUT['de']}"), "'en' is named twice"),
             (("--heldout", f"en={TEXTS['en']}"), "is trained on, too, as text of en"),
@@ -124,6 +123,8 @@ class Init(unittest.TestCase):
         for options, message in cases:
             with self.subTest(options=options):
                 self.assertIn(message, init(output, *options, expect=2).stderr)
+        message = init(output, "--old", "xx=/nowhere/text.jsonl", expect=1).stderr
+        self.assertIn("/nowhere/text.jsonl: no such file; --old names it", message)
         self.assertEqual(list(folder.iterdir()), [])
         self.assertEqual(partial_outputs(folder), [])
 

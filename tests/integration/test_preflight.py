@@ -154,6 +154,37 @@ class Preflight(unittest.TestCase):
                      settings=["base=/nowhere/base", "evaluate.choice=[/nowhere/tasks.jsonl]", "train.device=cuda",
                                f"run_dir={self.folder / 'file' / 'run'}", "corpus=/nowhere/corpus.yaml"])
 
+    def test_an_input_that_is_not_there_is_the_same_exit_code_everywhere(self):
+        text, out, none = WORK / "en.train.jsonl", ["-o", self.folder / "out"], "/nowhere/none.jsonl"
+        (self.folder / "corpus.yaml").write_text(f"languages: {{en: {{role: old, train: [{text}], heldout: [{none}]}}}}")
+        model, corpus, listed = ["--model", BASE], ["--corpus", CORPUS], ["--corpus", self.folder / "corpus.yaml"]
+        extend = ["tokenizer", "extend", "--new-tokens", 5, *out]
+        commands = [
+            ["init", "--base", BASE, "--new", f"id={none}", "--old", f"en={text}", *out],
+            ["init", "--base", none, "--new", f"id={text}", *out],
+            ["run", none], ["run", self.yaml, "--set", f"base={none}"],
+            ["run", self.yaml, "--set", "corpus=/nowhere/corpus.yaml", "--set", f"base={none}"],
+            ["plan-parallel", none, "--ranks", 2], ["inspect", none], ["report", none],
+            ["tokenizer", "train", "--text", none, "--vocab-size", 300, *out],
+            [*extend, "--tokenizer", none, "--text", text, "--guard", text],
+            [*extend, "--tokenizer", BASE, "--text", none, "--guard", text],
+            ["tokenizer", "encode", "--tokenizer", BASE, none], ["tokenizer", "decode", "--tokenizer", none],
+            ["tokenizer", "report", "--tokenizer", BASE, *listed], ["tokenizer", "report", "--tokenizer", none, *corpus],
+            ["expand", "profile", *model, *listed, *out], ["expand", "profile", *model, "--corpus", none, *out],
+            ["expand", "plan", *model, "--profile", none, "--set", "language=id", "--set", f"corpus={CORPUS}", "--set",
+             f"extended_tokenizer={BASE}", *out],
+            ["expand", "graft", *model, "--plan", none, *out], ["expand", "verify", "--base", BASE, "--expanded", none],
+            ["expand", "pack", "--expanded", none, *out], ["expand", "attach", *model, "--pack", none, *out],
+            ["expand", "fuse", "--model", none, *out], ["expand", "detach", "--model", none, "--pack", "id", *out],
+            ["expand", "upcycle", "--model", none, "--set", "slices=2", "--set", "copies=2", *out], ["train", "--config", none],
+            ["eval", "bpb", *model, *listed, *out], ["eval", "bpb", "--model", none, *corpus, *out],
+            ["eval", "cloze", *listed, *out], ["eval", "choice", *model, "--tasks", none, *out],
+            ["eval", "compare", none, none], ["generate", "--model", none, "--prompt", "x"]]
+        for command in commands:
+            with self.subTest(command=command):
+                self.assertIn(none, run(*command, expect=1).stderr)
+        self.assertFalse((self.folder / "out").exists())
+
     def test_training_without_anything_to_train(self):
         config = self.folder / "train.yaml"
         config.write_text(f"model: {BASE}\ncorpus: {CORPUS}\n"

@@ -246,6 +246,9 @@ TEST_CASE("corpus.yaml resolves its paths and lists every problem", "[tokenizer]
   CHECK(has(message, "languages.en.role"));
   CHECK(has(message, "none.txt"));
   CHECK(has(message, "neither.txt"));
+  const auto missing =
+      folder.write("missing.yaml", "languages: {en: {role: old, train: [none.txt]}}\n");
+  CHECK(has(message_of<IoError>([&] { load_corpus(missing); }), "languages.en.train"));
   fs::create_symlink(folder.path() / "en.txt", folder.path() / "link.txt");
   const auto same = folder.write("same.yaml",
                                  "languages:\n"
