@@ -25,7 +25,7 @@ namespace polygraft::cli {
 
 void Checks::note(const Error& error) {
   if (messages_.empty()) first_ = std::current_exception();
-  all_are_io_ = all_are_io_ && dynamic_cast<const IoError*>(&error) != nullptr;
+  is_setting_wrong_ = is_setting_wrong_ || error.exit_code() != ExitCode::kRuntime;
   messages_.push_back(join(split(error.what(), '\n'), "\n  "));
 }
 
@@ -33,7 +33,7 @@ void Checks::throw_if_any(const std::string& where) const {
   if (messages_.empty()) return;
   if (messages_.size() == 1) std::rethrow_exception(first_);
   const std::string text = concat(messages_.size(), " problems\n  ", join(messages_, "\n  "));
-  if (all_are_io_) throw IoError(where, text);
+  if (!is_setting_wrong_) throw IoError(where, text);
   throw ConfigError(where, text);
 }
 

@@ -23,13 +23,13 @@ class Checks {
     }
   }
   /// @throws the one Error as it was; of several a ConfigError listing them, or an IoError where
-  /// each is one: files that are missing.
+  /// none is of a setting: files that are missing or broken.
   void throw_if_any(const std::string& where) const;
 
  private:
   void note(const Error& error);  // the one being handled
   std::exception_ptr first_;
-  bool all_are_io_ = true;
+  bool is_setting_wrong_ = false;  ///< or anything else that ends with another code than 1
   std::vector<std::string> messages_;
 };
 

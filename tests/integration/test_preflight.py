@@ -123,6 +123,13 @@ class Preflight(unittest.TestCase):
         self.refused("broken.jsonl:1", settings=[self.corpus_with("de", heldout=broken)], code=1)
         self.refused("text.docx", settings=[self.corpus_with("de", heldout=unknown)], code=1)
         self.refused("empty.txt: no document in it", settings=[self.corpus_with("id", heldout=empty)], code=1)
+        two = self.corpus_with("id", heldout=empty)
+        corpus, other = self.folder / "corpus.yaml", self.folder / "other.txt"
+        other.write_text("\n")
+        languages = json.loads(corpus.read_text())["languages"]
+        languages["de"]["heldout"] = [str(other)]
+        corpus.write_text(json.dumps({"languages": languages}))
+        self.refused("empty.txt: no document in it", "other.txt: no document in it", settings=[two], code=1)
 
     def test_a_base_whose_tokenizer_is_missing_or_another_s(self):
         base = self.folder / "base"
