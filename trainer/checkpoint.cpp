@@ -21,6 +21,8 @@ constexpr int64_t kFormat = 4;
 constexpr const char* kStateFile = "state.json";
 constexpr const char* kFilesKey = "files";  ///< SHA-256 of the files beside state.json, by name
 constexpr const char* kHashKey = "sha256";  ///< of state.json without this key
+constexpr const char* kRemoveCheckpoint =
+    "remove this folder: the same command goes on from an earlier checkpoint, or begins again";
 constexpr std::string_view kCheckpointPrefix = "checkpoint-";
 constexpr std::string_view kBestPrefix = "best-";
 
@@ -143,9 +145,6 @@ auto read_checkpoint(const fs::path& folder, const std::string& remedy, const Re
     throw damaged(error);
   }
 }
-
-constexpr const char* kRemoveCheckpoint =
-    "remove this folder: the same command goes on from an earlier checkpoint, or begins again";
 
 int64_t best_step_of(const Json& best, const fs::path& file) {
   return best.is_null() ? -1 : json_get<int64_t>(best, "step", file);
@@ -287,7 +286,11 @@ void CheckpointStore::prune(int64_t current_best_step) const {
   std::set<int64_t> wanted = {current_best_step};
   for (size_t i = num_old; i < steps.size(); ++i) {
     const fs::path file = state_file(steps[i]);
-    wanted.insert(best_step_of(json_get_or<Json>(read_json(file), "best", nullptr, file), file));
+    try {
+      wanted.insert(best_step_of(json_get_or<Json>(read_state(file), "best", nullptr, file), file));
+    } catch (const FormatError&) {
+      return;  // damaged: it may want any of them
+    }
   }
   for (const int64_t step : steps_of_folders(run_dir_, kBestPrefix)) {
     if (wanted.count(step) == 0) remove_folder(best_folder(step));

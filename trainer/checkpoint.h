@@ -57,6 +57,7 @@ class CheckpointStore {
   fs::path state_file(int64_t step) const;
 
   void save_best(int64_t step, const Parameters& parameters) const;
+  /// @throws FormatError when they are damaged.
   void load_best(int64_t step, const Parameters& parameters) const;
 
  private:

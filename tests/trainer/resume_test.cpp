@@ -181,6 +181,25 @@ TEST_CASE("a bit that flipped in a checkpoint is named, not trained from", "[tra
   }
 }
 
+TEST_CASE("a damaged checkpoint that is kept keeps best weights, whichever it wants",
+          "[trainer][resume]") {
+  const bool is_damaged = GENERATE(false, true);
+  const TemporaryFolder folder;
+  TrainJob job = testing::additions_job(folder / "run");
+  job.train.checkpoint.every_tokens = 1;
+  job.train.checkpoint.keep = 99;
+  run_and_die(job, 8);
+  fs::create_directories(job.run_dir / "best-777");
+  if (is_damaged) {
+    const fs::path file = job.run_dir / "checkpoint-3" / "state.json";
+    Json state = read_json(file);
+    state["best"]["step"] = 1;
+    write_json(file, state);
+  }
+  train(job);
+  CHECK(fs::exists(job.run_dir / "best-777") == is_damaged);
+}
+
 TEST_CASE("checkpoints without hashes are gone on from", "[trainer][resume]") {
   const TemporaryFolder folder;
   const TrainJob whole = testing::additions_job(folder / "whole");
