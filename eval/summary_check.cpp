@@ -48,18 +48,16 @@ class Summary {
       check_metric("bits_per_byte", bits_per_byte);
     if (is_aggregated("byte_perplexity", "weighted_perplexity"))
       check_metric("byte_perplexity", std::exp(nats / num_bytes));
-    if (!key_.task.starts_with(kBpbTaskPrefix)) return;
-    const Path totals = {"polygraft", "languages", key_.task.substr(kBpbTaskPrefix.size())};
-    check_below(totals, {"documents"}, num_samples());
-    check_below(totals, {"nats"}, nats);
-    check_below(totals, {"num_bytes"}, num_bytes);
-    check_below(totals, {"causes", "documents"}, num_samples());
-    check_below(totals, {"causes", "bits_per_byte_expanded"}, bits_per_byte);
+    if (key_.task.starts_with(kBpbTaskPrefix)) check_totals(nats, num_bytes, bits_per_byte);
   }
 
   void check_means() const {
-    for (const std::string& metric : samples_.metrics)
-      if (is_mean(metric)) check_metric(metric, sum(metric) / num_samples());
+    for (const std::string& metric : samples_.metrics) {
+      const bool is_usual =
+          std::find(std::begin(kMeans), std::end(kMeans), metric) != std::end(kMeans);
+      if (is_aggregated(metric, "mean", is_usual))
+        check_metric(metric, sum(metric) / num_samples());
+    }
   }
 
  private:
@@ -75,39 +73,38 @@ class Summary {
     return total;
   }
 
-  /// configs[task].metric_list[..].aggregation: a name, or a task's own function as text; "" where
-  /// it is the metric's usual one.
-  std::string aggregation(const std::string& metric) const {
+  /// By configs[task].metric_list[..].aggregation: a name, or a task's own function as text. A list
+  /// without the metric's name has it as a function, too, whose text is its entry's name.
+  /// @param is_usual whether it is aggregated so where nothing is said.
+  bool is_aggregated(const std::string& metric, std::string_view how, bool is_usual = true) const {
     const OrderedJson* list = value_at(results_, {"configs", key_.task, "metric_list"});
-    if (list == nullptr || !list->is_array()) return "";
+    if (list == nullptr || !list->is_array()) return is_usual;
     for (const OrderedJson& entry : *list) {
       const OrderedJson* name = value_at(entry, {"metric"});
-      const OrderedJson* how = value_at(entry, {"aggregation"});
-      if (name != nullptr && *name == metric && how != nullptr && !how->is_null())
-        return how->is_string() ? how->get<std::string>() : how->dump();
+      if (name == nullptr || *name != metric) continue;
+      const OrderedJson* stated = value_at(entry, {"aggregation"});
+      return stated == nullptr || stated->is_null() ? is_usual : *stated == how;
     }
-    return "";
-  }
-
-  bool is_aggregated(const std::string& metric, std::string_view usually) const {
-    const std::string stated = aggregation(metric);
-    return stated.empty() || stated == usually;
-  }
-
-  bool is_mean(const std::string& metric) const {
-    const bool is_usual =
-        std::find(std::begin(kMeans), std::end(kMeans), metric) != std::end(kMeans);
-    const std::string stated = aggregation(metric);
-    return stated == "mean" || (is_usual && stated.empty());
+    return false;
   }
 
   void check_metric(const std::string& metric, double derived) const {
     check({"results", key_.task, concat(metric, ",", key_.filter)}, derived);
   }
 
-  void check_below(Path path, const Path& rest, double derived) const {
-    path.insert(path.end(), rest.begin(), rest.end());
-    check(path, derived);
+  /// Ours, of a language.
+  void check_totals(double nats, double num_bytes, double bits_per_byte) const {
+    const std::string language = key_.task.substr(kBpbTaskPrefix.size());
+    const auto below = [&](const Path& rest, double derived) {
+      Path path = {"polygraft", "languages", language};
+      path.insert(path.end(), rest.begin(), rest.end());
+      check(path, derived);
+    };
+    below({"documents"}, num_samples());
+    below({"nats"}, nats);
+    below({"num_bytes"}, num_bytes);
+    below({"causes", "documents"}, num_samples());
+    below({"causes", "bits_per_byte_expanded"}, bits_per_byte);
   }
 
   /// Of what is stated as a number; lm-eval has "N/A", too.

@@ -133,6 +133,32 @@ TEST_CASE("lm-eval's means are checked where they are means", "[eval][results]")
   };
   CHECK_THAT(raise_with("mean"), Catch::Contains("results.qa_en.acc,none"));
   CHECK(raise_with("def weighted(items): ...") == "");
+  const auto raise_named = [&](const std::string& metric) {
+    return lm_eval_error_after([&](OrderedJson& results) {
+      raise(results);
+      for (OrderedJson& entry : results["configs"]["qa_en"]["metric_list"])
+        entry["metric"] = metric;
+    });
+  };
+  CHECK(raise_named("def acc(items): ...") == "");
+}
+
+TEST_CASE("a rolling metric is checked where it is aggregated as usual", "[eval][results]") {
+  for (const auto& [metric, usual] : {std::pair("bits_per_byte", "bits_per_byte"),
+                                      std::pair("byte_perplexity", "weighted_perplexity")}) {
+    INFO(metric);
+    const auto raise_with = [&, name = metric](const std::string& aggregation) {
+      const TemporaryFolder temporary;
+      write_bpb_result(german_with_causes(), temporary / "run");
+      return error_after(temporary / "run", [&](OrderedJson& results) {
+        results["results"]["bpb_de"][concat(name, ",none")] = 2.5;
+        results["configs"]["bpb_de"]["metric_list"] = {
+            {{"metric", name}, {"aggregation", aggregation}}};
+      });
+    };
+    CHECK_THAT(raise_with(usual), Catch::Contains(metric));
+    CHECK(raise_with("median") == "");
+  }
 }
 
 }  // namespace polygraft::eval
