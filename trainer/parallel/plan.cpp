@@ -1,7 +1,9 @@
-// trainer/parallel/plan.cpp: see plan.h. What is sent is what
-// model/architecture/expert_exchange.cpp, gradient_sum.cpp and shared_optimizer.cpp send. Legend: D
-// model width, F expert width, E experts, K experts of a token, L sparse layers, M tokens of a
-// piece, R ranks, G trainable numbers.
+// trainer/parallel/plan.cpp: see plan.h. What is sent is what exchange_plan.cpp or
+// device_exchange_plan.cpp and expert_exchange.cpp (model/architecture), gradient_sum.cpp and
+// shared_optimizer.cpp send.
+//
+// Legend: D model width, F expert width, E experts, K experts of a token, L sparse layers, M tokens
+// of a piece, R ranks, G trainable numbers.
 #include "trainer/parallel/plan.h"
 
 #include <algorithm>
@@ -21,8 +23,10 @@ constexpr double kMomentBytes = 8;    // of a trained number: two
 constexpr double kGradientBytes = 4;  // float32, as new values
 constexpr double kSlotNoteBytes = 8;  // token and weight of a slot
 constexpr double kWeightGradientBytes = 4;
-constexpr int kForwardExchanges = 4;   // rows of experts, numbers of tokens, both, results
-constexpr int kBackwardExchanges = 3;  // gradients of results, of weights, of tokens
+// One after another; what travels side by side counts once.
+constexpr int kForwardExchanges = 4;       // rows of experts, numbers of tokens, both, results
+constexpr int kForwardExchangesOnGpu = 3;  // counts, tokens and notes, results
+constexpr int kBackwardExchanges = 2;      // gradients of results, of weights and tokens
 
 /// What does not depend on the grid.
 struct Quantities {
@@ -154,7 +158,8 @@ GridPlan plan_grid(const Quantities& q, const Grid& grid, const RankRates& rates
   plan.optimizer_s = kOptimizerBytes * q.trainable / grid.ranks() / (rates.memory_gb_s * 1e9);
   if (grid.ep > 1) {
     plan.exchange_bytes = q.layers * layer_bytes(q, grid);
-    const double calls = kForwardExchanges * (q.replayed > 0 ? 2 : 1) + kBackwardExchanges;
+    const int forward = q.on_gpu ? kForwardExchangesOnGpu : kForwardExchanges;
+    const double calls = forward * (q.replayed > 0 ? 2 : 1) + kBackwardExchanges;
     plan.exchange_s = sending_seconds(plan.exchange_bytes, grid.ep - 1, rates) +
                       rounds * q.layers * calls * latency;
   }
