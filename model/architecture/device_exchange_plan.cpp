@@ -93,6 +93,47 @@ void fill_in_counts(const SendingOrder& order, const SaidFirsts& said, int own_r
   }
 }
 
+/// This rank's slots, sorted, and its tokens, marked by rank.
+struct MarkedSlots {
+  at::Tensor group_R, rank_of_group;
+  int64_t top_k;
+  DeviceSortedSlots sorted;
+  at::Tensor place_PT, first_token;
+
+  device::RankedSlots ranked() const {
+    return {device_view<const int32_t>(group_R), device_view<const int32_t>(rank_of_group),
+            static_cast<int32_t>(top_k)};
+  }
+};
+
+MarkedSlots mark_slots(device::Executor& executor, const SendingOrder& order,
+                       const Routing& routing, int64_t num_ranks) {
+  const at::Device device = routing.weight_TK.device();
+  MarkedSlots slots{
+      sent_values(device, order.group_of_expert()).index_select(0, routing.expert_TK.flatten()),
+      sent_values(device, order.rank_of_group()), routing.weight_TK.size(1)};
+  const device::Groups groups{static_cast<int32_t>(order.num_groups()), 0};
+  slots.sorted = sort_slots_on_device(executor, slots.group_R, groups, slots.top_k);
+  slots.place_PT = at::empty({num_ranks, routing.weight_TK.size(0)}, slots.group_R.options());
+  executor.run(device::MarkTokens{slots.ranked(), device_view<int32_t>(slots.place_PT)});
+  slots.first_token = firsts_of(executor, sums_before(executor, slots.place_PT).total);
+  return slots;
+}
+
+/// What is sent. @param plan with its counts.
+void write_notes(device::Executor& executor, const MarkedSlots& slots, const at::Tensor& weight_TK,
+                 ExchangePlan& plan) {
+  const auto options = slots.group_R.options();
+  plan.place_of_slot = slots.sorted.row_of_slot;
+  plan.notes = at::empty({weight_TK.numel()}, options.dtype(at::kLong));
+  plan.token_of_sent = at::empty({plan.first_token.back()}, options);
+  executor.run(device::WriteNotes{
+      slots.ranked(), device_view<const float>(weight_TK),
+      device_view<const int32_t>(plan.place_of_slot), device_view<const int32_t>(slots.place_PT),
+      device_view<const int32_t>(slots.first_token), device_view<device::SlotNote>(plan.notes),
+      device_view<int32_t>(plan.token_of_sent)});
+}
+
 }  // namespace
 
 ExchangePlan plan_exchange_on_device(device::Executor& executor, Communicator& group,
@@ -102,32 +143,13 @@ ExchangePlan plan_exchange_on_device(device::Executor& executor, Communicator& g
   const auto no_rows = std::vector<int64_t>(static_cast<size_t>(experts.size()), 0);
   const ExpertDeal deal(experts, no_rows, group.size());
   const SendingOrder order(deal, experts.size());
-  const at::Device device = routing.weight_TK.device();
-  const int64_t num_tokens = routing.weight_TK.size(0), top_k = routing.weight_TK.size(1);
-  const auto group_R =
-      sent_values(device, order.group_of_expert()).index_select(0, routing.expert_TK.flatten());
-  const auto rank_of_group = sent_values(device, order.rank_of_group());
-  const device::Groups groups{static_cast<int32_t>(order.num_groups()), 0};
-  const auto sorted = sort_slots_on_device(executor, group_R, groups, top_k);
-  const device::RankedSlots slots{device_view<const int32_t>(group_R),
-                                  device_view<const int32_t>(rank_of_group),
-                                  static_cast<int32_t>(top_k)};
-  const auto place_PT = at::empty({group.size(), num_tokens}, group_R.options());
-  executor.run(device::MarkTokens{slots, device_view<int32_t>(place_PT)});
-  const auto first_token = firsts_of(executor, sums_before(executor, place_PT).total);
+  const MarkedSlots slots = mark_slots(executor, order, routing, group.size());
+  const SaidFirsts said(group, order.num_groups(), slots.sorted.first_row, slots.first_token,
+                        wants_d_x);
   ExchangePlan plan;
   plan.own_experts = deal.experts_of(group.rank());
-  fill_in_counts(order,
-                 SaidFirsts(group, order.num_groups(), sorted.first_row, first_token, wants_d_x),
-                 group.rank(), group.size(), plan);
-  plan.place_of_slot = sorted.row_of_slot;
-  plan.notes = at::empty({num_tokens * top_k}, group_R.options().dtype(at::kLong));
-  plan.token_of_sent = at::empty({plan.first_token.back()}, group_R.options());
-  executor.run(device::WriteNotes{
-      slots, device_view<const float>(routing.weight_TK),
-      device_view<const int32_t>(sorted.row_of_slot), device_view<const int32_t>(place_PT),
-      device_view<const int32_t>(first_token), device_view<device::SlotNote>(plan.notes),
-      device_view<int32_t>(plan.token_of_sent)});
+  fill_in_counts(order, said, group.rank(), group.size(), plan);
+  write_notes(executor, slots, routing.weight_TK, plan);
   return plan;
 }
 

@@ -53,7 +53,7 @@ struct SharedCall : torch::CustomClassHolder {
 /// @return for each slot that came, unweighted: [S, D].
 at::Tensor compute_slots(SharedCall& call) {
   const at::Tensor& x_UD = call.exchange->tokens();
-  call.slots = read_notes(*call.executor, call.exchange->arrivals(), call.exchange->notes());
+  call.slots = read_notes(*call.executor, call.exchange->arrivals(), call.exchange->take_notes());
   if (call.num_slots() == 0) return x_UD;
   const at::Tensor ones;
   return experts_on_device(*call.executor, call.own(),

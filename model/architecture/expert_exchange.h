@@ -34,8 +34,9 @@ class ExpertExchange {
   const Arrivals& arrivals() const { return plan_.arrivals; }
   /// The tokens that came, x_UD; waits until they are here.
   const at::Tensor& tokens() { return tokens_.arrived(); }
-  /// Of the slots that came: int64 [S], a device::SlotNote each; waits until they are here.
-  const at::Tensor& notes() { return notes_.arrived(); }
+  /// Of the slots that came: int64 [S], a device::SlotNote each; waits until they are here, and
+  /// keeps nothing of them.
+  at::Tensor take_notes();
   /// Ids of the experts that this rank computes, ascending.
   const std::vector<int64_t>& own_experts() const { return plan_.own_experts; }
 

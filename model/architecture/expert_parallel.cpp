@@ -66,7 +66,8 @@ std::vector<Work> cut_works(const Call& call, size_t num_experts) {
 /// Rows are numbered work after work, a work's source after source.
 void number_rows(Call& call) {
   const Arrivals& arrivals = call.exchange->arrivals();
-  const auto* notes = static_cast<const device::SlotNote*>(call.exchange->notes().const_data_ptr());
+  const at::Tensor came = call.exchange->take_notes();
+  const auto* notes = static_cast<const device::SlotNote*>(came.const_data_ptr());
   std::vector<std::vector<int64_t>> slot_of_expert;  // [source][expert]: its first slot
   for (size_t source = 0; source < arrivals.rows_of_expert.size(); ++source) {
     auto& slots = slot_of_expert.emplace_back();

@@ -26,8 +26,8 @@ struct RouterScores {
   at::Tensor input_TD = {}, added_rows_nD = {};
 };
 
-/// float32 scores of added experts once more, of the input as it is: what they train is the rows,
-/// not the layers below. @return [T, n].
+/// Scores of added experts once more, of the input as it is: what they train is the rows, not the
+/// layers below. Computed in the input's dtype, as is the rows' gradient. @return float32 [T, n].
 at::Tensor scores_of_rows(const at::Tensor& input_TD, const at::Tensor& added_rows_nD);
 
 /// sum_T weight * -log(sum of base probabilities), with one softmax over all experts: MoE-LPR's

@@ -4,11 +4,13 @@
 // experts, in the order of tokens.
 //   MarkTokens   is_sent[p, t] = 1 when token t has an expert of rank p
 //   (ExclusiveScan over each rank's row, then over the ranks: place[p, t] and first_token[p])
-//   WriteNotes   note[row of slot] = {place[p, t], weight};  token_of_sent[first_token[p] + place]
-//   = t ReadNotes    of slots that came: token among those that came, expert among this rank's,
-//   weight
-// Reference: model/architecture/exchange_plan.cpp. Legend: T tokens, K slots of each, R = T K; N
-// groups, P ranks, n experts of this rank, S slots that came.
+//   WriteNotes   note[row of slot] = {place[p, t], weight}
+//                token_of_sent[first_token[p] + place[p, t]] = t
+//   ReadNotes    of slots that came: token among those that came, expert, weight
+//
+// Reference: exchange_plan.cpp (model/architecture), where a rank's tokens come in the order of
+// their first rows instead. Legend: T tokens, K slots of each, R = T K; N groups, P ranks, n
+// experts of this rank, S slots that came.
 #pragma once
 #include "model/device/view.h"
 
