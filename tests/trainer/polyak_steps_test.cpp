@@ -2,6 +2,7 @@
 #include "trainer/objective/polyak_steps.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/grad_mode.h>
 
 #include <catch2/catch.hpp>
 
@@ -51,6 +52,13 @@ TEST_CASE("a row that offends nobody stays", "[trainer][polyak]") {
   CHECK(step_RD.abs().max().item<double>() == 0);
 }
 
+TEST_CASE("features that are no numbers give no step that looks like one", "[trainer][polyak]") {
+  const at::Tensor metric_DD = GENERATE(at::full({4, 4}, std::nan(""), at::kDouble),
+                                        -at::eye(4, at::kDouble), at::zeros({4, 4}, at::kDouble));
+  const auto ones = [](at::IntArrayRef shape) { return at::ones(shape, at::kDouble); };
+  CHECK(polyak_step(ones({2}), ones({2, 4}), metric_DD, 1.0).isnan().all().item<bool>());
+}
+
 /// The tiny expanded model under method polyak, and a step's rows.
 struct PolyakWorld {
   explicit PolyakWorld(TrainJob job_in)
@@ -96,6 +104,15 @@ TEST_CASE("steps move added router and output rows alone, and old text costs les
   const StepLoss second = world.steps.take(world.rows, {});
   CHECK(second.hinge < 0.6 * first.hinge);
   CHECK(second.head < 0.6 * first.head);
+}
+
+TEST_CASE("rows that are no numbers are named at once", "[trainer][polyak]") {
+  const TemporaryFolder run;
+  PolyakWorld world(polyak_job(run));
+  const at::NoGradGuard no_grad;
+  world.trainee.transformer.weights().head.added.fill_(std::nan(""));
+  CHECK_THROWS_WITH(world.steps.take(world.rows, {}),
+                    Catch::Contains("output rows: are not finite"));
 }
 
 TEST_CASE("what a step starts from is the forward-only hinge's loss", "[trainer][polyak]") {

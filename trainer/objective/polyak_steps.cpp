@@ -4,7 +4,10 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <cmath>
 
+#include "core/error.h"
+#include "core/text.h"
 #include "model/architecture/head_loss.h"
 #include "model/architecture/upload.h"
 
@@ -38,6 +41,13 @@ struct PolyakSteps::Sample {
   }
 };
 
+/// Rows that have moved.
+struct PolyakSteps::Moved {
+  std::string rows;       ///< which
+  at::Tensor f;           ///< before, summed over rows: []
+  at::Tensor are_finite;  ///< after: bool []
+};
+
 at::Tensor feature_metric(const at::Tensor& features_TD) {
   const at::Tensor x_TD = features_TD.to(at::kDouble);
   const double num_tokens = std::max(static_cast<double>(x_TD.size(0)), 1.0);
@@ -50,7 +60,9 @@ at::Tensor feature_metric(const at::Tensor& features_TD) {
 at::Tensor polyak_step(const at::Tensor& value, const at::Tensor& gradient_RD,
                        const at::Tensor& metric_DD, double relaxation) {
   const at::Tensor g_RD = gradient_RD.to(at::kDouble);
-  const at::Tensor direction_RD = at::cholesky_solve(g_RD.t(), at::linalg_cholesky(metric_DD)).t();
+  const auto [factor_DD, info] = at::linalg_cholesky_ex(metric_DD);  // unchecked: nobody waits
+  const at::Tensor solved_RD = at::cholesky_solve(g_RD.t(), factor_DD).t();
+  const at::Tensor direction_RD = solved_RD.masked_fill(info.ne(0), std::nan(""));
   at::Tensor norm_R = (g_RD * direction_RD).sum(1);
   if (value.size(0) == 1) norm_R = norm_R.sum(0, /*keepdim=*/true);
   const at::Tensor length_R = value.to(at::kDouble) / norm_R;
@@ -74,25 +86,45 @@ StepLoss PolyakSteps::take(const StepRows& rows, const Multipliers& multipliers)
     sample.weight_T1.masked_fill_(sample.old(batch.is_first_T), config_.protect.bos_weight);
     sample.weight_T1 = (sample.weight_T1 / sample.weight_T1.sum()).unsqueeze(1);
     sample.weight_T1 = model::sent_to(transformer_.weights().device(), sample.weight_T1);
-    double hinge = 0;
-    int64_t num_layers = 0;
+    std::vector<Moved> routers, head;
     const at::Tensor hidden_TD =
         transformer_.hidden(batch.inputs, {}, [&](const model::RouterTap& tap) {
           if (!tap.added_Tn.defined()) return;
-          hinge += move_router_rows(tap, sample, std::min(multipliers.routing, 1.0));
-          ++num_layers;
+          routers.push_back(move_router_rows(tap, sample, std::min(multipliers.routing, 1.0)));
         });
+    const model::SplitRows& rows = transformer_.weights().head;
+    if (rows.added.defined() && rows.added.requires_grad())
+      head.push_back(move_output_rows(hidden_TD, sample, std::min(multipliers.head, 1.0)));
     const double share = static_cast<double>(piece.num_replayed) / num_replayed;
-    if (num_layers > 0) before.hinge += share * hinge / static_cast<double>(num_layers);
-    before.head += share * move_output_rows(hidden_TD, sample, std::min(multipliers.head, 1.0));
+    before.hinge += share * sum(routers) / std::max(static_cast<double>(routers.size()), 1.0);
+    before.head += share * sum(head);
   }
   return before;
 }
 
-/// @return sum_j f_j before the step. Which experts the layer gives these tokens is settled by
-/// then.
-double PolyakSteps::move_router_rows(const model::RouterTap& tap, const Sample& sample,
-                                     double relaxation) const {
+/// Of all f. Waits for the GPU.
+double PolyakSteps::sum(const std::vector<Moved>& moved) {
+  if (moved.empty()) return 0;
+  std::vector<at::Tensor> numbers;
+  for (const Moved& one : moved) {
+    numbers.push_back(one.f.to(at::kDouble));
+    numbers.push_back(one.are_finite.to(at::kDouble));
+  }
+  const at::Tensor on_cpu = at::stack(numbers).cpu();
+  const double* number = on_cpu.const_data_ptr<double>();
+  double total = 0;
+  for (const Moved& one : moved) {
+    total += *number++;
+    if (*number++ == 1) continue;
+    throw NumericError(one.rows, "are not finite after a step of method polyak")
+        .hint("lower train.optimizer.learning_rate, or raise its warmup_fraction");
+  }
+  return total;
+}
+
+/// Which experts the layer gives these tokens is settled by then.
+PolyakSteps::Moved PolyakSteps::move_router_rows(const model::RouterTap& tap, const Sample& sample,
+                                                 double relaxation) const {
   const auto layer = static_cast<size_t>(tap.layer);
   const at::Tensor& rows_nD = transformer_.weights().layers[layer].moe.router.added;
   const at::Tensor input_TD = tap.input_TD.to(at::kFloat);
@@ -106,14 +138,13 @@ double PolyakSteps::move_router_rows(const model::RouterTap& tap, const Sample& 
       at::matmul((2 * sample.weight_T1 * excess_Tn).t(), sample.old(input_TD));
   const at::Tensor metric_DD = feature_metric(sample.learned(input_TD));
   rows_nD.sub_(polyak_step(value_n, gradient_nD, metric_DD, relaxation));
-  return value_n.sum().item<double>();
+  return {concat("router rows of layer ", tap.layer), value_n.sum(), rows_nD.isfinite().all()};
 }
 
-/// @return nats a token before the step.
-double PolyakSteps::move_output_rows(const at::Tensor& hidden_TD, const Sample& sample,
-                                     double relaxation) const {
+/// f is in nats a token.
+PolyakSteps::Moved PolyakSteps::move_output_rows(const at::Tensor& hidden_TD, const Sample& sample,
+                                                 double relaxation) const {
   const at::Tensor& rows_vD = transformer_.weights().head.added;
-  if (!rows_vD.defined() || !rows_vD.requires_grad()) return 0;
   at::Tensor cost;
   {
     const at::AutoGradMode with_grad(true);
@@ -126,7 +157,7 @@ double PolyakSteps::move_output_rows(const at::Tensor& hidden_TD, const Sample& 
   rows_vD.mutable_grad() = at::Tensor();
   const at::Tensor metric_DD = feature_metric(sample.learned(hidden_TD));
   rows_vD.sub_(polyak_step(cost.detach().unsqueeze(0), gradient_vD, metric_DD, relaxation));
-  return cost.item<double>();
+  return {"output rows", cost.detach(), rows_vD.isfinite().all()};
 }
 
 }  // namespace polygraft::trainer

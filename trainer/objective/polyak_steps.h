@@ -20,7 +20,7 @@
 namespace polygraft::trainer {
 
 /// r f / <g, M^-1 g> M^-1 g. @param value f: [1], of all rows together, or [R], each row's own.
-/// @param gradient_RD g. @param metric_DD M, positive definite.
+/// @param gradient_RD g. @param metric_DD M, positive definite; otherwise steps are NaN.
 /// @return float64 [R, D], to be subtracted from the rows; 0 where the gradient is 0.
 at::Tensor polyak_step(const at::Tensor& value, const at::Tensor& gradient_RD,
                        const at::Tensor& metric_DD, double relaxation);
@@ -35,15 +35,18 @@ class PolyakSteps {
               const TrainConfig& config);
 
   /// One step for every `micro_batch_tokens` of replayed rows, over all layers.
-  /// @return what they cost before, as the parts `hinge` and `head`.
+  /// @return what they cost before, as the parts `hinge` and `head`. @throws NumericError naming
+  /// rows that are not finite any more.
   StepLoss take(const StepRows& rows, const Multipliers& multipliers) const;
 
  private:
   struct Sample;
-  double move_router_rows(const model::RouterTap& tap, const Sample& sample,
-                          double relaxation) const;
-  double move_output_rows(const at::Tensor& hidden_TD, const Sample& sample,
-                          double relaxation) const;
+  struct Moved;
+  static double sum(const std::vector<Moved>& moved);
+  Moved move_router_rows(const model::RouterTap& tap, const Sample& sample,
+                         double relaxation) const;
+  Moved move_output_rows(const at::Tensor& hidden_TD, const Sample& sample,
+                         double relaxation) const;
 
   const model::Transformer& transformer_;
   tokenizer::TokenId prefix_;
