@@ -48,14 +48,16 @@ class SaidFirsts {
   /// Waits for the GPU.
   SaidFirsts(Communicator& group, int64_t num_groups, const at::Tensor& first_row,
              const at::Tensor& first_token, bool wants_d_x)
-      : first_token_at_(static_cast<size_t>(num_groups) + 1),
-        size_(first_token_at_ + static_cast<size_t>(group.size()) + 2),
-        all_(size_ * static_cast<size_t>(group.size())) {
+      : first_token_at_(num_groups + 1) {
     const auto own =
         at::cat({first_row, first_token, at::full({1}, wants_d_x ? 1 : 0, first_row.options())});
-    const parallel::ConstBytes said{static_cast<const std::byte*>(own.const_data_ptr()),
-                                    own.nbytes()};
-    group.all_gather(said, std::as_writable_bytes(std::span(all_)));
+    const auto all = at::empty({group.size(), own.numel()}, own.options());
+    group
+        .start_all_gather({static_cast<const std::byte*>(own.const_data_ptr()), own.nbytes()},
+                          {static_cast<std::byte*>(all.mutable_data_ptr()), all.nbytes()})
+        ->follow();
+    group.wait_for_gpu();
+    all_ = all.cpu();
   }
 
   int64_t first_row(int64_t source, int64_t group) const { return at(source, group); }
@@ -63,17 +65,17 @@ class SaidFirsts {
     return at(source, group + 1) - at(source, group);
   }
   int64_t first_token(int64_t source, int64_t rank) const {
-    return at(source, static_cast<int64_t>(first_token_at_) + rank);
+    return at(source, first_token_at_ + rank);
   }
-  bool wants_d_x(int64_t source) const { return at(source, static_cast<int64_t>(size_) - 1) != 0; }
+  bool wants_d_x(int64_t source) const { return at(source, all_.size(1) - 1) != 0; }
 
  private:
   int64_t at(int64_t source, int64_t i) const {
-    return all_[static_cast<size_t>(source) * size_ + static_cast<size_t>(i)];
+    return all_.const_data_ptr<int32_t>()[source * all_.size(1) + i];
   }
 
-  size_t first_token_at_, size_;
-  std::vector<int32_t> all_;
+  int64_t first_token_at_;
+  at::Tensor all_;  ///< int32 [ranks, ..], on the CPU
 };
 
 void fill_in_counts(const SendingOrder& order, const SaidFirsts& said, int own_rank, int num_ranks,

@@ -50,12 +50,18 @@ struct SharedCall : torch::CustomClassHolder {
   }
 };
 
+/// Before products of groups whose sizes the CPU has to read, on GPUs that have no others.
+void wait_where_sizes_are_read(const SharedCall& call) {
+  if (!call.executor->has_grouped_products()) call.parallel->group().wait_for_gpu();
+}
+
 /// @return for each slot that came, unweighted: [S, D].
 at::Tensor compute_slots(SharedCall& call) {
   const at::Tensor& x_UD = call.exchange->tokens();
   call.slots = read_notes(*call.executor, call.exchange->arrivals(), call.exchange->take_notes());
   if (call.num_slots() == 0) return x_UD;
   const at::Tensor ones;
+  wait_where_sizes_are_read(call);
   return experts_on_device(*call.executor, call.own(),
                            {x_UD, call.slots.expert_S1, ones, call.slots.token_S}, call.saved);
 }
@@ -65,6 +71,7 @@ DeviceExpertsGradients differentiate_slots(SharedCall& call, const at::Tensor& d
   const at::Tensor& x_UD = call.exchange->tokens();
   const auto ends =
       ends_by_source(call.exchange->arrivals(), call.gate_up.num_base(), x_UD.device());
+  wait_where_sizes_are_read(call);
   return experts_backward_on_device(
       *call.executor, call.own(),
       {x_UD, call.slots.expert_S1, call.slots.weight_S1, call.slots.token_S}, call.saved, d_out_UD,

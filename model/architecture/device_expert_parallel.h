@@ -2,8 +2,8 @@
 // ranks with a GPU each, which has a slice of the base's experts and one of the added ones, and no
 // others (device_weights.h). The exchange is that of CPUs (expert_exchange.h), rows in bfloat16
 // from GPU to GPU; the experts' mathematics is device_experts.h's, weight gradients kept apart by
-// source as ExpertParallel's are. What goes where is settled on the GPU; the CPU waits for it with
-// the counts of every layer and with every exchange.
+// source as ExpertParallel's are. What goes where is settled on the GPU; the CPU waits for the
+// counts of every layer, and the GPU itself for every exchange.
 #pragma once
 #include "model/architecture/expert_parallel.h"
 #include "model/device/executor.h"

@@ -19,7 +19,7 @@ std::vector<Part> parts_of(void* data, const std::vector<int64_t>& first, int64_
 
 const at::Tensor& SentRows::arrived() {
   if (under_way_ != nullptr) {
-    under_way_->wait();
+    under_way_->follow();
     under_way_.reset();
     sent_.reset();
   }

@@ -10,14 +10,15 @@
 
 namespace polygraft::model {
 
-/// Rows on their way. What is sent is kept until they are here.
+/// Rows on their way. What is sent is kept until arrived().
 class SentRows {
  public:
   SentRows() = default;
   SentRows(at::Tensor sent, at::Tensor received, parallel::PendingPtr under_way)
       : sent_(std::move(sent)), received_(std::move(received)), under_way_(std::move(under_way)) {}
 
-  /// Those that came; waits until they are here.
+  /// Those that came, for what is computed from here on: a CPU waits until they are here, and a GPU
+  /// will.
   const at::Tensor& arrived();
 
  private:
@@ -32,10 +33,9 @@ class ExpertExchange {
   ExpertExchange(parallel::Communicator& group, ExchangePlan plan, const at::Tensor& x_TD);
 
   const Arrivals& arrivals() const { return plan_.arrivals; }
-  /// The tokens that came, x_UD; waits until they are here.
+  /// The tokens that came, x_UD; as SentRows::arrived().
   const at::Tensor& tokens() { return tokens_.arrived(); }
-  /// Of the slots that came: int64 [S], a device::SlotNote each; waits until they are here, and
-  /// keeps nothing of them.
+  /// Of the slots that came: int64 [S], a device::SlotNote each; nothing of them is kept.
   at::Tensor take_notes();
   /// Ids of the experts that this rank computes, ascending.
   const std::vector<int64_t>& own_experts() const { return plan_.own_experts; }

@@ -213,6 +213,12 @@ void Transformer::run_layer(size_t layer, Pass& pass, Mask mask, const RouterObs
                                           : dense_mlp(mlp_input_TD, weights.dense));
 }
 
+at::Tensor Transformer::finish(const Pass& pass) const {
+  auto hidden_TD = rms_norm(pass.x_TD, weights_.final_norm, config_.rms_norm_eps, executor_.get());
+  if (experts_ != nullptr) experts_->group().wait_for_gpu();  // callers may read what comes of it
+  return hidden_TD;
+}
+
 at::Tensor Transformer::hidden(const Batch& batch, Mask mask, const RouterObserver& observer,
                                const RouterTerms& terms) const {
   const int64_t num_tokens = batch.ids_T.numel();
@@ -222,7 +228,7 @@ at::Tensor Transformer::hidden(const Batch& batch, Mask mask, const RouterObserv
   Pass pass = start(batch, mask);
   pass.terms = terms.on(weights_.device());
   for (size_t i = 0; i < weights_.layers.size(); ++i) run_layer(i, pass, mask, observer, 0);
-  return rms_norm(pass.x_TD, weights_.final_norm, config_.rms_norm_eps, executor_.get());
+  return finish(pass);
 }
 
 at::Tensor Transformer::hidden_next(const Batch& batch, const std::vector<KeyValueCache*>& caches,
@@ -232,7 +238,7 @@ at::Tensor Transformer::hidden_next(const Batch& batch, const std::vector<KeyVal
   for (KeyValueCache* cache : caches) cache->layers.resize(weights_.layers.size());
   for (size_t i = 0; i < weights_.layers.size(); ++i) run_layer(i, pass, mask, nullptr, 0);
   for (size_t s = 0; s < caches.size(); ++s) caches[s]->num_tokens += batch.lengths[s];
-  return rms_norm(pass.x_TD, weights_.final_norm, config_.rms_norm_eps, executor_.get());
+  return finish(pass);
 }
 
 Transformer::Walk::Walk(const Transformer& transformer, const std::vector<Batch>& batches,
@@ -253,11 +259,9 @@ void Transformer::Walk::run_layer(int64_t layer, const RouterObserver& observer,
 }
 
 std::vector<at::Tensor> Transformer::Walk::finish() {
-  const at::Tensor& norm = transformer_.weights_.final_norm;
   std::vector<at::Tensor> hidden_TD;
   for (Pass& pass : passes_) {
-    hidden_TD.push_back(
-        rms_norm(pass.x_TD, norm, transformer_.config_.rms_norm_eps, transformer_.executor_.get()));
+    hidden_TD.push_back(transformer_.finish(pass));
     pass = {};
   }
   return hidden_TD;

@@ -108,6 +108,8 @@ class Transformer {
   struct Pass;
   /// @param caches of the sequences, where they began before this batch; or none.
   Pass start(const Batch& batch, Mask mask, const std::vector<KeyValueCache*>& caches = {}) const;
+  /// @return [T, D]: what the last layer gives, normed.
+  at::Tensor finish(const Pass& pass) const;
   void run_layer(size_t layer, Pass& pass, Mask mask, const RouterObserver& observer,
                  size_t batch) const;
 

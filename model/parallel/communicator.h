@@ -33,13 +33,17 @@ struct Exchange {
   std::vector<Bytes> receive;    ///< by sending rank
 };
 
-/// A communication under way. The memory that it was given must stay until wait() has returned, and
-/// wait() must be called.
+/// A communication under way. The memory that it was given must stay until wait() or follow() has
+/// returned, and one of them must be called.
 class Pending {
  public:
   virtual ~Pending() = default;
   /// @throws RankError naming a rank that ended or did not answer.
   virtual void wait() = 0;
+  /// What this process's GPU is told from here on finds it done; the CPU goes on, a few exchanges
+  /// ahead at most. As wait() where any of the memory is the CPU's. @throws RankError of an earlier
+  /// one's.
+  virtual void follow() { wait(); }
 };
 using PendingPtr = std::unique_ptr<Pending>;
 
@@ -64,6 +68,10 @@ class Communicator {
   virtual int size() const = 0;
   /// Whether what is exchanged may lie on this process's GPU.
   virtual bool takes_gpu_memory() const { return false; }
+  /// Waits until this process's GPU has done what it has been told. To be called before anything
+  /// else makes the CPU wait for a GPU that follows an exchange: CUDA would wait for a lost rank
+  /// for ever. @throws RankError.
+  virtual void wait_for_gpu() {}
 
   /// A group of some members, by their ranks in this one, ascending. Every member of this group
   /// calls it, with its own group's ranks. The new group ends before this one does.

@@ -3,6 +3,7 @@
 #include "model/parallel/nccl.h"
 
 #include <algorithm>
+#include <deque>
 #include <exception>
 
 #include "core/text.h"
@@ -10,6 +11,9 @@
 
 namespace polygraft::parallel {
 namespace {
+
+/// CUDA takes about a thousand kernels before it makes the CPU wait, and nothing ends such a wait.
+constexpr size_t kMostFollowed = 8;  // of two or three layers
 
 /// Nothing needs no staging.
 bool is_on_gpu(ConstBytes part) {
@@ -52,6 +56,7 @@ class Event {
   Event& operator=(const Event&) = delete;
 
   void mark(cudaStream_t stream) { check(cudaEventRecord(event_, stream), "an event"); }
+  /// What the stream is told from here on comes after mark().
   void hold(cudaStream_t stream) { check(cudaStreamWaitEvent(stream, event_), "an event"); }
   bool has_passed() const {
     const cudaError_t state = cudaEventQuery(event_);
@@ -107,11 +112,31 @@ class Staging {
   Event filled_;
 };
 
+/// What a group's exchanges share.
+struct NcclGroupParts {
+  NcclShared& shared;
+  NcclChannel channel;
+  std::deque<std::unique_ptr<Event>> followed;  ///< by the GPU: ends of exchanges, oldest first
+
+  /// Waits until all before it on its stream is done.
+  void wait_for(const Event& event) {
+    const auto has_passed = [&] {
+      channel.is_busy();  // throws what NCCL has to say
+      return event.has_passed();
+    };
+    shared.wait_until(has_passed, channel.members());
+  }
+};
+
 /// One exchange under way.
 class NcclExchange : public Pending {
  public:
-  NcclExchange(NcclShared& shared, const NcclChannel& channel, const Exchange& others, int rank)
-      : shared_(shared), channel_(channel), staging_(shared, staged_bytes(others, rank)) {
+  NcclExchange(NcclGroupParts& group, const Exchange& others, int rank)
+      : group_(group),
+        staged_bytes_(staged_bytes(others, rank)),
+        staging_(group.shared, staged_bytes_) {
+    const NcclShared& shared = group.shared;
+    const NcclChannel& channel = group.channel;
     const auto num_ranks = static_cast<int>(others.send.size());
     std::vector<const std::byte*> from(others.send.size());
     std::vector<std::byte*> to(others.send.size());
@@ -138,18 +163,28 @@ class NcclExchange : public Pending {
     }
     calls.start();
     channel.settle();
-    done_.mark(shared.exchanges);
+    done_->mark(shared.exchanges);
   }
 
   void wait() override {
-    shared_.wait_until([this] { return is_done(); }, channel_.members());
+    group_.wait_for(*done_);
+    const cudaStream_t copies = group_.shared.copies;
     for (const Arrival& arrival : arrivals_) {
       check(cudaMemcpyAsync(arrival.target.data(), arrival.staged, arrival.target.size(),
-                            cudaMemcpyDeviceToHost, shared_.copies),
+                            cudaMemcpyDeviceToHost, copies),
             "a copy from the GPU");
     }
-    if (!arrivals_.empty()) check(cudaStreamSynchronize(shared_.copies), "a copy from the GPU");
+    if (!arrivals_.empty()) check(cudaStreamSynchronize(copies), "a copy from the GPU");
     arrivals_.clear();
+  }
+
+  void follow() override {
+    if (staged_bytes_ > 0) return wait();
+    done_->hold(/*stream=*/nullptr);
+    group_.followed.push_back(std::move(done_));
+    if (group_.followed.size() <= kMostFollowed) return;
+    group_.wait_for(*group_.followed.front());
+    group_.followed.pop_front();
   }
 
  private:
@@ -176,35 +211,36 @@ class NcclExchange : public Pending {
     arrivals_.push_back({place, part});  // copied by wait(): such a copy may block
     return place;
   }
-  bool is_done() const {
-    channel_.is_busy();  // throws what NCCL has to say
-    return done_.has_passed();
-  }
 
-  NcclShared& shared_;
-  const NcclChannel& channel_;
+  NcclGroupParts& group_;
+  size_t staged_bytes_;
   Staging staging_;
   std::vector<Arrival> arrivals_;
-  Event done_;
+  std::unique_ptr<Event> done_ = std::make_unique<Event>();
 };
 
 class NcclGroup : public Communicator {
  public:
   NcclGroup(NcclShared& shared, const std::vector<int>& members, int rank)
-      : shared_(shared), rank_(rank), channel_(shared, members, rank) {}
+      : parts_{shared, {shared, members, rank}, {}}, rank_(rank) {}
 
   int rank() const override { return rank_; }
-  int size() const override { return static_cast<int>(channel_.members().size()); }
+  int size() const override { return static_cast<int>(parts_.channel.members().size()); }
   bool takes_gpu_memory() const override { return true; }
+  void wait_for_gpu() override {
+    Event told;
+    told.mark(/*stream=*/nullptr);
+    parts_.wait_for(told);
+  }
 
   std::unique_ptr<Communicator> subgroup(const std::vector<int>& ranks) override {
-    const Membership inner = Membership{channel_.members(), rank_}.subgroup(ranks);
-    return std::make_unique<NcclGroup>(shared_, inner.members, inner.rank);
+    const Membership inner = Membership{parts_.channel.members(), rank_}.subgroup(ranks);
+    return std::make_unique<NcclGroup>(parts_.shared, inner.members, inner.rank);
   }
 
   void abandon(const std::string& why) noexcept override {
     try {
-      shared_.say_farewell(why);
+      parts_.shared.say_farewell(why);
     } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): nobody listens any more
     }
   }
@@ -212,14 +248,14 @@ class NcclGroup : public Communicator {
  protected:
   PendingPtr start(const Exchange& others) override {
     if (touches_gpu(others)) follow_default_stream();
-    return std::make_unique<NcclExchange>(shared_, channel_, others, rank_);
+    return std::make_unique<NcclExchange>(parts_, others, rank_);
   }
   void copy_own(ConstBytes from, Bytes to) override {
     if (!is_on_gpu(from) && !is_on_gpu(to)) return Communicator::copy_own(from, to);
     follow_default_stream();
-    check(
-        cudaMemcpyAsync(to.data(), from.data(), from.size(), cudaMemcpyDefault, shared_.exchanges),
-        "a copy");
+    check(cudaMemcpyAsync(to.data(), from.data(), from.size(), cudaMemcpyDefault,
+                          parts_.shared.exchanges),
+          "a copy");
   }
 
  private:
@@ -227,12 +263,11 @@ class NcclGroup : public Communicator {
   void follow_default_stream() const {
     Event written;
     written.mark(/*stream=*/nullptr);
-    written.hold(shared_.exchanges);
+    written.hold(parts_.shared.exchanges);
   }
 
-  NcclShared& shared_;
+  NcclGroupParts parts_;
   int rank_;
-  NcclChannel channel_;
 };
 
 /// A stream of this process.
@@ -250,9 +285,9 @@ class OwnStream {
   cudaStream_t stream_ = nullptr;
 };
 
-/// Exchanges follow what the default stream had to do when they were started, and it does not wait
-/// for them; copies of what has arrived follow nothing, so that one exchange's wait is not
-/// another's.
+/// Exchanges follow what the default stream had to do when they were started, and it waits for
+/// those that it is told to follow; copies of what has arrived follow nothing, so that one
+/// exchange's wait is not another's.
 struct OwnStreams {
   OwnStream exchanges, copies;
 };

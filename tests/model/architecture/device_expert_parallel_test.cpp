@@ -163,7 +163,7 @@ TEST_CASE("experts shared out over devices give each rank what it would get alon
   }
 }
 
-TEST_CASE("a shared layer waits for its counts and for what is exchanged, and for no list",
+TEST_CASE("a shared layer waits for its counts, and for nothing else that is exchanged",
           "[device][moe][parallel]") {
   constexpr int kRanks = 2;
   at::manual_seed(1);
@@ -181,8 +181,9 @@ TEST_CASE("a shared layer waits for its counts and for what is exchanged, and fo
     world.barrier();
     if (world.rank() == 0) waits = watch.seen();
   });
-  // Forward: counts, tokens, notes, results. Backward: gradients of outputs, weights and inputs.
-  CHECK(waits == std::vector<std::string>(7 * kRanks, "an exchange"));
+  // Each rank for the GPU, whose counts it then copies.
+  CHECK(std::count(waits.begin(), waits.end(), "the GPU") == kRanks);
+  CHECK(waits.size() == 2 * kRanks);
 }
 
 TEST_CASE("a device has its slice of the experts, and all that trains", "[device][parallel]") {

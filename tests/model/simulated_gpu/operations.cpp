@@ -9,40 +9,14 @@
 #include <ATen/ops/view_native.h>
 #include <torch/library.h>
 
-#include <mutex>
 #include <set>
 
 #include "core/text.h"
 #include "tests/model/simulated_gpu/memory.h"
-#include "tests/model/simulated_gpu/simulated_gpu.h"
+#include "tests/model/simulated_gpu/waits.h"
 
 namespace polygraft::testing {
 namespace {
-
-/// What the CPU has waited for, in that order.
-class Waits {
- public:
-  void note(const std::string& what) {
-    const std::lock_guard lock(mutex_);
-    seen_.push_back(what);
-  }
-  std::vector<std::string> from(size_t first) {
-    const std::lock_guard lock(mutex_);
-    return {seen_.begin() + static_cast<ptrdiff_t>(std::min(first, seen_.size())), seen_.end()};
-  }
-
- private:
-  std::mutex mutex_;
-  std::vector<std::string> seen_;
-};
-
-Waits waits;
-
-/// An operation that a GPU would have refused. A bug of ours, never of a user.
-class GpuError : public std::logic_error {
- public:
-  using std::logic_error::logic_error;
-};
 
 class Allocator final : public c10::Allocator {
  public:
@@ -116,8 +90,10 @@ at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool non_bloc
   if (is_on_gpu(from) && !is_on_gpu(to) && non_blocking) {
     throw GpuError("a copy to the CPU that nobody waits for");
   }
+  if (from.numel() == 0) return to;
   if (is_on_gpu(from) != is_on_gpu(to) && !(non_blocking && from.is_pinned())) {
-    waits.note(concat("a copy of ", from.sizes(), is_on_gpu(to) ? " to the GPU" : " to the CPU"));
+    note_wait((is_on_gpu(to) ? to : from).device().index(),
+              concat("a copy of ", from.sizes(), is_on_gpu(to) ? " to the GPU" : " to the CPU"));
   }
   (is_on_gpu(to) ? opened(to) : to).copy_(is_on_gpu(from) ? opened(from) : from);
   return to;
@@ -197,7 +173,7 @@ class Call {
       device_ = tensor.device();
     }
     if (varies(name_, tensors_)) fail("its bits vary on a GPU");
-    if (waits_for_values(name_)) waits.note(name_);
+    if (waits_for_values(name_)) note_wait(device_.value().index(), name_);
     if (name_ == "aten::_grouped_mm") check_alignment();
   }
 
@@ -298,9 +274,5 @@ at::Tensor opened(const at::Tensor& tensor) {
   return at::from_blob(GpuMemory::instance().opened(tensor.data_ptr()), tensor.sizes(),
                        tensor.strides(), options);
 }
-
-void note_wait(const std::string& what) { waits.note(what); }
-
-std::vector<std::string> waits_from(size_t first) { return waits.from(first); }
 
 }  // namespace polygraft::testing

@@ -24,10 +24,8 @@ model::Gpu open_simulated_gpu(int index = 0,
 
 /// What the CPU has waited for any simulated GPU for so far, but the `first` times: numbers read,
 /// copies that are not told not to wait, operations whose result's size depends on values,
-/// exchanges of what lies on GPUs.
+/// exchanges of what lies on GPUs, unless a GPU follows them.
 std::vector<std::string> waits_from(size_t first);
-/// One more.
-void note_wait(const std::string& what);
 
 /// What the CPU has waited for while this exists.
 class WaitWatch {

@@ -150,6 +150,32 @@ TEST_CASE("what ranks send must stay until they have waited", "[simulated_gpu]")
                     Catch::Contains("has changed"));
 }
 
+TEST_CASE("nobody waits for a GPU behind an exchange but as ranks do", "[simulated_gpu]") {
+  const std::string how = GENERATE("at once", "for the exchange", "for the GPU", "for a later one");
+  const auto work = [&](parallel::Communicator& world) {
+    const auto mine = on_gpu(at::ones({3}), world.rank());
+    const auto all = at::empty({6}, mine.options());
+    const auto start = [&] {
+      return world.start_all_gather({static_cast<const std::byte*>(mine.data_ptr()), mine.nbytes()},
+                                    {static_cast<std::byte*>(all.data_ptr()), all.nbytes()});
+    };
+    const auto pending = start();
+    if (how == "for the exchange") {
+      pending->wait();
+    } else {
+      pending->follow();
+    }
+    if (how == "for the GPU") world.wait_for_gpu();
+    if (how == "for a later one") start()->wait();
+    if (all.sum().item<float>() != 6) throw std::logic_error("other bytes than were sent");
+  };
+  if (how == "at once") {
+    CHECK_THROWS_WITH(run_on_gpus(2, kPatience, work), Catch::Contains("may never end"));
+  } else {
+    CHECK_NOTHROW(run_on_gpus(2, kPatience, work));
+  }
+}
+
 TEST_CASE("a simulated GPU has so much memory, and says how much was used", "[simulated_gpu]") {
   constexpr int kGpu = 3;
   auto& memory = GpuMemory::instance();

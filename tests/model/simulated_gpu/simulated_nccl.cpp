@@ -8,6 +8,7 @@
 #include "tests/model/parallel/in_process.h"
 #include "tests/model/simulated_gpu/memory.h"
 #include "tests/model/simulated_gpu/simulated_gpu.h"
+#include "tests/model/simulated_gpu/waits.h"
 
 namespace polygraft::testing {
 namespace {
@@ -21,9 +22,18 @@ bool lies_on_gpu(ConstBytes bytes) {
   return !bytes.empty() && GpuMemory::instance().contains(bytes.data());
 }
 
-bool touches_gpu(const Exchange& exchange) {
-  return std::any_of(exchange.send.begin(), exchange.send.end(), lies_on_gpu) ||
-         std::any_of(exchange.receive.begin(), exchange.receive.end(), lies_on_gpu);
+enum class Memory { kCpu, kGpu, kBoth };
+
+Memory memory_of(const Exchange& exchange) {
+  size_t num_parts = 0, num_on_gpu = 0;
+  const auto look_at = [&](ConstBytes part) {
+    num_parts += part.empty() ? 0 : 1;
+    num_on_gpu += lies_on_gpu(part) ? 1 : 0;
+  };
+  std::for_each(exchange.send.begin(), exchange.send.end(), look_at);
+  std::for_each(exchange.receive.begin(), exchange.receive.end(), look_at);
+  if (num_on_gpu == num_parts) return num_parts == 0 ? Memory::kCpu : Memory::kGpu;
+  return num_on_gpu == 0 ? Memory::kCpu : Memory::kBoth;
 }
 
 /// Where the CPU may touch it.
@@ -38,40 +48,57 @@ Bytes opened(ConstBytes bytes) {
 /// received is no number until then.
 class UnderWay : public parallel::Pending {
  public:
-  /// @param is_waited_for whether it comes after what GPUs have to do.
-  UnderWay(Communicator& threads, const Exchange& on_cpu, bool is_waited_for)
-      : sent_(on_cpu.send), is_waited_for_(is_waited_for) {
+  UnderWay(Communicator& threads, const Exchange& on_cpu, int gpu, Memory memory)
+      : sent_(on_cpu.send), gpu_(gpu), memory_(memory), number_(begin_exchange(gpu)) {
     for (const ConstBytes bytes : sent_) as_sent_.emplace_back(bytes.begin(), bytes.end());
     for (const Bytes bytes : on_cpu.receive) std::fill(bytes.begin(), bytes.end(), std::byte{0xFF});
     pending_ = threads.start_all_to_all_v(on_cpu);
   }
   void wait() override {
+    finish();
+    const bool comes_after_work = memory_ != Memory::kCpu;
+    wait_for_exchange(gpu_, number_,
+                      comes_after_work ? std::optional("an exchange") : std::nullopt);
+  }
+  void follow() override {
+    if (memory_ != Memory::kGpu) return wait();
+    finish();
+    follow_exchange(gpu_, number_);
+  }
+
+ private:
+  void finish() {
     pending_->wait();
-    if (is_waited_for_) note_wait("an exchange");
     for (size_t i = 0; i < sent_.size(); ++i) {
       if (std::equal(sent_[i].begin(), sent_[i].end(), as_sent_[i].begin())) continue;
       throw std::logic_error("what was sent has changed before it was waited for");
     }
   }
 
- private:
   std::vector<ConstBytes> sent_;
-  bool is_waited_for_;
+  int gpu_;
+  Memory memory_;
+  uint64_t number_;
   std::vector<std::vector<std::byte>> as_sent_;
   parallel::PendingPtr pending_;
 };
 
 class SimulatedNccl : public Communicator {
  public:
-  explicit SimulatedNccl(Communicator& threads) : threads_(threads) {}
-  explicit SimulatedNccl(std::unique_ptr<Communicator> own)
-      : own_(std::move(own)), threads_(*own_) {}
+  /// The group of all.
+  explicit SimulatedNccl(Communicator& threads) : threads_(threads), gpu_(threads.rank()) {}
+  SimulatedNccl(std::unique_ptr<Communicator> own, int gpu)
+      : own_(std::move(own)), threads_(*own_), gpu_(gpu) {}
+  ~SimulatedNccl() override {
+    if (own_ == nullptr) forget_exchanges(gpu_);
+  }
 
   int rank() const override { return threads_.rank(); }
   int size() const override { return threads_.size(); }
   bool takes_gpu_memory() const override { return true; }
+  void wait_for_gpu() override { wait_for_exchange(gpu_, begin_exchange(gpu_), "the GPU"); }
   std::unique_ptr<Communicator> subgroup(const std::vector<int>& ranks) override {
-    return std::make_unique<SimulatedNccl>(threads_.subgroup(ranks));
+    return std::make_unique<SimulatedNccl>(threads_.subgroup(ranks), gpu_);
   }
   void abandon(const std::string& why) noexcept override { threads_.abandon(why); }
 
@@ -83,9 +110,10 @@ class SimulatedNccl : public Communicator {
     const auto own = static_cast<size_t>(rank());  // done
     on_cpu.send[own] = {};
     on_cpu.receive[own] = {};
-    return std::make_unique<UnderWay>(threads_, on_cpu, touches_gpu(others));
+    return std::make_unique<UnderWay>(threads_, on_cpu, gpu_, memory_of(others));
   }
   void copy_own(ConstBytes from, Bytes to) override {
+    if (lies_on_gpu(from) != lies_on_gpu(to)) note_wait(gpu_, "a copy of a rank's own part");
     const Bytes source = opened(from);
     std::memcpy(opened(to).data(), source.data(), source.size());
   }
@@ -93,6 +121,7 @@ class SimulatedNccl : public Communicator {
  private:
   std::unique_ptr<Communicator> own_;
   Communicator& threads_;
+  int gpu_;
 };
 
 }  // namespace
