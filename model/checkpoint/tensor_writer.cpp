@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <optional>
 #include <set>
+#include <stdexcept>
 
 #include "core/error.h"
 #include "core/hash.h"
@@ -152,7 +153,10 @@ TensorWriter::TensorWriter(fs::path folder, std::vector<TensorSpec> specs, uint6
 
 TensorWriter::~TensorWriter() = default;
 
-void TensorWriter::keep_hashes() { state_->keeps_hashes = true; }
+void TensorWriter::keep_hashes() {
+  if (!state_->files.empty()) throw std::logic_error("hashes begin with the first tensor");
+  state_->keeps_hashes = true;
+}
 
 const std::map<std::string, std::string>& TensorWriter::hashes() const { return state_->hashes; }
 

@@ -133,6 +133,7 @@ void GradientSum::add_round(bool counts) {
     under_way = std::move(next);
   }
   finish_turn(under_way);
+  grid_.world().wait_for_gpu();
   for (size_t i = 0; i < sums_.size(); ++i) {
     has_begun_[i] = static_cast<char>(has_begun_[i] != 0 || first_source(i) < grid_.size());
     shares_.leaves()[i].value.mutable_grad() = at::Tensor();
@@ -158,7 +159,7 @@ GradientSum::Turn GradientSum::start_turn(int64_t index) const {
 
 void GradientSum::finish_turn(const Turn& turn) {
   if (turn.pending == nullptr) return;
-  turn.pending->wait();
+  turn.pending->follow();
   for (size_t r = 0; r < turn.coming.size(); ++r) add(turn.coming[r], turn.received[r]);
 }
 

@@ -17,8 +17,8 @@ namespace polygraft::trainer {
 
 class GradientSum {
  public:
-  /// What a rank sends at once, to all ranks together; elements. More on a GPU, where each time
-  /// costs some waiting, and memory is read faster.
+  /// What a rank sends at once, to all ranks together; elements. More on a GPU, which is faster
+  /// than the CPU that tells it what to send.
   static constexpr int64_t elements_at_once(bool on_gpu) {
     return int64_t{1} << (on_gpu ? 24 : 20);
   }

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <csignal>
+#include <stdexcept>
 
 #include "core/hash.h"
 #include "core/json.h"
@@ -90,6 +91,7 @@ TEST_CASE("hashes kept while writing are those of the files", "[model][checkpoin
     TensorWriter writer(scratch.path(), kSpecs, max_shard_bytes);
     writer.keep_hashes();
     append_all(writer);
+    CHECK_THROWS_AS(writer.keep_hashes(), std::logic_error);  // some bytes have gone
     writer.finish();
     std::map<std::string, std::string> expected;
     for (const std::string& name : scratch.entries()) expected[name] = sha256_file(scratch / name);
