@@ -17,8 +17,9 @@
 namespace polygraft::trainer {
 namespace {
 
-constexpr int64_t kFormat = 4;
+constexpr int64_t kFormat = 5;
 constexpr const char* kStateFile = "state.json";
+constexpr const char* kFormatKey = "format";
 constexpr const char* kFilesKey = "files";  ///< SHA-256 of the files beside state.json, by name
 constexpr const char* kHashKey = "sha256";  ///< of state.json without this key
 constexpr const char* kRemoveCheckpoint =
@@ -92,9 +93,10 @@ std::vector<int64_t> steps_of_folders(const fs::path& run_dir, std::string_view 
   return steps;
 }
 
-/// Ends a folder of the writer's files: `state`, their hashes, and its own.
+/// Ends a folder of the writer's files: `state`, its format, their hashes, and its own.
 void write_state(const fs::path& folder, Json state, model::TensorWriter& writer) {
   writer.finish();
+  state[kFormatKey] = kFormat;
   state[kFilesKey] = writer.hashes();
   state[kHashKey] = sha256(state.dump());
   write_json(folder / kStateFile, state);
@@ -107,23 +109,14 @@ void check_hash(const fs::path& file, const std::string& expected, const std::st
       .found(found);
 }
 
-/// Of versions that kept no hashes.
-bool is_unhashed(const Json& state) {
-  return !state.contains(kHashKey) && !state.contains(kFilesKey);
-}
-
-Json read_state(const fs::path& file) {
-  Json state = read_json(file);
-  if (is_unhashed(state)) return state;
+/// @param state without its hash afterwards.
+void check_state(const fs::path& file, Json& state) {
   const auto hash = json_get<std::string>(state, kHashKey, file);
   state.erase(kHashKey);
   check_hash(file, hash, sha256(state.dump()));
-  return state;
 }
 
-/// @param state as read_state() has it.
 void check_files(const fs::path& folder, const Json& state) {
-  if (is_unhashed(state)) return;
   const auto hashes = json_get<Json>(state, kFilesKey, folder / kStateFile);
   for (const auto& [name, unused] : hashes.items()) {
     const auto hash = json_get<std::string>(hashes, name, folder / kStateFile);
@@ -146,6 +139,24 @@ auto read_checkpoint(const fs::path& folder, const std::string& remedy, const Re
   }
 }
 
+/// A folder's state.json, once it and all files are found to be what was written.
+Json read_state(const fs::path& folder, const std::string& remedy) {
+  const fs::path file = folder / kStateFile;
+  Json state = read_checkpoint(folder, remedy, [&] { return read_json(file); });
+  const auto format = json_get_or<int64_t>(state, kFormatKey, 0, file);
+  if (format != kFormat) {
+    throw FormatError(file, "checkpoint of another version of this program")
+        .expected(concat("format ", kFormat))
+        .found(concat(format))
+        .hint(remedy);
+  }
+  read_checkpoint(folder, remedy, [&] {
+    check_state(file, state);
+    check_files(folder, state);
+  });
+  return state;
+}
+
 int64_t best_step_of(const Json& best, const fs::path& file) {
   return best.is_null() ? -1 : json_get<int64_t>(best, "step", file);
 }
@@ -153,8 +164,7 @@ int64_t best_step_of(const Json& best, const fs::path& file) {
 }  // namespace
 
 Json TrainState::to_json() const {
-  return {{"format", kFormat},
-          {"step", step},
+  return {{"step", step},
           {"tokens", tokens},
           {"probed_tokens", probed_tokens},
           {"stopped", stopped},
@@ -168,12 +178,6 @@ Json TrainState::to_json() const {
 }
 
 TrainState TrainState::from_json(const Json& json, const fs::path& file) {
-  const auto format = json_get<int64_t>(json, "format", file);
-  if (format != kFormat) {
-    throw FormatError(file, "checkpoint of another version of this program")
-        .expected(concat("format ", kFormat))
-        .found(concat(format));
-  }
   TrainState state;
   state.step = json_get<int64_t>(json, "step", file);
   state.tokens = json_get<int64_t>(json, "tokens", file);
@@ -230,11 +234,10 @@ std::optional<TrainState> CheckpointStore::load_newest(const Parameters& paramet
   if (steps.empty()) return std::nullopt;
   const fs::path folder = checkpoint_folder(steps.back());
   const fs::path file = state_file(steps.back());
-  const Json json = read_checkpoint(folder, kRemoveCheckpoint, [&] { return read_state(file); });
-  TrainState state = TrainState::from_json(json, file);  // says when it is another version's
+  const Json json = read_state(folder, kRemoveCheckpoint);
+  TrainState state = TrainState::from_json(json, file);
   require_same(json_get<Fingerprint>(json, "belongs_to", file), fingerprint_, folder);
   read_checkpoint(folder, kRemoveCheckpoint, [&] {
-    check_files(folder, json);
     const auto stored = model::TensorFolder::open(folder);
     read_weights(stored, parameters);
     for (const Moments& own : optimizer.own_moments()) {
@@ -260,20 +263,14 @@ void CheckpointStore::load_best(int64_t step, const Parameters& parameters) cons
   const std::string remedy =
       concat("remove it and the checkpoints from step ", step,
              " on: the same command goes on from an earlier one, or begins again");
-  read_checkpoint(folder, remedy, [&] {
-    const fs::path file = folder / kStateFile;  // versions without hashes wrote none
-    if (fs::exists(file)) check_files(folder, read_state(file));
-    read_weights(model::TensorFolder::open(folder), parameters);
-  });
+  read_state(folder, remedy);
+  read_checkpoint(folder, remedy,
+                  [&] { read_weights(model::TensorFolder::open(folder), parameters); });
 }
 
 void CheckpointStore::remove_broken() const {
   for (const std::string_view prefix : {kCheckpointPrefix, kBestPrefix}) {
     remove_unfinished(run_dir_, prefix);
-  }
-  // Versions before remove_folder() left such a checkpoint when they were killed within prune().
-  for (const int64_t step : steps_of_folders(run_dir_, kCheckpointPrefix)) {
-    if (!fs::exists(state_file(step))) remove_folder(checkpoint_folder(step));
   }
 }
 
@@ -287,8 +284,10 @@ void CheckpointStore::prune(int64_t current_best_step) const {
   for (size_t i = num_old; i < steps.size(); ++i) {
     const fs::path file = state_file(steps[i]);
     try {
-      wanted.insert(best_step_of(json_get_or<Json>(read_state(file), "best", nullptr, file), file));
-    } catch (const FormatError&) {
+      Json state = read_json(file);
+      check_state(file, state);
+      wanted.insert(best_step_of(json_get_or<Json>(state, "best", nullptr, file), file));
+    } catch (const Error&) {
       return;  // damaged: it may want any of them
     }
   }

@@ -71,8 +71,12 @@ TEST_CASE("best weights with a flipped bit are not written as the result", "[tra
                                     Catch::Contains(sha256_file(tensors)) &&
                                     Catch::Contains(concat("checkpoints from step ", step)));
   CHECK_FALSE(fs::exists(job.output));
-  testing::flip_last_bit(tensors);                   // back
-  fs::remove(tensors.parent_path() / "state.json");  // as versions without hashes left it
+  testing::flip_last_bit(tensors);  // back
+  const fs::path state = tensors.parent_path() / "state.json";
+  const fs::path elsewhere = run / "state.json";
+  fs::rename(state, elsewhere);
+  CHECK_THROWS_WITH(train(job), Catch::Contains(state.string()));
+  fs::rename(elsewhere, state);
   CHECK_NOTHROW(train(job));
 }
 
