@@ -70,7 +70,7 @@ at::Tensor attend_cached(int64_t window, const at::Tensor& q_THC, const LayerCac
   if (is_masked) {
     mask_TP = at::ones({num_new, num_seen}, at::kBool).tril(num_seen - num_new);
     if (window > 0) mask_TP = mask_TP->triu(num_seen - num_new + 1 - window);
-    mask_TP = mask_TP->to(q_THC.device());
+    mask_TP = sent_to(q_THC.device(), *mask_TP);
   }
   const bool grouped_queries = q_THC.size(1) != key_PJC.size(1);
   const auto out_BHTC = at::scaled_dot_product_attention(

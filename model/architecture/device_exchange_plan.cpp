@@ -52,11 +52,8 @@ class SaidFirsts {
     const auto own =
         at::cat({first_row, first_token, at::full({1}, wants_d_x ? 1 : 0, first_row.options())});
     const auto all = at::empty({group.size(), own.numel()}, own.options());
-    group
-        .start_all_gather({static_cast<const std::byte*>(own.const_data_ptr()), own.nbytes()},
-                          {static_cast<std::byte*>(all.mutable_data_ptr()), all.nbytes()})
-        ->follow();
-    group.wait_for_gpu();
+    group.all_gather({static_cast<const std::byte*>(own.const_data_ptr()), own.nbytes()},
+                     {static_cast<std::byte*>(all.mutable_data_ptr()), all.nbytes()});
     all_ = all.cpu();
   }
 

@@ -70,7 +70,7 @@ Gpu open_gpu() {
   return gpu;
 }
 
-void wait_for_gpu() { c10::cuda::getDefaultCUDAStream().synchronize(); }
+void finish_gpu_work() { c10::cuda::getDefaultCUDAStream().synchronize(); }
 
 int64_t peak_gpu_bytes() {
   if (!c10::cuda::CUDACachingAllocator::isEnabled()) return 0;
@@ -83,7 +83,7 @@ int64_t peak_gpu_bytes() {
 
 #else
 
-void wait_for_gpu() {}
+void finish_gpu_work() {}
 
 int64_t peak_gpu_bytes() { return 0; }
 

@@ -25,7 +25,7 @@ void require_gpu();
 Gpu open_gpu();
 
 /// Until all that was started on it is done.
-void wait_for_gpu();
+void finish_gpu_work();
 
 /// The most that LibTorch's allocator has held of the GPU at once; 0 in a build without CUDA.
 int64_t peak_gpu_bytes();

@@ -120,11 +120,7 @@ struct NcclGroupParts {
 
   /// Waits until all before it on its stream is done.
   void wait_for(const Event& event) {
-    const auto has_passed = [&] {
-      channel.is_busy();  // throws what NCCL has to say
-      return event.has_passed();
-    };
-    shared.wait_until(has_passed, channel.members());
+    shared.wait_until([&] { return event.has_passed(); }, channel.members());
   }
 };
 
@@ -168,6 +164,7 @@ class NcclExchange : public Pending {
 
   void wait() override {
     group_.wait_for(*done_);
+    group_.shared.see_all_done();
     const cudaStream_t copies = group_.shared.copies;
     for (const Arrival& arrival : arrivals_) {
       check(cudaMemcpyAsync(arrival.target.data(), arrival.staged, arrival.target.size(),
@@ -182,6 +179,7 @@ class NcclExchange : public Pending {
     if (staged_bytes_ > 0) return wait();
     done_->hold(/*stream=*/nullptr);
     group_.followed.push_back(std::move(done_));
+    group_.shared.go_ahead();
     if (group_.followed.size() <= kMostFollowed) return;
     group_.wait_for(*group_.followed.front());
     group_.followed.pop_front();
@@ -231,6 +229,7 @@ class NcclGroup : public Communicator {
     Event told;
     told.mark(/*stream=*/nullptr);
     parts_.wait_for(told);
+    parts_.shared.see_all_done();
   }
 
   std::unique_ptr<Communicator> subgroup(const std::vector<int>& ranks) override {
@@ -296,12 +295,7 @@ struct OwnStreams {
 class NcclWorld : private OwnStreams, private NcclShared, public NcclGroup {
  public:
   NcclWorld(const Launch& launch, Timeout timeout, const Store& store)
-      : NcclShared{launch.rank,
-                   launch.size,
-                   timeout,
-                   store,
-                   OwnStreams::exchanges.get(),
-                   OwnStreams::copies.get()},
+      : NcclShared(launch, timeout, store, OwnStreams::exchanges.get(), OwnStreams::copies.get()),
         NcclGroup(static_cast<NcclShared&>(*this), all_ranks(launch.size), launch.rank),
         exceptions_before_(std::uncaught_exceptions()) {}
   ~NcclWorld() override {

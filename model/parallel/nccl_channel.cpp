@@ -1,6 +1,9 @@
 // model/parallel/nccl_channel.cpp: see nccl_channel.h.
 #include "model/parallel/nccl_channel.h"
 
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <limits>
 #include <thread>
@@ -20,7 +23,14 @@ constexpr auto kPause = std::chrono::microseconds(50);
 constexpr auto kWithoutPause = std::chrono::microseconds(200);  // most exchanges take less
 constexpr auto kBetweenNcclLooks = std::chrono::milliseconds(200);
 constexpr auto kFarewellIsLate = std::chrono::seconds(2);  // connections end before the word
+constexpr auto kBeyondTimeout = std::chrono::seconds(60);  // the polled waits' errors come first
+constexpr auto kMostUnwinding = std::chrono::seconds(60);
 constexpr const char* kFarewellKey = "farewell";
+
+RankError loss(const std::string& who, const std::string& why) {
+  return RankError(who, why).hint(
+      "its own output may say why; the same command continues from the last checkpoint");
+}
 
 std::vector<uint8_t> to_bytes(const std::string& text) { return {text.begin(), text.end()}; }
 
@@ -37,12 +47,16 @@ void check(ncclResult_t result, const char* what) {
   }
 }
 
-/// What exchanges stage comes and goes with each: the driver would map it anew every time.
+/// What exchanges stage comes and goes with each: the driver would map it anew every time. Nor may
+/// it make one stream wait for another's memory: copies do not wait for exchanges.
 void keep_freed_memory(int gpu) {
   cudaMemPool_t pool = nullptr;
   uint64_t most_kept = std::numeric_limits<uint64_t>::max();
+  int may_wait = 0;
   check(cudaDeviceGetDefaultMemPool(&pool, gpu), "a look at the GPU's memory");
   check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &most_kept),
+        "keeping GPU memory");
+  check(cudaMemPoolSetAttribute(pool, cudaMemPoolReuseAllowInternalDependencies, &may_wait),
         "keeping GPU memory");
 }
 
@@ -80,6 +94,18 @@ Store meet(const Launch& launch, Timeout timeout) {
   }
 }
 
+NcclShared::NcclShared(const Launch& launch, Timeout timeout_in, Store store_in,
+                       cudaStream_t exchanges_in, cudaStream_t copies_in)
+    : rank(launch.rank),
+      size(launch.size),
+      timeout(timeout_in),
+      store(std::move(store_in)),
+      exchanges(exchanges_in),
+      copies(copies_in),
+      standstill_([this] { end_process(); }) {}
+
+void NcclShared::go_ahead() { standstill_.expect_more_within(timeout + kBeyondTimeout); }
+
 void NcclShared::say_farewell(const std::string& why) const {
   const std::string word =
       lost.first.empty() ? concat("rank ", rank, "\n", why) : concat(lost.first, "\n", lost.second);
@@ -101,6 +127,7 @@ void NcclShared::look_for_losses() {
 
 bool NcclShared::ask(const std::function<bool()>& is_done, const std::vector<int>& awaited) {
   try {
+    for (const NcclChannel* channel : channels) channel->is_busy();
     return is_done();
   } catch (const RankError& error) {
     for (auto waited = Clock::duration::zero(); waited < kFarewellIsLate;
@@ -141,8 +168,26 @@ std::string NcclShared::others_of(const std::vector<int>& awaited) const {
 
 void NcclShared::lose(const std::string& who, const std::string& why) {
   lost = {who, why};
-  throw RankError(who, why).hint(
-      "its own output may say why; the same command continues from the last checkpoint");
+  standstill_.expect_more_within(kMostUnwinding);  // NCCL may wait on the way out
+  try {
+    say_farewell(why);
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): the store has gone with rank 0
+  }
+  throw loss(who, why);
+}
+
+void NcclShared::end_process() const {
+  const bool is_known = !lost.first.empty();
+  const RankError error =
+      is_known ? loss(lost.first, lost.second)
+               : loss("another rank", concat("does not answer within ", timeout.count() / 1000.0,
+                                             " s, and CUDA waits for it"));
+  std::fprintf(stderr, "%s\n", error.what());
+  try {
+    say_farewell(error.what());
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): the store has gone with rank 0
+  }
+  std::_Exit(static_cast<int>(error.exit_code()));
 }
 
 NcclChannel::NcclChannel(NcclShared& shared, const std::vector<int>& members, int rank)
@@ -158,10 +203,12 @@ NcclChannel::NcclChannel(NcclShared& shared, const std::vector<int>& members, in
     ncclCommAbort(comm_);  // else NCCL's own thread goes on waiting for the others
     throw;
   }
+  shared_.channels.push_back(this);
 }
 
 NcclChannel::~NcclChannel() {
   if (comm_ == nullptr) return;
+  std::erase(shared_.channels, this);
   if (shared_.are_others_gone || std::uncaught_exceptions() > exceptions_before_) {
     ncclCommAbort(comm_);  // destroying waits for the others
   } else {

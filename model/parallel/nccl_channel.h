@@ -9,6 +9,7 @@
 #include <torch/csrc/distributed/c10d/Store.hpp>
 
 #include "model/parallel/launch.h"
+#include "model/parallel/standstill.h"
 
 namespace polygraft::parallel {
 
@@ -25,8 +26,13 @@ using Store = c10::intrusive_ptr<c10d::Store>;
 /// @throws RankError when rank 0 is not there.
 Store meet(const Launch& launch, Timeout timeout);
 
+class NcclChannel;
+
 /// What all groups of a process share.
 struct NcclShared {
+  NcclShared(const Launch& launch, Timeout timeout_in, Store store_in, cudaStream_t exchanges_in,
+             cudaStream_t copies_in);
+
   int rank = 0, size = 1;
   Timeout timeout;
   Store store;
@@ -34,6 +40,13 @@ struct NcclShared {
   int num_groups = 0;                        ///< the same on all ranks when they make the same ones
   bool are_others_gone = false;              ///< found out when this rank's own work was done
   std::pair<std::string, std::string> lost;  ///< who was given up, and why
+  std::vector<const NcclChannel*> channels;  ///< of all groups
+
+  /// The GPU follows an exchange, and the CPU goes on; until this is called again, or
+  /// see_all_done().
+  void go_ahead();
+  /// The CPU has waited for whatever was followed.
+  void see_all_done() { standstill_.done(); }
 
   /// Leaves word for the others of who is to blame: this rank, or one that it lost. The first word
   /// counts.
@@ -44,12 +57,15 @@ struct NcclShared {
   void wait_until(const std::function<bool()>& is_done, const std::vector<int>& awaited);
 
  private:
-  /// is_done(), whose error names nobody. @throws RankError that names one.
+  /// is_done() and the channels, whose errors name nobody. @throws RankError that names one.
   bool ask(const std::function<bool()>& is_done, const std::vector<int>& awaited);
   /// @throws RankError when a rank has said that it leaves, or the store has gone.
   void look_for_losses();
   std::string others_of(const std::vector<int>& awaited) const;
   [[noreturn]] void lose(const std::string& who, const std::string& why);
+  [[noreturn]] void end_process() const;
+
+  Standstill standstill_;
 };
 
 /// A group's NCCL communicator.
@@ -66,7 +82,8 @@ class NcclChannel {
 
   /// Waits until NCCL has taken up what was asked of it. @throws RankError.
   void settle() const;
-  /// @throws RankError when NCCL has an error to report.
+  /// Whether NCCL has not taken up yet what was asked of it. @throws RankError when it has an error
+  /// to report.
   bool is_busy() const;
 
  private:

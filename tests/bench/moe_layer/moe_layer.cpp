@@ -121,10 +121,10 @@ int answer(const fs::path& folder, bool on_gpu) {
                  {"path", on_gpu ? bench.gpu->name : kernels::operations().name}};
     Step step;
     for (int64_t i = 0; i < repeats; ++i) {
-      if (on_gpu) model::wait_for_gpu();
+      if (on_gpu) model::finish_gpu_work();
       const auto start = Clock::now();
       step = run(bench, tokens);
-      if (on_gpu) model::wait_for_gpu();
+      if (on_gpu) model::finish_gpu_work();
       const std::chrono::duration<double, std::milli> elapsed = Clock::now() - start;
       line["milliseconds"].push_back(elapsed.count());
     }
@@ -136,10 +136,10 @@ int answer(const fs::path& folder, bool on_gpu) {
 
 double seconds_of(int64_t repeats, const std::function<void()>& work) {
   work();
-  model::wait_for_gpu();
+  model::finish_gpu_work();
   const auto start = Clock::now();
   for (int64_t i = 0; i < repeats; ++i) work();
-  model::wait_for_gpu();
+  model::finish_gpu_work();
   return std::chrono::duration<double>(Clock::now() - start).count() / static_cast<double>(repeats);
 }
 

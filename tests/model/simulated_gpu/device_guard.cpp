@@ -11,6 +11,7 @@
 #include <set>
 
 #include "tests/model/simulated_gpu/simulated_gpu.h"
+#include "tests/model/simulated_gpu/waits.h"
 
 namespace polygraft::testing {
 namespace {
@@ -44,7 +45,9 @@ class Guard final : public c10::impl::DeviceGuardImplInterface {
     return getStream(stream.device());
   }
   bool queryStream(const c10::Stream&) const override { return true; }
-  void synchronizeStream(const c10::Stream&) const override {}
+  void synchronizeStream(const c10::Stream& stream) const override {
+    note_wait(stream.device_index(), "a stream's end");
+  }
   void record(void**, const c10::Stream&, c10::DeviceIndex, c10::EventFlag) const override {}
   void block(void*, const c10::Stream&) const override {}
   bool queryEvent(void*) const override { return true; }

@@ -22,19 +22,18 @@ bool lies_on_gpu(ConstBytes bytes) {
   return !bytes.empty() && GpuMemory::instance().contains(bytes.data());
 }
 
-enum class Memory { kCpu, kGpu, kBoth };
+/// Where an exchange's parts lie.
+struct Places {
+  bool gpu = false, cpu = false;
 
-Memory memory_of(const Exchange& exchange) {
-  size_t num_parts = 0, num_on_gpu = 0;
-  const auto look_at = [&](ConstBytes part) {
-    num_parts += part.empty() ? 0 : 1;
-    num_on_gpu += lies_on_gpu(part) ? 1 : 0;
-  };
-  std::for_each(exchange.send.begin(), exchange.send.end(), look_at);
-  std::for_each(exchange.receive.begin(), exchange.receive.end(), look_at);
-  if (num_on_gpu == num_parts) return num_parts == 0 ? Memory::kCpu : Memory::kGpu;
-  return num_on_gpu == 0 ? Memory::kCpu : Memory::kBoth;
-}
+  explicit Places(const Exchange& exchange) {
+    for (const ConstBytes part : exchange.send) look_at(part);
+    for (const ConstBytes part : exchange.receive) look_at(part);
+  }
+  void look_at(ConstBytes part) {
+    if (!part.empty()) (lies_on_gpu(part) ? gpu : cpu) = true;
+  }
+};
 
 /// Where the CPU may touch it.
 Bytes opened(ConstBytes bytes) {
@@ -48,20 +47,18 @@ Bytes opened(ConstBytes bytes) {
 /// received is no number until then.
 class UnderWay : public parallel::Pending {
  public:
-  UnderWay(Communicator& threads, const Exchange& on_cpu, int gpu, Memory memory)
-      : sent_(on_cpu.send), gpu_(gpu), memory_(memory), number_(begin_exchange(gpu)) {
+  UnderWay(Communicator& threads, const Exchange& on_cpu, int gpu, Places places)
+      : sent_(on_cpu.send), gpu_(gpu), places_(places), number_(begin_exchange(gpu)) {
     for (const ConstBytes bytes : sent_) as_sent_.emplace_back(bytes.begin(), bytes.end());
     for (const Bytes bytes : on_cpu.receive) std::fill(bytes.begin(), bytes.end(), std::byte{0xFF});
     pending_ = threads.start_all_to_all_v(on_cpu);
   }
   void wait() override {
     finish();
-    const bool comes_after_work = memory_ != Memory::kCpu;
-    wait_for_exchange(gpu_, number_,
-                      comes_after_work ? std::optional("an exchange") : std::nullopt);
+    wait_for_exchange(gpu_, number_, places_.gpu ? std::optional("an exchange") : std::nullopt);
   }
   void follow() override {
-    if (memory_ != Memory::kGpu) return wait();
+    if (places_.cpu) return wait();
     finish();
     follow_exchange(gpu_, number_);
   }
@@ -77,7 +74,7 @@ class UnderWay : public parallel::Pending {
 
   std::vector<ConstBytes> sent_;
   int gpu_;
-  Memory memory_;
+  Places places_;
   uint64_t number_;
   std::vector<std::vector<std::byte>> as_sent_;
   parallel::PendingPtr pending_;
@@ -110,7 +107,7 @@ class SimulatedNccl : public Communicator {
     const auto own = static_cast<size_t>(rank());  // done
     on_cpu.send[own] = {};
     on_cpu.receive[own] = {};
-    return std::make_unique<UnderWay>(threads_, on_cpu, gpu_, memory_of(others));
+    return std::make_unique<UnderWay>(threads_, on_cpu, gpu_, Places(others));
   }
   void copy_own(ConstBytes from, Bytes to) override {
     if (lies_on_gpu(from) != lies_on_gpu(to)) note_wait(gpu_, "a copy of a rank's own part");
