@@ -238,7 +238,7 @@ int run_command_line(int argc, char** argv) {
   try {
     return static_cast<int>(flushed(run_ranks(std::vector<std::string>(argv + 1, argv + argc))));
   } catch (const Error& error) {
-    std::cerr << "polygraft: " << error.what() << "\n";
+    std::cerr << "polygraft: " << harmless(error.what(), /*keep_lines=*/true) << "\n";
     return static_cast<int>(error.exit_code());
   } catch (const Interrupted& stop) {
     std::cerr << "polygraft: " << stop.what() << "\n";

@@ -56,7 +56,8 @@ void log_at(LogLevel level, std::string_view message) {
   if (!out.logger.should_log(spdlog_level)) return;
   const std::scoped_lock lock(out.mutex);
   if (!out.status.empty()) out.erase_status();
-  out.logger.log(spdlog_level, spdlog::string_view_t(message.data(), message.size()));
+  const std::string shown = harmless(message, /*keep_lines=*/true);
+  out.logger.log(spdlog_level, spdlog::string_view_t(shown.data(), shown.size()));
   if (!out.status.empty()) out.draw_status();
 }
 

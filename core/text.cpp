@@ -31,6 +31,23 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return above[b.size()];
 }
 
+/// Bytes of the character at `text`'s start that must not reach a terminal, or 0: C0 and C1
+/// controls, DEL, and the bidirectional marks that reorder what surrounds them (U+200E/F,
+/// U+202A..E, U+2066..9).
+size_t harmful_bytes(std::string_view text, bool keep_lines) {
+  const auto byte = [&](size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+  };
+  if (byte(0) < 0x20) return keep_lines && (text[0] == '\n' || text[0] == '\t') ? 0 : 1;
+  if (byte(0) == 0x7F) return 1;
+  if (byte(0) == 0xC2 && byte(1) >= 0x80 && byte(1) < 0xA0) return 2;
+  if (byte(0) != 0xE2) return 0;
+  const bool marks = byte(1) == 0x80 &&
+                     (byte(2) == 0x8E || byte(2) == 0x8F || (byte(2) >= 0xAA && byte(2) <= 0xAE));
+  const bool isolates = byte(1) == 0x81 && byte(2) >= 0xA6 && byte(2) <= 0xA9;
+  return marks || isolates ? 3 : 0;
+}
+
 }  // namespace
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {
@@ -52,15 +69,27 @@ std::vector<std::string> split(std::string_view text, char separator) {
   }
 }
 
-std::string printable(std::string_view text) {
-  constexpr size_t kMaxShownBytes = 160;
-  std::string shown(text.substr(0, kMaxShownBytes));
-  for (char& c : shown) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7F) c = '?';
+std::string harmless(std::string_view text, bool keep_lines) {
+  const std::string valid = valid_utf8(text);
+  std::string out;
+  for (std::string_view rest = valid; !rest.empty();) {
+    const size_t harmful = harmful_bytes(rest, keep_lines);
+    if (harmful > 0) {
+      out += kReplacementCharacter;
+    } else {
+      out += rest.front();
+    }
+    rest.remove_prefix(std::max<size_t>(harmful, 1));
   }
-  if (text.size() > kMaxShownBytes) shown += "...";
-  return shown;
+  return out;
+}
+
+std::string printable(std::string_view text) {
+  constexpr size_t kMostBytes = 160;
+  std::string_view shown = text.substr(0, kMostBytes);
+  for (int i = 0; i < 3 && shown.size() < text.size(); ++i)  // no character is cut
+    if (is_continuation_byte(text[shown.size()])) shown.remove_suffix(1);
+  return harmless(shown) + (shown.size() < text.size() ? "..." : "");
 }
 
 std::string in_quotes(std::string_view text) { return "'" + printable(text) + "'"; }

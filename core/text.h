@@ -42,11 +42,17 @@ int64_t num_characters(std::string_view text);
 /// Byte offset of the first invalid UTF-8 sequence (overlong, surrogate, > U+10FFFF, truncated), or
 /// npos.
 size_t find_invalid_utf8(std::string_view text);
+constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";  // U+FFFD
+
 /// The text with U+FFFD for each byte that is no UTF-8: what JSON can hold of a path.
 std::string valid_utf8(std::string_view text);
 
-/// Text of an untrusted file in single quotes, control bytes as '?', cut after 160 bytes: a hostile
-/// name cannot flood or steer a terminal.
+/// Foreign text made harmless for terminals and XML: invalid UTF-8, control characters and
+/// bidirectional overrides become U+FFFD. @param keep_lines leave newlines and tabs.
+std::string harmless(std::string_view text, bool keep_lines = false);
+
+/// Text of an untrusted file in single quotes, harmless() and cut after 160 bytes: a hostile name
+/// cannot flood or steer a terminal.
 std::string in_quotes(std::string_view text);
 /// The same without the quotes.
 std::string printable(std::string_view text);

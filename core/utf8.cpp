@@ -70,7 +70,6 @@ int64_t num_characters(std::string_view text) {
 }
 
 std::string valid_utf8(std::string_view text) {
-  constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";  // U+FFFD
   std::string out;
   for (size_t bad = find_invalid_utf8(text); bad != std::string_view::npos;
        bad = find_invalid_utf8(text)) {

@@ -12,8 +12,6 @@
 namespace polygraft::eval {
 namespace {
 
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
-
 int digits_for(double value) {
   const double size = std::abs(value);
   return size < 1 ? 3 : size < 10 ? 2 : 1;
@@ -44,23 +42,6 @@ std::string padded(const std::string& cell, size_t to, bool right) {
   return right ? space + cell : cell + space;
 }
 
-/// Bytes of the character at `text`'s start that must not reach a terminal, or 0: C0 and C1
-/// controls, DEL, and the bidirectional marks that reorder what surrounds them (U+200E/F,
-/// U+202A..E, U+2066..9).
-size_t harmful_bytes(std::string_view text, bool keep_lines) {
-  const auto byte = [&](size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
-  };
-  if (byte(0) < 0x20) return keep_lines && (text[0] == '\n' || text[0] == '\t') ? 0 : 1;
-  if (byte(0) == 0x7F) return 1;
-  if (byte(0) == 0xC2 && byte(1) >= 0x80 && byte(1) < 0xA0) return 2;
-  if (byte(0) != 0xE2) return 0;
-  const bool marks = byte(1) == 0x80 &&
-                     (byte(2) == 0x8E || byte(2) == 0x8F || (byte(2) >= 0xAA && byte(2) <= 0xAE));
-  const bool isolates = byte(1) == 0x81 && byte(2) >= 0xA6 && byte(2) <= 0xA9;
-  return marks || isolates ? 3 : 0;
-}
-
 }  // namespace
 
 std::string signed_percent(double fraction) { return value_text(fraction, 100, " %"); }
@@ -77,21 +58,6 @@ std::string p_text(double p) { return p < 0.001 ? "< 0.001" : fixed(p, 3); }
 std::string p_statement(double p) { return concat("p ", p < 0.001 ? "" : "= ", p_text(p)); }
 
 Json json_number(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-
-std::string harmless(std::string_view text, bool keep_lines) {
-  const std::string valid = valid_utf8(text);
-  std::string out;
-  for (std::string_view rest = valid; !rest.empty();) {
-    const size_t harmful = harmful_bytes(rest, keep_lines);
-    if (harmful > 0) {
-      out += kReplacement;
-    } else {
-      out += rest.front();
-    }
-    rest.remove_prefix(std::max<size_t>(harmful, 1));
-  }
-  return out;
-}
 
 std::string text_table(const std::vector<std::string>& header,
                        const std::vector<std::vector<std::string>>& rows, size_t first_right) {

@@ -26,10 +26,6 @@ std::string p_statement(double p);               ///< "p = 0.031", "p < 0.001"
 /// Null for what is not finite.
 Json json_number(double value);
 
-/// Foreign text made harmless for terminals and XML: invalid UTF-8, control characters and
-/// bidirectional overrides become U+FFFD. @param keep_lines leave newlines and tabs.
-std::string harmless(std::string_view text, bool keep_lines = false);
-
 /// Rows under a header with aligned columns; columns from `first_right` on are aligned to the
 /// right.
 std::string text_table(const std::vector<std::string>& header,

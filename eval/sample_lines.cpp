@@ -42,8 +42,6 @@ NotComparable broken(const Source& source, uint32_t line, const std::string& pro
   return {concat(source.file.string(), ":", line), problem};
 }
 
-std::string excerpt(std::string_view text) { return std::string(text.substr(0, 80)); }
-
 /// A text as it is, anything else as JSON.
 std::string plain_text(element value) {
   std::string_view text;
@@ -98,7 +96,7 @@ void LineParser::refuse(std::string_view text, const std::string& problem) const
         .hint("the evaluation that wrote it met a numeric error; run it again");
   }
   throw broken(source_, line_, "the line is no whole JSON object")
-      .found(concat(problem, " at ", excerpt(text)))
+      .found(concat(problem, " at ", printable(text)))
       .hint("the file may have been cut; copy it again or evaluate again");
 }
 
@@ -169,7 +167,7 @@ double LineParser::number(element value, const std::string& name) const {
   double number = 0;
   if (!value.get(number)) return number;
   throw broken(source_, line_, concat("'", name, "' is no finite number"))
-      .found(excerpt(simdjson::minify(value)));
+      .found(printable(simdjson::minify(value)));
 }
 
 void LineParser::read_metric(element value, const std::string& name, TaskSamples& task,
@@ -207,7 +205,8 @@ Filters parse_block(const Source& source, const Block& block) {
 /// Cuts a file into blocks of whole lines.
 class BlockReader {
  public:
-  explicit BlockReader(const Source& source) : stream_(source.file, std::ios::binary) {
+  explicit BlockReader(const Source& source)
+      : file_(source.file), stream_(source.file, std::ios::binary) {
     if (!stream_) throw IoError(source.file, "cannot be read");
   }
 
@@ -225,6 +224,7 @@ class BlockReader {
       block.text.resize(before + static_cast<size_t>(stream_.gcount()));
       end = stream_ ? block.text.rfind('\n') + 1 : block.text.size();
     } while (end == 0 && stream_);
+    if (stream_.bad()) throw IoError(file_, "cannot be read to its end");
     carried_.assign(block.text, end);
     block.num_bytes = end;
     next_line_ += static_cast<uint32_t>(
@@ -234,6 +234,7 @@ class BlockReader {
   }
 
  private:
+  fs::path file_;
   std::ifstream stream_;
   std::string carried_;  // the beginning of a line that the next block ends
   uint32_t next_line_ = 1;

@@ -56,7 +56,7 @@ std::string to_valid_utf8(std::string_view bytes) {
     text.append(bytes.substr(0, invalid));
     if (invalid == std::string_view::npos) return text;
     bytes.remove_prefix(invalid);
-    text.append("\xEF\xBF\xBD");
+    text.append(kReplacementCharacter);
     bytes.remove_prefix(maximal_subpart(bytes));
   }
 }

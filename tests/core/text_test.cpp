@@ -34,7 +34,12 @@ TEST_CASE("the nearest name forgives typing slips and nothing more", "[core][tex
 
 TEST_CASE("a hostile name can neither steer a terminal nor flood it", "[core][text]") {
   CHECK(in_quotes("experts.0") == "'experts.0'");
-  CHECK(in_quotes("a\x1b[2J\nb\x7f") == "'a?[2J?b?'");
+  const std::string no = std::string(kReplacementCharacter);
+  CHECK(in_quotes("a\x1b[2J\nb\x7f") == concat("'a", no, "[2J", no, "b", no, "'"));
+  CHECK(printable("\xC2\x9B"
+                  "2J\xE2\x80\xAE\xFF") == concat(no, "2J", no, no));
+  CHECK(printable(std::string(159, 'x') + "\xC3\xA9") == std::string(159, 'x') + "...");
+  CHECK(printable(std::string(200, '\x80')).ends_with("..."));
   CHECK(in_quotes(std::string(161, 'x')) == "'" + std::string(160, 'x') + "...'");
   CHECK(printable("\xC3\xA9t\xC3\xA9") == "\xC3\xA9t\xC3\xA9");
 }

@@ -107,7 +107,7 @@ TEST_CASE("hostile names are text on the page", "[eval][report]") {
   const std::string harmless = report_html(hostile_report("name"));
   const size_t num_scripts = count(harmless, "<script");
   for (const char* name : kHostileNames) {
-    INFO(eval::harmless(name));
+    INFO(polygraft::harmless(name));
     const std::string html = report_html(hostile_report(name));
     CHECK(count(html, "<script") == num_scripts);
     CHECK(count(html, "<img") + count(html, "<b>") - count(html, "<b></b>") ==
@@ -132,7 +132,7 @@ TEST_CASE("a chart's data survives the escaping", "[eval][report]") {
 TEST_CASE("hostile names are text in Markdown, JUnit and the terminal, and JSON stays JSON",
           "[eval][report]") {
   for (const char* name : kHostileNames) {
-    INFO(eval::harmless(name));
+    INFO(harmless(name));
     const Report report = hostile_report(name);
     const std::string markdown = report_markdown(report);
     const std::string fence = report.resolved_config;  // shown as it is, inside a code fence

@@ -27,9 +27,9 @@ constexpr int kMostBlankDocuments = 1000;  ///< in a row, before the base counts
 /// A document that was cut may end within a character, and no reader takes a zero byte, which a
 /// byte-level base may write.
 std::string readable(std::string text) {
-  constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
   std::erase(text, '\0');
-  while (text.ends_with(kReplacement)) text.resize(text.size() - kReplacement.size());
+  while (text.ends_with(kReplacementCharacter))
+    text.resize(text.size() - kReplacementCharacter.size());
   return text;
 }
 
