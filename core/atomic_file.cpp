@@ -71,6 +71,15 @@ void AtomicFile::commit() {
   sync_folder(file_.has_parent_path() ? file_.parent_path() : ".");
 }
 
+void copy_bytes(const fs::path& from, const fs::path& to) {
+  constexpr size_t kPieceBytes = size_t{64} << 20;  // written back while the next one is read
+  const MappedFile source(from);
+  AtomicFile target(to);
+  for (size_t first = 0; first < source.size(); first += kPieceBytes)
+    target.write(source.text().substr(first, kPieceBytes));
+  target.commit();
+}
+
 void write_file_atomically(const fs::path& file, std::string_view content) {
   AtomicFile out(file);
   out.write(content);

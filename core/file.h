@@ -68,6 +68,9 @@ class AtomicFile {
 
 void write_file_atomically(const fs::path& file, std::string_view content);
 
+/// The bytes alone, by an AtomicFile: not the mode, which may forbid to write. @throws IoError.
+void copy_bytes(const fs::path& from, const fs::path& to);
+
 /// Adds a line or more at the end of a file that others read and write too (made if missing).
 /// @throws IoError.
 void append_to_file(const fs::path& file, std::string_view content);

@@ -22,9 +22,7 @@ void copy_tokenizer_files(const fs::path& from, const fs::path& to) {
   for (const fs::directory_entry& entry : fs::directory_iterator(from)) {
     const std::string name = entry.path().filename().string();
     if (!model::is_tokenizer_file(name) && !is_chat_template(name)) continue;
-    std::error_code error;
-    fs::copy_file(entry.path(), to / name, fs::copy_options::overwrite_existing, error);
-    if (error) throw IoError(to / name, "cannot copy a tokenizer file: " + error.message());
+    copy_bytes(entry.path(), to / name);
   }
 }
 

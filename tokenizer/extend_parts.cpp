@@ -73,8 +73,7 @@ void check_promises(const ExtendReport& report, const std::map<std::string, int6
 void copy_tokenizer_settings(const fs::path& source_folder, const fs::path& folder) {
   create_folders(folder);
   for (const char* name : kFilesCopied) {
-    if (!fs::exists(source_folder / name)) continue;
-    write_file_atomically(folder / name, read_file(source_folder / name));
+    if (fs::exists(source_folder / name)) copy_bytes(source_folder / name, folder / name);
   }
 }
 

@@ -34,9 +34,7 @@ OrderedJson copy_files(const fs::path& from, const fs::path& to,
       left_out.push_back(entry.is_directory() ? name + "/" : name);
       continue;
     }
-    std::error_code error;
-    fs::copy_file(entry.path(), to / name, error);
-    if (error) throw IoError(to / name, "cannot copy a file of the base").found(error.message());
+    copy_bytes(entry.path(), to / name);
     hashes[name] = sha256_file(to / name);
   }
   std::sort(left_out.begin(), left_out.end());

@@ -67,9 +67,7 @@ bool is_used(const ModelFolder& expanded, const BaseSnapshot& snapshot, const st
 
 void restore_files(const BaseSnapshot& snapshot, const fs::path& out) {
   for (const auto& [name, hash] : snapshot.file_hashes) {
-    std::error_code error;
-    fs::copy_file(snapshot.files / name, out / name, error);
-    if (error) throw IoError(out / name, "cannot copy a file of the base").found(error.message());
+    copy_bytes(snapshot.files / name, out / name);
     const std::string found = sha256_file(out / name);
     if (found == hash) continue;
     throw FormatError(snapshot.files / name, "the file is not the base's any more")

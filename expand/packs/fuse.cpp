@@ -6,23 +6,6 @@
 
 namespace polygraft::expand {
 
-namespace fs = std::filesystem;
-
-namespace {
-
-constexpr size_t kPieceBytes = size_t{64} << 20;  // written back while the next one is read
-
-void copy_whole(const fs::path& from, const fs::path& to) {
-  const MappedFile source(from);
-  AtomicFile target(to);
-  for (size_t first = 0; first < source.size(); first += kPieceBytes) {
-    target.write(source.text().substr(first, kPieceBytes));
-  }
-  target.commit();
-}
-
-}  // namespace
-
 void require_packs(const model::ModelFolder& expanded) {
   if (!expanded.manifest || expanded.manifest->packs.empty()) {
     throw NotComparable(expanded.path.string(), "a model without packs has nothing to fuse")
@@ -37,7 +20,7 @@ void fuse_packs(const model::ModelFolder& expanded, const fs::path& out) {
   for (const fs::directory_entry& entry : fs::directory_iterator(expanded.path)) {
     const fs::path name = entry.path().filename();
     if (entry.is_regular_file() && name != model::kManifestFile)
-      copy_whole(entry.path(), out / name);
+      copy_bytes(entry.path(), out / name);
   }
 }
 

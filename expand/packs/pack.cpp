@@ -142,7 +142,7 @@ Pack Pack::from_json(const OrderedJson& json, const fs::path& file) {
   pack.tokens = read_tokens(fields);
   pack.merges = parse_merges(list(fields, "merges"), file);
   check_vocabulary(pack, fields);
-  if (const auto found = json.find("provenance"); found != json.end()) pack.provenance = *found;
+  pack.provenance = model::read_provenance(json, file);
   return pack;
 }
 

@@ -51,12 +51,10 @@ void copy_side_files(const fs::path& from, const fs::path& to, bool without_toke
       const std::string name = entry.path().filename().string();
       if (!entry.is_regular_file() || name == "config.json" || name == kManifestFile) continue;
       if (is_weight_file(name) || (without_tokenizer && is_tokenizer_file(name))) continue;
-      fs::copy_file(entry.path(), to / name, fs::copy_options::overwrite_existing);
+      copy_bytes(entry.path(), to / name);
     }
   } catch (const fs::filesystem_error& error) {
-    throw IoError(error.path2().empty() ? error.path1() : error.path2(),
-                  "cannot copy a model's side files")
-        .found(error.code().message());
+    throw io_error(error.path1(), "list a model's files", error.code().value());
   }
 }
 

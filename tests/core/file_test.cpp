@@ -120,6 +120,20 @@ TEST_CASE("no file takes the place of a pipe, a device or a socket", "[core][fil
   CHECK(fs::is_fifo(folder / "pipe"));
 }
 
+TEST_CASE("a copy can be written over, though its source forbids that", "[core][file]") {
+  const TemporaryFolder scratch;
+  const fs::path from = scratch / "from", to = scratch / "to";
+  for (const std::string& content : {std::string("text"), std::string()}) {
+    write_file_atomically(from, content);
+    fs::permissions(from, fs::perms::owner_read);
+    copy_bytes(from, to);
+    copy_bytes(from, to);
+    CHECK(read_file(to) == content);
+    CHECK((fs::status(to).permissions() & fs::perms::owner_write) != fs::perms::none);
+  }
+  CHECK_THROWS_AS(copy_bytes(scratch / "none", to), IoError);
+}
+
 TEST_CASE("one process cannot write the same file twice at once", "[core][file]") {
   const TemporaryFolder folder;
   AtomicFile first(folder / "x");
