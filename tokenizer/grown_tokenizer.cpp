@@ -25,9 +25,9 @@ void refuse_new_pieces(const Json& root, const std::string& token, const fs::pat
   if (!bytes) return;
   const auto& entries = root["added_tokens"];
   const bool single_word = std::any_of(entries.begin(), entries.end(), [&](const Json& entry) {
-    return entry["content"] == token && entry.value("single_word", false);
+    return entry["content"] == token && json_get_or(entry, "single_word", false, source);
   });
-  const bool whole = root["model"].value("ignore_merges", false);
+  const bool whole = json_get_or(root["model"], "ignore_merges", false, source);
   if (bytes->size() > 1 && !(whole && (single_word || *bytes != token))) return;
   throw NotBuiltError("extending a tokenizer.json with an added token that would become a piece")
       .found(concat(source.string(), ": added token '", token, "', which model.vocab lacks"))

@@ -32,6 +32,7 @@ bool for_each_metrics_line(const fs::path& file,
     }
     visit(json, where);
   }
+  if (lines.bad()) throw IoError(file, "cannot be read to its end");
   return true;
 }
 
@@ -39,9 +40,9 @@ MetricsFile::MetricsFile(fs::path file, uint64_t keep_bytes) : file_(std::move(f
   create_folders(file_.parent_path());
   descriptor_ = ::open(file_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
   if (descriptor_ < 0) throw io_error(file_, "open", errno);
-  const auto present = static_cast<uint64_t>(fs::file_size(file_));
-  size_ = std::min(keep_bytes, present);
-  if (::ftruncate(descriptor_, static_cast<off_t>(size_)) != 0 ||
+  const off_t present = ::lseek(descriptor_, 0, SEEK_END);
+  size_ = std::min(keep_bytes, static_cast<uint64_t>(std::max<off_t>(present, 0)));
+  if (present < 0 || ::ftruncate(descriptor_, static_cast<off_t>(size_)) != 0 ||
       ::lseek(descriptor_, 0, SEEK_END) < 0) {
     const int error = errno;
     ::close(descriptor_);

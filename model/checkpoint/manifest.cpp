@@ -145,6 +145,12 @@ OrderedJson Manifest::to_json() const {
   return json;
 }
 
+OrderedJson read_provenance(const OrderedJson& json, const fs::path& file) {
+  auto provenance = json_get_or<OrderedJson>(json, "provenance", nullptr, file);
+  if (provenance.is_object() || provenance.is_null()) return provenance;
+  throw FormatError(file, "key 'provenance' is not an object").found(json_excerpt(provenance));
+}
+
 Manifest Manifest::from_json(const OrderedJson& json, const std::filesystem::path& file) {
   const Json plain = json;
   const JsonFields fields(plain, file);
@@ -170,7 +176,7 @@ Manifest Manifest::from_json(const OrderedJson& json, const std::filesystem::pat
   for (size_t i = 0; i < packs.size(); ++i) manifest.packs.push_back(read_pack(packs[i], i, file));
   check_ranges(manifest, file);
   check_placement(manifest, file);
-  if (const auto found = json.find("provenance"); found != json.end()) manifest.provenance = *found;
+  manifest.provenance = read_provenance(json, file);
   return manifest;
 }
 

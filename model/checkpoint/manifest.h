@@ -25,7 +25,7 @@ struct Manifest {
   std::string tool_version;
   std::string base_tensors_hash;    ///< SHA-256 over the base's tensors in name order (name, dtype,
                                     ///< shape, bytes)
-  std::string base_tokenizer_hash;  ///< SHA-256 of the base's tokenizer.json
+  std::string base_tokenizer_hash;  ///< SHA-256 of the base's tokenizer file
   int64_t base_num_experts = 0;
   int64_t base_vocab_rows = 0;
   bool base_tied_embeddings = false;
@@ -43,6 +43,9 @@ struct Manifest {
   OrderedJson to_json() const;
   static Manifest from_json(const OrderedJson& json, const std::filesystem::path& file);
 };
+
+/// A manifest's or pack's: an object, or null where there is none. @throws FormatError.
+OrderedJson read_provenance(const OrderedJson& json, const std::filesystem::path& file);
 
 inline constexpr const char* kManifestFile = "polygraft.json";
 

@@ -59,6 +59,17 @@ TEST_CASE("every key of a manifest is required and typed", "[model][checkpoint]"
   }
 }
 
+TEST_CASE("provenance is an object or nothing", "[model][checkpoint]") {
+  for (const OrderedJson& other : {OrderedJson(5), OrderedJson("x"), OrderedJson::array({1})})
+    CHECK_THAT(refusal([&](OrderedJson& json) { json["provenance"] = other; }),
+               Contains("provenance"));
+  OrderedJson json = two_packs().to_json();
+  json["provenance"] = nullptr;
+  CHECK(Manifest::from_json(json, "polygraft.json").provenance->is_null());
+  json.erase("provenance");
+  CHECK(Manifest::from_json(json, "polygraft.json").provenance->is_null());
+}
+
 TEST_CASE("a manifest of a newer version is refused", "[model][checkpoint]") {
   CHECK_THAT(refusal([](OrderedJson& json) { json["schema_version"] = 2; }), Contains("newer"));
 }
