@@ -47,7 +47,7 @@ struct GateConfig {
             "largest tolerated relative rise in bits per byte of an old language");
     v.field("margin_accuracy", margin_accuracy,
             "largest tolerated fall in accuracy (0.01 = one point) of an old language; of a metric "
-            "beyond 0 to 1 (chrF) in its own unit");
+            "beyond 0 to 1 in its own unit");
     v.field("margins", margins,
             "other margins by task or by old language: {xcopa_it: 0.02, de: 0.001}; a task's own "
             "counts before its language's");
@@ -86,7 +86,7 @@ struct NoiseFloor {
 enum class Scale {
   kRelative,  ///< a share of the baseline's bits per byte
   kPoints,    ///< of a share such as accuracy: 0.01 is one point of a hundred
-  kOwn,       ///< the metric's own unit, of one that leaves 0 to 1 (chrF)
+  kOwn,       ///< the metric's own unit, of one that leaves 0 to 1
 };
 
 struct LanguageTest {

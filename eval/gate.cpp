@@ -89,13 +89,25 @@ void decide_nothing_gained(LanguageTest& test, const GateConfig& gate) {
   if (may_be_chance)
     test.reason += concat(", though it may be chance (", confidence_text(gate.confidence),
                           " interval up to ", change_text(test, best), ")");
+  if (test.change() == 0)
+    test.reason += "; a language that both sides had before does not belong in new_languages";
+}
+
+/// "with 95 % confidence", and why the bound lies outside of the interval that is shown, where it
+/// does.
+std::string confidence_of_bound(const LanguageTest& test, double bound, const GateConfig& gate) {
+  const Interval interval = test.change_interval();
+  const double worst = test.higher_is_better ? -interval.low : interval.high;
+  const std::string sure = concat("with ", confidence_text(gate.confidence), " confidence");
+  if (bound <= worst) return sure;
+  return concat(sure, " (widened for no more than ", test.estimate.num_documents, " documents)");
 }
 
 void decide(LanguageTest& test, const GateConfig& gate) {
   const double sign = test.higher_is_better ? -1 : 1;
   const double harm = test.harm(), bound = sign * test.change_bound(), margin = sign * test.margin;
   const int64_t n = test.estimate.num_documents;
-  const std::string sure = concat("with ", confidence_text(gate.confidence), " confidence");
+  const std::string sure = confidence_of_bound(test, bound, gate);
   if (n < gate.min_documents) {
     test.outcome = Outcome::kInsufficient;
     test.reason = concat(n, " documents; at least ", gate.min_documents, " are needed");

@@ -168,8 +168,10 @@ PairedTask pair_task(const ResultFolder& baseline, const ResultFolder& candidate
     if (!out.mismatch.empty()) return out;
   }
   const auto& names = from->metrics;
-  out.mismatch = metric.empty() ? concat("no metric that the gate knows; found: ",
-                                         names.empty() ? "none" : join(names, ", "))
+  out.mismatch = metric.empty() ? concat(
+                                      "no metric that the gate knows has a number for each sample "
+                                      "(chrf, bleu and ter are of all samples at once); found: ",
+                                      names.empty() ? "none" : join(names, ", "))
                                 : pair_documents(*from, *to, metric, out);
   return out;
 }

@@ -80,7 +80,9 @@ TEST_CASE("a new language's answers must be gained", "[eval][compare]") {
   const ResultFolder folder = folder_of("quiz_id", 400, every_second_right);
   const Comparison comparison = compare_results(folder, folder, {.new_languages = {{"id"}}});
   CHECK(comparison.outcome == Outcome::kFail);
-  CHECK_THAT(comparison.tests[0].reason, Catch::EndsWith("nothing is gained"));
+  CHECK_THAT(comparison.tests[0].reason,
+             Catch::EndsWith("nothing is gained; a language that both sides had before does "
+                             "not belong in new_languages"));
 }
 
 TEST_CASE("as many answers won as lost may be chance", "[eval][compare]") {
@@ -101,6 +103,8 @@ TEST_CASE("an accuracy at the margin itself is not beyond it", "[eval][compare]"
   const Comparison comparison = compare_results(baseline, candidate, {.margin_accuracy = 0.01});
   CHECK(comparison.outcome == Outcome::kInsufficient);
   CHECK_THAT(comparison.tests[0].reason, Catch::Contains("could be"));
+  const Comparison same = compare_results(baseline, baseline, {.margin_accuracy = 0.01});
+  CHECK_THAT(same.tests[0].reason, Catch::Contains("(widened for no more than 100 documents)"));
 }
 
 TEST_CASE("folders that lm-eval wrote are compared, accuracy on an absolute scale",
