@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "core/error.h"
+#include "core/file.h"
 #include "core/text.h"
 #include "model/checkpoint/side_files.h"
 
@@ -57,6 +58,16 @@ void require_earlier_run(const fs::path& run_dir, const std::string& mark,
     throw ConfigError("run_dir", "holds something that is no run of polygraft's")
         .found((run_dir / name).string())
         .hint("name another folder; nothing in this one was touched");
+  }
+}
+
+void remove_earlier_reports(const Arguments& arguments, const std::vector<std::string>& options) {
+  for (const std::string& option : options) {
+    const fs::path file = arguments.optional_text(option).value_or("-");
+    std::error_code error;
+    if (file == "-" || !fs::is_regular_file(file, error)) continue;
+    fs::remove(file, error);
+    if (error) throw io_error(file, "remove the earlier report", error.value());
   }
 }
 

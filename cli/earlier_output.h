@@ -1,8 +1,11 @@
-// cli/earlier_output.h: --force replaces what a command has written before, and no other folder.
+// cli/earlier_output.h: what an earlier call has written: --force replaces that, and no other
+// folder; a verdict goes before another one is sought.
 #pragma once
 #include <filesystem>
 #include <string>
 #include <vector>
+
+#include "cli/command.h"
 
 namespace polygraft::cli {
 
@@ -15,5 +18,9 @@ void require_earlier_output(const std::string& option, const std::filesystem::pa
 /// before all of them. @throws ConfigError where one of them is there without the mark.
 void require_earlier_run(const std::filesystem::path& run_dir, const std::string& mark,
                          const std::vector<std::string>& names);
+
+/// Removes the files that these options name: an earlier verdict must not stand where this call
+/// ends without one. @throws IoError.
+void remove_earlier_reports(const Arguments& arguments, const std::vector<std::string>& options);
 
 }  // namespace polygraft::cli

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/earlier_output.h"
 #include "cli/step_summary.h"
 #include "core/file.h"
 #include "core/log.h"
@@ -91,6 +92,8 @@ ExitCode run_eval_compare(const Arguments& arguments) {
     return folder;
   };
   require_candidate(arguments);
+  if (!arguments.dry_run())
+    remove_earlier_reports(arguments, {"html", "markdown", "junit", "json"});
   const bool writes_baseline = arguments.optional_text("write-baseline").has_value();
   const auto baseline = read("baseline");
   if (!arguments.optional_text("candidate")) return only_write_baseline(arguments, baseline);

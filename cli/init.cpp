@@ -2,7 +2,6 @@
 // machine.
 #include <ATen/ops/mm.h>
 #include <ATen/ops/ones.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -153,8 +152,6 @@ double measure_teraflops() {
 }
 
 MachineConfig describe_machine(const Arguments& arguments) {
-  const double bytes =
-      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
   const double asked = arguments.number("memory-gib");
   if (!(asked >= 0 && asked <= kMostMemoryGib)) {
     throw ConfigError("--memory-gib", concat("must lie between 0 and ", kMostMemoryGib))
@@ -162,7 +159,7 @@ MachineConfig describe_machine(const Arguments& arguments) {
         .hint("0 is this machine's memory");
   }
   MachineConfig machine;
-  machine.memory_gib = asked > 0 ? asked : std::floor(10 * bytes / (1 << 30)) / 10;
+  machine.memory_gib = asked > 0 ? asked : std::floor(10 * host_memory_bytes() / (1 << 30)) / 10;
   machine.teraflops = std::round(1000 * measure_teraflops()) / 1000;
   machine.name = concat("the machine of `polygraft init`, ", resolve_num_threads(0), " threads");
   return machine;

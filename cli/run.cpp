@@ -33,14 +33,11 @@ void check_until(const std::vector<Stage>& stages, const std::string& until) {
       .expected(join(names, ", "));
 }
 
-/// Of every stage whether it is done; one behind a stage that is not is not.
+/// Of every stage whether it is done, as run_stages() will find it.
 Json stages_json(const std::vector<Stage>& stages, const fs::path& run_dir, FileHashes& hashes) {
   Json json = Json::array();
-  bool done = true;
-  for (const Stage& stage : stages) {
-    done = done && stage_is_done(stage, run_dir, hashes);
-    json.push_back({{"stage", stage.name}, {"done", done}});
-  }
+  for (const Stage& stage : stages)
+    json.push_back({{"stage", stage.name}, {"done", stage_is_done(stage, run_dir, hashes)}});
   return json;
 }
 
@@ -66,8 +63,9 @@ std::vector<Stage> up_to(const std::vector<Stage>& stages, const std::string& la
 }
 
 /// By the estimate of `run --dry-run`, which says it as well.
-void warn_of_memory(const PipelineConfig& config) {
+void look_at_memory(const PipelineConfig& config, bool is_dry_run) {
   const Json plan = plan_from_shape(config).json;
+  check_memory(config.train, plan.at("peak_memory_bytes").get<double>(), is_dry_run);
   if (plan.value("fits", true)) return;
   const std::string name = config.machine.name.empty() ? "" : " " + config.machine.name;
   const auto bytes = [&](const char* key) { return human_bytes(plan.at(key).get<uint64_t>()); };
@@ -89,11 +87,11 @@ void warn_of_training_change(const Stage& training, const PipelineConfig& config
 
 /// Said before the first stage, hours before it happens.
 void warn_beforehand(const std::vector<Stage>& stages, const ResolvedPipeline& pipeline,
-                     FileHashes& hashes) {
+                     FileHashes& hashes, bool is_dry_run) {
   const PipelineConfig& config = pipeline.config;
   const Stage& training = training_of(stages);
   warn_of_training_change(training, config, hashes);
-  warn_of_memory(config);
+  look_at_memory(config, is_dry_run);
   for (const std::string& sentence : find_few_documents(pipeline)) log_warn(sentence);
   if (!stage_is_done(training, config.run_dir, hashes)) {  // its key is the texts', too
     for (const std::string& sentence : find_repeated_text(pipeline.corpus)) log_warn(sentence);
@@ -197,8 +195,10 @@ ExitCode run_pipeline(const Arguments& arguments) {
     std::vector<std::string> names(std::begin(kRunParts), std::end(kRunParts));
     names.insert(names.end(), std::begin(eval::kReportFiles), std::end(eval::kReportFiles));
     require_earlier_run(run_dir, kResolvedFile, names);
-    warn_beforehand(stages, pipeline, *hashes);
-    if (!arguments.dry_run()) lock.emplace(claim_run_dir(pipeline, stages, *hashes));
+    warn_beforehand(stages, pipeline, *hashes, arguments.dry_run());
+    if (arguments.dry_run()) return stages;
+    lock.emplace(claim_run_dir(pipeline, stages, *hashes));
+    remove_earlier_reports(arguments, {"json"});
     return stages;
   };
   const std::vector<Stage> stages = ranks.team().in_turn(begin);
@@ -208,7 +208,11 @@ ExitCode run_pipeline(const Arguments& arguments) {
   }
   run_stages(stages, run_dir, until, ranks.team(), *hashes);
   ExitCode code = ExitCode::kDone;
-  if (until == "report" && ranks.is_first()) code = finish(arguments, run_dir);
+  if (until == "report" && ranks.is_first()) {
+    code = finish(arguments, run_dir);
+  } else if (ranks.is_first()) {
+    arguments.emit_json({{"until", until}});
+  }
   return static_cast<ExitCode>(ranks.team().as_first_says(static_cast<int64_t>(code)));
 }
 

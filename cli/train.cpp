@@ -59,6 +59,7 @@ ExitCode run_train(const Arguments& arguments) {
   log_info(concat(human_count(estimate.steps), " steps, ",
                   human_count(estimate.trainable_parameters), " trainable parameters, about ",
                   human_bytes(estimate.peak_memory_bytes), " of memory"));
+  check_memory(job.train, static_cast<double>(estimate.peak_memory_bytes), arguments.dry_run());
   if (arguments.dry_run()) {
     check_machine(job.train, Ranks::processes());
     if (ranks.is_first()) print_plan(arguments, file, estimate);

@@ -192,6 +192,26 @@ void check_machine(const trainer::TrainConfig& train, const trainer::Processes& 
   if (train.device == "cuda") model::require_gpu();
 }
 
+double host_memory_bytes() {
+  return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+}
+
+void check_memory(const trainer::TrainConfig& train, double peak_bytes, bool is_dry_run) {
+  constexpr double kMostError = 1.5;
+  const double memory = host_memory_bytes();
+  if (train.device != "cpu" || peak_bytes <= memory) return;
+  const auto text = [](double bytes) { return human_bytes(static_cast<uint64_t>(bytes)); };
+  const std::string hint = "a smaller train.micro_batch_tokens needs less";
+  if (is_dry_run || peak_bytes <= kMostError * memory) {
+    return log_warn(concat("training takes about ", text(peak_bytes), " of memory, more than the ",
+                           text(memory), " of this machine; ", hint));
+  }
+  throw ConfigError("train", "training does not fit into this machine's memory")
+      .expected(concat("at most ", text(memory)))
+      .found(concat("about ", text(peak_bytes)))
+      .hint(hint);
+}
+
 void check_writable(const fs::path& run_dir) {
   fs::path folder = run_dir;
   while (!fs::exists(folder) && folder.has_parent_path() && folder != folder.parent_path()) {

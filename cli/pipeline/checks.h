@@ -68,6 +68,12 @@ void check_tasks(const PipelineConfig& config, Checks& checks);
 /// That this machine and as many processes can train as the config asks.
 void check_machine(const trainer::TrainConfig& train, const trainer::Processes& processes);
 
+/// All memory of this host.
+double host_memory_bytes();
+/// Warns of training on the CPU that is estimated to take more than that. @throws ConfigError where
+/// it is so much more that no error of the estimate explains it, unless only asked about.
+void check_memory(const trainer::TrainConfig& train, double peak_bytes, bool is_dry_run);
+
 /// That the run folder, or the first of its parents that is there, can be written to.
 void check_writable(const fs::path& run_dir);
 

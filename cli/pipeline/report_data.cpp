@@ -23,7 +23,8 @@ Json stage_json(const fs::path& run_dir, const std::string& stage, const std::st
 PipelineConfig read_settings(const fs::path& run_dir) {
   const fs::path file = run_dir / kResolvedFile;
   StageKeys::read(run_dir, read_file(file))
-      .require({"tokenizer", "profile", "plan", "evaluate-base", "train", "verify", "evaluate"},
+      .require({"tokenizer", "heldout", "profile", "plan", "evaluate-base", "train", "verify",
+                "evaluate"},
                run_dir);
   return bind_config<PipelineConfig>(ConfigSource::from_file(file));
 }
@@ -271,8 +272,8 @@ std::string budget_note(const trainer::TrainConfig& train, const Json& training)
 eval::Report make_report(const fs::path& run_dir) {
   const PipelineConfig config = read_settings(run_dir);
   const Json extend = stage_json(run_dir, "tokenizer", "extend.json");
-  const Json tokens = stage_json(run_dir, "tokenizer", "report.json");
-  const Json heldout = stage_json(run_dir, "tokenizer", "heldout.json");
+  const Json tokens = stage_json(run_dir, "heldout", "tokens.json");
+  const Json heldout = stage_json(run_dir, "heldout", "documents.json");
   const Json profile = stage_json(run_dir, "profile", "profile.json");
   const Json plan = stage_json(run_dir, "plan", "plan.json");
   const Json training = stage_json(run_dir, "train", "train.json");

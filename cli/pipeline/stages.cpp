@@ -90,13 +90,17 @@ void extend_tokenizer(const Run& run, const fs::path& folder) {
        .guard_max_changed = config.guard_max_changed},
       folder);
   write_json(folder / "extend.json", report.to_json());
+}
+
+/// What everything is measured on. Nothing that is trained depends on it.
+void look_at_heldout(const Run& run, const fs::path& folder) {
   const auto base = tokenizer::Tokenizer::load(run.config().base);
-  const auto extended = tokenizer::Tokenizer::load(folder);
+  const auto extended = tokenizer::Tokenizer::load(run.stage("tokenizer"));
   write_json(
-      folder / "report.json",
+      folder / "tokens.json",
       tokenizer::report_tokenizer(extended, &base, corpus_files(run.pipeline.corpus, "heldout"))
           .to_json());
-  write_json(folder / "heldout.json", count_heldout_documents(run.pipeline.corpus));
+  write_json(folder / "documents.json", count_heldout_documents(run.pipeline.corpus));
 }
 
 void profile(const Run& run, const fs::path& folder) {
@@ -315,9 +319,10 @@ std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& has
             [run](const fs::path& f) { write_self_texts(run, f); });
   }
   const TextKeys texts = text_keys(pipeline, hashes, self_text);
-  const std::string tokenizer =
-      add("tokenizer", {base, texts.train, texts.heldout, yaml_of(config.tokenizer)}, {},
-          [run](const fs::path& f) { extend_tokenizer(run, f); });
+  const std::string tokenizer = add("tokenizer", {base, texts.train, yaml_of(config.tokenizer)}, {},
+                                    [run](const fs::path& f) { extend_tokenizer(run, f); });
+  const std::string heldout = add("heldout", {tokenizer, texts.train, texts.heldout}, {},
+                                  [run](const fs::path& f) { look_at_heldout(run, f); });
   const std::string profiled = add(
       "profile", {base, texts.train}, {}, [run](const fs::path& f) { profile(run, f); },
       StageRanks::kAll);
@@ -351,7 +356,7 @@ std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& has
                                    [run](const fs::path& f) { compare(run, f); });
   std::vector<fs::path> reports;
   for (const char* name : eval::kReportFiles) reports.push_back(run.dir / name);
-  add("report", {compared, verified, pipeline.yaml}, reports,
+  add("report", {heldout, compared, verified, pipeline.yaml}, reports,
       [run](const fs::path&) { eval::write_report(make_report(run.dir), run.dir); });
   return stages;
 }

@@ -46,6 +46,18 @@ class Compare(unittest.TestCase):
         run("eval", "compare", out / "baseline.json", CANDIDATE, "--json", out / "file.json", expect=3)
         self.assertEqual(load_json(out / "folder.json"), load_json(out / "file.json"))
 
+    def test_no_verdict_outlives_a_comparison_that_fails(self):
+        out = fresh("compare-verdicts")
+        files = {option: out / f"report.{option}" for option in ("html", "markdown", "junit", "json")}
+        asked = [word for option, file in files.items() for word in (f"--{option}", file)]
+        run("eval", "compare", BASELINE, BASELINE, *asked, expect=None)
+        self.assertTrue(all(file.exists() for file in files.values()))
+        run("eval", "compare", BASELINE, out / "none", *asked, "--set", "no_such_key=1", expect=2)
+        run("eval", "compare", BASELINE, out / "none", *asked, "--dry-run", expect=1)
+        self.assertTrue(all(file.exists() for file in files.values()), "a call that cannot be understood touches nothing")
+        run("eval", "compare", BASELINE, out / "none", *asked, expect=1)
+        self.assertEqual([file for file in files.values() if file.exists()], [])
+
     def test_what_is_read_is_never_replaced(self):
         out = fresh("compare-inputs")
         for side in (BASELINE, CANDIDATE):

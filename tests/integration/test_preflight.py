@@ -220,6 +220,13 @@ class DryRun(unittest.TestCase):
         self.assertIn("of the machine tiny", self.warnings("machine={name: tiny, memory_gib: 0.001}"))
         self.assertEqual(self.warnings("machine={name: large, memory_gib: 64}"), "")
 
+    def test_training_that_this_machine_cannot_hold(self):
+        huge = ["--set", "train.batch_tokens=100000000", "--set", "train.micro_batch_tokens=0", "--set", "train.tokens=100000000"]
+        self.assertIn("of this machine; a smaller train.micro_batch_tokens", run("run", self.yaml, *huge, "--dry-run").stderr)
+        message = run("run", self.yaml, *huge, expect=2).stderr
+        self.assertIn("training does not fit into this machine's memory", message)
+        self.assertFalse((self.folder / "run").exists())
+
     def test_choices_without_their_space_are_warned_of(self):
         tasks = self.folder / "quiz.jsonl"
         item = {"id": "a", "language": "de", "context": "Ein guter", "choices": ["Tag", " Abend"], "gold": 0}

@@ -254,7 +254,7 @@ def hostile_run(folder):
     lines = [json.dumps(renamed(json.loads(line))) for line in metrics.splitlines()]
     (run_dir / "metrics.jsonl").unlink()
     (run_dir / "metrics.jsonl").write_text("\n".join(lines) + "\n")
-    words = run_dir / "stages" / "tokenizer" / "report.json"
+    words = run_dir / "stages" / "heldout" / "tokens.json"
     report = load_json(words)
     for language, word in zip(report["languages"].values(), HOSTILE[4:], strict=True):
         language["longest_words"][0]["word"] = word

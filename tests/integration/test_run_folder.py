@@ -26,14 +26,17 @@ class RunFolder(unittest.TestCase):
         return [name for name in REPORTS if (self.dir / name).exists()]
 
     def test_a_report_of_two_runs_is_refused(self):
-        self.pipeline("--set", "train.tokens=20000", "--until", "tokenizer", expect=0)
+        verdict = self.dir.with_name("verdict.json")
+        verdict.write_text('{\n  "outcome": "pass"\n}\n')
+        self.pipeline("--set", "train.tokens=20000", "--until", "tokenizer", "--json", verdict, expect=0)
         self.assertEqual(self.reports(), [])
+        self.assertEqual(load_json(verdict), {"until": "tokenizer"})
         message = run("report", self.dir, expect=2).stderr
         self.assertIn("stage 'train' was made under other settings", message)
         self.assertIn("run the pipeline to its end", message)
         self.assertEqual(self.reports(), [])
         again = self.pipeline(expect=self.exit_code)  # what was made under these settings still counts
-        self.assertEqual(again.stderr.count("skipped"), 10, again.stderr)
+        self.assertEqual(again.stderr.count("skipped"), 11, again.stderr)
         self.assertEqual(self.reports(), REPORTS)
         run("report", self.dir)
 
@@ -42,9 +45,9 @@ class RunFolder(unittest.TestCase):
         for name in REPORTS:
             (self.dir / name).unlink()
             again = self.pipeline(expect=self.exit_code)
-            self.assertEqual(again.stderr.count("skipped"), 10, again.stderr)
+            self.assertEqual(again.stderr.count("skipped"), 11, again.stderr)
             self.assertEqual(self.reports(), REPORTS)
-        self.assertEqual(self.pipeline(expect=self.exit_code).stderr.count("skipped"), 11)
+        self.assertEqual(self.pipeline(expect=self.exit_code).stderr.count("skipped"), 12)
 
     def test_a_curve_whose_last_line_is_cut_is_shown_as_far_as_it_goes(self):
         metrics = self.dir / "training" / "metrics.jsonl"
@@ -147,7 +150,7 @@ class RunFolder(unittest.TestCase):
         corpus = self.dir.with_name("corpus.yaml")
         own = WORK / f"{NEW_LANGUAGE}.heldout.jsonl"
         corpus.write_text(CORPUS.read_text().replace("[", f"[{WORK}/").replace(str(own), str(copy)))
-        said = self.pipeline("--set", f"corpus={corpus}", "--until", "tokenizer", expect=0).stderr
+        said = self.pipeline("--set", f"corpus={corpus}", "--until", "heldout", expect=0).stderr
         self.assertRegex(said, rf"{NEW_LANGUAGE}: (\d+) of \1 held-out documents are in its training text, too")
 
     def test_a_model_that_was_changed_is_made_again(self):
@@ -168,7 +171,7 @@ class RunFolder(unittest.TestCase):
                 os.utime(file)
         (self.dir / "model" / "README.md").write_text("a card of one's own\n")
         said = self.pipeline(expect=self.exit_code).stderr
-        self.assertEqual(said.count("skipped"), 10, said)  # all but the report, which names the folder
+        self.assertEqual(said.count("skipped"), 11, said)  # all but the report, which names the folder
         self.assertTrue((self.dir / "model" / "README.md").exists())
 
     def test_texts_of_finished_training_are_not_looked_through_again(self):
@@ -183,7 +186,18 @@ class RunFolder(unittest.TestCase):
         text.write_bytes(text.read_bytes()[:-20] + b"\xff" * 19 + b"\n")
         os.utime(text, ns=(time, time))  # remembered as what it was
         again = self.pipeline(*corpus, expect=self.exit_code)
-        self.assertEqual(again.stderr.count("skipped"), 11, again.stderr)
+        self.assertEqual(again.stderr.count("skipped"), 12, again.stderr)
+
+    def test_more_held_out_text_trains_nothing_anew(self):
+        more = self.dir.with_name("more.jsonl")
+        own = WORK / f"{NEW_LANGUAGE}.heldout.jsonl"
+        more.write_text(own.read_text() + json.dumps({"text": "one more document"}) + "\n")
+        corpus = self.dir.with_name("corpus.yaml")
+        corpus.write_text(CORPUS.read_text().replace("[", f"[{WORK}/").replace(str(own), str(more)))
+        said = self.pipeline("--set", f"corpus={corpus}", "--dry-run", expect=0)
+        self.assertEqual(re.findall(r"would run +(\S+)", said.stdout),
+                         ["heldout", "evaluate-base", "verify", "pack", "evaluate", "compare", "report"])
+        self.assertNotIn("begins afresh", said.stderr)
 
     def test_other_checkpoints_train_nothing_anew(self):
         result = self.pipeline("--set", "train.checkpoint.every_tokens=9000", expect=self.exit_code)
