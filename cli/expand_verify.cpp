@@ -23,8 +23,10 @@ void print_differences(const expand::VerifyReport& report) {
     std::cout << ": " << difference.reason << "\n";
   }
   if (differences.size() > kShownDifferences) {
+    const bool has_all = report.num_differences == std::ssize(differences);
     std::cout << "  and " << report.num_differences - static_cast<int64_t>(kShownDifferences)
-              << " more (--json has the first " << differences.size() << ")\n";
+              << " more (--json has " << (has_all ? "all " : "the first ") << differences.size()
+              << ")\n";
   }
 }
 

@@ -172,6 +172,17 @@ std::string relative_to(const fs::path& folder, const std::string& path) {
 }
 
 /// The file that is written: every key with its documentation, paths below its folder relative.
+constexpr std::string_view kHead = "# Made by `polygraft init`";
+
+/// --force replaces what this command has written, and nothing else.
+void require_earlier_proposal(const fs::path& output) {
+  if (!fs::exists(output) || read_file(output).starts_with(kHead)) return;
+  throw ConfigError("--output", "names a file that this command has not written")
+      .expected(concat("one that begins with ", kHead, ", or none"))
+      .found(output.string())
+      .hint("name another file, or remove this one yourself; nothing in it was touched");
+}
+
 std::string pipeline_text(Proposal proposal, const fs::path& output) {
   PipelineConfig& config = proposal.config;
   const fs::path folder = output.parent_path();
@@ -181,11 +192,12 @@ std::string pipeline_text(Proposal proposal, const fs::path& output) {
     for (std::string& file : texts.train) file = relative_to(folder, file);
     for (std::string& file : texts.heldout) file = relative_to(folder, file);
   }
-  std::string text =
-      "# Made by `polygraft init`; yours to edit. Paths are relative to this file.\n"
+  std::string text = concat(
+      kHead,
+      "; yours to edit. Paths are relative to this file.\n"
       "#   polygraft run FILE --dry-run    the stages, what they take, what is wrong with this "
       "file\n"
-      "#   polygraft run FILE              all of it; the exit code is the gate's\n";
+      "#   polygraft run FILE              all of it; the exit code is the gate's\n");
   for (const std::string& line : split(proposal.plan.text, '\n')) {
     if (!line.empty()) text += "# " + line + "\n";
   }
@@ -233,6 +245,7 @@ std::string shell_word(const std::string& text) {
 ExitCode run_init(const Arguments& arguments) {
   const fs::path output = output_file(arguments);
   refuse_existing_output(output, arguments.force());
+  require_earlier_proposal(output);
   Languages languages = read_languages(arguments);
   const fs::path texts = output.parent_path() / (output.stem().string() + "-texts");
   const bool splits = needs_split(languages);

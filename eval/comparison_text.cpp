@@ -194,7 +194,7 @@ Verdict verdict_of(const Comparison& comparison) {
   Verdict out;
   switch (comparison.outcome) {
     case Outcome::kPass:
-      out = {"Gate passed", "No old language got worse than the margin allows."};
+      out = {"Gate passed", "No old language measured got worse than the margin allows."};
       break;
     case Outcome::kFail:
       out = {"Gate failed", failures_text(comparison)};

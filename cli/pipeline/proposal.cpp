@@ -112,6 +112,7 @@ Proposal propose_pipeline(const ProposalInputs& inputs) {
   const int64_t between = std::max(config.train.tokens / kProbesPerRun, config.train.batch_tokens);
   config.train.probe.every_tokens = between;
   config.train.checkpoint.every_tokens = between;
+  config.expand.experts_per_layer = expand::count_new_experts(base, config.expand);  // rounded up
   return proposal;
 }
 

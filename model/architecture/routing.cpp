@@ -97,8 +97,8 @@ at::Tensor choose(const at::Tensor& base_TE, const at::Tensor& added_Tn, int64_t
     throw NumericError("router scores", concat("token ", first_bad.load(),
                                                " of the batch has a score that is not finite"))
         .hint(
-            "the hidden states before this layer overflowed: look at the learning rate or at the "
-            "weights");
+            "weights of this layer or before are not finite, or hidden states overflowed: look at "
+            "the weights, and in training at the learning rate");
   }
   return expert_TK;
 }

@@ -162,7 +162,11 @@ class Init(unittest.TestCase):
         folder = fresh("init-existing")
         (folder / "pipeline.yaml").write_text("mine\n")
         self.assertIn("--force", init(folder / "pipeline.yaml", expect=2).stderr)
+        self.assertIn("has not written", init(folder / "pipeline.yaml", "--force", expect=2).stderr)
         self.assertEqual((folder / "pipeline.yaml").read_text(), "mine\n")
+        init(folder / "own.yaml")
+        init(folder / "own.yaml", "--force")
+        self.assertEqual(partial_outputs(folder), [])
 
 
 if __name__ == "__main__":
