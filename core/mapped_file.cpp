@@ -8,6 +8,8 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <mutex>
+#include <shared_mutex>
 
 #include "core/descriptor.h"
 #include "core/file.h"
@@ -34,6 +36,7 @@ struct Map {
 
 /// A signal handler may take no lock, hence slots. A map that finds none free has no message.
 std::array<std::atomic<const Map*>, 1024> living{};
+std::shared_mutex some_end;  // held by all others who look at maps that may not be theirs
 
 void swap_slot(const Map* from, const Map* to) {
   for (auto& slot : living) {
@@ -80,7 +83,10 @@ struct MappedFile::Mapping : Map {
   }
   ~Mapping() {
     if (size == 0) return;
-    swap_slot(this, nullptr);
+    {
+      const std::unique_lock lock(some_end);
+      swap_slot(this, nullptr);
+    }
     munmap(address, size);
   }
   Mapping(const Mapping&) = delete;
@@ -107,6 +113,7 @@ void read_ahead(std::string_view mapped) {
 }
 
 void release_pages(std::string_view mapped) {
+  const std::shared_lock lock(some_end);
   if (mapped.empty() || map_at(mapped.data()) == nullptr) return;
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const auto first = reinterpret_cast<uintptr_t>(mapped.data());
@@ -125,6 +132,7 @@ void exit_on_mapped_fault() {
 }
 
 std::optional<IoError> mapped_fault_at(const void* place) {
+  const std::shared_lock lock(some_end);
   const Map* map = map_at(place);
   if (map == nullptr) return std::nullopt;
   return IoError(map->path, kProblem).hint(kHint);

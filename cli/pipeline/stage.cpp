@@ -33,11 +33,14 @@ Json read_own(const fs::path& file) {
   }
 }
 
+/// JSON can hold no other path: files of other names are not remembered.
+bool has_name_for_json(const fs::path& file) { return valid_utf8(file.string()) == file.string(); }
+
 /// SHA-256 of the files below `folder`, by their paths relative to `from`.
 Json hash_files(const fs::path& folder, const fs::path& from, FileHashes& hashes) {
   Json json = Json::object();
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (!entry.is_regular_file()) continue;
+    if (!entry.is_regular_file() || !has_name_for_json(entry.path())) continue;
     json[entry.path().lexically_relative(from).string()] = hashes.of(entry.path());
   }
   return json;
@@ -148,6 +151,7 @@ FileHashes::FileHashes(fs::path run_dir)
 }
 
 std::string FileHashes::of_file(const fs::path& file) {
+  if (!has_name_for_json(file)) return sha256_file(file);
   std::error_code failure;
   const auto size = fs::file_size(file, failure);
   if (failure) throw IoError(file, failure.message());

@@ -30,8 +30,10 @@ OrderedJson copy_files(const fs::path& from, const fs::path& to,
   for (const fs::directory_entry& entry : fs::directory_iterator(from)) {
     const std::string name = entry.path().filename().string();
     if (shards.count(name) != 0) continue;
-    if (!entry.is_regular_file() || (model::is_weight_file(name) && name != model::kIndexFile)) {
-      left_out.push_back(entry.is_directory() ? name + "/" : name);
+    const std::string shown = valid_utf8(name);  // JSON can hold no other
+    if (shown != name || !entry.is_regular_file() ||
+        (model::is_weight_file(name) && name != model::kIndexFile)) {
+      left_out.push_back(entry.is_directory() ? shown + "/" : shown);
       continue;
     }
     copy_bytes(entry.path(), to / name);

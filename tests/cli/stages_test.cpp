@@ -101,3 +101,17 @@ TEST_CASE("remembered hashes that somebody edited are made again", "[cli][stages
   }
   CHECK(hash_of("{") == hash);
 }
+
+TEST_CASE("a base may have files whose names are no UTF-8", "[cli][stages]") {
+  const testing::TemporaryFolder folder;
+  const fs::path base = folder / "base", odd = base / "caf\xe9.md";
+  create_folders(base);
+  write_file_atomically(base / "config.json", "{}");
+  write_file_atomically(odd, "one");
+  FileHashes hashes(folder / "run");
+  const std::string before = hashes.of(base);
+  create_folders(folder / "run");
+  hashes.save();
+  write_file_atomically(odd, "two");
+  CHECK(FileHashes(folder / "run").of(base) != before);
+}
