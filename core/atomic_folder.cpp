@@ -17,11 +17,6 @@
 namespace polygraft {
 namespace {
 
-bool exists_in_any_form(const fs::path& path) {  // a dangling link takes the name, too
-  std::error_code ignored;
-  return fs::exists(fs::symlink_status(path, ignored));
-}
-
 /// `--force -o .` must not remove what the user stands in, nor the folders above.
 void refuse_to_replace_working_folder(const fs::path& folder) {
   std::error_code ignored;

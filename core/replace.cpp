@@ -16,11 +16,6 @@ namespace {
 
 fs::path aside_name(const fs::path& target) { return target.string() + ".polygraft-old"; }
 
-bool exists_in_any_form(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(fs::symlink_status(path, ignored));
-}
-
 void remove_old(const fs::path& old) {
   std::error_code error;
   fs::remove_all(old, error);
@@ -29,6 +24,11 @@ void remove_old(const fs::path& old) {
 }
 
 }  // namespace
+
+bool exists_in_any_form(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(fs::symlink_status(path, ignored));
+}
 
 bool exchange(const fs::path& fresh, const fs::path& target) {
   if (renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0)

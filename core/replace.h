@@ -9,6 +9,9 @@ namespace polygraft {
 /// IoError; `target` is then as it was.
 void replace_folder(const std::filesystem::path& fresh, const std::filesystem::path& target);
 
+/// A dangling link takes the name, too.
+bool exists_in_any_form(const std::filesystem::path& path);
+
 /// One atomic exchange of the two names. @return false when the file system cannot.
 bool exchange(const std::filesystem::path& fresh, const std::filesystem::path& target);
 

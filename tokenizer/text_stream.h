@@ -20,7 +20,8 @@ class TextStream {
   TextStream(const TextStream&) = delete;
   TextStream& operator=(const TextStream&) = delete;
 
-  /// The same. @throws FormatError naming the line when the compressed data is broken or cut off.
+  /// The file's next line, without its end; false behind the last. @throws FormatError naming the
+  /// line when the compressed data is broken or cut off.
   bool next_line(std::string& line);
   int64_t line_number() const { return line_number_; }  ///< of the line read last, from 1
 

@@ -80,10 +80,7 @@ void ProbeConfig::validate(Problems& problems) const {
 void BudgetConfig::validate(Problems& problems) const {
   problems.require_in("max_relative_bpb", max_relative_bpb, 0.0, 10.0);
   problems.require_in("confidence", confidence, 0.5, 1, Ends::kNeither);
-  problems.require(on_exceeded != "rollback", "on_exceeded", on_exceeded,
-                   "is part of protect now: harder first, then back to the best weights");
-  if (on_exceeded != "rollback")
-    problems.require_one_of("on_exceeded", on_exceeded, {"protect", "stop"});
+  problems.require_one_of("on_exceeded", on_exceeded, {"protect", "stop"});
 }
 
 void LoraConfig::validate(Problems& problems) const {

@@ -81,7 +81,6 @@ std::vector<std::string> read_tokens(const model::JsonFields& fields) {
 
 /// Rows are tokens' by their order, and texts are cut by merges: another list is another model.
 void check_vocabulary(const Pack& pack, const model::JsonFields& fields) {
-  if (!fields.has("vocabulary_hash")) return;  // packs have had none
   const std::string expected = fields.text("vocabulary_hash"), found = pack.vocabulary_hash();
   if (found == expected) return;
   throw FormatError(fields.file(), "the pack's tokens or merges are not those it was written with")

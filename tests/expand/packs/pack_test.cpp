@@ -79,6 +79,10 @@ TEST_CASE("broken packs are refused with what is wrong", "[expand][packs]") {
   CHECK_THROWS_WITH(with("merges", OrderedJson::array({OrderedJson::array({"a", "b"})})),
                     Contains("not those it was written with"));
   CHECK_THROWS_WITH(with("tokens", {"a", "b"}), Contains("not those it was written with"));
+  OrderedJson without = json;
+  without.erase("vocabulary_hash");
+  write_json(pack / "pack.json", without);
+  CHECK_THROWS_WITH(expand::open_pack(pack), Contains("vocabulary_hash"));
   CHECK_THROWS_WITH(with("layers", "all"), Contains("layers"));
   CHECK_THROWS_WITH(with("additions_hash", std::string(64, '0')),
                     Contains("expected") && Contains("found"));
