@@ -90,10 +90,11 @@ void warn_beforehand(const std::vector<Stage>& stages, const ResolvedPipeline& p
                      FileHashes& hashes, bool is_dry_run) {
   const PipelineConfig& config = pipeline.config;
   const Stage& training = training_of(stages);
+  const bool is_trained = stage_is_done(training, config.run_dir, hashes);
   warn_of_training_change(training, config, hashes);
-  look_at_memory(config, is_dry_run);
+  if (!is_trained) look_at_memory(config, is_dry_run);
   for (const std::string& sentence : find_few_documents(pipeline)) log_warn(sentence);
-  if (!stage_is_done(training, config.run_dir, hashes)) {  // its key is the texts', too
+  if (!is_trained) {  // its key is the texts', too
     for (const std::string& sentence : find_repeated_text(pipeline.corpus)) log_warn(sentence);
   }
   const std::vector<std::string>& tasks = config.evaluate.choice;
