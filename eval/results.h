@@ -88,6 +88,12 @@ uint64_t name_fingerprint(std::string_view name);
 /// Whole numbers by size, and before all other names.
 bool doc_id_less(std::string_view a, std::string_view b);
 
+/// Within what an evaluation stage of `polygraft run` leaves: its multiple-choice tasks, where it
+/// measures bits per byte as well, and bits per byte of old text behind a passage of the new
+/// language.
+inline constexpr const char* kChoiceFolder = "choice";
+inline constexpr const char* kBehindFolder = "behind";
+
 /// Reads every results_*.json and the samples written with it; a task that several have counts as
 /// the newest has it. `folder` may also be the folder above it (lm-eval makes one per model), one
 /// results file alone, or a file of write_baseline().
@@ -97,10 +103,8 @@ bool doc_id_less(std::string_view a, std::string_view b);
 /// finite, a document listed twice, or a summary that the samples contradict; and when there is no
 /// result file, more than one model's, or a task without samples. IoError for a file that cannot be
 /// read.
+/// In a stage of `polygraft run` choices count too, and what is of text behind a passage does not.
 ResultFolder read_result_folder(const std::filesystem::path& folder,
                                 const std::string& document_field = "document");
-
-/// Puts the tasks of `other`, measured on the same model, beside those of `to`.
-void add_results(const ResultFolder& other, ResultFolder& to);
 
 }  // namespace polygraft::eval

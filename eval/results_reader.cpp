@@ -154,6 +154,30 @@ ResultFolder read_tasks(const std::vector<fs::path>& files, const std::string& d
   return out;
 }
 
+/// Beside bits per byte, those of the stage's tasks.
+void take_choices(ResultFolder& stage, const std::string& document_field) {
+  const fs::path folder = stage.path / kChoiceFolder;
+  if (!fs::exists(folder)) return;
+  const ResultFolder choices = read_tasks(results_files(folder), document_field);
+  refuse_other_model(choices.files.front().path, choices.results, stage.files.front().path,
+                     stage.results);
+  stage.results.merge_patch(choices.results);
+  stage.tasks.insert(choices.tasks.begin(), choices.tasks.end());
+  stage.files.insert(stage.files.end(), choices.files.begin(), choices.files.end());
+}
+
+/// All of a folder, which may be a stage of a run.
+ResultFolder read_folder(const std::vector<fs::path>& files, const std::string& document_field) {
+  ResultFolder out = read_tasks(files, document_field);
+  if (!out.results.contains("polygraft")) return out;
+  take_choices(out, document_field);
+  std::erase_if(out.unread, [&](const fs::path& file) {
+    const fs::path folder = file.parent_path();
+    return folder == out.path / kChoiceFolder || folder == out.path / kBehindFolder;
+  });
+  return out;
+}
+
 bool is_whole_number(std::string_view text) {
   return !text.empty() && text.size() < 19 &&
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
@@ -194,20 +218,15 @@ ResultFolder read_result_folder(const fs::path& folder, const std::string& docum
   const std::vector<fs::path> files = results_files(folder);
   try {
     if (is_baseline) return read_baseline(folder);
-    ResultFolder out = read_tasks(files, document_field);
-    if (!fs::is_directory(folder)) out.unread.clear();  // one of its files was asked for
-    return out;
+    if (fs::is_directory(folder)) return read_folder(files, document_field);
+    ResultFolder one = read_tasks(files, document_field);
+    one.unread.clear();  // the others were not asked for
+    return one;
   } catch (const FormatError& error) {
     throw NotComparable(files.front().string(), "the results file is broken")
         .found(error.what())
         .hint("the file may have been cut; copy it again or evaluate again");
   }
-}
-
-void add_results(const ResultFolder& other, ResultFolder& to) {
-  to.results.merge_patch(other.results);
-  to.tasks.insert(other.tasks.begin(), other.tasks.end());
-  to.files.insert(to.files.end(), other.files.begin(), other.files.end());
 }
 
 }  // namespace polygraft::eval

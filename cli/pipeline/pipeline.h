@@ -27,14 +27,8 @@ inline constexpr const char* kRunParts[] = {
 std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& hashes,
                                const parallel::RankGrid* grid);
 
-/// What the stage `evaluate-base` or `evaluate` measured: bits per byte, choices, or both.
-/// @param gate says by which field samples share a document.
-eval::ResultFolder read_measurements(const std::filesystem::path& stage_folder,
-                                     const eval::GateConfig& gate);
-
-/// What it measured of old text behind a passage of the new language (`evaluate.behind`).
-std::optional<eval::ResultFolder> read_behind(const std::filesystem::path& stage_folder,
-                                              const eval::GateConfig& gate);
+/// Of the run's stages `evaluate-base` and `evaluate`.
+eval::Comparison compare_stages(const std::filesystem::path& run_dir, const eval::GateConfig& gate);
 
 /// The report of a run folder, from what its stages left there. @throws IoError naming the stage
 /// that is missing, ConfigError one that was made under other settings than the folder's.

@@ -193,9 +193,12 @@ eval::Table additions_table(const Json& plan) {
 /// Old languages' change where a passage of the new one stands before their text; none where that
 /// was not measured.
 std::vector<eval::Table> behind_tables(const fs::path& run_dir, eval::GateConfig gate) {
-  const auto baseline = read_behind(run_dir / "stages" / "evaluate-base", gate);
-  const auto candidate = read_behind(run_dir / "stages" / "evaluate", gate);
-  if (!baseline || !candidate) return {};
+  const fs::path baseline = run_dir / "stages" / "evaluate-base" / eval::kBehindFolder;
+  const fs::path candidate = run_dir / "stages" / "evaluate" / eval::kBehindFolder;
+  if (!fs::exists(baseline) || !fs::exists(candidate)) return {};
+  const auto read = [&](const fs::path& folder) {
+    return eval::read_result_folder(folder, gate.document_field);
+  };
   eval::Table table{
       .title = concat("Old text behind a passage of ", join(gate.new_languages.value(), ", "),
                       " (the gate does not look at it)"),
@@ -204,7 +207,7 @@ std::vector<eval::Table> behind_tables(const fs::path& run_dir, eval::GateConfig
   gate.new_languages->clear();  // they are what the passages are of
   gate.margins.clear();         // no outcome is shown, and some may be of what is not measured here
   std::vector<std::string> notes;
-  for (const auto& test : eval::compare_results(*baseline, *candidate, gate).tests) {
+  for (const auto& test : eval::compare_results(read(baseline), read(candidate), gate).tests) {
     if (test.outcome == eval::Outcome::kNotComparable) {
       notes.push_back(concat(test.language, " is not comparable: ", test.reason));
       continue;
@@ -282,9 +285,7 @@ eval::Report make_report(const fs::path& run_dir) {
   eval::Report report;
   report.title = concat("Adding ", join(config.gate.new_languages.value(), ", "), " to ",
                         fs::path(config.base).filename().string());
-  report.comparison = eval::compare_results(
-      read_measurements(run_dir / "stages" / "evaluate-base", config.gate),
-      read_measurements(run_dir / "stages" / "evaluate", config.gate), config.gate);
+  report.comparison = compare_stages(run_dir, config.gate);
   report.comparison.note = budget_note(config.train, training);
   for (eval::Chart* chart : {&curves.interference, &curves.causes, &curves.learning, &curves.loss})
     if (!chart->curves.empty()) report.charts.push_back(std::move(*chart));

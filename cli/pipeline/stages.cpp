@@ -185,9 +185,6 @@ void pack(const Run& run, const fs::path& folder) {
              Json{{"name", written.name}, {"additions_hash", written.additions_hash}});
 }
 
-constexpr const char* kChoiceFolder = "choice";  ///< of an evaluation's own
-constexpr const char* kBehindFolder = "behind";  ///< likewise
-
 struct EvaluateWork {
   std::string stage;
   fs::path model;
@@ -208,22 +205,18 @@ void evaluate(const Run& run, const EvaluateWork& work, const fs::path& folder) 
   };
   if (config.bpb) measure_bpb({work.causes}, folder);
   if (config.bpb && config.behind) {
-    measure_bpb({.behind = run.pipeline.new_language}, folder / kBehindFolder);
+    measure_bpb({.behind = run.pipeline.new_language}, folder / eval::kBehindFolder);
   }
   if (!config.choice.empty()) {
     const auto tasks = eval::read_choice_items({config.choice.begin(), config.choice.end()});
     const eval::ChoiceResult result = evaluate_choice(measured, tasks);
-    if (!folder.empty()) eval::write_choice_result(result, folder / kChoiceFolder);
+    if (!folder.empty()) eval::write_choice_result(result, folder / eval::kChoiceFolder);
   }
   if (unfinished) unfinished->remove();
 }
 
 void compare(const Run& run, const fs::path& folder) {
-  const eval::GateConfig& gate = run.config().gate;
-  const eval::Comparison comparison =
-      eval::compare_results(read_measurements(run.stage("evaluate-base"), gate),
-                            read_measurements(run.stage("evaluate"), gate), gate);
-  write_json(folder / "comparison.json", comparison.to_json());
+  write_json(folder / "comparison.json", compare_stages(run.dir, run.config().gate).to_json());
 }
 
 /// Keys: a hash over the stage's name, the program's version, and what determines its result.
@@ -278,22 +271,11 @@ std::string measured_key(const ResolvedPipeline& pipeline, FileHashes& hashes,
 
 }  // namespace
 
-eval::ResultFolder read_measurements(const fs::path& stage_folder, const eval::GateConfig& gate) {
-  const fs::path choice = stage_folder / kChoiceFolder;
-  const auto read = [&](const fs::path& folder) {
-    return eval::read_result_folder(folder, gate.document_field);
+eval::Comparison compare_stages(const fs::path& run_dir, const eval::GateConfig& gate) {
+  const auto read = [&](const char* stage) {
+    return eval::read_result_folder(run_dir / "stages" / stage, gate.document_field);
   };
-  eval::ResultFolder measured = read(stage_folder);
-  const bool has_both = fs::exists(choice) && !fs::equivalent(measured.path, choice);
-  if (has_both) eval::add_results(read(choice), measured);
-  return measured;
-}
-
-std::optional<eval::ResultFolder> read_behind(const fs::path& stage_folder,
-                                              const eval::GateConfig& gate) {
-  const fs::path folder = stage_folder / kBehindFolder;
-  if (!fs::exists(folder)) return {};
-  return eval::read_result_folder(folder, gate.document_field);
+  return eval::compare_results(read("evaluate-base"), read("evaluate"), gate);
 }
 
 std::vector<Stage> make_stages(const ResolvedPipeline& pipeline, FileHashes& hashes,

@@ -42,7 +42,7 @@ TEST_CASE("gate.document_field says what a run's answers share", "[cli]") {
   write_choices(folder.path() / "choice");
   for (const bool named : {false, true}) {
     const eval::GateConfig gate{.document_field = named ? "passage" : "document"};
-    const eval::ResultFolder read = read_measurements(folder.path(), gate);
+    const eval::ResultFolder read = eval::read_result_folder(folder.path(), gate.document_field);
     CHECK(read.tasks.size() == 2);
     CHECK(read.files.size() == 2);  // both are named in the report
     const auto& samples = read.tasks.at({"quiz_aa", "none"}).samples;

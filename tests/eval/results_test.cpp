@@ -311,6 +311,29 @@ TEST_CASE("results of another model in a folder are refused, unless nothing of t
   CHECK(read_result_folder(covered / "run").files.size() == 1);
 }
 
+TEST_CASE("a stage of a run is read with its choices, and without what the gate does not look at",
+          "[eval][results]") {
+  const TemporaryFolder stage;
+  const auto write = [&](const std::string& folder, const std::string& language,
+                         const std::string& model) {
+    BpbResult result = small_result();
+    result.model_hash = sha256(model);
+    result.languages = {{language, result.languages.begin()->second}};
+    write_bpb_result(result, stage / folder);
+  };
+  write("evaluate", "de", "weights");
+  write("evaluate/behind", "fr", "weights");
+  write("evaluate/choice", "it", "weights");
+  const ResultFolder read = read_result_folder(stage / "evaluate");
+  CHECK(read.unread.empty());
+  CHECK(read.tasks.size() == 2);
+  CHECK(read.tasks.contains({"bpb_it", "none"}));
+  CHECK(read.results["results"].size() == 2);
+  fs::remove_all(stage / "evaluate" / "choice");
+  write("evaluate/choice", "it", "other weights");
+  CHECK_THAT(reading_error(stage / "evaluate"), Catch::Contains("another model"));
+}
+
 TEST_CASE("samples that no results file names are told", "[eval][results]") {
   const TemporaryFolder temporary;
   write_two_evaluations(temporary);
