@@ -27,6 +27,8 @@ std::optional<BaseFacts> find_contradiction(const Pack& pack, const ModelFolder&
   if (!pack.tokens.empty() && wanted.tokenizer_hash != tokenizer_hash) {
     return BaseFacts{"tokenizer", "SHA-256 " + wanted.tokenizer_hash, tokenizer_hash};
   }
+  if (wanted.family != base.config.family)
+    return BaseFacts{"family", wanted.family, base.config.family};
   if (wanted.num_experts != base.num_base_experts()) {
     return differ("number of experts", wanted.num_experts, base.num_base_experts());
   }
@@ -54,6 +56,12 @@ void adopt(OpenPack& open, const PackBase& base) {
     throw NotComparable(open.folder.string(), "output rows tied in one base and not in the other")
         .hint("no additions fit both");
   }
+  if (open.pack.base.family != base.family) {
+    throw NotComparable(open.folder.string(), "the pack was made for a base of another family")
+        .expected(open.pack.base.family)
+        .found(base.family)
+        .hint("the same additions compute something else there");
+  }
   if (open.pack.base.tensors_hash == base.tensors_hash &&
       open.pack.base.tokenizer_hash == base.tokenizer_hash) {
     return;
@@ -69,7 +77,7 @@ void adopt(OpenPack& open, const PackBase& base) {
 void check_base(OpenPack& open, const ModelFolder& view, const BaseHashes& hashes,
                 const AttachOptions& options) {
   if (options.allow_base_mismatch) {
-    adopt(open, {hashes.tensors, hashes.tokenizer, view.num_base_experts(),
+    adopt(open, {view.config.family, hashes.tensors, hashes.tokenizer, view.num_base_experts(),
                  view.num_base_vocab_rows(), view.config.tied_embeddings});
   }
   if (const auto facts = find_contradiction(open.pack, view, hashes.tokenizer)) {

@@ -49,8 +49,9 @@ Pack describe_only_pack(const ModelFolder& expanded, const PackEntry& entry) {
   Pack pack;
   pack.name = entry.name;
   pack.tool_version = manifest.tool_version;
-  pack.base = {manifest.base_tensors_hash, manifest.base_tokenizer_hash, manifest.base_num_experts,
-               manifest.base_vocab_rows, manifest.base_tied_embeddings};
+  pack.base = {expanded.config.family,       manifest.base_tensors_hash,
+               manifest.base_tokenizer_hash, manifest.base_num_experts,
+               manifest.base_vocab_rows,     manifest.base_tied_embeddings};
   pack.untied_head = manifest.base_tied_embeddings && !expanded.config.tied_embeddings;
   pack.provenance = manifest.provenance;
   const fs::path file = expanded.path / model::kManifestFile;

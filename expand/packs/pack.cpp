@@ -34,6 +34,7 @@ Json layers_json(const Pack& pack) {
 
 PackBase read_base(const model::JsonFields& fields) {
   PackBase base;
+  base.family = fields.text("family");
   base.tensors_hash = fields.text("tensors_hash");
   base.tokenizer_hash = fields.text("tokenizer_hash");
   base.num_experts = fields.integer("num_experts", 0, kMostExperts);
@@ -100,7 +101,8 @@ OrderedJson Pack::to_json() const {
           {"tool_version", tool_version},
           {"name", name},
           {"base",
-           {{"tensors_hash", base.tensors_hash},
+           {{"family", base.family},
+            {"tensors_hash", base.tensors_hash},
             {"tokenizer_hash", base.tokenizer_hash},
             {"num_experts", base.num_experts},
             {"vocab_rows", base.vocab_rows},

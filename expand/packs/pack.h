@@ -19,6 +19,7 @@ inline constexpr const char* kPackTensors = "additions.safetensors";
 
 /// What tells one base from another.
 struct PackBase {
+  std::string family;          ///< what experts compute and how they are chosen
   std::string tensors_hash;    ///< hash_tensors()
   std::string tokenizer_hash;  ///< SHA-256 of tokenizer.json or tokenizer.model
   int64_t num_experts = 0, vocab_rows = 0;
