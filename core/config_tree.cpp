@@ -30,8 +30,8 @@ class TreeBuilder {
     }
     if (yaml.IsScalar()) {
       node.kind = ConfigNode::Kind::kScalar;
-      node.text = yaml.Scalar();
-      node.quoted = yaml.Tag() == "!" || yaml.Tag() == "tag:yaml.org,2002:str";
+      node.text = text_of(yaml);
+      node.quoted = is_quoted(yaml);
     } else if (yaml.IsSequence()) {
       node.kind = ConfigNode::Kind::kSequence;
       for (const auto& element : yaml) node.elements.push_back(build(element, depth + 1));
@@ -47,18 +47,36 @@ class TreeBuilder {
     return name_.with_lines ? concat(name_.name, ":", mark.line + 1) : name_.name;
   }
 
+  /// No name and no path may hold a NUL: the system would take what stands before it.
+  std::string text_of(const YAML::Node& scalar) {
+    const std::string& text = scalar.Scalar();
+    if (text.find('\0') != std::string::npos)
+      problems_.push_back(concat(locate(scalar.Mark()), ": a text holds a NUL character"));
+    return text;
+  }
+
+  static bool is_quoted(const YAML::Node& scalar) {
+    return scalar.Tag() == "!" || scalar.Tag() == "tag:yaml.org,2002:str";
+  }
+
   void add_entry(ConfigNode& node, const YAML::Node& key, const YAML::Node& value, int depth) {
     const std::string location = locate(key.Mark());
     if (!key.IsScalar()) {
       problems_.push_back(concat(location, ": a key must be a plain name"));
       return;
     }
-    if (const ConfigNode::Entry* first = node.find(key.Scalar())) {
-      problems_.push_back(concat(location, ": duplicate key '", key.Scalar(), "'; first seen at ",
-                                 first->location));
+    const std::string name = text_of(key);
+    if (name == "<<" && !is_quoted(key)) {
+      problems_.push_back(concat(location, ": merge keys ('<<') are not supported; write out what ",
+                                 "they stand for"));
       return;
     }
-    node.entries.push_back({key.Scalar(), location, build(value, depth + 1)});
+    if (const ConfigNode::Entry* first = node.find(name)) {
+      problems_.push_back(
+          concat(location, ": duplicate key '", name, "'; first seen at ", first->location));
+      return;
+    }
+    node.entries.push_back({name, location, build(value, depth + 1)});
   }
 
   const ConfigTextName& name_;

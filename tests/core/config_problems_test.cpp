@@ -54,6 +54,15 @@ TEST_CASE("all problems are reported together", "[core][config]") {
   CHECK_THAT(text, Contains("--set limit=soon: 'limit' must be a number, found 'soon'"));
 }
 
+TEST_CASE("what YAML allows and a path or a setting does not is told", "[core][config]") {
+  CHECK_THAT(problems_of("name: \"a\\0b\""), Contains("run.yaml:1: a text holds a NUL character"));
+  CHECK_THAT(problems_of("languages:\n  \"e\\0n\": {role: old}"),
+             Contains("run.yaml:2: a text holds a NUL character"));
+  CHECK_THAT(problems_of("optimizer: &o {learning_rate: 1}\nlanguages:\n  <<: *o"),
+             Contains("run.yaml:3: merge keys ('<<') are not supported"));
+  CHECK(problems_of("languages: {\"<<\": {role: old}}") == "accepted");
+}
+
 TEST_CASE("a value of another kind is refused where it stands", "[core][config]") {
   const auto message = [](const std::string& must_be, const std::string& found) {
     return Contains(concat("must be ", must_be, ", found ", found));
