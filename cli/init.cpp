@@ -161,7 +161,7 @@ MachineConfig describe_machine(const Arguments& arguments) {
   MachineConfig machine;
   machine.memory_gib = asked > 0 ? asked : std::floor(10 * host_memory_bytes() / (1 << 30)) / 10;
   machine.teraflops = std::round(1000 * measure_teraflops()) / 1000;
-  machine.name = concat("the machine of `polygraft init`, ", resolve_num_threads(0), " threads");
+  machine.name = concat("where `polygraft init` was run, ", resolve_num_threads(0), " threads");
   return machine;
 }
 

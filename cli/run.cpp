@@ -24,15 +24,6 @@
 namespace polygraft::cli {
 namespace {
 
-void check_until(const std::vector<Stage>& stages, const std::string& until) {
-  std::vector<std::string> names;
-  names.reserve(stages.size());
-  for (const Stage& stage : stages) names.push_back(stage.name);
-  if (std::find(names.begin(), names.end(), until) != names.end()) return;
-  throw ConfigError("--until", concat("there is no stage '", until, "'"))
-      .expected(join(names, ", "));
-}
-
 /// Of every stage whether it is done, as run_stages() will find it.
 Json stages_json(const std::vector<Stage>& stages, const fs::path& run_dir, FileHashes& hashes) {
   Json json = Json::array();
@@ -56,10 +47,15 @@ void print_plan(const Arguments& arguments, const PipelineConfig& config,
   arguments.emit_json(plan.json);
 }
 
+/// What --until asks for. @throws ConfigError when there is no such stage.
 std::vector<Stage> up_to(const std::vector<Stage>& stages, const std::string& last) {
   const auto end = std::find_if(stages.begin(), stages.end(),
                                 [&](const Stage& stage) { return stage.name == last; });
-  return {stages.begin(), end == stages.end() ? end : end + 1};
+  if (end != stages.end()) return {stages.begin(), end + 1};
+  std::vector<std::string> names;
+  for (const Stage& stage : stages) names.push_back(stage.name);
+  throw ConfigError("--until", concat("there is no stage '", last, "'"))
+      .expected(join(names, ", "));
 }
 
 /// By the estimate of `run --dry-run`, which says it as well.
@@ -74,9 +70,11 @@ void look_at_memory(const PipelineConfig& config, bool is_dry_run) {
                   "; a smaller train.micro_batch_tokens needs less"));
 }
 
-const Stage& training_of(const std::vector<Stage>& stages) {
-  return *std::find_if(stages.begin(), stages.end(),
-                       [](const Stage& stage) { return stage.name == "train"; });
+/// Null: there is none of this name.
+const Stage* find_stage(const std::vector<Stage>& stages, const std::string& name) {
+  const auto found = std::find_if(stages.begin(), stages.end(),
+                                  [&](const Stage& stage) { return stage.name == name; });
+  return found == stages.end() ? nullptr : &*found;
 }
 
 void warn_of_training_change(const Stage& training, const PipelineConfig& config,
@@ -85,14 +83,14 @@ void warn_of_training_change(const Stage& training, const PipelineConfig& config
   if (!change.empty()) log_warn(change);
 }
 
-/// Said before the first stage, hours before it happens.
+/// Said before the first stage, hours before it happens. @param stages those that are asked for.
 void warn_beforehand(const std::vector<Stage>& stages, const ResolvedPipeline& pipeline,
                      FileHashes& hashes, bool is_dry_run) {
   const PipelineConfig& config = pipeline.config;
-  const Stage& training = training_of(stages);
-  const bool is_trained = stage_is_done(training, config.run_dir, hashes);
-  warn_of_training_change(training, config, hashes);
-  if (!is_trained) look_at_memory(config, is_dry_run);
+  const Stage* training = find_stage(stages, "train");
+  const bool is_trained = training != nullptr && stage_is_done(*training, config.run_dir, hashes);
+  if (training != nullptr) warn_of_training_change(*training, config, hashes);
+  if (training != nullptr && !is_trained) look_at_memory(config, is_dry_run);
   for (const std::string& sentence : find_few_documents(pipeline)) log_warn(sentence);
   if (!is_trained) {  // its key is the texts', too
     for (const std::string& sentence : find_repeated_text(pipeline.corpus)) log_warn(sentence);
@@ -114,7 +112,7 @@ void warn_of_changed_output(const Stage& stage, const fs::path& run_dir, FileHas
 }
 
 /// @param hashes the first rank's alone are asked.
-void run_stages(const std::vector<Stage>& stages, const fs::path& run_dir, const std::string& until,
+void run_stages(const std::vector<Stage>& stages, const fs::path& run_dir,
                 const parallel::Team& team, FileHashes& hashes) {
   for (size_t i = 0; i < stages.size(); ++i) {
     team.throw_if_stopped();
@@ -128,7 +126,6 @@ void run_stages(const std::vector<Stage>& stages, const fs::path& run_dir, const
       if (team.is_first()) warn_of_changed_output(stage, run_dir, hashes);
       run_stage(stage, run_dir, team, hashes);
     }
-    if (stage.name == until) return;
   }
 }
 
@@ -187,27 +184,27 @@ ExitCode run_pipeline(const Arguments& arguments) {
   std::optional<FileHashes> hashes;
   const auto begin = [&] {
     hashes.emplace(run_dir);
-    std::vector<Stage> stages = make_stages(pipeline, *hashes, ranks.grid());
-    check_until(stages, until);
-    if (!ranks.is_first()) return stages;
+    const std::vector<Stage> stages = make_stages(pipeline, *hashes, ranks.grid());
+    std::vector<Stage> asked_for = up_to(stages, until);
+    if (!ranks.is_first()) return asked_for;
     for (const char* written : {"stages", "model"}) {
       refuse_overlap(run_dir / written, pipeline.config.base);
     }
     std::vector<std::string> names(std::begin(kRunParts), std::end(kRunParts));
     names.insert(names.end(), std::begin(eval::kReportFiles), std::end(eval::kReportFiles));
     require_earlier_run(run_dir, kResolvedFile, names);
-    warn_beforehand(stages, pipeline, *hashes, arguments.dry_run());
-    if (arguments.dry_run()) return stages;
+    warn_beforehand(asked_for, pipeline, *hashes, arguments.dry_run());
+    if (arguments.dry_run()) return asked_for;
     lock.emplace(claim_run_dir(pipeline, stages, *hashes));
     remove_earlier_reports(arguments, {"json"});
-    return stages;
+    return asked_for;
   };
   const std::vector<Stage> stages = ranks.team().in_turn(begin);
   if (arguments.dry_run()) {
-    if (ranks.is_first()) print_plan(arguments, pipeline.config, up_to(stages, until), *hashes);
+    if (ranks.is_first()) print_plan(arguments, pipeline.config, stages, *hashes);
     return ExitCode::kDone;
   }
-  run_stages(stages, run_dir, until, ranks.team(), *hashes);
+  run_stages(stages, run_dir, ranks.team(), *hashes);
   ExitCode code = ExitCode::kDone;
   if (until == "report" && ranks.is_first()) {
     code = finish(arguments, run_dir);

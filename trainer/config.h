@@ -193,7 +193,7 @@ struct TrainConfig {
         "precision", precision,
         "of products on the CPU, a step's and a probe's: float32, or bfloat16: operands rounded, "
         "sums float32 (needs AMX)");
-    v.required("tokens", tokens, "training tokens, replayed ones included");
+    v.required("tokens", tokens, "training tokens, replayed ones included; steps are whole, and there is one at least");
     v.field(
         "sequence_length", sequence_length,
         "longest row; a longer document becomes several, later ones begin with the token before");

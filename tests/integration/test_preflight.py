@@ -69,7 +69,8 @@ class Preflight(unittest.TestCase):
         tasks = self.folder / "tasks.jsonl"
         tasks.write_text(json.dumps({"id": "a", "language": "de", "context": "", "choices": ["x", "y"], "gold": 0}) + "\n")
         run("run", self.yaml, "--dry-run", "--set", f"evaluate.choice=[{tasks}]",
-            "--set", "gate.margins={tasks_de: 0.02, bpb_en: 0.001, es: 0.1}")
+            "--set", "gate.margins={tasks_de: 0.02, bpb_en: 0.001, es: 0.1}", "--set", "gate.metrics=[acc_norm]")
+        self.refused("gate.metrics", "one of bits_per_byte", "did you mean 'bits_per_byte'?", settings=["gate.metrics=[bits_per_bite]"])
         for name in ("id", "bpb_id"):
             self.refused(f"gate.margins.{name}", "of a new language, which must gain",
                          settings=[f"gate.margins={{{name}: 0.001}}"])
@@ -226,6 +227,8 @@ class DryRun(unittest.TestCase):
         message = run("run", self.yaml, *huge, expect=2).stderr
         self.assertIn("training does not fit into this machine's memory", message)
         self.assertFalse((self.folder / "run").exists())
+        run("run", self.yaml, *huge, "--until", "tokenizer")
+        self.assertTrue((self.folder / "run" / "stages" / "tokenizer").exists(), "nothing is trained by then")
 
     def test_choices_without_their_space_are_warned_of(self):
         tasks = self.folder / "quiz.jsonl"
