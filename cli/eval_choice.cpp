@@ -10,36 +10,17 @@
 namespace polygraft::cli {
 namespace {
 
-struct Means {
-  double raw = 0, by_characters = 0, by_bytes = 0, by_tokens = 0;
-};
-
-Means means_of(const eval::ChoiceTask& task) {
-  Means means;
-  const double share = 1.0 / static_cast<double>(task.items.size());
-  for (size_t i = 0; i < task.items.size(); ++i) {
-    const eval::ChoiceAccuracy right = eval::accuracy_of(task.scores[i], task.items[i].gold);
-    means.raw += right.raw ? share : 0;
-    means.by_characters += right.by_characters ? share : 0;
-    means.by_bytes += right.by_bytes ? share : 0;
-    means.by_tokens += right.by_tokens ? share : 0;
-  }
-  return means;
-}
-
 void show(const Arguments& arguments, const eval::ChoiceResult& result) {
   Json json = Json::object();
   for (const auto& [name, task] : result.tasks) {
-    const Means means = means_of(task);
-    json[name] = {{"acc", means.raw},
-                  {"acc_norm", means.by_characters},
-                  {"acc_bytes", means.by_bytes},
-                  {"acc_tokens", means.by_tokens},
-                  {"items", task.items.size()}};
-    if (!arguments.stdout_is_free()) continue;
-    std::cout << name << ": accuracy " << fixed(means.raw, 4) << ", by bytes "
-              << fixed(means.by_bytes, 4) << ", by tokens " << fixed(means.by_tokens, 4) << ", "
-              << task.items.size() << " items\n";
+    Json& values = json[name] = {{"items", task.items.size()}};
+    std::string line = concat(name, ":");
+    for (const eval::AccuracyMetric& metric : eval::kAccuracyMetrics) {
+      const double accuracy = eval::accuracy_of(task, metric);
+      values[metric.name] = accuracy;
+      line += concat(" ", metric.name, " ", fixed(accuracy, 4), ",");
+    }
+    if (arguments.stdout_is_free()) std::cout << line << " " << task.items.size() << " items\n";
   }
   const std::string output = arguments.output().string();
   log_info("results written to " + output);

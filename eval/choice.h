@@ -52,6 +52,16 @@ struct ChoiceAccuracy {
 };
 ChoiceAccuracy accuracy_of(const ChoiceScore& score, int64_t gold);
 
+/// The metrics of a task, by their names in results.
+struct AccuracyMetric {
+  const char* name;
+  bool ChoiceAccuracy::*is_right;
+};
+inline constexpr AccuracyMetric kAccuracyMetrics[] = {{"acc", &ChoiceAccuracy::raw},
+                                                      {"acc_norm", &ChoiceAccuracy::by_characters},
+                                                      {"acc_bytes", &ChoiceAccuracy::by_bytes},
+                                                      {"acc_tokens", &ChoiceAccuracy::by_tokens}};
+
 /// Scores in the items' order. A context that is too long loses its beginning. What the tokenizer's
 /// template puts before a text comes before the context; without context and template a choice
 /// follows BOS (EOS where there is none).
@@ -67,6 +77,9 @@ struct ChoiceTask {
   std::vector<ChoiceItem> items;
   std::vector<ChoiceScore> scores;
 };
+
+/// The share of a task's items that are right.
+double accuracy_of(const ChoiceTask& task, const AccuracyMetric& metric);
 
 /// What one evaluation measured.
 struct ChoiceResult {

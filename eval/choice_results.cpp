@@ -12,16 +12,6 @@
 namespace polygraft::eval {
 namespace {
 
-/// A metric's name, and its value for an item.
-struct Metric {
-  const char* name;
-  bool ChoiceAccuracy::*value;
-};
-constexpr Metric kMetrics[] = {{"acc", &ChoiceAccuracy::raw},
-                               {"acc_norm", &ChoiceAccuracy::by_characters},
-                               {"acc_bytes", &ChoiceAccuracy::by_bytes},
-                               {"acc_tokens", &ChoiceAccuracy::by_tokens}};
-
 std::string log_likelihood_text(const ChoiceScore::Choice& choice) {
   return Json(-choice.nats).dump();
 }
@@ -50,17 +40,16 @@ OrderedJson sample_json(const ChoiceItem& item, const ChoiceScore& score, int64_
   sample["prompt_hash"] = sha256(item.context);
   sample["target_hash"] = sha256(std::to_string(item.gold));
   const ChoiceAccuracy accuracy = accuracy_of(score, item.gold);
-  for (const Metric& metric : kMetrics) {
-    sample["metrics"].push_back(metric.name);
-    sample[metric.name] = accuracy.*metric.value ? 1.0 : 0.0;
+  for (const auto& [name, is_right] : kAccuracyMetrics) {
+    sample["metrics"].push_back(name);
+    sample[name] = accuracy.*is_right ? 1.0 : 0.0;
   }
   sample["num_tokens"] = num_tokens;
   return sample;
 }
 
 /// Mean and its standard error (sample deviation / sqrt(n)), as lm-eval's mean_stderr.
-void add_mean(OrderedJson& metrics, const std::string& name, double num_right, double n) {
-  const double mean = num_right / n;
+void add_mean(OrderedJson& metrics, const std::string& name, double mean, double n) {
   metrics[name + ",none"] = mean;
   metrics[name + "_stderr,none"] = "N/A";
   if (n > 1) metrics[name + "_stderr,none"] = std::sqrt(mean * (1 - mean) / (n - 1));
@@ -68,13 +57,9 @@ void add_mean(OrderedJson& metrics, const std::string& name, double num_right, d
 
 OrderedJson task_metrics(const ChoiceTask& task) {
   OrderedJson metrics;
-  for (const Metric& metric : kMetrics) {
-    double num_right = 0;
-    for (size_t i = 0; i < task.items.size(); ++i) {
-      num_right += accuracy_of(task.scores[i], task.items[i].gold).*metric.value ? 1 : 0;
-    }
-    add_mean(metrics, metric.name, num_right, static_cast<double>(task.items.size()));
-  }
+  const auto num_items = static_cast<double>(task.items.size());
+  for (const AccuracyMetric& metric : kAccuracyMetrics)
+    add_mean(metrics, metric.name, accuracy_of(task, metric), num_items);
   return metrics;
 }
 
@@ -84,7 +69,8 @@ OrderedJson task_config(const std::string& name) {
   config["output_type"] = "multiple_choice";
   config["target_delimiter"] = "";
   config["metric_list"] = OrderedJson::array();
-  for (const Metric& metric : kMetrics) config["metric_list"].push_back({{"metric", metric.name}});
+  for (const AccuracyMetric& metric : kAccuracyMetrics)
+    config["metric_list"].push_back({{"metric", metric.name}});
   config["num_fewshot"] = 0;
   config["repeats"] = 1;
   config["metadata"] = {{"version", kTaskVersion}};
@@ -103,7 +89,7 @@ std::string task_hash(const ChoiceTask& task) {
 
 void add_choice_task(OrderedJson& document, const std::string& name, const ChoiceTask& task) {
   OrderedJson higher_is_better;
-  for (const Metric& metric : kMetrics) higher_is_better[metric.name] = true;
+  for (const AccuracyMetric& metric : kAccuracyMetrics) higher_is_better[metric.name] = true;
   add_task(document, name, task.items.size(), task_metrics(task), higher_is_better);
   document["configs"][name] = task_config(name);
   document["task_hashes"][name] = task_hash(task);
@@ -117,6 +103,14 @@ void write_samples(const ChoiceTask& task, AtomicFile& out) {
 }
 
 }  // namespace
+
+double accuracy_of(const ChoiceTask& task, const AccuracyMetric& metric) {
+  double num_right = 0;
+  for (size_t i = 0; i < task.items.size(); ++i) {
+    num_right += accuracy_of(task.scores[i], task.items[i].gold).*metric.is_right ? 1 : 0;
+  }
+  return num_right / static_cast<double>(task.items.size());
+}
 
 void write_choice_result(const ChoiceResult& result, const std::filesystem::path& folder) {
   if (result.tasks.empty()) throw ConfigError("tasks", "there is nothing to write");

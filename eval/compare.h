@@ -31,6 +31,7 @@ struct GateConfig {
   double margin_relative_bpb = 0.002;
   double margin_accuracy = 0.01;
   std::map<std::string, double> margins;  ///< by task, or by language; of no new one
+  std::vector<std::string> metrics;       ///< compared before bits_per_byte, acc, exact_match
   double confidence = 0.95;
   double power = 0.8;
   double min_new_gain_relative = 0.0;
@@ -51,6 +52,9 @@ struct GateConfig {
     v.field("margins", margins,
             "other margins by task or by old language: {xcopa_it: 0.02, de: 0.001}; a task's own "
             "counts before its language's");
+    v.field("metrics", metrics,
+            "metrics to compare where a task has them, the first of them it has, such as "
+            "[acc_norm]; else bits_per_byte, acc or exact_match");
     v.field(
         "power", power,
         "smallest chance that an unchanged model passes; with less data than that takes, a rise "
@@ -150,10 +154,17 @@ struct MeasuredNames {
 /// silence, or of a new language, whose margin is what it must gain.
 void check_margins(const GateConfig& gate, const std::string& key, const MeasuredNames& names);
 
+/// @param key of the metrics. @param known those that tasks have.
+/// @throws ConfigError for a metric that no task has.
+void check_metrics(const GateConfig& gate, const std::string& key,
+                   const std::set<std::string>& known);
+
 /// Pairs on (task, filter, doc_id) and checks the hashes. A mismatch makes the outcome
 /// kNotComparable, with the first differing sample in `reason`. One metric per task is gated:
-/// bits_per_byte, else acc, else exact_match, else the first that is better when higher.
-/// @throws ConfigError for a margin of a task or language that is not compared, or of a new one;
+/// one of gate.metrics, else bits_per_byte, acc, exact_match, or the first that is better when
+/// higher.
+/// @throws ConfigError for a margin of a task or language that is not compared, or of a new one, or
+/// a metric that no task has;
 /// NotComparable when the results disagree on which languages are new and `gate` does not say.
 Comparison compare_results(const ResultFolder& baseline, const ResultFolder& candidate,
                            const GateConfig& gate);

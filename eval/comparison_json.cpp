@@ -1,6 +1,7 @@
 // eval/comparison_json.cpp: the keys of `eval compare --json`.
 // `delta`, `ci_low`, `ci_high` and `margin` share one scale, named by `scale`: relative for bits
 // per byte, absolute for accuracy. Numbers that do not exist are null.
+#include "core/config_json.h"
 #include "eval/compare.h"
 #include "eval/number_text.h"
 
@@ -55,17 +56,7 @@ Json Comparison::to_json() const {
   out["sources"] = {{"baseline", baseline.to_json()}, {"candidate", candidate.to_json()}};
   out["causes"] = Json::object();
   for (const auto& [language, by_cause] : causes) out["causes"][language] = by_cause.to_json();
-  out["gate"] = {{"margin_relative_bpb", gate.margin_relative_bpb},
-                 {"margin_accuracy", gate.margin_accuracy},
-                 {"margins", gate.margins},
-                 {"confidence", gate.confidence},
-                 {"power", gate.power},
-                 {"document_field", gate.document_field},
-                 {"min_new_gain_relative", gate.min_new_gain_relative},
-                 {"min_documents", gate.min_documents},
-                 {"resamples", gate.resamples},
-                 {"seed", gate.seed},
-                 {"new_languages", gate.new_languages.value_or(std::vector<std::string>{})}};
+  out["gate"] = config_to_json(gate);
   return out;
 }
 

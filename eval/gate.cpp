@@ -218,6 +218,12 @@ MeasuredNames names_of(const std::vector<PairedTask>& paired,
   return names;
 }
 
+std::set<std::string> metrics_of(const std::vector<PairedTask>& paired) {
+  std::set<std::string> metrics;
+  for (const PairedTask& task : paired) metrics.insert(task.metrics.begin(), task.metrics.end());
+  return metrics;
+}
+
 }  // namespace
 
 void GateConfig::validate(Problems& problems) const {
@@ -304,8 +310,9 @@ Comparison compare_results(const ResultFolder& baseline, const ResultFolder& can
   const GateConfig& gate = comparison.gate;
   if (!asked.new_languages)
     comparison.gate.new_languages = stated_new_languages(baseline, candidate);
-  const std::vector<PairedTask> paired = pair_results(baseline, candidate);
+  const std::vector<PairedTask> paired = pair_results(baseline, candidate, gate.metrics);
   check_margins(gate, "margins", names_of(paired, *gate.new_languages));
+  check_metrics(gate, "metrics", metrics_of(paired));
   comparison.tests.resize(paired.size());
   parallel_for(paired.size(), 0, [&](size_t i) { comparison.tests[i] = measure(paired[i], gate); });
   adjust_family(comparison.tests, false);
@@ -332,7 +339,7 @@ void add_noise_floor(Comparison& comparison, const ResultFolder& baseline,
     throw NotComparable(repeat.path.string(), "is of another model than the baseline")
         .found(difference)
         .hint("name another run of the baseline: its differences are what chance alone does");
-  const std::vector<PairedTask> paired = pair_results(baseline, repeat);
+  const std::vector<PairedTask> paired = pair_results(baseline, repeat, comparison.gate.metrics);
   std::map<std::pair<std::string, std::string>, LanguageTest> runs;
   for (const PairedTask& task : paired) {
     if (!task.mismatch.empty()) {

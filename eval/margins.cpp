@@ -1,5 +1,5 @@
-// eval/margins.cpp: margins of their own, by task or language: each must be of something old that
-// is measured.
+// eval/margins.cpp: what a gate asks of single tasks, languages and metrics: each must be there,
+// and a margin of something old.
 #include "core/error.h"
 #include "core/text.h"
 #include "eval/compare.h"
@@ -27,6 +27,19 @@ void check_margins(const GateConfig& gate, const std::string& key, const Measure
     throw ConfigError(where, "no task and no old language of the comparison has this name")
         .expected(concat("one of ", join(known, ", ")))
         .hint(nearest.empty() ? "remove the margin or correct its name"
+                              : concat("did you mean '", nearest, "'?"));
+  }
+}
+
+void check_metrics(const GateConfig& gate, const std::string& key,
+                   const std::set<std::string>& known) {
+  const std::vector<std::string> names(known.begin(), known.end());
+  for (const std::string& metric : gate.metrics) {
+    if (known.contains(metric)) continue;
+    const std::string nearest = nearest_name(metric, names);
+    throw ConfigError(key, concat("no task of the comparison has the metric '", metric, "'"))
+        .expected(concat("one of ", join(names, ", ")))
+        .hint(nearest.empty() ? "remove the metric or correct its name"
                               : concat("did you mean '", nearest, "'?"));
   }
 }

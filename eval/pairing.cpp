@@ -7,13 +7,12 @@
 #include <optional>
 #include <regex>
 #include <set>
+#include <tuple>
 
 #include "core/text.h"
 
 namespace polygraft::eval {
 namespace {
-
-constexpr const char* kBitsPerByte = "bits_per_byte";
 
 bool has_bits(const TaskSamples& task) {
   return task.metric_index("nats") >= 0 && task.metric_index("num_bytes") >= 0;
@@ -28,14 +27,25 @@ std::optional<bool> better_when_higher(const OrderedJson& results, const std::st
   return results[where].get<bool>();
 }
 
-std::string choose_metric(const ResultFolder& folder, const std::string& task,
-                          const TaskSamples& samples) {
-  if (has_bits(samples)) return kBitsPerByte;
-  for (const char* name : {"acc", "exact_match"}) {
-    if (samples.metric_index(name) >= 0) return name;
-  }
+/// Sorted; bits per byte in place of the sums that they are made of.
+std::vector<std::string> metrics_of(const TaskSamples& samples) {
   std::vector<std::string> names = samples.metrics;
+  if (has_bits(samples)) {
+    std::erase(names, "nats");
+    std::erase(names, "num_bytes");
+    names.emplace_back(kBitsPerByte);
+  }
   std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::string choose_metric(const ResultFolder& folder, const std::string& task,
+                          const std::vector<std::string>& names,
+                          std::vector<std::string> preferred) {
+  for (const char* name : {kBitsPerByte, "acc", "exact_match"}) preferred.emplace_back(name);
+  for (const std::string& name : preferred) {
+    if (std::find(names.begin(), names.end(), name) != names.end()) return name;
+  }
   for (const std::string& name : names) {
     if (better_when_higher(folder.results, task, name).value_or(false)) return name;
   }
@@ -70,7 +80,9 @@ double value_of(const Sample& sample, int64_t index) {
   return index < 0 ? std::nan("") : sample.values[static_cast<size_t>(index)];
 }
 
-bool is_share(const std::string& metric) { return metric == "acc" || metric == "exact_match"; }
+bool is_share(const std::string& metric) {
+  return metric == "acc" || metric == "acc_norm" || metric == "exact_match";
+}
 bool within_one(double value) { return value >= 0 && value <= 1; }
 
 /// Adds one document's pair to `out`, or says why it cannot.
@@ -94,20 +106,60 @@ std::string add_pair(const Sample& a, const Sample& b, const Columns& columns, P
   return "";
 }
 
-std::string pair_documents(const TaskSamples& baseline, const TaskSamples& candidate,
-                           const std::string& metric, PairedTask& out) {
-  const Columns columns(metric, baseline, candidate);
-  const auto& from = baseline.samples;
-  const auto& to = candidate.samples;
-  out.pairs.reserve(from.size());
+using Samples = std::vector<Sample>;
+
+/// Empty when both are of the same questions, in ascending order of their ids.
+std::string first_difference(const Samples& from, const Samples& to) {
   for (size_t i = 0; i < std::max(from.size(), to.size()); ++i) {
     if (i >= to.size() || (i < from.size() && doc_id_less(from[i].doc_id, to[i].doc_id)))
       return concat("document ", from[i].doc_id, " is missing in the candidate");
     if (i >= from.size() || from[i].doc_id != to[i].doc_id)
       return concat("document ", to[i].doc_id, " is missing in the baseline");
     std::string mismatch = hash_mismatch(from[i], to[i]);
-    if (mismatch.empty()) mismatch = add_pair(from[i], to[i], columns, out);
     if (!mismatch.empty()) return mismatch;
+  }
+  return "";
+}
+
+/// How many of `a` have their like in `b`, each of which serves once.
+size_t count_common(const Samples& a, const Samples& b, auto key_of) {
+  std::multiset<decltype(key_of(a.front()))> left;
+  for (const Sample& sample : b) left.insert(key_of(sample));
+  size_t count = 0;
+  for (const Sample& sample : a) {
+    const auto found = left.find(key_of(sample));
+    if (found == left.end()) continue;
+    left.erase(found);
+    ++count;
+  }
+  return count;
+}
+
+/// Tells another text from another order, and from a part of it.
+std::string extent_of_difference(const Samples& from, const Samples& to) {
+  const size_t same = count_common(from, to, [](const Sample& s) {
+    return std::tuple(s.doc_id, s.doc_hash, s.prompt_hash, s.target_hash);
+  });
+  const size_t same_text = count_common(from, to, [](const Sample& s) {
+    return std::pair(s.doc_hash, s.doc_hash == 0 ? s.doc_id : "");
+  });
+  const std::string moved =
+      same_text > same ? concat(", ", same_text - same, " the same text under another id or prompt")
+                       : "";
+  return concat(" (of ", from.size(), " in the baseline and ", to.size(), " in the candidate ",
+                same, " are the same", moved, ")");
+}
+
+std::string pair_documents(const TaskSamples& baseline, const TaskSamples& candidate,
+                           const std::string& metric, PairedTask& out) {
+  const Columns columns(metric, baseline, candidate);
+  const Samples &from = baseline.samples, &to = candidate.samples;
+  const std::string difference = first_difference(from, to);
+  if (!difference.empty()) return difference + extent_of_difference(from, to);
+  out.pairs.reserve(from.size());
+  for (size_t i = 0; i < from.size(); ++i) {
+    const std::string problem = add_pair(from[i], to[i], columns, out);
+    if (!problem.empty()) return problem;
   }
   double total = 0;
   for (const Pair& pair : out.pairs) total += pair.baseline;
@@ -142,7 +194,7 @@ const TaskSamples* samples_of(const ResultFolder& folder, const TaskKey& key) {
 }
 
 PairedTask pair_task(const ResultFolder& baseline, const ResultFolder& candidate,
-                     const TaskKey& key) {
+                     const TaskKey& key, const std::vector<std::string>& preferred) {
   PairedTask out;
   out.task = key.task;
   const TaskSamples* from = samples_of(baseline, key);
@@ -151,8 +203,9 @@ PairedTask pair_task(const ResultFolder& baseline, const ResultFolder& candidate
     out.mismatch = "no samples on either side";
     return out;
   }
-  const TaskSamples& known = from == nullptr ? *to : *from;
-  const std::string metric = choose_metric(from == nullptr ? candidate : baseline, key.task, known);
+  out.metrics = metrics_of(from == nullptr ? *to : *from);
+  const std::string metric =
+      choose_metric(from == nullptr ? candidate : baseline, key.task, out.metrics, preferred);
   out.metric = key.filter == "none" ? metric : concat(metric, ",", key.filter);
   out.higher_is_better = metric != kBitsPerByte;
   if (from == nullptr || to == nullptr) {
@@ -178,12 +231,13 @@ PairedTask pair_task(const ResultFolder& baseline, const ResultFolder& candidate
 
 }  // namespace
 
-std::vector<PairedTask> pair_results(const ResultFolder& baseline, const ResultFolder& candidate) {
+std::vector<PairedTask> pair_results(const ResultFolder& baseline, const ResultFolder& candidate,
+                                     const std::vector<std::string>& preferred) {
   std::set<TaskKey> keys;
   for (const auto& [key, unused] : baseline.tasks) keys.insert(key);
   for (const auto& [key, unused] : candidate.tasks) keys.insert(key);
   std::vector<PairedTask> out;
-  for (const TaskKey& key : keys) out.push_back(pair_task(baseline, candidate, key));
+  for (const TaskKey& key : keys) out.push_back(pair_task(baseline, candidate, key, preferred));
   return out;
 }
 

@@ -12,13 +12,16 @@ namespace polygraft::eval {
 struct PairedTask {
   std::string task;
   std::string metric;  ///< "bits_per_byte", "acc"; with ",filter" when the filter is not "none"
+  std::vector<std::string> metrics;  ///< that it could be compared by
   bool higher_is_better = false;
   std::vector<Pair> pairs;  ///< bits and bytes, or accuracy and 1
   std::string mismatch;     ///< empty when comparable
 };
 
 /// Every task of either side, sorted by name.
-std::vector<PairedTask> pair_results(const ResultFolder& baseline, const ResultFolder& candidate);
+/// @param preferred metrics, taken before others where a task has them.
+std::vector<PairedTask> pair_results(const ResultFolder& baseline, const ResultFolder& candidate,
+                                     const std::vector<std::string>& preferred);
 
 /// The language a task measures: one of `known` that ends the name, else a language code that ends
 /// it ("belebele_ind_Latn", "xcopa_id"), else "". `bpb_<lang>` is always <lang>.

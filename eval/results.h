@@ -25,6 +25,7 @@ struct BpbResult {
   std::map<std::string, Causes> causes;      ///< of languages whose change was split by cause
 };
 
+inline constexpr const char* kBitsPerByte = "bits_per_byte";
 inline constexpr std::string_view kBpbTaskPrefix = "bpb_";
 /// The task that measures bits per byte of a language's held-out text.
 std::string bpb_task(const std::string& language);

@@ -2,9 +2,9 @@
 // person.
 #include <algorithm>
 
+#include "core/config_json.h"
 #include "core/error.h"
 #include "core/text.h"
-#include "expand/config_json.h"
 #include "expand/plan.h"
 #include "model/checkpoint/pack_name.h"
 

@@ -5,8 +5,8 @@
 #include <bit>
 #include <cmath>
 
+#include "core/json.h"
 #include "core/text.h"
-#include "expand/config_json.h"
 #include "expand/plan.h"
 
 namespace polygraft::expand {

@@ -3,10 +3,10 @@
 #include <array>
 #include <utility>
 
+#include "core/config_json.h"
 #include "core/error.h"
 #include "core/json.h"
 #include "core/text.h"
-#include "expand/config_json.h"
 #include "expand/upcycle.h"
 
 namespace polygraft::expand {

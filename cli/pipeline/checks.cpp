@@ -176,6 +176,14 @@ eval::MeasuredNames measured_names(const PipelineConfig& config) {
   return names;
 }
 
+std::set<std::string> measured_metrics(const PipelineConfig& config) {
+  std::set<std::string> metrics;
+  if (config.evaluate.bpb) metrics.insert(eval::kBitsPerByte);
+  if (config.evaluate.choice.empty()) return metrics;
+  for (const auto& [name, unused] : eval::kAccuracyMetrics) metrics.insert(name);
+  return metrics;
+}
+
 }  // namespace
 
 void check_tasks(const PipelineConfig& config, Checks& checks) {
@@ -185,6 +193,7 @@ void check_tasks(const PipelineConfig& config, Checks& checks) {
   }
   if (!are_good || config.languages.empty()) return;
   checks.run([&] { eval::check_margins(config.gate, "gate.margins", measured_names(config)); });
+  checks.run([&] { eval::check_metrics(config.gate, "gate.metrics", measured_metrics(config)); });
 }
 
 void check_machine(const trainer::TrainConfig& train, const trainer::Processes& processes) {

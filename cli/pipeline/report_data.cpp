@@ -206,6 +206,7 @@ std::vector<eval::Table> behind_tables(const fs::path& run_dir, eval::GateConfig
       .rows = {}};
   gate.new_languages->clear();  // they are what the passages are of
   gate.margins.clear();         // no outcome is shown, and some may be of what is not measured here
+  gate.metrics.clear();         // likewise
   std::vector<std::string> notes;
   for (const auto& test : eval::compare_results(read(baseline), read(candidate), gate).tests) {
     if (test.outcome == eval::Outcome::kNotComparable) {

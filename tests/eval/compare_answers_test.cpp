@@ -67,6 +67,26 @@ TEST_CASE("scores between 0 and 1 are bounded as answers are", "[eval][compare]"
   CHECK_THAT(percent.tests[0].reason, Catch::Contains("not between 0 and 1"));
 }
 
+TEST_CASE("what a task is compared by can be chosen", "[eval][compare]") {
+  ResultFolder folder = folder_of("quiz_de", 400, always_right);
+  TaskSamples& samples = folder.tasks.begin()->second;
+  samples.metrics = {"acc", "acc_norm"};
+  for (Sample& sample : samples.samples) sample.values = {1.0, 0.0};
+  const auto compared_by = [&](const std::vector<std::string>& metrics) {
+    const LanguageTest test = compare_results(folder, folder, {.metrics = metrics}).tests[0];
+    return concat(test.metric, " ", test.estimate.baseline);
+  };
+  CHECK(compared_by({}) == "acc 1");
+  CHECK(compared_by({"acc_norm"}) == "acc_norm 0");
+  CHECK(compared_by({"acc_norm", "acc"}) == "acc_norm 0");
+  CHECK_THROWS_WITH(compared_by({"acc_nrom"}),
+                    Catch::Contains("metrics") && Catch::Contains("did you mean 'acc_norm'?"));
+  samples.metrics = {"nats", "num_bytes"};
+  for (Sample& sample : samples.samples) sample.values = {M_LN2, 1.0};
+  CHECK(compared_by({}) == "bits_per_byte 1");
+  CHECK_THROWS_WITH(compared_by({"nats"}), Catch::Contains("one of bits_per_byte"));
+}
+
 TEST_CASE("a results file that calls a lower accuracy better is not overruled", "[eval][compare]") {
   ResultFolder folder = folder_of("quiz_de", 400, always_right);
   CHECK(compare_results(folder, folder, {}).outcome == Outcome::kPass);

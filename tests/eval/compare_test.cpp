@@ -275,6 +275,29 @@ TEST_CASE("results of different documents are not comparable, and the first diff
              Catch::Contains("missing in the candidate"));
 }
 
+TEST_CASE("of different documents it is told how many are the same", "[eval][compare]") {
+  const auto reason = [](auto edit) { return after_edit(edit).reason; };
+  CHECK(reason([](ResultFolder& f) { bpb_samples(f, "de").pop_back(); }) ==
+        "document 199 is missing in the candidate (of 200 in the baseline and 199 in the candidate "
+        "199 are the same)");
+  auto [baseline, candidate] = bpb_folders({{"de", {}}});
+  for (ResultFolder* folder : {&baseline, &candidate}) {
+    auto& samples = bpb_samples(*folder, "de");
+    for (size_t i = 0; i < samples.size(); ++i) samples[i].doc_hash = i + 1;
+  }
+  auto& samples = bpb_samples(candidate, "de");
+  std::swap(samples[3].doc_hash, samples[7].doc_hash);
+  samples[9].doc_hash = 1000;
+  CHECK(compare_results(baseline, candidate, {}).tests.front().reason ==
+        "document 3 differs: doc_hash (of 200 in the baseline and 200 in the candidate 197 are the "
+        "same, 2 the same text under another id or prompt)");
+  for (Sample& sample : bpb_samples(baseline, "de")) sample.doc_hash = 0;
+  for (Sample& sample : samples) sample.doc_hash = 0;
+  samples[4].prompt_hash = 1;
+  CHECK_THAT(compare_results(baseline, candidate, {}).tests.front().reason,
+             Catch::Contains("document 4") && Catch::Contains("199 are the same, 1 the same text"));
+}
+
 TEST_CASE("another version of a task is not comparable", "[eval][compare]") {
   auto [baseline, candidate] = bpb_folders({{"de", {}}});
   baseline.results["versions"]["bpb_de"] = 1.0;

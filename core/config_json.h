@@ -1,19 +1,24 @@
-// expand/config_json.h: a config struct as JSON and back, through the same field list that serves
+// core/config_json.h: a config struct as JSON and back, through the same field list that serves
 // YAML.
 #pragma once
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "core/config.h"
 #include "core/json.h"
 
-namespace polygraft::expand {
+namespace polygraft {
 
 class JsonFieldWriter {
  public:
   template <class T>
   void field(const std::string& key, T& value, const std::string& /*doc*/) {
     json_[key] = value;
+  }
+  template <class T>
+  void field(const std::string& key, std::optional<T>& value, const std::string& /*doc*/) {
+    json_[key] = value ? Json(*value) : Json();
   }
   template <class T>
   void required(const std::string& key, T& value, const std::string& doc) {
@@ -61,4 +66,4 @@ Config config_from_json(const Json& json, const std::string& key,
   return config;
 }
 
-}  // namespace polygraft::expand
+}  // namespace polygraft
