@@ -43,14 +43,20 @@ Prompt chat_prompt(const Arguments& arguments, const tokenizer::Tokenizer& token
   return prompt;
 }
 
-void check_system(const Arguments& arguments) {
+void check_texts(const Arguments& arguments) {
+  for (const char* option : {"prompt", "system"}) {
+    const size_t invalid = find_invalid_utf8(arguments.optional_text(option).value_or(""));
+    if (invalid == std::string::npos) continue;
+    throw ConfigError(concat("--", option), "not valid UTF-8")
+        .found(concat("an invalid sequence at byte ", invalid));
+  }
   if (!arguments.optional_text("system") || arguments.flag("chat")) return;
   throw ConfigError("--system", "means nothing without --chat")
       .hint("--chat asks in the model's chat format, of which a system text is a part");
 }
 
 ExitCode run_generate(const Arguments& arguments) {
-  check_system(arguments);
+  check_texts(arguments);
   const auto options = bind_config<eval::GenerationOptions>(arguments.config_or_defaults());
   const MeasuredModel measured = measured_model(arguments);
   const std::string text = arguments.text("prompt");

@@ -271,6 +271,21 @@ std::string budget_note(const trainer::TrainConfig& train, const Json& training)
                 human_count(step), ".");
 }
 
+/// "": hardly any held-out document is trained on.
+std::string trained_on_note(const Json& heldout) {
+  constexpr double kToleratedShare = 0.05;
+  std::vector<std::string> languages;
+  for (const auto& [language, counts] : heldout.items()) {
+    const auto trained_on = counts.at("also_trained_on").get<double>();
+    const auto documents = counts.at("documents").get<double>();
+    if (trained_on > kToleratedShare * documents)
+      languages.push_back(concat(language, " (", trained_on, " of ", documents, ")"));
+  }
+  if (languages.empty()) return "";
+  return concat("Held-out documents that are training text, too: ", join(languages, ", "),
+                "; what they show is not what other text would.");
+}
+
 }  // namespace
 
 eval::Report make_report(const fs::path& run_dir) {
@@ -287,7 +302,9 @@ eval::Report make_report(const fs::path& run_dir) {
   report.title = concat("Adding ", join(config.gate.new_languages.value(), ", "), " to ",
                         fs::path(config.base).filename().string());
   report.comparison = compare_stages(run_dir, config.gate);
-  report.comparison.note = budget_note(config.train, training);
+  std::vector<std::string> notes = {budget_note(config.train, training), trained_on_note(heldout)};
+  std::erase(notes, "");
+  report.comparison.note = join(notes, " ");
   for (eval::Chart* chart : {&curves.interference, &curves.causes, &curves.learning, &curves.loss})
     if (!chart->curves.empty()) report.charts.push_back(std::move(*chart));
   report.heat_maps = {similarity_map(profile)};

@@ -292,6 +292,9 @@ class BadInput(unittest.TestCase):
             self.assertIn("means nothing to `inspect`", run("inspect", BASE, *option, expect=2).stderr)
         result = run("generate", "--model", BASE, "--prompt", "The", "--system", "Be brief.", expect=2)
         self.assertIn("means nothing without --chat", result.stderr)
+        for texts in (("a\udcffb", "ok"), ("ok", "a\udcffb")):  # the byte 0xff, as Python spells it
+            result = run("generate", "--model", BASE, "--chat", "--prompt", texts[0], "--system", texts[1], expect=2)
+            self.assertIn("an invalid sequence at byte 1", result.stderr)
 
     def test_ids_that_are_none(self):
         for ids in ("[4294967368]", "[100000]", "[1.5]", "[true]", "[-1]", "7"):

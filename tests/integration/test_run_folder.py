@@ -153,6 +153,16 @@ class RunFolder(unittest.TestCase):
         said = self.pipeline("--set", f"corpus={corpus}", "--until", "heldout", expect=0).stderr
         self.assertRegex(said, rf"{NEW_LANGUAGE}: (\d+) of \1 held-out documents are in its training text, too")
 
+    def test_the_verdict_says_what_was_trained_on(self):
+        self.assertNotIn("that are training text, too", run("report", self.dir).stdout)
+        counts = self.dir / "stages" / "heldout" / "documents.json"
+        documents = load_json(counts)
+        documents[NEW_LANGUAGE]["also_trained_on"] = half = documents[NEW_LANGUAGE]["documents"] // 2
+        counts.write_text(json.dumps(documents))
+        run("report", self.dir)
+        verdict = load_json(self.dir / "report.json")["comparison"]["verdict"]
+        self.assertIn(f"training text, too: {NEW_LANGUAGE} ({half} of {documents[NEW_LANGUAGE]['documents']});", verdict)
+
     def test_a_model_that_was_changed_is_made_again(self):
         config = self.dir / "model" / "config.json"
         time = config.stat().st_mtime_ns
