@@ -12,12 +12,12 @@
 
 #include "core/config.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "core/json_fwd.h"
 #include "core/settings.h"
 
 namespace polygraft::cli {
 
-namespace fs = std::filesystem;
 namespace po = boost::program_options;
 
 /// The parsed command line of one subcommand. Options that every subcommand has are members.

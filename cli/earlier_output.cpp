@@ -12,8 +12,6 @@
 namespace polygraft::cli {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::string_view kOwnFolders = "polygraft.";  // a model's: what the base was
 
 /// Beside such a file others may lie, as a model's licence does.

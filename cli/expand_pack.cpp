@@ -9,6 +9,7 @@
 #include "core/overlap.h"
 #include "core/text.h"
 #include "expand/packs/stored_pack.h"
+#include "model/checkpoint/tensors_hash.h"
 
 namespace polygraft::cli {
 namespace {

@@ -7,8 +7,6 @@
 namespace polygraft::cli {
 namespace {
 
-namespace fs = std::filesystem;
-
 /// Of a list that is too long for a name: nothing's.
 fs::file_status status_of(const std::string& file) {
   std::error_code unnameable;

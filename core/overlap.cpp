@@ -5,13 +5,12 @@
 #include <system_error>
 
 #include "core/error.h"
+#include "core/file.h"
 #include "core/partial.h"
 #include "core/text.h"
 
 namespace polygraft {
 namespace {
-
-namespace fs = std::filesystem;
 
 fs::path real_path(const fs::path& path) {
   if (path.empty()) throw ConfigError("path", "is empty");

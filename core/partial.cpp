@@ -13,11 +13,11 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/file.h"
 #include "core/log.h"
 #include "core/text.h"
 
 namespace polygraft {
-namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kInfix = ".polygraft-partial-";

@@ -9,8 +9,6 @@
 namespace polygraft::eval {
 namespace {
 
-namespace fs = std::filesystem;
-
 std::string id_text(const OrderedJson& json, const fs::path& where) {
   const auto id = json.find("id");
   if (id == json.end()) throw FormatError(where, "key 'id' is missing");

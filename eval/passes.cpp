@@ -144,10 +144,4 @@ void run_passes(const model::Transformer& transformer, const std::vector<model::
   }
 }
 
-parallel::Bytes bytes_of(const at::Tensor& tensor) {
-  if (!tensor.defined()) return {};
-  TORCH_CHECK(tensor.is_contiguous(), "only a contiguous tensor lies in one piece");
-  return {static_cast<std::byte*>(tensor.mutable_data_ptr()), tensor.nbytes()};
-}
-
 }  // namespace polygraft::eval

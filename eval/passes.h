@@ -42,7 +42,4 @@ void run_passes(const model::Transformer& transformer, const std::vector<model::
                 const PassOptions& options,
                 const std::function<void(size_t, const at::Tensor&)>& take);
 
-/// A contiguous tensor's memory, to be delivered to other ranks; none of an undefined one.
-parallel::Bytes bytes_of(const at::Tensor& tensor);
-
 }  // namespace polygraft::eval

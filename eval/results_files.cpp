@@ -10,8 +10,6 @@
 namespace polygraft::eval {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::string_view kResults = "results_";
 constexpr std::string_view kSamples = "samples_";
 

@@ -11,8 +11,6 @@
 namespace polygraft::eval {
 namespace {
 
-namespace fs = std::filesystem;
-
 /// A model's path as a folder name, as lm-eval makes it.
 std::string sanitized(const std::string& name) {
   std::string out;

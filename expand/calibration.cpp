@@ -12,6 +12,7 @@
 #include "core/text.h"
 #include "eval/passes.h"
 #include "expand/graft.h"
+#include "model/architecture/tensor_bytes.h"
 
 namespace polygraft::expand {
 
@@ -164,7 +165,7 @@ class LayerCollector {
         seen = room_for(num_tokens, config_.hidden_size, *view.plan);
       }
       for (const auto part : kTapped) {
-        features.to_one(team_.owner_of(b), view.rank, eval::bytes_of(seen.*part));
+        features.to_one(team_.owner_of(b), view.rank, model::bytes_of(seen.*part));
       }
     }
     features.wait();
@@ -203,7 +204,7 @@ std::vector<CalibrationFeatures> join_hidden(std::vector<at::Tensor> hidden_TD,
   parallel::Deliveries deliveries(team);
   for (size_t b = 0; b < hidden_TD.size(); ++b) {
     if (!team.owns(b)) hidden_TD[b] = at::empty({text.batches[b].ids_T.numel(), width});
-    deliveries.to_all(team.owner_of(b), eval::bytes_of(hidden_TD[b]));
+    deliveries.to_all(team.owner_of(b), model::bytes_of(hidden_TD[b]));
   }
   deliveries.wait();
   std::vector<CalibrationFeatures> features;

@@ -8,18 +8,17 @@
 
 #include "core/error.h"
 #include "core/log.h"
-#include "core/random.h"
 #include "core/text.h"
 #include "eval/passes.h"
 #include "expand/addition_names.h"
 #include "expand/calibration.h"
-#include "expand/expert_clones.h"
 #include "expand/graft.h"
 #include "expand/head_offset.h"
 #include "expand/language_mark.h"
 #include "expand/padding_row.h"
 #include "expand/place_rows.h"
-#include "expand/router_rows.h"
+#include "expand/planned_experts.h"
+#include "expand/router_fits.h"
 #include "expand/start_rows.h"
 #include "expand/vocabulary_rows.h"
 #include "tokenizer/base_view.h"
@@ -74,36 +73,6 @@ Transformer with_input_rows(const Transformer& base, const at::Tensor& rows_vD,
   return {std::move(config), std::move(weights)};
 }
 
-/// The plan's experts. Keeps the last one, whose matrices are asked for in turn.
-class CloneMaker {
- public:
-  CloneMaker(Transformer base, const ExpansionPlan& plan)
-      : base_(std::move(base)), seed_(plan.seed), reinit_ratio_(plan.experts.reinit_ratio) {
-    for (const LayerPlan& layer : plan.layers) donors_[layer.layer] = layer.donors;
-  }
-
-  Expert operator()(int64_t layer, int64_t j) {
-    if (std::pair(layer, j) == made_) return expert_;
-    const model::MoeWeights& moe = base_.weights().layers.at(static_cast<size_t>(layer)).moe;
-    const int64_t donor = donors_.at(layer).at(static_cast<size_t>(j)).expert;
-    const at::ScalarType dtype = base_.weights().compute_dtype();
-    expert_ = {};  // not two at once
-    expert_ =
-        clone_expert({moe.gate_up.row(donor, dtype), moe.down.row(donor, dtype)}, reinit_ratio_,
-                     RandomStream(seed_, concat("layers.", layer, ".expert.", j)));
-    made_ = {layer, j};
-    return expert_;
-  }
-
- private:
-  Transformer base_;
-  uint64_t seed_;
-  double reinit_ratio_;
-  std::map<int64_t, std::vector<Donor>> donors_;
-  std::pair<int64_t, int64_t> made_{-1, -1};
-  Expert expert_;
-};
-
 class AdditionBuilder {
  public:
   AdditionBuilder(const Transformer& base, const Tokenizer& old_tokenizer,
@@ -115,7 +84,7 @@ class AdditionBuilder {
         plan_(plan),
         calibration_(calibration),
         team_(team) {
-    computed_.make_expert = CloneMaker(base, plan);
+    computed_.make_expert = PlannedExperts(base, plan);
     computed_.vocab = place_rows(base.num_base_vocab_rows(), old_tokenizer.size(),
                                  plan.new_vocab_rows, plan.vocabulary.pad_to);
   }
@@ -132,9 +101,6 @@ class AdditionBuilder {
   void add_output_rows(const at::Tensor& start_vD, const std::vector<CalibrationFeatures>& texts);
   void add_experts(const LayerPlan& layer);
   void add_donor_rows(const LayerPlan& layer);
-  RouterFit fit_rows(std::vector<LayerFeatures> texts) const;
-  void add_router_rows(std::vector<LayerView> layers);
-  void report(const LayerPlan& layer, const RouterFit& fit) const;
   std::vector<CalibrationFeatures> run_texts(const Transformer& input_model);
 
   const Transformer& base_;
@@ -228,61 +194,14 @@ void AdditionBuilder::add_donor_rows(const LayerPlan& layer) {
       moe.router.base.index_select(0, at::tensor(donors, at::kLong)).to(at::kFloat);
 }
 
-/// @param texts what the layer's router saw of the old text and of the new.
-RouterFit AdditionBuilder::fit_rows(std::vector<LayerFeatures> texts) const {
-  LayerFeatures &old_text = texts[0], &new_text = texts[1];
-  const at::Tensor later = at::nonzero(~new_text.first_T).squeeze(1);
-  for (at::Tensor* part : {&new_text.input_TD, &new_text.threshold_T, &new_text.donor_Tn}) {
-    *part = part->index_select(0, later);
-  }
-  RouterFeatures features{std::move(new_text.input_TD),
-                          std::move(new_text.threshold_T),
-                          std::move(new_text.donor_Tn),
-                          std::move(old_text.input_TD),
-                          std::move(old_text.threshold_T),
-                          {},
-                          {}};
-  if (!base_.config().renormalize_top_k) features.old_log_normalizer_O = old_text.log_normalizer_T;
-  features.old_weight_O = 1 + old_text.first_T.to(at::kDouble) * (plan_.experts.bos_weight - 1);
-  const ExpertConfig& config = plan_.experts;
-  return fit_router_rows(std::move(features),
-                         {config.router_margin, config.router_old_weight, config.router_ridge,
-                          config.router_iterations, config.router_softmax_share});
-}
-
-/// Each rank fits its layer's rows, and everyone gets all.
-void AdditionBuilder::add_router_rows(std::vector<LayerView> layers) {
-  std::vector<RouterFit> fits(layers.size());
-  parallel::Deliveries deliveries(team_);
-  for (size_t i = 0; i < layers.size(); ++i) {
-    const auto num_rows = static_cast<int64_t>(layers[i].plan->donors.size());
-    fits[i] = layers[i].rank == team_.rank()
-                  ? fit_rows(std::move(layers[i].texts))
-                  : RouterFit{{}, at::empty({num_rows, base_.config().hidden_size})};
-    RouterFitNumbers& numbers = fits[i];
-    deliveries.to_all(layers[i].rank, std::as_writable_bytes(std::span(&numbers, 1)));
-    deliveries.to_all(layers[i].rank, eval::bytes_of(fits[i].rows_nD));
-  }
-  deliveries.wait();
-  for (size_t i = 0; i < layers.size(); ++i) {
-    additions_[added_router(layers[i].plan->layer)] = fits[i].rows_nD;
-    report(*layers[i].plan, fits[i]);
-  }
-}
-
-void AdditionBuilder::report(const LayerPlan& layer, const RouterFit& fit) const {
-  log_info(concat("layer ", layer.layer, ": new experts win ", fixed(100 * fit.new_captured, 1),
-                  " % of new tokens and ", fixed(100 * fit.old_leaked, 2),
-                  " % of old ones by weight (", fit.iterations, " iterations)"));
-  if (base_.config().renormalize_top_k) return;
-  log_info(concat("layer ", layer.layer, ": new experts take ",
-                  fixed(100 * fit.softmax_share_mean, 3), " % of the softmax on old text, at most ",
-                  fixed(100 * fit.softmax_share_max, 2), " %"));
-}
-
 /// Old text and new through the base; routers are fitted as their layers come by.
 std::vector<CalibrationFeatures> AdditionBuilder::run_texts(const Transformer& input_model) {
-  const auto fit = [this](std::vector<LayerView> layers) { add_router_rows(std::move(layers)); };
+  const auto fit = [this](std::vector<LayerView> layers) {
+    for (auto& [layer, rows_nD] :
+         fit_routers(base_.config(), plan_.experts, std::move(layers), team_)) {
+      additions_[added_router(layer)] = rows_nD;
+    }
+  };
   const bool fits_routers = plan_.experts.router == "discriminant";
   return collect_by_layer(input_model, {old_sequences(), new_sequences()},
                           fits_routers ? plan_.layers : std::vector<LayerPlan>{}, fit,

@@ -11,6 +11,7 @@
 #include "core/progress.h"
 #include "eval/passes.h"
 #include "model/architecture/head_loss.h"
+#include "model/architecture/tensor_bytes.h"
 
 namespace polygraft::expand {
 
@@ -169,7 +170,7 @@ LanguageMark fit_language_mark(const MarkedModel& marked, const MarkTexts& texts
           team.owns(side)
               ? fitter.gradient(batches[static_cast<size_t>(step) % batches.size()], side == 0)
               : at::empty({values.numel() + 1});
-      deliveries.to_all(team.owner_of(side), eval::bytes_of(gradients[side]));
+      deliveries.to_all(team.owner_of(side), model::bytes_of(gradients[side]));
     }
     deliveries.wait();
     const at::Tensor sum = gradients[0] + gradients[1];

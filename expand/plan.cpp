@@ -11,6 +11,7 @@
 #include "expand/place_rows.h"
 #include "model/checkpoint/pack_name.h"
 #include "model/checkpoint/serving_lint.h"
+#include "model/checkpoint/tensors_hash.h"
 
 namespace polygraft::expand {
 

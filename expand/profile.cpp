@@ -17,6 +17,7 @@
 #include "expand/sequences.h"
 #include "expand/similarity.h"
 #include "expand/softmax_floor.h"
+#include "model/architecture/tensor_bytes.h"
 
 namespace polygraft::expand {
 
@@ -91,7 +92,7 @@ class UseCounter {
   void close_pass(eval::PassRange pass) {
     parallel::Deliveries uses(team_);
     for (size_t b = pass.first; b < pass.end; ++b) {
-      uses.to_all(team_.owner_of(b), eval::bytes_of(use_of(b)));
+      uses.to_all(team_.owner_of(b), model::bytes_of(use_of(b)));
     }
     uses.wait();
     for (size_t b = pass.first; b < pass.end; ++b) {

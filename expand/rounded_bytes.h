@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "model/architecture/tensor_bytes.h"
 #include "model/architecture/weights.h"
 
 namespace polygraft::expand {
@@ -12,7 +13,7 @@ namespace polygraft::expand {
 /// ties to even.
 inline std::string rounded_bytes(const at::Tensor& made, model::Dtype dtype) {
   const at::Tensor rounded = made.to(at::kCPU, model::to_scalar_type(dtype)).contiguous();
-  return {static_cast<const char*>(rounded.const_data_ptr()), rounded.nbytes()};
+  return std::string(model::stored_bytes(rounded));
 }
 
 }  // namespace polygraft::expand

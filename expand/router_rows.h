@@ -22,7 +22,7 @@ struct RouterFeatures {
 };
 
 struct RouterFitOptions {
-  double margin = 0.3;      ///< m
+  double margin = 0.3;       ///< m
   double old_weight = 64.0;  ///< beta
   double ridge = 1e-3;  ///< lambda, relative to the mean eigenvalue of the features' second moment
   int64_t max_iterations = 60;

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "expand/lbfgs.h"
+#include "model/architecture/tensor_bytes.h"
 
 namespace polygraft::expand {
 
@@ -106,8 +107,8 @@ void SoftmaxFloors::gather_inputs(const std::vector<Job>& jobs) {
       if (job.rank == team_.rank() && !team_.owns(b)) {
         seen = {at::empty({rows, sample_.width}, at::kFloat), at::empty({rows}, at::kFloat)};
       }
-      inputs.to_one(team_.owner_of(b), job.rank, eval::bytes_of(seen.input_TD));
-      inputs.to_one(team_.owner_of(b), job.rank, eval::bytes_of(seen.log_normalizer_T));
+      inputs.to_one(team_.owner_of(b), job.rank, model::bytes_of(seen.input_TD));
+      inputs.to_one(team_.owner_of(b), job.rank, model::bytes_of(seen.log_normalizer_T));
     }
   }
   inputs.wait();

@@ -7,8 +7,6 @@
 
 namespace polygraft::expand {
 
-namespace fs = std::filesystem;
-
 namespace {
 
 bool is_chat_template(const std::string& name) {

@@ -20,8 +20,11 @@
 #include "core/stop.h"
 #include "core/text.h"
 #include "expand/expert_clones.h"
+#include "model/architecture/tensor_bytes.h"
 #include "model/architecture/weights.h"
+#include "model/checkpoint/side_files.h"
 #include "model/checkpoint/tensor_writer.h"
+#include "model/checkpoint/tensors_hash.h"
 
 namespace polygraft::expand {
 namespace {
@@ -193,9 +196,7 @@ void write_tensors(const ModelFolder& dense, const UpcyclePlan& plan,
     const at::Tensor made = maker != makers.end()
                                 ? maker->second().to(model::to_scalar_type(spec.dtype)).contiguous()
                                 : model::mapped_tensor(dense.tensors.get(spec.name));
-    writing.add(made.nbytes(), [&, made] {
-      writer.append(spec.name, {static_cast<const char*>(made.const_data_ptr()), made.nbytes()});
-    });
+    writing.add(made.nbytes(), [&, made] { writer.append(spec.name, model::stored_bytes(made)); });
     progress.advance(spec.num_bytes());
   }
   writing.finish();

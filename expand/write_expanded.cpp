@@ -17,6 +17,7 @@
 #include "expand/rounded_bytes.h"
 #include "expand/tokenizer_files.h"
 #include "model/checkpoint/displaced_rows.h"
+#include "model/checkpoint/side_files.h"
 #include "model/checkpoint/tensor_writer.h"
 #include "model/checkpoint/tensors_hash.h"
 

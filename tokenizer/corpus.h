@@ -10,14 +10,13 @@
 #include <vector>
 
 #include "core/config.h"
+#include "core/file.h"
 
 namespace polygraft {
 class Progress;
 }
 
 namespace polygraft::tokenizer {
-
-namespace fs = std::filesystem;
 
 struct Document {
   std::string id;    ///< "id" of the .jsonl line, else "FILE:LINE" (file name without folder, line

@@ -4,16 +4,14 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <mutex>
-#include <set>
 #include <utility>
 
 #include "core/error.h"
-#include "core/log.h"
 #include "core/text.h"
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/json_cursor.h"
 #include "tokenizer/utf8.h"
+#include "tokenizer/warn_once.h"
 
 namespace polygraft::tokenizer {
 namespace {
@@ -205,7 +203,6 @@ bool fill_characters(const Vocabulary& vocabulary, bool byte_fallback, BpeParts&
   return complete;
 }
 
-/// Once a process for the same lack: a base, its extensions and their copies all share it.
 void warn_of_dropped(const BpeParts& parts, const fs::path& file) {
   std::string lack = "characters that are no token of their own";
   if (parts.byte_level) {
@@ -215,11 +212,7 @@ void warn_of_dropped(const BpeParts& parts, const fs::path& file) {
     }
     lack += " of UTF-8, which have no token,";
   }
-  static std::mutex mutex;
-  static std::set<std::string> told;
-  const std::scoped_lock lock(mutex);
-  if (!told.insert(lack).second) return;
-  log_warn(concat(file.string(), ": ", lack, " are left out of texts (said once)"));
+  warn_once(lack, concat(file.string(), ": ", lack, " are left out of texts"));
 }
 
 void fill_whole_pieces(const Vocabulary& vocabulary, BpeParts& parts) {

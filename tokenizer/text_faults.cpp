@@ -17,7 +17,6 @@
 namespace polygraft::tokenizer {
 namespace {
 
-namespace fs = std::filesystem;
 using namespace std::string_view_literals;
 
 constexpr const char* kFromUtf16 = "iconv -f UTF-16 -t UTF-8 OLD > NEW converts it";

@@ -11,9 +11,10 @@
 #include <string_view>
 #include <vector>
 
+#include "core/file.h"
+
 namespace polygraft::tokenizer {
 
-namespace fs = std::filesystem;
 using TokenId = int32_t;
 
 /// What a tokenizer's own template puts around a text; encode() leaves it out.

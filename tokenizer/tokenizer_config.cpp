@@ -2,14 +2,12 @@
 #include "tokenizer/tokenizer_config.h"
 
 #include <algorithm>
-#include <mutex>
-#include <set>
 #include <unordered_map>
 
 #include "core/error.h"
 #include "core/json.h"
-#include "core/log.h"
 #include "core/text.h"
+#include "tokenizer/warn_once.h"
 
 namespace polygraft::tokenizer {
 
@@ -170,14 +168,11 @@ void warn_of_other_normalizer(const fs::path& folder, const Json& normalizer) {
   auto name = json_get_or<std::string>(read_json(file), "tokenizer_class", "", file);
   if (name.ends_with("Fast")) name.resize(name.size() - std::string_view("Fast").size());
   if (name != "Qwen2Tokenizer" && name != "GPTNeoXTokenizer") return;
-  static std::mutex mutex;
-  static std::set<std::string> told;
-  const std::scoped_lock lock(mutex);
-  if (!told.insert(name).second) return;
-  log_warn(concat(file.string(), ": transformers 5's ", name,
-                  " makes NFC of a text first, whatever tokenizer.json says: other text gets other "
-                  "ids there; PreTrainedTokenizerFast as tokenizer_class does as the file says "
-                  "(said once)"));
+  warn_once(
+      name,
+      concat(file.string(), ": transformers 5's ", name,
+             " makes NFC of a text first, whatever tokenizer.json says: other text gets other "
+             "ids there; PreTrainedTokenizerFast as tokenizer_class does as the file says"));
 }
 
 }  // namespace polygraft::tokenizer

@@ -8,8 +8,6 @@
 
 namespace polygraft::tokenizer {
 
-namespace fs = std::filesystem;
-
 fs::path tokenizer_file_of(const fs::path& folder_or_file) {
   if (!fs::is_directory(folder_or_file)) return folder_or_file;
   for (const char* name : {"tokenizer.json", "tokenizer.model"}) {

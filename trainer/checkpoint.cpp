@@ -11,7 +11,9 @@
 #include "core/hash.h"
 #include "core/remove_folder.h"
 #include "core/text.h"
+#include "model/architecture/tensor_bytes.h"
 #include "model/checkpoint/tensor_file.h"
+#include "model/checkpoint/tensor_folder.h"
 #include "model/checkpoint/tensor_writer.h"
 
 namespace polygraft::trainer {
@@ -45,8 +47,7 @@ std::vector<model::TensorSpec> weight_specs(const Parameters& parameters) {
 void append(model::TensorWriter& writer, const char* kind, const Parameter& parameter,
             const at::Tensor& tensor) {
   const at::Tensor values = tensor.cpu().contiguous();
-  writer.append(concat(kind, parameter.name),
-                {static_cast<const char*>(values.const_data_ptr()), values.nbytes()});
+  writer.append(concat(kind, parameter.name), model::stored_bytes(values));
 }
 
 void append_weights(model::TensorWriter& writer, const Parameters& parameters) {

@@ -5,6 +5,8 @@
 #include "core/json.h"
 #include "core/settings.h"
 #include "core/text.h"
+#include "model/architecture/tensor_bytes.h"
+#include "model/checkpoint/tensors_hash.h"
 #include "trainer/trainee.h"
 
 namespace polygraft::trainer {
@@ -15,7 +17,7 @@ std::string weights_hash(model::Weights& weights, bool additions_only) {
   const auto add = [&](const std::string& name, at::Tensor& tensor) {
     const at::Tensor bytes = tensor.detach().cpu().contiguous();
     hash.update(concat(name, bytes.sizes()));
-    hash.update(bytes.const_data_ptr(), bytes.nbytes());
+    hash.update(model::stored_bytes(bytes));
   };
   additions_only ? weights.for_each_added(add) : weights.for_each(add);
   return hash.finish();

@@ -7,6 +7,7 @@
 #include "expand/graft.h"
 #include "expand/packs/pack_on_base.h"
 #include "expand/tokenizer_files.h"
+#include "model/checkpoint/side_files.h"
 
 namespace polygraft::trainer {
 namespace {

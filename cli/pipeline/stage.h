@@ -8,12 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "core/file.h"
 #include "core/json.h"
 #include "model/parallel/team.h"
 
 namespace polygraft::cli {
-
-namespace fs = std::filesystem;
 
 /// Of a run folder: what StageKeys::write() leaves.
 inline constexpr const char* kStageKeysFile = "stage-keys.json";

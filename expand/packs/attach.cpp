@@ -12,11 +12,11 @@
 #include "expand/packs/base_view.h"
 #include "expand/packs/composition.h"
 #include "expand/packs/stored_pack.h"
+#include "model/architecture/tensor_bytes.h"
+#include "model/checkpoint/tensors_hash.h"
 #include "tokenizer/tokenizer.h"
 
 namespace polygraft::expand {
-
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -69,7 +69,7 @@ void write_shadowed_rows(const OpenPack& open, const std::vector<int64_t>& shado
     const at::Tensor rows = found->second.index_select(0, at::tensor(shadowed, at::kLong));
     model::OwnedTensor& tensor = tensors[name];
     tensor.spec = {name, model::from_scalar_type(rows.scalar_type()), rows.sizes().vec()};
-    tensor.bytes.assign(static_cast<const char*>(rows.const_data_ptr()), rows.nbytes());
+    tensor.bytes = model::stored_bytes(rows);
   }
   model::write_tensor_file(file, tensors);
 }

@@ -9,16 +9,17 @@
 #include "core/hash.h"
 #include "core/json.h"
 #include "core/text.h"
+#include "model/checkpoint/json_fields.h"
 #include "model/checkpoint/side_files.h"
+#include "model/checkpoint/tensor_file.h"
+#include "model/checkpoint/tensor_folder.h"
 #include "model/checkpoint/tensor_writer.h"
 
 namespace polygraft::expand {
 
-namespace fs = std::filesystem;
-
 namespace {
 
-constexpr int64_t kSchemaVersion = 1;
+constexpr int64_t kSnapshotSchema = 1;
 constexpr const char* kSnapshotFile = "snapshot.json";
 constexpr const char* kDroppedFile = "dropped.safetensors";
 
@@ -80,7 +81,7 @@ void write_base_snapshot(const model::ModelFolder& base, const fs::path& model) 
   const OrderedJson files = copy_files(base.path, folder / "files", shards, left_out);
   write_headers(shards, base.path, folder / "headers");
   write_dropped(stored, base, folder / kDroppedFile);
-  write_json(folder / kSnapshotFile, OrderedJson{{"schema_version", kSchemaVersion},
+  write_json(folder / kSnapshotFile, OrderedJson{{"schema_version", kSnapshotSchema},
                                                  {"files", files},
                                                  {"shards", shards},
                                                  {"left_out", left_out}});
@@ -97,21 +98,10 @@ namespace {
 
 /// A file of the snapshot, never one elsewhere.
 std::string plain_name(const std::string& name, const fs::path& file) {
-  const bool plain = !name.empty() && name != "." && name != ".." &&
-                     name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
-  if (plain) return name;
+  if (model::is_plain_file_name(name)) return name;
   throw FormatError(file, "a name leads out of the folder")
       .expected("a plain file name")
       .found(in_quotes(name));
-}
-
-void check_version(const OrderedJson& json, const fs::path& file) {
-  const auto version = json_get<int64_t>(json, "schema_version", file);
-  if (version == kSchemaVersion) return;
-  throw FormatError(file, "what is kept of the base has a schema of another version")
-      .expected(concat(kSchemaVersion))
-      .found(concat(version))
-      .hint("another polygraft wrote this model; use that version");
 }
 
 }  // namespace
@@ -123,11 +113,11 @@ BaseSnapshot BaseSnapshot::open(const fs::path& model) {
         .expected(concat("the folder ", kBaseFolder, " that an expansion writes"))
         .hint("expand the base again with this version");
   }
-  const OrderedJson json = read_ordered_json(file);
-  check_version(json, file);
+  const Json json = read_json(file);
+  model::JsonFields(json, file).require_schema(kSnapshotSchema, "what is kept of the base");
   BaseSnapshot snapshot;
   snapshot.files = folder / "files";
-  const auto files = json_get<OrderedJson>(json, "files", file);
+  const Json files = json_get<Json>(json, "files", file);
   for (const auto& [name, hash] : files.items()) {
     snapshot.file_hashes[plain_name(name, file)] = json_get<std::string>(files, name, file);
   }

@@ -18,8 +18,6 @@
 
 namespace polygraft::expand {
 
-namespace fs = std::filesystem;
-
 using model::ModelFolder;
 using model::TensorSpec;
 

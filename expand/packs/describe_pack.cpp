@@ -11,8 +11,6 @@
 
 namespace polygraft::expand {
 
-namespace fs = std::filesystem;
-
 namespace {
 
 using model::ModelFolder;

@@ -11,6 +11,7 @@
 #include "expand/packs/base_view.h"
 #include "expand/packs/composition.h"
 #include "expand/packs/stored_pack.h"
+#include "model/checkpoint/tensors_hash.h"
 
 namespace polygraft::expand {
 

@@ -11,15 +11,14 @@
 #include "model/checkpoint/json_fields.h"
 #include "model/checkpoint/manifest.h"
 #include "model/checkpoint/pack_name.h"
+#include "model/checkpoint/tensor_file.h"
 #include "model/checkpoint/tensors_hash.h"
 
 namespace polygraft::expand {
 
-namespace fs = std::filesystem;
-
 namespace {
 
-constexpr int64_t kSchemaVersion = 1;
+constexpr int64_t kPackSchema = 1;
 constexpr int64_t kMostExperts = int64_t{1} << 20;
 constexpr int64_t kMostRows = int64_t{1} << 40;
 
@@ -43,16 +42,9 @@ PackBase read_base(const model::JsonFields& fields) {
   return base;
 }
 
-const Json& list(const model::JsonFields& fields, const std::string& key) {
-  const Json& value = fields.raw(key);
-  if (value.is_array()) return value;
-  throw FormatError(fields.file(), concat("key '", fields.path_of(key), "' is not a list"))
-      .found(json_excerpt(value));
-}
-
 std::vector<PackLayer> read_layers(const model::JsonFields& fields) {
   std::vector<PackLayer> layers;
-  for (const Json& value : list(fields, "layers")) {
+  for (const Json& value : fields.list("layers")) {
     const model::JsonFields entry(value, fields.file(), concat("layers[", layers.size(), "]"));
     PackLayer layer;
     layer.layer = entry.integer("layer", 0, kMostExperts);
@@ -69,7 +61,7 @@ std::vector<PackLayer> read_layers(const model::JsonFields& fields) {
 }
 
 std::vector<std::string> read_tokens(const model::JsonFields& fields) {
-  const auto tokens = json_get<std::vector<std::string>>(Json{{"tokens", list(fields, "tokens")}},
+  const auto tokens = json_get<std::vector<std::string>>(Json{{"tokens", fields.list("tokens")}},
                                                          "tokens", fields.file());
   std::set<std::string_view> seen;
   for (const std::string& token : tokens) {
@@ -97,7 +89,7 @@ std::string Pack::vocabulary_hash() const {
 }
 
 OrderedJson Pack::to_json() const {
-  return {{"schema_version", kSchemaVersion},
+  return {{"schema_version", kPackSchema},
           {"tool_version", tool_version},
           {"name", name},
           {"base",
@@ -120,28 +112,20 @@ OrderedJson Pack::to_json() const {
 Pack Pack::from_json(const OrderedJson& json, const fs::path& file) {
   const Json plain = json;
   const model::JsonFields fields(plain, file);
-  const int64_t version = fields.integer("schema_version", 1, INT32_MAX);
-  if (version != kSchemaVersion) {
-    throw FormatError(file, "the pack has a schema of another version")
-        .expected(concat(kSchemaVersion))
-        .found(concat(version))
-        .hint("a newer polygraft wrote this pack; use that version");
-  }
+  fields.require_schema(kPackSchema, "the pack");
   Pack pack;
   pack.tool_version = fields.text("tool_version");
   pack.name = fields.text("name");
   model::check_pack_name(pack.name, file);
   pack.base = read_base({fields.raw("base"), file, "base"});
-  if (fields.has("padding")) {
-    const model::JsonFields padding(fields.raw("padding"), file, "padding");
-    pack.pad_to = padding.integer("multiple", 1, kMostRows);
-    pack.padding_row = padding.integer("row", -1, pack.base.vocab_rows - 1);
-  }
+  const model::JsonFields padding(fields.raw("padding"), file, "padding");
+  pack.pad_to = padding.integer("multiple", 1, kMostRows);
+  pack.padding_row = padding.integer("row", -1, pack.base.vocab_rows - 1);
   pack.untied_head = fields.flag("untied_head");
   pack.additions_hash = fields.text("additions_hash");
   pack.layers = read_layers(fields);
   pack.tokens = read_tokens(fields);
-  pack.merges = parse_merges(list(fields, "merges"), file);
+  pack.merges = parse_merges(fields.list("merges"), file);
   check_vocabulary(pack, fields);
   pack.provenance = model::read_provenance(json, file);
   return pack;

@@ -12,8 +12,6 @@
 
 namespace polygraft::expand {
 
-namespace fs = std::filesystem;
-
 namespace {
 
 /// Added experts as what they are trained in, whatever their neighbours in the file are.

@@ -13,8 +13,6 @@
 
 namespace polygraft::expand {
 
-namespace fs = std::filesystem;
-
 namespace {
 
 void check_added_tokens(const Json& before, const Json& after, const fs::path& file) {

@@ -14,11 +14,10 @@
 #include "expand/addition_names.h"
 #include "expand/additions.h"
 #include "model/checkpoint/safetensors_header.h"
+#include "model/checkpoint/tensor_file.h"
 #include "model/checkpoint/tensors_hash.h"
 
 namespace polygraft::expand {
-
-namespace fs = std::filesystem;
 
 namespace {
 

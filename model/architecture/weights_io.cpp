@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "model/architecture/stored_tensors.h"
+#include "model/architecture/tensor_bytes.h"
 #include "model/architecture/weights.h"
 #include "model/checkpoint/displaced_rows.h"
 #include "model/checkpoint/tensor_writer.h"
@@ -41,10 +42,6 @@ void read_displaced_rows(const ModelFolder& folder, const std::string& name, Spl
   if (layout.num_displaced() == 0) return;
   rows.base.narrow(0, layout.first_added(), layout.num_displaced())
       .copy_(mapped_tensor(displaced_rows_of(folder, name)));
-}
-
-std::string_view bytes_of(const at::Tensor& contiguous) {
-  return {static_cast<const char*>(contiguous.const_data_ptr()), contiguous.nbytes()};
 }
 
 /// Weights in memory, or where they lie (meta devices), read from the folder.
@@ -100,7 +97,7 @@ void write_weights(const Weights& weights, const ModelConfig& config, const Fold
                 "', which the config calls for");
     for (const auto& part : found->second) {
       const auto converted = part.detach().to(to_scalar_type(spec.dtype)).contiguous();
-      writer.append(spec.name, bytes_of(converted));
+      writer.append(spec.name, stored_bytes(converted));
     }
   }
   writer.finish();

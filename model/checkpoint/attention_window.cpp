@@ -16,10 +16,7 @@ constexpr const char* kSliding = "sliding_attention";
 
 /// Whether each layer is a windowed one, as `layer_types` has it.
 std::vector<bool> read_layer_types(const JsonFields& config, int64_t num_layers) {
-  const Json& types = config.raw("layer_types");
-  if (!types.is_array()) {
-    throw FormatError(config.file(), "key 'layer_types' is not a list").found(json_excerpt(types));
-  }
+  const Json& types = config.list("layer_types");
   if (static_cast<int64_t>(types.size()) != num_layers) {
     throw FormatError(config.file(), "key 'layer_types' has the wrong length")
         .expected(concat(num_layers, ", one entry per layer"))

@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "core/hash.h"
 #include "core/text.h"
+#include "model/checkpoint/tensor_file.h"
 #include "model/checkpoint/tensor_writer.h"
 
 namespace polygraft::model {

@@ -1,10 +1,11 @@
-// model/checkpoint/dtype.cpp: element types: safetensors' spelling, torch's spelling, and width.
+// model/checkpoint/dtype.cpp: see dtype.h.
+#include "model/checkpoint/dtype.h"
+
 #include <algorithm>
 #include <array>
 
 #include "core/error.h"
 #include "core/text.h"
-#include "model/checkpoint/tensor_file.h"
 
 namespace polygraft::model {
 namespace {

@@ -82,6 +82,22 @@ std::string JsonFields::text_or(const std::string& key, const std::string& fallb
   return has(key) ? text(key) : fallback;
 }
 
+const Json& JsonFields::list(const std::string& key) const {
+  const Json& value = raw(key);
+  if (value.is_array()) return value;
+  throw FormatError(file_, concat("key '", path_of(key), "' is not a list"))
+      .found(json_excerpt(value));
+}
+
+void JsonFields::require_schema(int64_t version, const std::string& what) const {
+  const int64_t found = integer("schema_version", 1, INT32_MAX);
+  if (found == version) return;
+  throw FormatError(file_, concat(what, " has a schema of another version"))
+      .expected(concat(version))
+      .found(concat(found))
+      .hint("another polygraft wrote it; use that version");
+}
+
 std::string JsonFields::path_of(const std::string& key) const {
   return scope_.empty() ? key : scope_ + "." + key;
 }

@@ -31,7 +31,11 @@ class JsonFields {
   bool flag(const std::string& key) const;  ///< required
   bool flag_or(const std::string& key, bool fallback) const;
   std::string text(const std::string& key) const;  ///< required
+  const Json& list(const std::string& key) const;  ///< required
   std::string text_or(const std::string& key, const std::string& fallback) const;
+
+  /// Requires `schema_version`. @param what the file holds: "the pack".
+  void require_schema(int64_t version, const std::string& what) const;
 
   const fs::path& file() const { return file_; }
   std::string path_of(const std::string& key) const;  ///< "rope_scaling.factor"

@@ -2,7 +2,7 @@
 // for?
 #pragma once
 #include "model/checkpoint/families.h"
-#include "model/checkpoint/tensor_file.h"
+#include "model/checkpoint/tensor_folder.h"
 
 namespace polygraft::model {
 

@@ -128,7 +128,7 @@ OrderedJson packs_to_json(const std::vector<PackEntry>& packs) {
 }  // namespace
 
 OrderedJson Manifest::to_json() const {
-  OrderedJson json = {{"schema_version", schema_version},
+  OrderedJson json = {{"schema_version", kSchemaVersion},
                       {"tool_version", tool_version},
                       {"base_tensors_hash", base_tensors_hash},
                       {"base_tokenizer_hash", base_tokenizer_hash},
@@ -155,13 +155,7 @@ Manifest Manifest::from_json(const OrderedJson& json, const std::filesystem::pat
   const Json plain = json;
   const JsonFields fields(plain, file);
   Manifest manifest;
-  manifest.schema_version = fields.integer("schema_version", 1, INT32_MAX);
-  if (manifest.schema_version != kSchemaVersion) {
-    throw FormatError(file, "the manifest has a schema of another version")
-        .expected(concat(kSchemaVersion))
-        .found(concat(manifest.schema_version))
-        .hint("a newer polygraft wrote this model; use that version");
-  }
+  fields.require_schema(kSchemaVersion, "the manifest");
   manifest.tool_version = fields.text("tool_version");
   manifest.base_tensors_hash = read_hash(fields, "base_tensors_hash");
   manifest.base_tokenizer_hash = read_hash(fields, "base_tokenizer_hash");
@@ -169,10 +163,7 @@ Manifest Manifest::from_json(const OrderedJson& json, const std::filesystem::pat
   manifest.base_vocab_rows = fields.integer("base_vocab_rows", 1, kMostRows);
   manifest.base_tied_embeddings = fields.flag("base_tied_embeddings");
   read_placement(fields, manifest);
-  const Json& packs = fields.raw("packs");
-  if (!packs.is_array()) {
-    throw FormatError(file, "key 'packs' is not a list").found(json_excerpt(packs));
-  }
+  const Json& packs = fields.list("packs");
   for (size_t i = 0; i < packs.size(); ++i) manifest.packs.push_back(read_pack(packs[i], i, file));
   check_ranges(manifest, file);
   check_placement(manifest, file);

@@ -21,7 +21,6 @@ struct PackEntry {
 };
 
 struct Manifest {
-  int64_t schema_version = 1;
   std::string tool_version;
   std::string base_tensors_hash;    ///< SHA-256 over the base's tensors in name order (name, dtype,
                                     ///< shape, bytes)

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/json_fwd.h"
-#include "model/checkpoint/tensor_file.h"
+#include "model/checkpoint/dtype.h"
 
 namespace polygraft::model {
 

@@ -11,7 +11,7 @@
 #include "model/checkpoint/families.h"
 #include "model/checkpoint/manifest.h"
 #include "model/checkpoint/model_config.h"
-#include "model/checkpoint/tensor_file.h"
+#include "model/checkpoint/tensor_folder.h"
 
 namespace polygraft::model {
 
@@ -39,13 +39,5 @@ struct ModelFolder {
   int64_t num_added_experts() const { return config.num_experts - num_base_experts(); }
   int64_t num_added_vocab_rows() const { return vocab_layout().num_added; }
 };
-
-/// SHA-256 over (name, dtype, shape, bytes) of all tensors in name order, with progress where it
-/// takes long. @throws Interrupted between two tensors once a signal has arrived.
-std::string hash_tensors(const TensorFolder& tensors);
-
-/// Copies every file of a model folder except config.json, the tensors and their index, tokenizer
-/// files when `without_tokenizer`, and polygraft.json.
-void copy_side_files(const fs::path& from, const fs::path& to, bool without_tokenizer);
 
 }  // namespace polygraft::model

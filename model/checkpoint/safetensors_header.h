@@ -36,9 +36,6 @@ Header decode_header(std::string_view content, const fs::path& file);
 /// follows it.
 Header decode_lone_header(std::string_view content, const fs::path& file);
 
-/// Views of all tensors of a file, in the order of offsets; each keeps the mapping alive.
-std::vector<TensorView> read_tensor_views(const fs::path& file);
-
 /// Length field and padded JSON for tensors laid end to end in the order given. No "__metadata__"
 /// when `metadata` is empty.
 /// @throws FormatError for a name that is not UTF-8 or occurs twice, or a header over the format's

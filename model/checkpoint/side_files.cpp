@@ -1,5 +1,4 @@
-// model/checkpoint/side_files.cpp: carrying along what a model folder holds besides weights:
-// generation_config.json, chat template, licence, model card.
+// model/checkpoint/side_files.cpp: see side_files.h.
 #include "model/checkpoint/side_files.h"
 
 #include <algorithm>
@@ -7,7 +6,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "model/checkpoint/model_folder.h"
+#include "model/checkpoint/manifest.h"
 
 namespace polygraft::model {
 namespace {
@@ -35,6 +34,11 @@ constexpr std::array<std::string_view, 11> kTokenizerFiles = {"tokenizer.json",
                                                               "sentencepiece.bpe.model"};
 
 }  // namespace
+
+bool is_plain_file_name(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." &&
+         name.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos;
+}
 
 bool is_weight_file(const std::string& name) {
   return std::any_of(kWeightSuffixes.begin(), kWeightSuffixes.end(),

@@ -1,5 +1,7 @@
-// model/checkpoint/tensor_folder.cpp: all tensors of a model folder, from one file or from the
-// shards of an index. Reference: transformers' utils/hub.py, get_checkpoint_shard_files.
+// model/checkpoint/tensor_folder.cpp: from one file or from the shards of an index. Reference:
+// transformers' utils/hub.py, get_checkpoint_shard_files.
+#include "model/checkpoint/tensor_folder.h"
+
 #include <algorithm>
 #include <set>
 
@@ -7,9 +9,7 @@
 #include "core/json.h"
 #include "core/parallel.h"
 #include "core/text.h"
-#include "model/checkpoint/safetensors_header.h"
 #include "model/checkpoint/side_files.h"
-#include "model/checkpoint/tensor_file.h"
 
 namespace polygraft::model {
 namespace {
@@ -49,9 +49,7 @@ bool lies_inside(const fs::path& file, const fs::path& folder) {
 /// The path of a shard, once it is sure that opening it reads this model and nothing else on the
 /// machine.
 fs::path checked_file(const fs::path& folder, const std::string& name, const fs::path& named_by) {
-  const bool plain = !name.empty() && name != "." && name != ".." &&
-                     name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
-  if (!plain) {
+  if (!is_plain_file_name(name)) {
     throw FormatError(named_by, "the index names a file outside the model folder")
         .expected("a plain file name such as model-00001-of-00002.safetensors")
         .found(in_quotes(name));

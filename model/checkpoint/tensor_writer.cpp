@@ -13,6 +13,7 @@
 #include "core/json.h"
 #include "core/text.h"
 #include "model/checkpoint/safetensors_header.h"
+#include "model/checkpoint/side_files.h"
 
 namespace polygraft::model {
 namespace {
@@ -137,7 +138,7 @@ struct TensorWriter::State {
         total_size += specs[i].num_bytes();
       }
     }
-    const fs::path file = folder / "model.safetensors.index.json";
+    const fs::path file = folder / kIndexFile;
     write_json(file, Json{{"metadata", {{"total_size", total_size}}}, {"weight_map", weight_map}});
     if (keeps_hashes) hashes[file.filename().string()] = sha256_file(file);
   }

@@ -8,8 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/file.h"
-#include "model/checkpoint/tensor_file.h"
+#include "model/checkpoint/dtype.h"
 
 namespace polygraft::model {
 
@@ -58,7 +57,5 @@ struct OwnedTensor {
 };
 void write_tensor_file(const fs::path& file, const std::map<std::string, OwnedTensor>& tensors,
                        const std::map<std::string, std::string>& metadata = {});
-/// Reads one safetensors file with the same checks as TensorFolder.
-std::map<std::string, TensorView> read_tensor_file(const fs::path& file);
 
 }  // namespace polygraft::model

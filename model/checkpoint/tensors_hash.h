@@ -1,4 +1,5 @@
-// model/checkpoint/tensors_hash.h: the hash of a model's weights, for tensors that lie in pieces.
+// model/checkpoint/tensors_hash.h: one hash for all weights of a model, the same however they are
+// split into files, or lie in pieces.
 #pragma once
 #include <map>
 #include <mutex>
@@ -7,12 +8,13 @@
 #include <vector>
 
 #include "core/background.h"
+#include "model/checkpoint/tensor_folder.h"
 #include "model/checkpoint/tensor_writer.h"
 
 namespace polygraft::model {
 
 /// SHA-256 over one line for each tensor in name order: [name, dtype, shape, SHA-256 of its bytes]
-/// as JSON. What hash_tensors() gives. A tensor's own hash needs no other, so tensors are hashed in
+/// as JSON. A tensor's own hash needs no other, so tensors are hashed in
 /// any order and on several threads.
 class TensorsHash {
  public:
@@ -24,6 +26,10 @@ class TensorsHash {
   std::mutex mutex_;
   std::map<std::string, std::string> line_by_name_;
 };
+
+/// Of all tensors of a folder, with progress where it takes long. @throws Interrupted between two
+/// tensors once a signal has arrived.
+std::string hash_tensors(const TensorFolder& tensors);
 
 /// The same in a thread of its own, beside a caller that copies or compares the tensors: pages are
 /// read from the disk once for both, from when they are added.

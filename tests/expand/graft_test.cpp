@@ -10,6 +10,7 @@
 #include "expand/expert_clones.h"
 #include "expand/sequences.h"
 #include "expand/vocabulary_rows.h"
+#include "model/checkpoint/tensors_hash.h"
 #include "tests/expand/language_world.h"
 #include "tests/expand/tiny_model.h"
 #include "tokenizer/base_view.h"

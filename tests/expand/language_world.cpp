@@ -13,8 +13,6 @@
 
 namespace polygraft::testing {
 
-namespace fs = std::filesystem;
-
 namespace {
 
 std::vector<std::string> syllables_of(const std::string& language) {

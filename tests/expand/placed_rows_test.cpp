@@ -8,12 +8,12 @@
 #include "core/json.h"
 #include "expand/padding_row.h"
 #include "model/checkpoint/displaced_rows.h"
+#include "model/checkpoint/tensors_hash.h"
 #include "tests/expand/language_world.h"
 #include "tests/expand/tiny_model.h"
 
 namespace polygraft::testing {
 
-namespace fs = std::filesystem;
 using Catch::Contains;
 using expand::Additions;
 using model::Mask;

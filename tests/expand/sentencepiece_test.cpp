@@ -20,8 +20,6 @@ using model::ModelFolder;
 using tokenizer::Tokenizer;
 using Names = std::vector<std::string>;
 
-namespace fs = std::filesystem;
-
 namespace {
 
 std::vector<std::string> texts_of(const LanguageWorld& world, const std::string& language) {

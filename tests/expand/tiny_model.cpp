@@ -15,10 +15,9 @@
 #include "core/text.h"
 #include "expand/additions.h"
 #include "expand/rounded_bytes.h"
+#include "model/checkpoint/tensors_hash.h"
 
 namespace polygraft::testing {
-
-namespace fs = std::filesystem;
 
 namespace {
 

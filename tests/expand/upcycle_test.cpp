@@ -8,6 +8,7 @@
 #include "core/json.h"
 #include "model/architecture/transformer.h"
 #include "model/architecture/weights.h"
+#include "model/checkpoint/tensors_hash.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/expand/tiny_model.h"
 #include "tests/tolerances.h"

@@ -17,7 +17,6 @@
 
 namespace polygraft::testing {
 
-namespace fs = std::filesystem;
 using Catch::Contains;
 using model::ExpertLayout;
 using model::ModelFolder;

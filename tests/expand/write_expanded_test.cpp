@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "expand/additions.h"
+#include "model/checkpoint/tensors_hash.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/expand/tiny_model.h"
 

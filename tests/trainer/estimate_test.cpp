@@ -3,6 +3,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "model/checkpoint/side_files.h"
 #include "tests/trainer/child.h"
 #include "tests/trainer/tiny_world.h"
 #include "trainer/optim/lora.h"

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/hash.h"
 #include "core/log.h"
+#include "model/checkpoint/tensors_hash.h"
 #include "model/kernels/dispatch.h"
 #include "tests/core/stderr_capture.h"
 #include "tests/trainer/run_files.h"

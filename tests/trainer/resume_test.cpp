@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/stop.h"
+#include "model/checkpoint/tensor_folder.h"
 #include "tests/trainer/child.h"
 #include "tests/trainer/run_files.h"
 #include "tests/trainer/tiny_world.h"

@@ -8,6 +8,7 @@
 #include "core/text.h"
 #include "expand/graft.h"
 #include "expand/place_rows.h"
+#include "model/checkpoint/tensors_hash.h"
 #include "tokenizer/bpe_trainer.h"
 
 namespace polygraft::testing {

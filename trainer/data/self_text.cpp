@@ -12,6 +12,7 @@
 #include "core/random.h"
 #include "core/text.h"
 #include "eval/generation.h"
+#include "model/checkpoint/tensors_hash.h"
 #include "trainer/trainee.h"
 
 namespace polygraft::trainer {

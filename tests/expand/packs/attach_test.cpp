@@ -16,6 +16,8 @@
 #include "expand/packs/stored_pack.h"
 #include "expand/place_rows.h"
 #include "expand/verify.h"
+#include "model/checkpoint/tensor_file.h"
+#include "model/checkpoint/tensors_hash.h"
 #include "tests/expand/packs/pack_world.h"
 #include "tokenizer/tokenizer.h"
 

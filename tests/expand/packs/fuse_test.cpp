@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "expand/packs/attach.h"
+#include "model/checkpoint/tensors_hash.h"
 #include "tests/expand/packs/pack_world.h"
 
 namespace polygraft::testing {

@@ -10,6 +10,7 @@
 #include "expand/additions.h"
 #include "expand/packs/base_snapshot.h"
 #include "expand/packs/stored_pack.h"
+#include "model/checkpoint/tensors_hash.h"
 #include "tests/expand/packs/pack_world.h"
 
 namespace polygraft::testing {

@@ -12,8 +12,6 @@
 
 namespace polygraft::testing {
 
-namespace fs = std::filesystem;
-
 namespace {
 
 /// cc and dd share "jala" and "pu"; the others are a language's own.

@@ -12,7 +12,6 @@
 namespace polygraft::testing {
 namespace {
 
-namespace fs = std::filesystem;
 using model::ExpertLayout;
 using model::ModelConfig;
 using model::Weights;

@@ -5,6 +5,8 @@
 #include "core/stop.h"
 #include "core/text.h"
 #include "fixtures.h"
+#include "model/checkpoint/side_files.h"
+#include "model/checkpoint/tensor_folder.h"
 #include "model/checkpoint/tensor_writer.h"
 #include "model/checkpoint/tensors_hash.h"
 #include "tests/core/child_process.h"

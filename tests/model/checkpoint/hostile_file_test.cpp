@@ -3,6 +3,8 @@
 // preset) or allocates what a header merely claims.
 #include "fixtures.h"
 #include "model/checkpoint/safetensors_header.h"
+#include "model/checkpoint/tensor_file.h"
+#include "model/checkpoint/tensor_folder.h"
 #include "model/checkpoint/tensor_writer.h"
 
 using Catch::Contains;

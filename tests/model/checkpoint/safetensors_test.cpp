@@ -1,6 +1,8 @@
 // tests/model/checkpoint/safetensors_test.cpp: reading well-formed safetensors files, and our bytes
 // against the reference's.
 #include "fixtures.h"
+#include "model/checkpoint/tensor_file.h"
+#include "model/checkpoint/tensor_folder.h"
 #include "model/checkpoint/tensor_writer.h"
 
 using Catch::Contains;

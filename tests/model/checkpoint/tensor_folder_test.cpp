@@ -1,4 +1,6 @@
 // tests/model/checkpoint/tensor_folder_test.cpp: shards and their index, honest and hostile.
+#include "model/checkpoint/tensor_folder.h"
+
 #include "core/json.h"
 #include "fixtures.h"
 #include "model/checkpoint/tensor_writer.h"

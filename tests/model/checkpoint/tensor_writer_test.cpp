@@ -10,6 +10,7 @@
 #include "core/hash.h"
 #include "core/json.h"
 #include "fixtures.h"
+#include "model/checkpoint/tensor_folder.h"
 
 using Catch::Contains;
 

@@ -8,6 +8,7 @@
 #include "model/architecture/head_loss.h"
 #include "model/architecture/stored_tensors.h"
 #include "model/checkpoint/model_folder.h"
+#include "model/checkpoint/tensors_hash.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/model/architecture/compare.h"
 #include "tests/parity/model/fixture.h"

@@ -1,13 +1,12 @@
-// model/checkpoint/folder_hash.cpp: one hash for all weights of a folder, the same however they are
-// split into files.
+// model/checkpoint/tensors_hash.cpp: see tensors_hash.h.
+#include "model/checkpoint/tensors_hash.h"
+
 #include "core/hash.h"
 #include "core/json.h"
 #include "core/mapped_pages.h"
 #include "core/parallel.h"
 #include "core/progress.h"
 #include "core/stop.h"
-#include "model/checkpoint/model_folder.h"
-#include "model/checkpoint/tensors_hash.h"
 
 namespace polygraft::model {
 
