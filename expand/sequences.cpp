@@ -6,34 +6,15 @@
 
 namespace polygraft::expand {
 
-namespace {
-
-/// Thrown by a document visitor to stop reading; never leaves this file.
-struct EnoughRead {};
-
-/// The leading documents of one file, about `num_bytes` of text. @return how many bytes it is.
-int64_t read_leading(const std::string& file, int64_t num_bytes,
-                     std::vector<tokenizer::Document>& documents) {
-  int64_t bytes_read = 0;
-  try {
-    tokenizer::for_each_document(file, [&](tokenizer::Document&& document) {
-      bytes_read += static_cast<int64_t>(document.text.size());
-      documents.push_back(std::move(document));
-      if (bytes_read >= num_bytes) throw EnoughRead();
-    });
-  } catch (const EnoughRead&) {
-  }
-  return bytes_read;
-}
-
-}  // namespace
-
 std::vector<tokenizer::Document> leading_documents(const std::vector<std::string>& files,
                                                    int64_t num_bytes) {
   std::vector<tokenizer::Document> documents;
-  int64_t bytes_left = num_bytes;
   for (const std::string& file : files) {
-    if (bytes_left > 0) bytes_left -= read_leading(file, bytes_left, documents);
+    if (num_bytes <= 0) break;
+    for (tokenizer::Document& document : tokenizer::read_leading_documents(file, num_bytes)) {
+      num_bytes -= static_cast<int64_t>(document.text.size());
+      documents.push_back(std::move(document));
+    }
   }
   return documents;
 }
@@ -45,7 +26,10 @@ std::vector<tokenizer::Document> sample_documents(const std::vector<std::string>
   const int64_t num_files = std::max<int64_t>(1, static_cast<int64_t>(files.size()));
   const int64_t bytes_per_file = std::max(kReadFactor * num_bytes, kMinReadBytes) / num_files + 1;
   std::vector<tokenizer::Document> read;
-  for (const std::string& file : files) read_leading(file, bytes_per_file, read);
+  for (const std::string& file : files) {
+    for (tokenizer::Document& document : tokenizer::read_leading_documents(file, bytes_per_file))
+      read.push_back(std::move(document));
+  }
   std::vector<tokenizer::Document> sample;
   int64_t bytes_taken = 0;
   for (const int64_t index : stream.permutation(static_cast<int64_t>(read.size()))) {

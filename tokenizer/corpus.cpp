@@ -207,6 +207,20 @@ int64_t count_documents(const std::vector<fs::path>& files, int64_t most) {
   return count;
 }
 
+std::vector<Document> read_leading_documents(const fs::path& file, int64_t num_bytes) {
+  std::vector<Document> documents;
+  DocumentLines lines(file);
+  Document document;
+  int64_t bytes_read = 0;
+  for (DocumentLines::Line line; bytes_read < num_bytes && lines.next(line);) {
+    if (!lines.parse(line, document)) continue;
+    bytes_read += static_cast<int64_t>(document.text.size());
+    documents.push_back(std::move(document));
+  }
+  lines.require_any(bytes_read >= num_bytes || !documents.empty());
+  return documents;
+}
+
 std::vector<Document> read_documents(const std::vector<fs::path>& files) {
   std::vector<Document> documents;
   for (const fs::path& file : files) {
