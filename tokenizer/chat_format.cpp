@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "tokenizer/tokenizer_config.h"
 
 namespace polygraft::tokenizer {
 namespace {
@@ -58,21 +59,19 @@ std::string read_template(const std::filesystem::path& model_folder) {
 }
 
 /// "" where tokenizer_config.json names none.
-std::string token_text(const std::filesystem::path& model_folder, const char* key) {
+std::string configured_token(const std::filesystem::path& model_folder, const char* key) {
   const std::filesystem::path file = model_folder / "tokenizer_config.json";
   if (!std::filesystem::exists(file)) return "";
   const Json token = json_get_or<Json>(read_json(file), key, Json(), file);
-  if (token.is_null()) return "";
-  return token.is_string() ? token.get<std::string>()
-                           : json_get<std::string>(token, "content", file);
+  return token.is_null() ? "" : token_text(token, file);
 }
 
 /// By its name, or spelled out. One that is a mark of the format's own is no sign.
 bool writes_bos(const std::string& chat_template, const ChatFormat& format,
                 const std::filesystem::path& model_folder) {
   if (chat_template.find("bos_token") != std::string::npos) return true;
-  const std::string bos = token_text(model_folder, "bos_token");
-  if (bos.empty() || bos == token_text(model_folder, "eos_token")) return false;
+  const std::string bos = configured_token(model_folder, "bos_token");
+  if (bos.empty() || bos == configured_token(model_folder, "eos_token")) return false;
   const bool is_mark = format.prompt("system", "question").find(bos) != std::string::npos;
   return !is_mark && chat_template.find(bos) != std::string::npos;
 }

@@ -11,6 +11,11 @@
 
 namespace polygraft::tokenizer {
 
+std::string token_text(const Json& token, const fs::path& file) {
+  return token.is_string() ? token.get<std::string>()
+                           : json_get<std::string>(token, "content", file);
+}
+
 std::optional<TokenId> special_token(const fs::path& folder, const char* key,
                                      const Vocabulary& vocabulary) {
   for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
@@ -19,8 +24,7 @@ std::optional<TokenId> special_token(const fs::path& folder, const char* key,
     const Json config = read_json(file);
     const Json value = json_get_or<Json>(config, key, Json(), file);
     if (value.is_null()) continue;
-    const auto token = value.is_string() ? value.get<std::string>()
-                                         : json_get<std::string>(value, "content", file);
+    const std::string token = token_text(value, file);
     if (const auto id = vocabulary.find(token)) return id;
     throw FormatError(file, concat(key, " '", token, "' is no token of the tokenizer"));
   }
@@ -46,11 +50,11 @@ class AddedTokenCheck {
   }
 
   /// @param token the text, or an object with its `content`.
-  void require(const Json& token) const { find(content_of(token)); }
+  void require(const Json& token) const { find(token_text(token, file_)); }
 
   /// @param entry with all flags, or those that are not there by default.
   void require_entry(const std::string& id, const Json& entry) const {
-    const std::string content = content_of(entry);
+    const std::string content = token_text(entry, file_);
     const AddedToken* own = find(content, id);
     if (own == nullptr) return;
     const AddedToken stated = read_added_token(entry, own->id, file_);
@@ -74,11 +78,6 @@ class AddedTokenCheck {
  private:
   static constexpr const char* kSaveAgain =
       "load the folder with transformers and save the tokenizer again";
-
-  std::string content_of(const Json& token) const {
-    return token.is_string() ? token.get<std::string>()
-                             : json_get<std::string>(token, "content", file_);
-  }
 
   std::string flags_text(const AddedToken& token) const {
     const auto text = [](bool flag) { return flag ? "true" : "false"; };

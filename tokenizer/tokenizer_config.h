@@ -2,6 +2,7 @@
 // the tokenizer beside them.
 #pragma once
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "core/json_fwd.h"
@@ -10,6 +11,9 @@
 #include "tokenizer/vocabulary.h"
 
 namespace polygraft::tokenizer {
+
+/// "<s>" of "<s>" or of {"content": "<s>", ...}. @throws FormatError naming `file`.
+std::string token_text(const Json& token, const fs::path& file);
 
 /// "bos_token": "<s>" or {"content": "<s>", ...}, from the first of the two files that has it.
 /// @throws FormatError when that is no token.
