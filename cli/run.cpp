@@ -60,14 +60,14 @@ std::vector<Stage> up_to(const std::vector<Stage>& stages, const std::string& la
 
 /// By the estimate of `run --dry-run`, which says it as well.
 void look_at_memory(const PipelineConfig& config, bool is_dry_run) {
-  const Json plan = plan_from_shape(config).json;
-  check_memory(config.train, plan.at("peak_memory_bytes").get<double>(), is_dry_run);
-  if (plan.value("fits", true)) return;
+  const ShapePlan plan = plan_from_shape(config);
+  check_memory(config.train, static_cast<double>(plan.peak_memory_bytes), is_dry_run);
+  if (plan.fits) return;
   const std::string name = config.machine.name.empty() ? "" : " " + config.machine.name;
-  const auto bytes = [&](const char* key) { return human_bytes(plan.at(key).get<uint64_t>()); };
-  log_warn(concat("training takes about ", bytes("peak_memory_bytes"), " of memory, more than the ",
-                  bytes("machine_memory_bytes"), " of the machine", name,
-                  "; a smaller train.micro_batch_tokens needs less"));
+  const auto text = [](auto bytes) { return human_bytes(static_cast<uint64_t>(bytes)); };
+  log_warn(concat("training takes about ", text(plan.peak_memory_bytes),
+                  " of memory, more than the ", text(config.machine.memory_gib * (1 << 30)),
+                  " of the machine", name, "; a smaller train.micro_batch_tokens needs less"));
 }
 
 /// Null: there is none of this name.

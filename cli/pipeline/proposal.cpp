@@ -72,7 +72,7 @@ bool shrink(const model::ModelConfig& base, PipelineConfig& config) {
 }
 
 bool fits(const ShapePlan& plan, const MachineConfig& machine) {
-  return plan.json.at("peak_memory_bytes").get<double>() <=
+  return static_cast<double>(plan.peak_memory_bytes) <=
          kUsableMemory * machine.memory_gib * (1 << 30);
 }
 
@@ -83,7 +83,7 @@ ShapePlan fit_memory(const model::ModelConfig& base, PipelineConfig& config) {
       throw ConfigError("init", "the smallest expansion of this model does not fit this machine")
           .expected(concat("at most ", fixed(100 * kUsableMemory, 0), " % of ",
                            config.machine.memory_gib, " GiB"))
-          .found(human_bytes(plan.json.at("peak_memory_bytes").get<uint64_t>()))
+          .found(human_bytes(static_cast<uint64_t>(plan.peak_memory_bytes)))
           .hint("--memory-gib N proposes sizes for another machine");
     }
     plan = plan_from_shape(config);
@@ -102,7 +102,7 @@ Proposal propose_pipeline(const ProposalInputs& inputs) {
   propose_additions(inputs, base, config);
   propose_training(inputs, base, config.train);
   proposal.plan = fit_memory(base, config);
-  const double seconds = proposal.plan.json.at("seconds").get<double>();
+  const double seconds = proposal.plan.seconds;
   if (seconds > inputs.hours * 3600) {
     const double share = inputs.hours * 3600 / seconds;
     config.train.tokens = std::max(round_count(share * static_cast<double>(config.train.tokens)),

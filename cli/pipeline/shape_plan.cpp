@@ -7,6 +7,7 @@
 #include "core/text.h"
 #include "expand/plan.h"
 #include "model/checkpoint/families.h"
+#include "model/checkpoint/side_files.h"
 #include "tokenizer/bpe_trainer.h"
 #include "trainer/parallel/plan.h"
 #include "trainer/shape_estimate.h"
@@ -57,31 +58,33 @@ trainer::GridPlan plan_on_gpus(const PipelineConfig& pipeline, const ExpandedSha
   return trainer::plan_grids(run, rates, rates.per_host).front();
 }
 
-/// @param json has "device" and "base_bytes".
+/// @param plan has "device" and "base_bytes".
 void add_machine(const PipelineConfig& pipeline, const ExpandedShape& shape,
-                 const trainer::ShapeEstimate& estimate, Json& json) {
+                 const trainer::ShapeEstimate& estimate, ShapePlan& plan) {
   const MachineConfig& machine = pipeline.machine;
   if (machine.memory_gib == 0) return;
   const auto memory = static_cast<int64_t>(machine.memory_gib * (1 << 30));
+  Json& json = plan.json;
   json["machine"] = machine.name;
   json["machine_memory_bytes"] = memory;
   const bool on_gpu = json.at("device") == "cuda";
   const bool on_gpus = on_gpu && machine.rank && machine.rank->per_host > 1;
   const bool has_plan =
       on_gpus && trainer::pieces_of_step(pipeline.train) >= machine.rank->per_host;
-  json["fits"] = estimate.peak_memory_bytes <= memory;
+  plan.fits = estimate.peak_memory_bytes <= memory;
   if (has_plan) {
-    const trainer::GridPlan plan = plan_on_gpus(pipeline, shape);
-    json["fits"] = plan.fits;
-    if (plan.fits) json["ep"] = plan.ep;
+    const trainer::GridPlan grid = plan_on_gpus(pipeline, shape);
+    plan.fits = grid.fits;
+    if (grid.fits) json["ep"] = grid.ep;
   }
+  json["fits"] = plan.fits;
   const auto base_bytes = json.at("base_bytes").get<int64_t>();
   if (!on_gpu && base_bytes + estimate.peak_memory_bytes > memory) {
     // Forward and backward of every micro-batch go through all layers.
     json["disk_bytes_per_step"] = 2 * trainer::pieces_of_step(pipeline.train) * base_bytes;
   }
   json["teraflops"] = machine.teraflops;
-  json["seconds"] = estimate.flops / (machine.teraflops * 1e12);
+  json["seconds"] = plan.seconds = estimate.flops / (machine.teraflops * 1e12);
 }
 
 }  // namespace
@@ -96,7 +99,7 @@ model::ModelConfig read_moe_shape(const fs::path& folder) {
 
 bool is_shape_alone(const fs::path& folder) {
   return fs::exists(folder / "config.json") && !fs::exists(folder / "model.safetensors") &&
-         !fs::exists(folder / "model.safetensors.index.json");
+         !fs::exists(folder / model::kIndexFile);
 }
 
 ExpandedShape expanded_shape(const PipelineConfig& pipeline) {
@@ -122,7 +125,7 @@ ShapePlan plan_from_shape(const PipelineConfig& pipeline) {
   const model::RowLayout vocabulary{base.vocab_rows, rows, {}};  // spare rows a tokenizer tells
   const expand::AddedSizes added = expand::count_added(base, experts, vocabulary, unties);
   const auto width = static_cast<int64_t>(model::dtype_bytes(base.dtype));
-  ShapePlan plan;
+  ShapePlan plan{.peak_memory_bytes = estimate.peak_memory_bytes};
   plan.json = {{"family", base.family},
                {"layers", std::count(base.layer_is_moe.begin(), base.layer_is_moe.end(), true)},
                {"base_parameters", of_base.total},
@@ -137,7 +140,7 @@ ShapePlan plan_from_shape(const PipelineConfig& pipeline) {
                {"tokens", pipeline.train.tokens},
                {"device", pipeline.train.device},
                {"peak_memory_bytes", estimate.peak_memory_bytes}};
-  add_machine(pipeline, shape, estimate, plan.json);
+  add_machine(pipeline, shape, estimate, plan);
   plan.text = table(plan.json);
   return plan;
 }

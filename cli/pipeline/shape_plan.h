@@ -22,6 +22,9 @@ struct ExpandedShape {
 ExpandedShape expanded_shape(const PipelineConfig& pipeline);
 
 struct ShapePlan {
+  int64_t peak_memory_bytes = 0;  ///< that training takes, without the pages of a mapped base
+  bool fits = true;               ///< into the memory of the machine that the pipeline names
+  double seconds = 0;             ///< of training there; 0: none is named
   Json json;         ///< added_experts_per_layer, added_parameters, added_bytes, base_bytes, ...
   std::string text;  ///< the same as a table
 };
