@@ -217,30 +217,30 @@ ExitCode run_pipeline(const Arguments& arguments) {
 }  // namespace
 
 Command run_command() {
-  return {
-      .name = "run",
-      .summary = "the whole expansion of a pipeline.yaml; the exit code is the gate's",
-      .operands = "PIPELINE.yaml",
-      .example = "polygraft run indonesian.yaml --set train.tokens=300000",
-      .notes =
-          R"(The exit code is the gate's. 0: it passed; 3: an old language got worse by more than
-the margin, or the new one gained too little; 4: not enough evidence, or not comparable. Training
-that ended outside train.budget changes none of these: a sentence beside the verdict says it.
+  return {.name = "run",
+          .summary = "the whole expansion of a pipeline.yaml; the exit code is the gate's",
+          .operands = "PIPELINE.yaml",
+          .example = "polygraft run indonesian.yaml --set train.tokens=300000",
+          .notes =
+              R"(The exit code is the gate's. 0: it passed; 3: an old language was measured worse
+by more than the margin, or the new one gained too little; 4: not enough evidence, or not
+comparable. Training that ended outside train.budget changes none of these: a sentence beside the
+verdict says it.
 )",
-      .add_options =
-          [](po::options_description& o) {
-            auto add = o.add_options();
-            add("pipeline", po::value<std::string>()->value_name("FILE"), "pipeline.yaml");
-            add("until", po::value<std::string>()->value_name("STAGE"),
-                "stop after this stage, of those that --dry-run lists");
-            Ranks::add_grid_options(o);
-          },
-      .add_operands = [](po::positional_options_description& p) { p.add("pipeline", 1); },
-      .run = run_pipeline,
-      .has_ranks = true,
-      .settings = documented_settings<PipelineConfig>,
-      .has_paths = true,
-      .force_hint = "stages whose inputs changed are done again without it"};
+          .add_options =
+              [](po::options_description& o) {
+                auto add = o.add_options();
+                add("pipeline", po::value<std::string>()->value_name("FILE"), "pipeline.yaml");
+                add("until", po::value<std::string>()->value_name("STAGE"),
+                    "stop after this stage, of those that --dry-run lists");
+                Ranks::add_grid_options(o);
+              },
+          .add_operands = [](po::positional_options_description& p) { p.add("pipeline", 1); },
+          .run = run_pipeline,
+          .has_ranks = true,
+          .settings = documented_settings<PipelineConfig>,
+          .has_paths = true,
+          .force_hint = "stages whose inputs changed are done again without it"};
 }
 
 }  // namespace polygraft::cli

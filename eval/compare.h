@@ -55,16 +55,19 @@ struct GateConfig {
     v.field("metrics", metrics,
             "metrics to compare where a task has them, the first of them it has, such as "
             "[acc_norm]; else bits_per_byte, acc or exact_match");
-    v.field(
-        "power", power,
-        "smallest chance that an unchanged model passes; with less data than that takes, a rise "
-        "within chance is insufficient evidence and no failure");
+    v.field("power", power,
+            "smallest chance, about, that one language's test passes if nothing changed; with less "
+            "data than that takes, a rise "
+            "within chance is insufficient evidence and no failure");
     v.field("confidence", confidence, "of the one-sided non-inferiority test");
     v.field("min_new_gain_relative", min_new_gain_relative,
             "smallest relative fall in bits per byte of a new language");
     v.field("min_documents", min_documents,
             "fewer paired documents than this are insufficient evidence");
-    v.field("resamples", resamples, "bootstrap resamples of the documents");
+    v.field(
+        "resamples", resamples,
+        "bootstrap resamples of the documents; more are drawn where there are so many tests that "
+        "none could be beyond chance");
     v.field("seed", seed, "of the bootstrap");
     v.field("document_field", document_field,
             "of a sample's doc: samples in which it is equal share a document, and are drawn "

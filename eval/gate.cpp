@@ -21,6 +21,16 @@ namespace {
 
 /// Resamples beyond a bound, below which a percentile is a matter of chance.
 constexpr int kFewestBeyond = 10;
+constexpr int64_t kMostResamples = 10'000'000;  // two numbers of each are kept
+
+/// So many that a p-value can be beyond chance, though Holm's adjustment multiplies it by as much
+/// as the number of tests: the least is 1 / (resamples + 1).
+int64_t enough_resamples(size_t num_tests, const GateConfig& gate) {
+  const double enough =
+      std::ceil(2 * static_cast<double>(num_tests) / (1 - gate.confidence) - 1e-6);
+  return std::max(gate.resamples,
+                  static_cast<int64_t>(std::min(enough, static_cast<double>(kMostResamples))));
+}
 
 /// By which factor the documents must grow to bring the bound to the margin: a bootstrap bound's
 /// distance shrinks with the square root, the score test's where nothing changed with the number.
@@ -241,7 +251,6 @@ void GateConfig::validate(Problems& problems) const {
   problems.require(resamples >= fewest, "resamples", concat(resamples),
                    concat("must be at least ", fewest, " for a confidence of ", confidence, ": ",
                           kFewestBeyond, " of them must lie beyond its bound"));
-  constexpr int64_t kMostResamples = 10'000'000;  // two numbers of each are kept
   problems.require(resamples <= kMostResamples, "resamples", concat(resamples),
                    concat("must be at most ", kMostResamples));
   problems.require_at_least("seed", seed, 0);
@@ -311,6 +320,7 @@ Comparison compare_results(const ResultFolder& baseline, const ResultFolder& can
   if (!asked.new_languages)
     comparison.gate.new_languages = stated_new_languages(baseline, candidate);
   const std::vector<PairedTask> paired = pair_results(baseline, candidate, gate.metrics);
+  comparison.gate.resamples = enough_resamples(paired.size(), asked);
   check_margins(gate, "margins", names_of(paired, *gate.new_languages));
   check_metrics(gate, "metrics", metrics_of(paired));
   comparison.tests.resize(paired.size());

@@ -178,13 +178,22 @@ std::string setting_mismatch(const ResultFolder& baseline, const ResultFolder& c
   return a == b ? "" : concat("\"", key, "\" of the task differs: ", a, " and ", b);
 }
 
-/// Empty unless a results file says that a metric of answers is better when lower.
-std::string direction_mismatch(const ResultFolder& folder, const std::string& task,
-                               const std::string& metric) {
-  if (metric == kBitsPerByte || better_when_higher(folder.results, task, metric).value_or(true))
-    return "";
-  return concat("\"higher_is_better\" in ", folder.path.string(), " says that a lower ", metric,
-                " is better; the gate takes a higher one as better");
+/// Empty where a higher value is better: of a share unless a results file denies it, of any other
+/// metric if one says so.
+std::string direction_mismatch(const ResultFolder& baseline, const ResultFolder& candidate,
+                               const std::string& task, const std::string& metric) {
+  if (metric == kBitsPerByte) return "";
+  bool is_known = is_share(metric);
+  for (const ResultFolder* folder : {&baseline, &candidate}) {
+    const std::optional<bool> stated = better_when_higher(folder->results, task, metric);
+    is_known = is_known || stated.has_value();
+    if (stated.value_or(true)) continue;
+    return concat("\"higher_is_better\" in ", folder->path.string(), " says that a lower ", metric,
+                  " is better; the gate takes a higher one as better");
+  }
+  return is_known ? ""
+                  : concat("neither side's \"higher_is_better\" says whether a higher ", metric,
+                           " is better");
 }
 
 /// Nullptr when there are none.
@@ -216,16 +225,15 @@ PairedTask pair_task(const ResultFolder& baseline, const ResultFolder& candidate
     out.mismatch = setting_mismatch(baseline, candidate, setting, key.task);
     if (!out.mismatch.empty()) return out;
   }
-  for (const ResultFolder* folder : {&baseline, &candidate}) {
-    out.mismatch = direction_mismatch(*folder, key.task, metric);
-    if (!out.mismatch.empty()) return out;
+  if (metric.empty()) {
+    out.mismatch = concat(
+        "no metric that the gate knows has a number for each sample (chrf, bleu and ter are of all "
+        "samples at once); found: ",
+        from->metrics.empty() ? "none" : join(from->metrics, ", "));
+    return out;
   }
-  const auto& names = from->metrics;
-  out.mismatch = metric.empty() ? concat(
-                                      "no metric that the gate knows has a number for each sample "
-                                      "(chrf, bleu and ter are of all samples at once); found: ",
-                                      names.empty() ? "none" : join(names, ", "))
-                                : pair_documents(*from, *to, metric, out);
+  out.mismatch = direction_mismatch(baseline, candidate, key.task, metric);
+  if (out.mismatch.empty()) out.mismatch = pair_documents(*from, *to, metric, out);
   return out;
 }
 

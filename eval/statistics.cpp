@@ -254,7 +254,8 @@ std::optional<ChangedAnswers> changed_answers(const std::vector<Pair>& pairs) {
 }
 
 std::optional<ScoreChanges> score_changes(const std::vector<Pair>& pairs) {
-  const auto is_score = [](double value) { return value >= 0 && value <= 1; };
+  constexpr double kRounding = 1e-9;  // of what a harness computes
+  const auto is_score = [](double value) { return value >= -kRounding && value <= 1 + kRounding; };
   for (const Pair& pair : pairs) {
     if (!is_score(pair.baseline) || !is_score(pair.candidate)) return {};
   }

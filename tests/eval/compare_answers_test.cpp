@@ -59,6 +59,10 @@ TEST_CASE("scores between 0 and 1 are bounded as answers are", "[eval][compare]"
     return folder_of("squad_de", 40, value, "exact_match");
   };
   CHECK(compare_results(folder(0.5), folder(0.5), {}).outcome == Outcome::kInsufficient);
+  const auto rounded = [](int i) { return i == 0 ? 1 + 1e-15 : 1.0; };
+  ResultFolder f1 = folder_of("squad_de", 40, rounded, "f1");
+  f1.results["higher_is_better"]["squad_de"]["f1"] = true;
+  CHECK(compare_results(f1, f1, {}).outcome == Outcome::kInsufficient);
   const Comparison lost = compare_results(folder(1), folder(0.5), {.margin_accuracy = 0.07});
   CHECK(lost.outcome == Outcome::kInsufficient);
   CHECK(lost.tests[0].answers == std::nullopt);
@@ -81,6 +85,11 @@ TEST_CASE("what a task is compared by can be chosen", "[eval][compare]") {
   CHECK(compared_by({"acc_norm", "acc"}) == "acc_norm 0");
   CHECK_THROWS_WITH(compared_by({"acc_nrom"}),
                     Catch::Contains("metrics") && Catch::Contains("did you mean 'acc_norm'?"));
+  samples.metrics = {"acc", "brier_score"};
+  CHECK(compare_results(folder, folder, {.metrics = {"brier_score"}}).outcome ==
+        Outcome::kNotComparable);  // nobody says that a higher one is better
+  folder.results["higher_is_better"]["quiz_de"]["brier_score"] = true;
+  CHECK(compared_by({"brier_score"}) == "brier_score 0");
   samples.metrics = {"nats", "num_bytes"};
   for (Sample& sample : samples.samples) sample.values = {M_LN2, 1.0};
   CHECK(compared_by({}) == "bits_per_byte 1");
