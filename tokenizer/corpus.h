@@ -43,7 +43,7 @@ uint64_t text_bytes(const std::vector<fs::path>& files);
 /// How many documents the files have, or `most` where there are more; reads no further than that.
 int64_t count_documents(const std::vector<fs::path>& files, int64_t most = INT64_MAX);
 std::vector<Document> read_documents(const std::vector<fs::path>& files);
-/// Of one file as many as it takes for `num_bytes` of text; reads no further.
+/// Of one file as many as it takes for `num_bytes` of text, at least one; reads no further.
 std::vector<Document> read_leading_documents(const fs::path& file, int64_t num_bytes);
 
 /// One language of a corpus.

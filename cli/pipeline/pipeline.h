@@ -2,7 +2,6 @@
 // each.
 #pragma once
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,7 +9,6 @@
 #include "cli/pipeline/stage.h"
 #include "eval/compare.h"
 #include "eval/report.h"
-#include "eval/results.h"
 #include "model/parallel/rank_grid.h"
 
 namespace polygraft::cli {

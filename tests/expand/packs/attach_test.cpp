@@ -208,11 +208,16 @@ TEST_CASE("permuting experts with their router rows changes nothing but the orde
   CHECK_FALSE(same_bits(probe_logits(straight, {}), probe_logits(straight, {true, false, false})));
 }
 
-TEST_CASE("packs of another base are refused", "[expand][packs]") {
-  PackWorld world;
+/// Of the same shapes.
+TinyModel another_base() {
   TinyModel other;
   other.seed = 6;
-  PackWorld elsewhere(other);
+  return other;
+}
+
+TEST_CASE("packs of another base are refused", "[expand][packs]") {
+  PackWorld world;
+  PackWorld elsewhere(another_base());
   const fs::path pack = world.pack("cc"), out = world.folder / "out";
   const std::string hash = model::hash_tensors(ModelFolder::open(world.base).tensors);
   const std::string other_hash = model::hash_tensors(ModelFolder::open(elsewhere.base).tensors);
@@ -231,9 +236,7 @@ TEST_CASE("packs of another base are refused", "[expand][packs]") {
 
 TEST_CASE("the same pack twice, and one that is not there, are refused", "[expand][packs]") {
   PackWorld world;
-  TinyModel other;
-  other.seed = 6;
-  PackWorld elsewhere(other);
+  PackWorld elsewhere(another_base());
   const fs::path pack = world.pack("cc"), out = world.folder / "out";
   const std::string hash = model::hash_tensors(ModelFolder::open(world.base).tensors);
   CHECK_THROWS_WITH(attach(world.base, {pack, pack}, out), Contains("two packs 'cc'"));
