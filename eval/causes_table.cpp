@@ -20,7 +20,9 @@ std::string cause_text(const CausedChange& change, double base) {
 }
 
 Table by_cause(const std::map<std::string, Causes>& causes) {
-  Table table{.title = "What changes old text, by cause (% of the base's bits per byte)",
+  Table table{.title =
+                  "What changes old text against the candidate's own base, by cause (% of its bits "
+                  "per byte)",
               .header = {"language", "change"},
               .rows = {},
               .note = kCausesNote};
@@ -37,10 +39,9 @@ Table by_cause(const std::map<std::string, Causes>& causes) {
 }
 
 Table by_position(const std::map<std::string, Causes>& causes) {
-  Table table{
-      .title = "What changes old text, by place in the document (% of the base's bits there)",
-      .header = {"language"},
-      .rows = {}};
+  Table table{.title = "The same by place in the document (% of the base's bits there)",
+              .header = {"language"},
+              .rows = {}};
   for (const char* band : kPositionBands) table.header.push_back(concat("tokens ", band));
   for (const auto& [language, measured] : causes) {
     if (!measured.by_position) continue;
