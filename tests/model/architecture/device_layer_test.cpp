@@ -16,7 +16,7 @@ namespace polygraft::testing {
 namespace {
 
 std::vector<at::Tensor> check_model(device::ThreadOrder order) {
-  constexpr double kRounding = 0.03;
+  constexpr double kRounding = 0.05;  // ATen's own products in bfloat16 differ by processor
   const model::Gpu gpu = open_simulated_gpu(0, order);
   return check_device_model(gpu.executor, gpu.device, kRounding);
 }
