@@ -1,6 +1,6 @@
 // eval/compare.h: two result folders, paired sample by sample, and the gate.
 // One rule serves every test. With `harm` the change in the bad direction and `bound` its one-sided
-// upper bound at `confidence` (percentile bootstrap over documents):
+// upper bound at `confidence` (paired bootstrap over documents, cautious_bounds.h):
 //
 //   pass          bound <= margin (non-inferiority; a new language's margin is
 //                 -min_new_gain_relative)
@@ -102,27 +102,27 @@ struct LanguageTest {
   bool higher_is_better = false;              ///< accuracy; bits per byte is better when lower
   Scale scale = Scale::kRelative;             ///< of change and margin
   PairedEstimate estimate;                    ///< in bits per byte, or accuracy
+  std::string largest_document;               ///< doc_id of estimate.largest_pair
   std::optional<ChangedAnswers> answers;      ///< of those that are right or wrong
   std::optional<ScoreChanges> score_changes;  ///< of scores between 0 and 1
   std::optional<NoiseFloor> noise;  ///< shown beside the change; the gate does not look at it
-  /// The change that is still tolerated, on the scale and with the sign of change().
-  double margin = 0;
-  /// Bootstrap p-value of "worse than the margin"; Holm's over all tests of old languages, or over
-  /// all of new ones.
+  /// On the scale and with the sign of change(), as is all down to the margin: how far it may go by
+  /// `confidence` (cautious_bounds.h), to both sides and to the bad one alone.
+  Interval interval;
+  double bound = 0;
+  double unchanged_reach = 0;  ///< how far an unchanged model's bound would lie from its change
+  double margin = 0;           ///< the change that is still tolerated
+  /// p-value of "worse than the margin"; Holm's over all tests of old languages, or over all of new
+  /// ones.
   double p_adjusted = 1;
   Outcome outcome = Outcome::kInsufficient;
   std::string reason;
 
   bool is_relative() const { return scale == Scale::kRelative; }
   double change() const { return is_relative() ? estimate.relative : estimate.delta; }
-  Interval change_interval() const {
-    return is_relative() ? estimate.relative_interval : estimate.delta_interval;
-  }
   double change_error() const {
     return is_relative() ? estimate.relative_error : estimate.delta_error;
   }
-  /// The one-sided bound in the bad direction.
-  double change_bound() const;
   /// How bad the change is: positive is worse.
   double harm() const { return higher_is_better ? -change() : change(); }
   /// The harm as a multiple of the margin, so that metrics of different scales compare; without a

@@ -156,7 +156,7 @@ std::string change_text(const LanguageTest& test, Interval change) {
 std::string change_text(const LanguageTest& test) { return change_text(test, test.change()); }
 
 std::string change_interval_text(const LanguageTest& test) {
-  return change_text(test, test.change_interval());
+  return change_text(test, test.interval);
 }
 
 std::string margin_text(const LanguageTest& test) { return change_text(test, test.margin); }
@@ -186,7 +186,7 @@ std::string method_note(const Comparison& comparison) {
   return concat("Intervals: two-sided ", level, ", paired bootstrap over documents (",
                 human_count(static_cast<uint64_t>(comparison.gate.resamples)),
                 " resamples). The gate looks at the one-sided ", level,
-                " bound; p, Holm-adjusted over the languages, is for being worse than the margin.");
+                " bound; p, Holm-adjusted over the tests, is for being worse than the margin.");
 }
 
 Verdict verdict_of(const Comparison& comparison) {

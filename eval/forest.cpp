@@ -39,9 +39,8 @@ std::vector<ForestGroup> forest_groups(const Comparison& comparison) {
 ForestAxis forest_axis(const ForestGroup& group) {
   double low = 0, high = 0;
   for (const LanguageTest* test : group.tests) {
-    const Interval interval = test->change_interval();
-    for (const double value :
-         {interval.low, interval.high, test->change(), test->change_bound(), test->margin}) {
+    const auto& [low_end, high_end] = test->interval;
+    for (const double value : {low_end, high_end, test->change(), test->bound, test->margin}) {
       if (!std::isfinite(value)) continue;
       low = std::min(low, value);
       high = std::max(high, value);

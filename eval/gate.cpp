@@ -9,10 +9,9 @@
 #include "core/error.h"
 #include "core/parallel.h"
 #include "core/text.h"
+#include "eval/cautious_bounds.h"
 #include "eval/compare.h"
-#include "eval/comparison_text.h"
-#include "eval/number_text.h"
-#include "eval/paired_answers.h"
+#include "eval/decision.h"
 #include "eval/pairing.h"
 #include "eval/roles.h"
 
@@ -21,7 +20,7 @@ namespace {
 
 /// Resamples beyond a bound, below which a percentile is a matter of chance.
 constexpr int kFewestBeyond = 10;
-constexpr int64_t kMostResamples = 10'000'000;  // two numbers of each are kept
+constexpr int64_t kMostResamples = 10'000'000;  // four numbers of each are kept
 
 /// So many that a p-value can be beyond chance, though Holm's adjustment multiplies it by as much
 /// as the number of tests: the least is 1 / (resamples + 1).
@@ -30,113 +29,6 @@ int64_t enough_resamples(size_t num_tests, const GateConfig& gate) {
       std::ceil(2 * static_cast<double>(num_tests) / (1 - gate.confidence) - 1e-6);
   return std::max(gate.resamples,
                   static_cast<int64_t>(std::min(enough, static_cast<double>(kMostResamples))));
-}
-
-/// By which factor the documents must grow to bring the bound to the margin: a bootstrap bound's
-/// distance shrinks with the square root, the score test's where nothing changed with the number.
-double growth_needed(const LanguageTest& test, double bound, double margin, double confidence) {
-  const double by_bootstrap = std::pow((bound - test.harm()) / (margin - test.harm()), 2);
-  if (!test.score_changes) return by_bootstrap;
-  const auto& [lost, won, num_documents] = *test.score_changes;
-  const double by_score = growth_for_margin(lost, won, num_documents, confidence, margin);
-  const bool score_decides = largest_loss(lost, won, num_documents, confidence) >= bound;
-  return score_decides ? by_score : std::max(by_bootstrap, by_score);
-}
-
-std::string documents_needed(const LanguageTest& test, double bound, double margin,
-                             double confidence) {
-  const double needed = std::ceil(static_cast<double>(test.estimate.num_documents) *
-                                  growth_needed(test, bound, margin, confidence));
-  if (!std::isfinite(needed) || needed > 1e9) return "no number of documents would decide it";
-  return concat("about ", human_count(static_cast<uint64_t>(needed)),
-                " documents like these would decide it");
-}
-
-/// Why the documents are too few for the asked power, or "" when they are not. Without a margin
-/// there is no number of documents that would do.
-std::string power_missing(const LanguageTest& test, const GateConfig& gate) {
-  const double margin = std::abs(test.margin);
-  if (test.is_new || margin == 0) return "";
-  const double error = test.change_error();
-  const double power = non_inferiority_power(margin, error, gate.confidence);
-  if (!(power < gate.power)) return "";
-  const double growth = growth_for_power(margin, error, gate.confidence, gate.power);
-  const double needed = std::ceil(growth * static_cast<double>(test.estimate.num_documents));
-  return concat("an unchanged model would pass with a chance of ", fixed(100 * power, 0),
-                " %, less than the ", fixed(100 * gate.power, 0), " % asked; about ",
-                human_count(static_cast<uint64_t>(std::min(needed, 1e15))),
-                " documents like these would do");
-}
-
-/// "beyond the margin of +0.200 %"; of a new language, whose margin is the gain asked of it,
-/// "less than the asked gain of -10.0 %".
-std::string miss_text(const LanguageTest& test) {
-  return concat(test.is_new ? "less than the asked gain of " : "beyond the margin of ",
-                change_text(test, test.margin));
-}
-
-void decide_beyond_margin(LanguageTest& test, const GateConfig& gate) {
-  const std::string beyond = concat(change_text(test, test.change()), " is ", miss_text(test));
-  const std::string p = p_statement(test.p_adjusted);
-  const bool beyond_chance = test.p_adjusted < 1 - gate.confidence;
-  const std::string missing = beyond_chance ? "" : power_missing(test, gate);
-  test.outcome = missing.empty() ? Outcome::kFail : Outcome::kInsufficient;
-  if (beyond_chance) {
-    test.reason = concat(beyond, ", and not by chance (", p, ")");
-  } else {
-    test.reason =
-        concat(beyond, ", though it may be chance (", p, ")", missing.empty() ? "" : "; ", missing);
-  }
-}
-
-/// Of a new language that is no better than before.
-void decide_nothing_gained(LanguageTest& test, const GateConfig& gate) {
-  const Interval interval = test.change_interval();
-  const double best = test.higher_is_better ? interval.high : interval.low;
-  const bool may_be_chance = test.higher_is_better ? best > 0 : best < 0;
-  test.outcome = may_be_chance ? Outcome::kInsufficient : Outcome::kFail;
-  test.reason = concat(change_text(test, test.change()), ": nothing is gained");
-  if (may_be_chance)
-    test.reason += concat(", though it may be chance (", confidence_text(gate.confidence),
-                          " interval up to ", change_text(test, best), ")");
-  if (test.change() == 0)
-    test.reason += "; a language that both sides had before does not belong in new_languages";
-}
-
-/// "with 95 % confidence", and why the bound lies outside of the interval that is shown, where it
-/// does.
-std::string confidence_of_bound(const LanguageTest& test, double bound, const GateConfig& gate) {
-  const Interval interval = test.change_interval();
-  const double worst = test.higher_is_better ? -interval.low : interval.high;
-  const std::string sure = concat("with ", confidence_text(gate.confidence), " confidence");
-  if (bound <= worst) return sure;
-  return concat(sure, " (widened for no more than ", test.estimate.num_documents, " documents)");
-}
-
-void decide(LanguageTest& test, const GateConfig& gate) {
-  const double sign = test.higher_is_better ? -1 : 1;
-  const double harm = test.harm(), bound = sign * test.change_bound(), margin = sign * test.margin;
-  const int64_t n = test.estimate.num_documents;
-  const std::string sure = confidence_of_bound(test, bound, gate);
-  if (n < gate.min_documents) {
-    test.outcome = Outcome::kInsufficient;
-    test.reason = concat(n, " documents; at least ", gate.min_documents, " are needed");
-  } else if (!std::isfinite(harm) || !std::isfinite(bound)) {
-    test.outcome = Outcome::kInsufficient;
-    test.reason = "its change has no bound: in some draws of the documents the baseline is zero";
-  } else if (test.is_new && harm >= 0) {
-    decide_nothing_gained(test, gate);
-  } else if (harm > margin) {
-    decide_beyond_margin(test, gate);
-  } else if (bound > margin) {
-    test.outcome = Outcome::kInsufficient;
-    test.reason =
-        concat("could be ", change_text(test, sign * bound), " ", sure, ", ", miss_text(test), "; ",
-               documents_needed(test, bound, margin, gate.confidence));
-  } else {
-    test.outcome = Outcome::kPass;
-    test.reason = concat("no worse than ", change_text(test, sign * bound), " ", sure);
-  }
 }
 
 /// The largest tolerated harm of an old language.
@@ -148,16 +40,14 @@ double margin_of(const LanguageTest& test, const GateConfig& gate) {
   return test.is_relative() ? gate.margin_relative_bpb : gate.margin_accuracy;
 }
 
-/// Scores between 0 and 1: the more cautious of the bootstrap's bound, which knows the documents it
-/// has seen alone, and the score test's, which knows that others could have changed.
-void bound_scores(LanguageTest& test, const std::vector<Pair>& pairs, double confidence) {
-  test.answers = changed_answers(pairs);
-  test.score_changes = score_changes(pairs);
-  if (!test.score_changes) return;
-  const auto& [lost, won, num_documents] = *test.score_changes;
-  Interval& bounds = test.estimate.delta_bounds;
-  bounds.low = std::min(bounds.low, -largest_loss(lost, won, num_documents, confidence));
-  bounds.high = std::max(bounds.high, largest_loss(won, lost, num_documents, confidence));
+/// How far the change may go, and how surely it is worse than the margin.
+void bound(LanguageTest& test, const ResampledChange& change, double confidence) {
+  const auto& scores = test.score_changes;
+  const Interval bounds = cautious_bounds(change, scores, confidence);
+  test.bound = test.higher_is_better ? bounds.low : bounds.high;
+  test.interval = cautious_bounds(change, scores, (1 + confidence) / 2);
+  test.unchanged_reach = unchanged_reach(change, scores, confidence);
+  test.p_adjusted = p_worse(change, scores, test.margin, test.higher_is_better);
 }
 
 /// A test with its estimate and its raw p-value; the outcome waits for the family.
@@ -182,10 +72,13 @@ LanguageTest measure(const PairedTask& paired, const GateConfig& gate) {
                                                    .resamples = gate.resamples,
                                                    .seed = static_cast<uint64_t>(gate.seed)});
   test.estimate = resampled.estimate;
-  if (test.higher_is_better) bound_scores(test, paired.pairs, gate.confidence);
-  if (test.higher_is_better && !test.score_changes) test.scale = Scale::kOwn;
-  test.p_adjusted = test.higher_is_better ? p_below(resampled.delta, test.margin)
-                                          : p_above(resampled.relative, test.margin);
+  test.largest_document = paired.samples->at(test.estimate.largest_pair).doc_id;
+  if (test.higher_is_better) {
+    test.answers = changed_answers(paired.pairs);
+    test.score_changes = score_changes(paired.pairs);
+    if (!test.score_changes) test.scale = Scale::kOwn;
+  }
+  bound(test, test.is_relative() ? resampled.relative : resampled.delta, gate.confidence);
   return test;
 }
 
@@ -254,11 +147,6 @@ void GateConfig::validate(Problems& problems) const {
   problems.require(resamples <= kMostResamples, "resamples", concat(resamples),
                    concat("must be at most ", kMostResamples));
   problems.require_at_least("seed", seed, 0);
-}
-
-double LanguageTest::change_bound() const {
-  const Interval bounds = is_relative() ? estimate.relative_bounds : estimate.delta_bounds;
-  return higher_is_better ? bounds.low : bounds.high;
 }
 
 double LanguageTest::harm_in_margins() const {
@@ -361,7 +249,7 @@ void add_noise_floor(Comparison& comparison, const ResultFolder& baseline,
   for (LanguageTest& test : comparison.tests) {
     const auto run = runs.find({test.task, test.metric});
     if (run == runs.end() || test.outcome == Outcome::kNotComparable) continue;
-    test.noise = {run->second.change(), run->second.change_interval()};
+    test.noise = {run->second.change(), run->second.interval};
   }
 }
 

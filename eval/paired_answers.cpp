@@ -3,6 +3,7 @@
 #include "eval/paired_answers.h"
 
 #include <algorithm>
+#include <boost/math/distributions/beta.hpp>
 #include <boost/math/distributions/normal.hpp>
 #include <cmath>
 #include <functional>
@@ -22,6 +23,13 @@ double first_where(double low, double high, const std::function<bool(double)>& h
   return high;
 }
 
+/// Of a binomial share: the exact upper bound.
+double largest_share(double events, double num_answers, double confidence) {
+  if (events >= num_answers) return 1;
+  return boost::math::quantile(boost::math::beta_distribution<>(events + 1, num_answers - events),
+                               confidence);
+}
+
 double score(double b, double c, double n, double loss) {
   const double linear = -b - c + (2 * n - b + c) * loss;
   const double constant = -c * loss * (1 - loss);
@@ -36,8 +44,16 @@ double score(double b, double c, double n, double loss) {
 
 double largest_loss(double lost, double won, double num_answers, double confidence) {
   const double z = boost::math::quantile(boost::math::normal(), confidence);
-  return first_where((lost - won) / num_answers, 1,
-                     [&](double loss) { return score(lost, won, num_answers, loss) <= -z; });
+  const double by_score = first_where((lost - won) / num_answers, 1, [&](double loss) {
+    return score(lost, won, num_answers, loss) <= -z;
+  });
+  return won > 0 ? by_score : std::max(by_score, largest_share(lost, num_answers, confidence));
+}
+
+double p_loss_above(double lost, double won, double num_answers, double loss) {
+  const double distance = score(lost, won, num_answers, loss);
+  if (std::isinf(distance)) return 1;
+  return boost::math::cdf(boost::math::complement(boost::math::normal(), distance));
 }
 
 double growth_for_margin(double lost, double won, double num_answers, double confidence,

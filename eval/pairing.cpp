@@ -156,6 +156,7 @@ std::string pair_documents(const TaskSamples& baseline, const TaskSamples& candi
   const Samples &from = baseline.samples, &to = candidate.samples;
   const std::string difference = first_difference(from, to);
   if (!difference.empty()) return difference + extent_of_difference(from, to);
+  out.samples = &from;
   out.pairs.reserve(from.size());
   for (size_t i = 0; i < from.size(); ++i) {
     const std::string problem = add_pair(from[i], to[i], columns, out);

@@ -14,11 +14,12 @@ struct PairedTask {
   std::string metric;  ///< "bits_per_byte", "acc"; with ",filter" when the filter is not "none"
   std::vector<std::string> metrics;  ///< that it could be compared by
   bool higher_is_better = false;
-  std::vector<Pair> pairs;  ///< bits and bytes, or accuracy and 1
-  std::string mismatch;     ///< empty when comparable
+  std::vector<Pair> pairs;                       ///< bits and bytes, or accuracy and 1
+  std::string mismatch;                          ///< empty when comparable
+  const std::vector<Sample>* samples = nullptr;  ///< the baseline's, in the order of the pairs
 };
 
-/// Every task of either side, sorted by name.
+/// Every task of either side, sorted by name; `baseline` must outlive it.
 /// @param preferred metrics, taken before others where a task has them.
 std::vector<PairedTask> pair_results(const ResultFolder& baseline, const ResultFolder& candidate,
                                      const std::vector<std::string>& preferred);

@@ -21,18 +21,13 @@
 namespace polygraft::eval {
 namespace {
 
-/// The pairs as three arrays, for the dot products.
+/// The pairs as arrays, for the dot products.
 struct Columns {
-  std::vector<double> baseline, candidate, weight;
+  std::vector<double> baseline, candidate, weight, change;
 };
 
 struct Sums {
   double baseline = 0, candidate = 0, weight = 0;
-};
-
-/// Values of every resample, in the order drawn.
-struct Resamples {
-  std::vector<double> delta, relative;
 };
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
@@ -71,14 +66,18 @@ void check(const std::vector<Pair>& pairs, const BootstrapOptions& options) {
 }
 
 /// One row for each document: sums over its pairs, in the order of first appearance.
-std::vector<Pair> sums_by_document(const std::vector<Pair>& pairs) {
+/// @param first_pairs where wanted, the index of each row's first pair.
+std::vector<Pair> sums_by_document(const std::vector<Pair>& pairs,
+                                   std::vector<size_t>* first_pairs = nullptr) {
   std::vector<Pair> sums;
   std::unordered_map<uint64_t, size_t> row_of;
-  for (const Pair& pair : pairs) {
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    const Pair& pair = pairs[i];
     const size_t next = sums.size();
     const size_t row =
         pair.document == 0 ? next : row_of.try_emplace(pair.document, next).first->second;
     if (row == next) sums.push_back({0, 0, 0, pair.document});
+    if (row == next && first_pairs != nullptr) first_pairs->push_back(i);
     sums[row].baseline += pair.baseline;
     sums[row].candidate += pair.candidate;
     sums[row].weight += pair.weight;
@@ -109,6 +108,7 @@ Columns to_columns(const std::vector<Pair>& rows) {
     columns.baseline.push_back(row.baseline);
     columns.candidate.push_back(row.candidate);
     columns.weight.push_back(row.weight);
+    columns.change.push_back(row.candidate - row.baseline);
   }
   return columns;
 }
@@ -123,20 +123,51 @@ Sums weighted_sums(const Columns& columns, const std::vector<double>& counts) {
   return sums;
 }
 
-Resamples draw_resamples(const Columns& columns, const BootstrapOptions& options) {
+/// Standard error of `ratio` = sum(numerators) / sum(denominators) over documents drawn `counts`
+/// times, from its residuals (delta method; Cochran 1977, "Sampling Techniques", 6.3). Where they
+/// are all of nothing it is exactly nothing.
+double ratio_error(const ResampledChange& of, double ratio, const std::vector<double>& counts) {
+  double squares = 0, sum = 0;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const double residual = of.numerators[i] - ratio * of.denominators[i];
+    squares += counts[i] * residual * residual;
+    sum += counts[i] * of.denominators[i];
+  }
+  return std::sqrt(squares) / sum;
+}
+
+double studentized(const ResampledChange& of, double value, const std::vector<double>& counts) {
+  const double distance = value - of.estimate;
+  return distance == 0 ? 0 : distance / ratio_error(of, value, counts);
+}
+
+void add_resample(ResampledChange& to, double value, const std::vector<double>& counts) {
+  to.values.push_back(value);
+  to.studentized.push_back(studentized(to, value, counts));
+}
+
+/// Before anything is drawn.
+ResampledChange undrawn(double estimate, const std::vector<double>& numerators,
+                        const std::vector<double>& denominators) {
+  ResampledChange out = {
+      .estimate = estimate, .numerators = numerators, .denominators = denominators};
+  out.error = ratio_error(out, estimate, std::vector<double>(numerators.size(), 1.0));
+  return out;
+}
+
+void draw_resamples(const Columns& columns, const BootstrapOptions& options,
+                    ResampledChange& relative, ResampledChange& delta) {
   RandomStream random(options.seed, "eval/paired_bootstrap");
   const size_t num_pairs = columns.weight.size();
   std::vector<double> counts(num_pairs);
-  Resamples out;
   for (int64_t r = 0; r < options.resamples; ++r) {
     throw_if_stopped();
     std::fill(counts.begin(), counts.end(), 0.0);
     for (size_t draw = 0; draw < num_pairs; ++draw) counts[random.below(num_pairs)] += 1;
     const Sums sums = weighted_sums(columns, counts);
-    out.delta.push_back(change(sums));
-    out.relative.push_back(relative_change(sums));
+    add_resample(delta, change(sums), counts);
+    add_resample(relative, relative_change(sums), counts);
   }
-  return out;
 }
 
 /// Ascending, NaN last: std::sort alone must not see a NaN.
@@ -154,20 +185,31 @@ double standard_deviation(const std::vector<double>& values) {
   return std::sqrt(squares / count);
 }
 
-double normal_quantile(double probability) {
-  return boost::math::quantile(boost::math::normal(), probability);
-}
-
 Interval two_sided(const std::vector<double>& ascending, double confidence) {
   const double tail = (1 - confidence) / 2;
   return {quantile(ascending, tail), quantile(ascending, 1 - tail)};
 }
 
-Interval one_sided(const std::vector<double>& ascending, double level) {
-  return {quantile(ascending, 1 - level), quantile(ascending, level)};
+void count_documents(PairedEstimate& estimate, const Columns& documents,
+                     const std::vector<size_t>& first_pairs) {
+  double all = 0, largest = 0;
+  for (size_t d = 0; d < documents.change.size(); ++d) {
+    const double size = std::abs(documents.change[d]);
+    all += size;
+    if (size > largest) estimate.largest_pair = first_pairs[d];
+    largest = std::max(largest, size);
+  }
+  estimate.num_documents = static_cast<int64_t>(documents.change.size());
+  estimate.effective_documents = effective_number(documents.weight);
+  estimate.largest_share = all > 0 ? largest / all : 0;
 }
 
 }  // namespace
+
+Interval percentile_bounds(const ResampledChange& change, double confidence) {
+  const double level = expanded_level(confidence, change.denominators);
+  return {quantile(change.values, 1 - level), quantile(change.values, level)};
+}
 
 double quantile(const std::vector<double>& ascending, double probability) {
   if (ascending.empty() || std::isnan(ascending.back())) return kNaN;
@@ -208,28 +250,31 @@ std::vector<double> holm_adjusted(const std::vector<double>& p_values) {
 PairedDistribution paired_bootstrap_distribution(const std::vector<Pair>& pairs,
                                                  const BootstrapOptions& options) {
   check(pairs, options);
-  const std::vector<Pair> documents = sums_by_document(pairs);
+  std::vector<size_t> first_pairs;
+  const std::vector<Pair> documents = sums_by_document(pairs, &first_pairs);
   const Columns columns = to_columns(grouped(documents, options.seed));
   const Sums sums = weighted_sums(columns, std::vector<double>(columns.weight.size(), 1.0));
-  Resamples resamples = draw_resamples(columns, options);
-  sort_values(resamples.delta);
-  sort_values(resamples.relative);
-  PairedEstimate estimate;
+  PairedDistribution out;
+  out.delta = undrawn(change(sums), columns.change, columns.weight);
+  out.relative = undrawn(relative_change(sums), columns.change, columns.baseline);
+  draw_resamples(columns, options, out.relative, out.delta);
+  for (ResampledChange* resampled : {&out.delta, &out.relative}) {
+    sort_values(resampled->values);
+    sort_values(resampled->studentized);
+  }
+  PairedEstimate& estimate = out.estimate;
   estimate.baseline = sums.baseline / sums.weight;
   estimate.candidate = sums.candidate / sums.weight;
-  estimate.delta = change(sums);
-  estimate.relative = relative_change(sums);
-  estimate.delta_interval = two_sided(resamples.delta, options.confidence);
-  estimate.relative_interval = two_sided(resamples.relative, options.confidence);
-  estimate.delta_bounds =
-      one_sided(resamples.delta, expanded_level(options.confidence, columns.weight));
-  estimate.relative_bounds =
-      one_sided(resamples.relative, expanded_level(options.confidence, columns.baseline));
-  estimate.relative_error = standard_deviation(resamples.relative);
-  estimate.delta_error = standard_deviation(resamples.delta);
+  estimate.delta = out.delta.estimate;
+  estimate.relative = out.relative.estimate;
+  estimate.delta_interval = two_sided(out.delta.values, options.confidence);
+  estimate.relative_interval = two_sided(out.relative.values, options.confidence);
+  estimate.relative_bounds = percentile_bounds(out.relative, options.confidence);
+  estimate.relative_error = standard_deviation(out.relative.values);
+  estimate.delta_error = standard_deviation(out.delta.values);
   estimate.num_pairs = static_cast<int64_t>(pairs.size());
-  estimate.num_documents = static_cast<int64_t>(documents.size());
-  return {estimate, std::move(resamples.relative), std::move(resamples.delta)};
+  count_documents(estimate, to_columns(documents), first_pairs);
+  return out;
 }
 
 double mcnemar_p(int64_t lost, int64_t won) {
@@ -259,25 +304,34 @@ std::optional<ScoreChanges> score_changes(const std::vector<Pair>& pairs) {
   for (const Pair& pair : pairs) {
     if (!is_score(pair.baseline) || !is_score(pair.candidate)) return {};
   }
-  double fall = 0, rise = 0, total = 0, squares = 0;
-  for (const Pair& document : sums_by_document(pairs)) {
-    const double change = document.candidate - document.baseline;
+  double fall = 0, rise = 0, total = 0;
+  const Columns documents = to_columns(sums_by_document(pairs));
+  for (size_t d = 0; d < documents.change.size(); ++d) {
+    const double change = documents.change[d];
     (change < 0 ? fall : rise) += std::abs(change);
-    total += document.weight;
-    squares += document.weight * document.weight;
+    total += documents.weight[d];
   }
-  const double num_documents = total * total / squares;
+  const double num_documents = effective_number(documents.weight);
   return ScoreChanges{num_documents * fall / total, num_documents * rise / total, num_documents};
 }
 
-double non_inferiority_power(double margin, double standard_error, double confidence) {
-  if (standard_error == 0) return margin >= 0 ? 1 : 0;
-  return boost::math::cdf(boost::math::normal(),
-                          margin / standard_error - normal_quantile(confidence));
+double effective_number(const std::vector<double>& sizes) {
+  double sum = 0, squares = 0;
+  for (const double size : sizes) {
+    sum += size;
+    squares += size * size;
+  }
+  return sum * sum / squares;
 }
 
-double growth_for_power(double margin, double standard_error, double confidence, double power) {
-  const double needed = (normal_quantile(confidence) + normal_quantile(power)) * standard_error;
+double non_inferiority_power(double margin, double standard_error, double reach) {
+  if (standard_error == 0) return margin >= reach ? 1 : 0;
+  return boost::math::cdf(boost::math::normal(), (margin - reach) / standard_error);
+}
+
+double growth_for_power(double margin, double standard_error, double reach, double power) {
+  const double z = boost::math::quantile(boost::math::normal(), power);
+  const double needed = reach + z * standard_error;
   return needed * needed / (margin * margin);
 }
 

@@ -31,14 +31,16 @@ struct PairedEstimate {
   double relative = 0;         ///< delta / baseline; NaN for a baseline of zero, its intervals too
   Interval relative_interval;  ///< two-sided percentile bootstrap at `confidence`
   Interval delta_interval;
-  Interval relative_bounds;  ///< two one-sided bounds, each at `confidence`: what a one-sided test
-                             ///< looks at (expanded percentiles, small_sample.h). Asked for at
-                             ///< (1 + c) / 2, the two are the two-sided interval at c as it is
-                             ///< with few documents, where relative_interval is too narrow
-  Interval delta_bounds;
+  Interval relative_bounds;  ///< percentile_bounds(). Asked for at (1 + c) / 2, the two are the
+                             ///< two-sided interval at c as it is with few documents, where
+                             ///< relative_interval is too narrow
   double relative_error = 0, delta_error = 0;  ///< standard deviations of the resampled values
   int64_t num_pairs = 0;
-  int64_t num_documents = 0;  ///< that the pairs come from
+  int64_t num_documents = 0;       ///< that the pairs come from
+  double effective_documents = 0;  ///< of one weight that would say as much (effective_number)
+  double largest_share = 0;  ///< of all that documents changed, up or down, the share of the one
+                             ///< that changed most; 0 where nothing changed
+  size_t largest_pair = 0;   ///< that document's first
 };
 
 constexpr size_t kMaxDrawn = 16384;
@@ -54,14 +56,25 @@ struct BootstrapOptions {
 /// are not positive; ConfigError for a confidence outside (0, 1) or no resamples.
 PairedEstimate paired_bootstrap(const std::vector<Pair>& pairs, const BootstrapOptions& options);
 
-/// The estimate with the resampled values it came from, ascending: what tests against a margin
-/// need.
+/// A change under resampling: what tests against a margin need.
+struct ResampledChange {
+  double estimate = 0;
+  double error = 0;                 ///< standard error of a ratio of sums, linearised
+  std::vector<double> values;       ///< ascending
+  std::vector<double> studentized;  ///< (value - estimate) / error of that resample; ascending
+  /// By document, or by group of documents: their ratio of sums is the estimate.
+  std::vector<double> numerators, denominators;
+};
+
 struct PairedDistribution {
   PairedEstimate estimate;
-  std::vector<double> relative, delta;
+  ResampledChange relative, delta;
 };
 PairedDistribution paired_bootstrap_distribution(const std::vector<Pair>& pairs,
                                                  const BootstrapOptions& options);
+
+/// Two one-sided bounds, each at `confidence` (expanded percentiles, small_sample.h).
+Interval percentile_bounds(const ResampledChange& change, double confidence);
 
 /// Quantile of ascending values with linear interpolation (numpy's default, Hyndman & Fan type 7);
 /// NaN if one is NaN.
@@ -88,9 +101,12 @@ struct ChangedAnswers {
 std::optional<ChangedAnswers> changed_answers(const std::vector<Pair>& pairs);
 double mcnemar_p(int64_t lost, int64_t won);
 
+/// How many documents of one size are as good as these of several: (sum m)^2 / sum m^2 (Kish 1965,
+/// "Survey Sampling", 8.2).
+double effective_number(const std::vector<double>& sizes);
+
 /// What scores between 0 and 1 lost and won, counted in documents: the answers of one may all have
-/// changed together. Documents of several sizes are as good as (sum m)^2 / sum m^2 of one size
-/// (Kish 1965, "Survey Sampling", 8.2).
+/// changed together.
 struct ScoreChanges {
   double lost = 0, won = 0;  ///< sums of the documents' mean falls and mean rises
   double num_documents = 0;  ///< effective, 1 to the number of documents
@@ -98,10 +114,11 @@ struct ScoreChanges {
 /// Nothing when a value is outside [0, 1].
 std::optional<ScoreChanges> score_changes(const std::vector<Pair>& pairs);
 
-/// The chance that an unchanged model's one-sided bound at `confidence` stays within `margin`, for
-/// a change measured with `standard_error` (normal approximation).
-double non_inferiority_power(double margin, double standard_error, double confidence);
+/// The chance that an unchanged model's bound stays within `margin`, for a change measured with
+/// `standard_error` (normal approximation). @param reach how far the bound lies beyond the measured
+/// change
+double non_inferiority_power(double margin, double standard_error, double reach);
 /// By which factor the number of documents must grow to reach `power`; below 1 when it is reached.
-double growth_for_power(double margin, double standard_error, double confidence, double power);
+double growth_for_power(double margin, double standard_error, double reach, double power);
 
 }  // namespace polygraft::eval

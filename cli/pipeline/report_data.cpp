@@ -215,7 +215,7 @@ std::vector<eval::Table> behind_tables(const fs::path& run_dir, eval::GateConfig
     }
     table.rows.push_back({test.language, fixed(test.estimate.baseline, 4),
                           fixed(test.estimate.candidate, 4), eval::signed_percent(test.change()),
-                          eval::signed_percent(test.change_interval()),
+                          eval::signed_percent(test.interval),
                           human_count(static_cast<uint64_t>(test.estimate.num_documents))});
   }
   table.note = join(notes, "; ");

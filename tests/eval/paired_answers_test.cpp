@@ -36,7 +36,7 @@ TEST_CASE("the largest loss is where the score test of it is no longer rejected"
     double lost, won, num_answers;
   };
   const auto [lost, won, n] = GENERATE(Answers{3, 1, 40}, Answers{12, 9, 200}, Answers{0, 4, 50},
-                                       Answers{7, 0, 30}, Answers{40, 45, 2000});
+                                       Answers{7, 1, 30}, Answers{40, 45, 2000});
   const double confidence = GENERATE(0.9, 0.95, 0.99);
   CAPTURE(lost, won, n, confidence);
   const double bound = largest_loss(lost, won, n, confidence);
@@ -47,17 +47,28 @@ TEST_CASE("the largest loss is where the score test of it is no longer rejected"
 }
 
 TEST_CASE("answers that all stayed the same leave room for a loss", "[eval][statistics]") {
-  // Without a change Tango's bound is Wilson's for no event among n.
-  const double z = boost::math::quantile(boost::math::normal(), 0.95);
+  // A share of which n answers show nothing with a chance of 5 %.
   for (const double n : {20.0, 200.0, 2000.0}) {
-    CHECK(largest_loss(0, 0, n, 0.95) == Approx(z * z / (n + z * z)).epsilon(1e-9));
+    CHECK(std::pow(1 - largest_loss(0, 0, n, 0.95), n) == Approx(0.05).epsilon(1e-6));
   }
-  CHECK(largest_loss(5, 0, 5, 0.95) == Approx(1));
+  // One of 20 or none: (1 - p)^20 + 20 p (1 - p)^19.
+  const double p = largest_loss(1, 0, 20, 0.95);
+  CHECK(std::pow(1 - p, 20) + 20 * p * std::pow(1 - p, 19) == Approx(0.05).epsilon(1e-6));
+  CHECK(largest_loss(5, 0, 5, 0.95) == 1);
+}
+
+TEST_CASE("a loss is beyond chance where the bound from below is", "[eval][statistics]") {
+  // The bound from below of what was lost is that from above of what was won, turned round.
+  const double least_loss = -largest_loss(9, 30, 400, 0.95);
+  CHECK(p_loss_above(30, 9, 400, least_loss) == Approx(0.05).epsilon(1e-5));
+  CHECK(p_loss_above(30, 9, 400, 0.05) < 1);
+  CHECK(p_loss_above(0, 0, 400, 0) == 0.5);
+  CHECK(p_loss_above(0, 0, 400, 0.02) > 0.99);
 }
 
 TEST_CASE("how many answers like these a margin takes", "[eval][statistics]") {
-  const double z = boost::math::quantile(boost::math::normal(), 0.95);
-  CHECK(100 * growth_for_margin(0, 0, 100, 0.95, 0.01) == Approx(z * z * 99).epsilon(1e-6));
+  CHECK(100 * growth_for_margin(0, 0, 100, 0.95, 0.01) ==
+        Approx(std::log(0.05) / std::log(0.99)).epsilon(1e-6));
   const double growth = growth_for_margin(6, 4, 100, 0.95, 0.03);
   CHECK(largest_loss(6 * growth, 4 * growth, 100 * growth, 0.95) == Approx(0.03).epsilon(1e-6));
   CHECK(std::isinf(growth_for_margin(6, 2, 100, 0.95, 0.03)));

@@ -182,8 +182,8 @@ TEST_CASE("a forest's axis holds zero, the margin and every interval, with round
     CHECK(axis.percent(0) > 0);
     CHECK(axis.percent(0) < 100);
     for (const LanguageTest* test : group.tests) {
-      CHECK(axis.percent(test->change_interval().low) > 0);
-      CHECK(axis.percent(std::max(test->change_interval().high, test->margin)) < 100);
+      CHECK(axis.percent(test->interval.low) > 0);
+      CHECK(axis.percent(std::max(test->interval.high, test->margin)) < 100);
     }
     CHECK(axis.ticks.size() >= 2);
     CHECK(axis.ticks.size() <= 6);
@@ -211,7 +211,7 @@ TEST_CASE("the page shows the margins that are used, documents, and the bound th
     test.margin = -0.01;
     test.estimate.num_pairs = 4321;
     test.estimate.num_documents = 17;
-    test.estimate.delta_bounds.low = -0.5;
+    test.bound = -0.5;
   }
   const std::string accuracy = report_html(report);
   CHECK_THAT(accuracy,

@@ -2,6 +2,7 @@
 // (fixtures/make_statistics.py).
 #include "eval/statistics.h"
 
+#include <boost/math/distributions/normal.hpp>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <ctime>
@@ -32,6 +33,17 @@ std::vector<Pair> random_pairs(int64_t count, double relative, uint64_t seed) {
   return pairs;
 }
 
+/// Of a ratio of sums, by the formula in words: the root of the summed squares of what each
+/// document is off the ratio by, over the sum of its denominators.
+double standard_error_of(const ResampledChange& change) {
+  double squares = 0, sum = 0;
+  for (size_t d = 0; d < change.numerators.size(); ++d) {
+    squares += std::pow(change.numerators[d] - change.estimate * change.denominators[d], 2);
+    sum += change.denominators[d];
+  }
+  return std::sqrt(squares) / sum;
+}
+
 void require_close(Interval interval, const Json& expected, double tolerance) {
   CHECK(interval.low == Approx(expected[0].get<double>()).margin(tolerance));
   CHECK(interval.high == Approx(expected[1].get<double>()).margin(tolerance));
@@ -60,8 +72,8 @@ TEST_CASE("two documents have three resamples, so quantiles are known exactly",
   CHECK(narrow.delta_interval.low == 0.5);
   CHECK(narrow.delta_interval.high == 0.5);
   const auto resampled = paired_bootstrap_distribution(pairs, {.resamples = 4000});
-  CHECK(p_above(resampled.delta, 0.5) == Approx(0.75).margin(0.03));
-  CHECK(p_below(resampled.delta, 0.5) == Approx(0.75).margin(0.03));
+  CHECK(p_above(resampled.delta.values, 0.5) == Approx(0.75).margin(0.03));
+  CHECK(p_below(resampled.delta.values, 0.5) == Approx(0.75).margin(0.03));
 }
 
 TEST_CASE("two bounds at the outer level are a two-sided interval, wider for few documents only",
@@ -88,6 +100,27 @@ TEST_CASE("intervals agree with scipy.stats.bootstrap", "[eval][statistics]") {
   require_close(estimate.relative_interval, known["relative_interval"], tolerance);
   require_close(estimate.delta_interval, known["delta_interval"], tolerance);
   require_close(estimate.relative_bounds, known["relative_bounds"], tolerance);
+}
+
+TEST_CASE("resamples in their own standard errors are spread as numpy's", "[eval][statistics]") {
+  const Json known = fixture_json("statistics.json");
+  const ResampledChange change =
+      paired_bootstrap_distribution(pairs_of(known["pairs"]), {.resamples = 20000}).relative;
+  CHECK(quantile(change.studentized, 0.05) == Approx(known["studentized"][0]).margin(0.06));
+  CHECK(quantile(change.studentized, 0.95) == Approx(known["studentized"][1]).margin(0.06));
+  CHECK(change.error == Approx(standard_error_of(change)).epsilon(1e-12));
+}
+
+TEST_CASE("documents count by their size, and one may hold most of the change",
+          "[eval][statistics]") {
+  const auto even = paired_bootstrap({{1, 1, 5}, {1, 2, 5}, {1, 0, 5}}, {});
+  CHECK(even.effective_documents == Approx(3));
+  CHECK(even.largest_share == 0.5);
+  const auto uneven = paired_bootstrap({{1, 1, 1}, {1, 1.25, 1}, {1, 0, 8}}, {});
+  CHECK(uneven.effective_documents == Approx(100.0 / 66));
+  CHECK(uneven.largest_share == 0.8);
+  CHECK(uneven.largest_pair == 2);
+  CHECK(paired_bootstrap({{1, 1, 1}}, {}).largest_share == 0);
 }
 
 TEST_CASE("quantiles equal numpy's and Holm's adjustment follows its definition",
@@ -153,9 +186,10 @@ TEST_CASE("McNemar's exact test and sample sizes equal statsmodels'", "[eval][st
     CHECK(mcnemar_p(row[0], row[1]) == Approx(row[2].get<double>()).epsilon(1e-9));
   for (const Json& row : known["documents_needed"]) {
     const double margin = row[0], spread = row[1], confidence = row[2], power = row[3];
-    const double needed = growth_for_power(margin, spread, confidence, power);
+    const double reach = boost::math::quantile(boost::math::normal(), confidence) * spread;
+    const double needed = growth_for_power(margin, spread, reach, power);
     CHECK(needed == Approx(row[4].get<double>()).epsilon(1e-4));
-    CHECK(non_inferiority_power(margin, spread / std::sqrt(needed), confidence) ==
+    CHECK(non_inferiority_power(margin, spread / std::sqrt(needed), reach / std::sqrt(needed)) ==
           Approx(power).epsilon(1e-9));
   }
 }
@@ -193,7 +227,7 @@ TEST_CASE("answers lost out of a hundred are hundredths, resampled or not", "[ev
     const PairedDistribution found = paired_bootstrap_distribution(pairs, {});
     CHECK(found.estimate.delta == -0.01);
     // None, one, two, ... lost: as likely to be at most one as Poisson's law has it, near enough.
-    CHECK(1 - p_below(found.delta, -0.01) == Approx(1 - 0.736).margin(0.04));
+    CHECK(1 - p_below(found.delta.values, -0.01) == Approx(1 - 0.736).margin(0.04));
   }
 }
 
@@ -213,7 +247,7 @@ TEST_CASE("two equal models differ by exactly nothing", "[eval][statistics]") {
   const auto resampled = paired_bootstrap_distribution(pairs, {});
   CHECK(resampled.estimate.relative_interval.low == 0);
   CHECK(resampled.estimate.relative_interval.high == 0);
-  CHECK(p_above(resampled.relative, 0) == 1);
+  CHECK(p_above(resampled.relative.values, 0) == 1);
 }
 
 TEST_CASE("a 90 % interval covers the true change in about 90 % of samples", "[eval][statistics]") {
