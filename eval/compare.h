@@ -125,6 +125,14 @@ struct LanguageTest {
   }
   /// How bad the change is: positive is worse.
   double harm() const { return higher_is_better ? -change() : change(); }
+  /// Whether one document has so much of all that changed in an old language that another choice of
+  /// documents could say something else. Of scores few change anyway, and their bound knows it.
+  bool rests_on_one_document() const {
+    constexpr double kMuch = 0.25;
+    return !is_new && !score_changes && estimate.largest_share > kMuch;
+  }
+  /// Whether a reader of many passes must be told the reason.
+  bool reason_matters() const { return outcome != Outcome::kPass || rests_on_one_document(); }
   /// The harm as a multiple of the margin, so that metrics of different scales compare; without a
   /// margin any harm is infinitely many, and so is one that is no number.
   double harm_in_margins() const;

@@ -61,11 +61,11 @@ std::vector<std::vector<std::string>> rows(const Comparison& comparison, const T
   return out;
 }
 
-/// What keeps the gate from passing, one entry per test.
-std::vector<std::string> obstacles(const Comparison& comparison, const TestNames& names) {
+/// What keeps the gate from passing, and what it passes on one document's account.
+std::vector<std::string> reasons(const Comparison& comparison, const TestNames& names) {
   std::vector<std::string> out;
   for (const LanguageTest& test : comparison.tests) {
-    if (test.outcome != Outcome::kPass) out.push_back(concat(names.of(test), ": ", test.reason));
+    if (test.reason_matters()) out.push_back(concat(names.of(test), ": ", test.reason));
   }
   return out;
 }
@@ -116,7 +116,7 @@ std::string markdown_of(const Comparison& all, const Comparison& shown, bool sta
   std::string out = concat("**", markdown_text(comparison_verdict(all)), "**\n\n");
   out += markdown_table(header(noise), rows(shown, names, noise), kFirstNumber) + "\n";
   std::string list;
-  for (const auto& lines : {obstacles(shown, names), answers_changed(shown)}) {
+  for (const auto& lines : {reasons(shown, names), answers_changed(shown)}) {
     for (const std::string& line : lines) list += concat("- ", markdown_text(line), "\n");
   }
   const size_t left_out = all.tests.size() - shown.tests.size();
@@ -225,7 +225,7 @@ std::string comparison_table(const Comparison& comparison) {
   const TestNames names(comparison);
   std::string out = text_table(header(noise), rows(comparison, names, noise), kFirstNumber);
   out += concat("\n", harmless(comparison_verdict(comparison)), "\n");
-  for (const auto& lines : {obstacles(comparison, names), answers_changed(comparison)}) {
+  for (const auto& lines : {reasons(comparison, names), answers_changed(comparison)}) {
     for (const std::string& line : lines) out += concat("  ", harmless(line), "\n");
   }
   out += method_note(comparison) + "\n";

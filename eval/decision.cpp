@@ -83,14 +83,10 @@ void decide_nothing_gained(LanguageTest& test, const GateConfig& gate) {
     test.reason += "; a language that both sides had before does not belong in new_languages";
 }
 
-/// A warning where one document decides, as others could have been measured instead. Of scores few
-/// change anyway, and their bound knows it.
 std::string concentration_text(const LanguageTest& test) {
-  constexpr double kMuch = 0.25;
-  const double share = test.estimate.largest_share;
-  if (test.is_new || test.score_changes || !(share > kMuch)) return "";
-  return concat("; document ", test.largest_document, " alone has ", fixed(100 * share, 0),
-                " % of all that changed");
+  if (!test.rests_on_one_document()) return "";
+  return concat("; document ", test.largest_document, " alone has ",
+                fixed(100 * test.estimate.largest_share, 0), " % of all that changed");
 }
 
 }  // namespace

@@ -151,7 +151,7 @@ void fill_row(TemplateDictionary& row, const LanguageTest& test, const std::stri
 void fill_reasons(TemplateDictionary& section, const ForestGroup& group, const TestNames& names) {
   TemplateDictionary* list = nullptr;
   for (const LanguageTest* test : group.tests) {
-    if (test->outcome == Outcome::kPass) continue;
+    if (!test->reason_matters()) continue;
     if (list == nullptr) list = section.AddSectionDictionary("REASONS");
     TemplateDictionary* reason = list->AddSectionDictionary("REASON");
     set(*reason, "WHO", names.of(*test));

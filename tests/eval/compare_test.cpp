@@ -198,9 +198,11 @@ TEST_CASE("too few documents are insufficient whatever they say", "[eval][compar
 TEST_CASE("a pass that rests on one document says so", "[eval][compare]") {
   auto [baseline, candidate] = bpb_folders({{"de", {0.0, 0.0}}});
   bpb_samples(candidate, "de").front().values[0] *= 1.001;
-  const LanguageTest test = compare_results(baseline, candidate, {}).tests.front();
+  const Comparison comparison = compare_results(baseline, candidate, {});
+  const LanguageTest& test = comparison.tests.front();
   CHECK(test.outcome == Outcome::kPass);
   CHECK(test.estimate.largest_share == 1);
+  CHECK_THAT(comparison_table(comparison), Catch::Contains("  de: no worse than "));
   CHECK(test.bound > 2 * test.change());
   CHECK_THAT(test.reason, Catch::EndsWith("; document 0 alone has 100 % of all that changed"));
 }
