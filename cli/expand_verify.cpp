@@ -48,17 +48,19 @@ void refuse_fused(const model::ModelFolder& base, const model::ModelFolder& expa
                       concat("has no ", model::kManifestFile, " that tells its additions"))
       .expected("a model with packs, as `graft`, `train` or `attach` leaves it")
       .hint(
-          "a fused model is a base of its own and cannot be proved against its first one: verify "
-          "the model that was fused");
+          "a fused model is a base of its own: verify the model that it was made of against the "
+          "first base, and then this one against that model");
 }
 
 ExitCode run_expand_verify(const Arguments& arguments) {
-  const auto base = model::ModelFolder::open(arguments.path("base"));
+  auto base = model::ModelFolder::open(arguments.path("base"));
   expand::VerifyOptions options;
   options.packs = chosen_packs(arguments);
   // With packs the base itself may be what they are put onto.
   const bool onto_base = !options.packs.packs.empty() && !arguments.optional_text("expanded");
   const auto expanded = onto_base ? base : model::ModelFolder::open(arguments.path("expanded"));
+  // What packs brought is old to a model fused from this one, and to what was grafted onto that.
+  if (!onto_base) base.manifest.reset();
   refuse_fused(base, expanded);
   std::optional<tokenizer::Corpus> corpus;
   if (const auto file = arguments.optional_text("corpus")) corpus = tokenizer::load_corpus(*file);

@@ -86,7 +86,7 @@ ExitCode outcome_exit_code(Outcome outcome);
 /// How far apart two runs of the same model are.
 struct NoiseFloor {
   double change = 0;  ///< on the scale of LanguageTest::change()
-  Interval interval;
+  Interval interval;  ///< percentiles: what was seen, without what few documents may leave unseen
 };
 
 /// What a change and its margin are counted in.

@@ -1,6 +1,7 @@
 // eval/comparison_json.cpp: the keys of `eval compare --json`.
 // `delta`, `ci_low`, `ci_high` and `margin` share one scale, named by `scale`: relative for bits
-// per byte, absolute for accuracy. Numbers that do not exist are null.
+// per byte, absolute for accuracy. `largest_change` is the document that changed most, and its share
+// of all that changed, up or down. Numbers that do not exist are null.
 #include "core/config_json.h"
 #include "eval/compare.h"
 #include "eval/number_text.h"

@@ -249,7 +249,9 @@ void add_noise_floor(Comparison& comparison, const ResultFolder& baseline,
   for (LanguageTest& test : comparison.tests) {
     const auto run = runs.find({test.task, test.metric});
     if (run == runs.end() || test.outcome == Outcome::kNotComparable) continue;
-    test.noise = {run->second.change(), run->second.interval};
+    const LanguageTest& other = run->second;
+    test.noise = {other.change(), other.is_relative() ? other.estimate.relative_interval
+                                                      : other.estimate.delta_interval};
   }
 }
 

@@ -114,6 +114,19 @@ TEST_CASE("a new language's answers must be gained", "[eval][compare]") {
                              "not belong in new_languages"));
 }
 
+TEST_CASE("a second run that answers alike is no noise, though few answers show little",
+          "[eval][compare]") {
+  const ResultFolder folder = folder_of("quiz_de", 400, every_second_right);
+  Comparison comparison = compare_results(folder, folder, {});
+  add_noise_floor(comparison, folder, folder);
+  const LanguageTest& test = comparison.tests[0];
+  REQUIRE(test.noise);
+  CHECK(test.noise->interval.low == 0);
+  CHECK(test.noise->interval.high == 0);
+  CHECK(test.interval.low < -0.007);
+  CHECK(test.interval.high > 0.007);
+}
+
 TEST_CASE("as many answers won as lost may be chance", "[eval][compare]") {
   const ResultFolder folder = folder_of("quiz_id", 400, every_second_right);
   const GateConfig gate{.new_languages = {{"id"}}};

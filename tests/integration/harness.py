@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import struct
 import subprocess
 
 PROGRAM = os.environ["POLYGRAFT"]
@@ -78,6 +79,15 @@ def fresh(name):
 def partial_outputs(folder):
     """Names that only an unfinished write leaves."""
     return [str(p) for p in pathlib.Path(folder).rglob("*.polygraft-partial-*")]
+
+
+def flip_byte(file, tensor, offset):
+    """Flips one bit of `tensor` at `offset` bytes into its data."""
+    content = bytearray(file.read_bytes())
+    header_bytes = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8 : 8 + header_bytes])
+    content[8 + header_bytes + header[tensor]["data_offsets"][0] + offset] ^= 1
+    file.write_bytes(content)
 
 
 def load_json(file):

@@ -2,20 +2,10 @@
 
 import json
 import shutil
-import struct
 import unittest
 
-from harness import BASE, CORPUS, NEW_LANGUAGE, OLD_LANGUAGES, WORK, fresh, hash_folder, load_json, partial_outputs, run
-from harness import write_pipeline
-
-
-def flip_byte(file, tensor, offset):
-    """Flips one bit of `tensor` at `offset` bytes into its data."""
-    content = bytearray(file.read_bytes())
-    header_bytes = struct.unpack("<Q", content[:8])[0]
-    header = json.loads(content[8 : 8 + header_bytes])
-    content[8 + header_bytes + header[tensor]["data_offsets"][0] + offset] ^= 1
-    file.write_bytes(content)
+from harness import BASE, CORPUS, NEW_LANGUAGE, OLD_LANGUAGES, WORK, flip_byte, fresh, hash_folder, load_json, partial_outputs
+from harness import run, write_pipeline
 
 
 class Pipeline(unittest.TestCase):

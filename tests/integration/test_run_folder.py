@@ -6,7 +6,7 @@ import re
 import shutil
 import unittest
 
-from harness import BASE, CORPUS, NEW_LANGUAGE, WORK, fresh, hash_folder, load_json, run
+from harness import BASE, CORPUS, NEW_LANGUAGE, WORK, flip_byte, fresh, hash_folder, load_json, run
 
 RUN = WORK / "pipeline" / "run"  # integration.pipeline leaves it
 YAML = RUN.with_name("pipeline.yaml")
@@ -248,7 +248,12 @@ class RunFolder(unittest.TestCase):
         fused = fresh("verify-fused") / "model"
         run("expand", "fuse", "--model", self.dir / "model", "-o", fused)
         message = run("expand", "verify", "--base", BASE, "--expanded", fused, expect=4).stderr
-        self.assertIn("cannot be proved against its first one", message)
+        self.assertIn("and then this one against that model", message)
+        verify = ["expand", "verify", "--base", self.dir / "model", "--expanded", fused, "--json", "-"]
+        report = json.loads(run(*verify).stdout)
+        self.assertTrue(report["ok"] and report["masked_logits_equal"])
+        flip_byte(fused / "model.safetensors", "model.layers.1.self_attn.k_proj.weight", 7)
+        self.assertEqual(json.loads(run(*verify, expect=3).stdout)["num_differences"], 1)
 
     def test_base_and_expanded_exchanged_is_no_flood(self):
         result = run("expand", "verify", "--base", self.dir / "model", "--expanded", BASE, expect=None)
