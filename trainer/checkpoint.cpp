@@ -226,7 +226,7 @@ void CheckpointStore::save(const TrainState& state, const Parameters& parameters
   json["belongs_to"] = fingerprint_;
   write_state(folder.path(), std::move(json), writer);
   folder.commit();
-  prune(best_step_of(state.best, state_file(state.step)));
+  prune(state);
 }
 
 std::optional<TrainState> CheckpointStore::load_newest(const Parameters& parameters,
@@ -269,19 +269,15 @@ void CheckpointStore::load_best(int64_t step, const Parameters& parameters) cons
                   [&] { read_weights(model::TensorFolder::open(folder), parameters); });
 }
 
-void CheckpointStore::remove_broken() const {
+void CheckpointStore::prune(const TrainState& newest) const {
   for (const std::string_view prefix : {kCheckpointPrefix, kBestPrefix}) {
     remove_unfinished(run_dir_, prefix);
   }
-}
-
-void CheckpointStore::prune(int64_t current_best_step) const {
-  remove_broken();
   const std::vector<int64_t> steps = steps_of_folders(run_dir_, kCheckpointPrefix);
   const auto num_kept = static_cast<size_t>(keep_);
   const size_t num_old = steps.size() > num_kept ? steps.size() - num_kept : 0;
   for (size_t i = 0; i < num_old; ++i) remove_folder(checkpoint_folder(steps[i]));
-  std::set<int64_t> wanted = {current_best_step};
+  std::set<int64_t> wanted = {best_step_of(newest.best, state_file(newest.step))};
   for (size_t i = num_old; i < steps.size(); ++i) {
     const fs::path file = state_file(steps[i]);
     try {

@@ -41,9 +41,8 @@ class CheckpointStore {
 
   const Fingerprint& fingerprint() const { return fingerprint_; }
 
-  /// Writes checkpoint-<step>, then removes checkpoints beyond `keep`, best weights that nothing
-  /// refers to any more, and what killed processes left of either. The first rank calls it, and the
-  /// others gather_moments() with it.
+  /// Writes checkpoint-<step>, then prunes. The first rank calls it, and the others
+  /// gather_moments() with it.
   void save(const TrainState& state, const Parameters& parameters,
             const SharedOptimizer& optimizer) const;
 
@@ -52,6 +51,11 @@ class CheckpointStore {
   /// @throws ConfigError when it belongs to other settings; FormatError when it is damaged.
   std::optional<TrainState> load_newest(const Parameters& parameters,
                                         SharedOptimizer& optimizer) const;
+
+  /// Removes checkpoints beyond `keep`, best weights that nothing refers to any more, and what
+  /// killed processes left of either: as they may be killed while they prune, a run that goes on
+  /// does so, too. The first rank calls it, while no other one reads.
+  void prune(const TrainState& newest) const;
 
   /// Where a checkpoint keeps what is no tensor.
   fs::path state_file(int64_t step) const;
@@ -63,8 +67,6 @@ class CheckpointStore {
  private:
   fs::path checkpoint_folder(int64_t step) const;
   fs::path best_folder(int64_t step) const;
-  void remove_broken() const;
-  void prune(int64_t current_best_step) const;
 
   fs::path run_dir_;
   Fingerprint fingerprint_;

@@ -153,6 +153,7 @@ void TrainingRun::resume() {
   ranks_.require_same(starting_point(checkpoints_.fingerprint(), saved));
   if (ranks_.is_first()) metrics_.emplace(metrics, saved ? saved->metrics_bytes : 0);
   if (!saved) return;
+  if (ranks_.is_first()) checkpoints_.prune(*saved);
   use_new_values();
   state_ = *saved;
   data_.learned.seek(state_.learned);

@@ -87,9 +87,13 @@ TEST_CASE("an older checkpoint without a state does not stop a run", "[trainer][
   CHECK_NOTHROW(train(job));
 }
 
-TEST_CASE("what a save that was killed left goes with the next one", "[trainer][resume]") {
+TEST_CASE("what a save that was killed left goes with the next one, or as the run goes on",
+          "[trainer][resume]") {
+  const bool has_ended = GENERATE(false, true);  // killed in its last save, it has no next one
   const TemporaryFolder folder;
   const TrainJob job = testing::additions_job(folder / "run");
+  if (has_ended) train(job);
+  fs::remove_all(job.output);
   for (const char* name : {"checkpoint-7", "best-7"}) {
     fs::create_directories(job.run_dir / concat(name, ".polygraft-partial-1"));
     write_file_atomically(job.run_dir / concat(name, ".lock"), "process 1 on another");
