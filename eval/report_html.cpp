@@ -138,10 +138,10 @@ void fill_row(TemplateDictionary& row, const LanguageTest& test, const std::stri
   set(row, "INTERVAL_TEXT", change_interval_text(test));
   set(row, "P", p_text(test.p_adjusted));
   set(row, "DOCUMENTS", human_count(static_cast<uint64_t>(test.estimate.num_documents)));
-  const Interval interval = test.interval;
   TemplateDictionary* drawn = row.AddSectionDictionary("INTERVAL");
-  set(*drawn, "LOW", at(interval.low));
-  set(*drawn, "WIDTH", fixed(axis.percent(interval.high) - axis.percent(interval.low), 2));
+  const auto& [low, high] = test.interval;
+  set(*drawn, "LOW", at(low));
+  set(*drawn, "WIDTH", fixed(axis.percent(high) - axis.percent(low), 2));
   if (own_margin) set(*row.AddSectionDictionary("OWN_MARGIN"), "MARGIN", margin_text(test));
   set(*drawn, "DOT", at(test.change()));
   if (std::isfinite(test.bound))
